@@ -1,0 +1,1 @@
+"""Cells in other programs' formats. In: cell tables and outlines. Out: GeoJSON. Never: changes a call."""
