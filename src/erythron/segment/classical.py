@@ -1,19 +1,32 @@
-"""Segmentation without a learned model: stain thresholds, distance-transform markers, seeded watershed."""
+"""Segmentation without a learned model: an adapted stain direction, distance-transform markers, seeded watershed."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.feature import peak_local_max
+from scipy.spatial import ConvexHull, QhullError
 from skimage.segmentation import watershed
 
+from erythron.segment.nuclei import split_at_necks
 from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import estimate_background, stain_channel, three_class_thresholds
+from erythron.segment.stain import (
+    MIN_CONTRAST,
+    StainModel,
+    Surroundings,
+    balance,
+    estimate_background,
+    fit_stain,
+    nuclear_channel,
+    otsu,
+    otsu_three,
+)
 
 IntArray = NDArray[np.int32]
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
+REACH = 2.2
+SPECK = 0.12
 
 
 def _empty(shape: tuple[int, ...]) -> Segmentation:
@@ -21,26 +34,85 @@ def _empty(shape: tuple[int, ...]) -> Segmentation:
     return Segmentation(zero, zero.copy())
 
 
-def _split(mask: BoolArray, min_distance: int) -> IntArray:
-    depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask).astype(np.float32), 1.0)
-    peaks = peak_local_max(depth, min_distance=min_distance, labels=mask.astype(np.int32), exclude_border=False)
-    markers = np.zeros(mask.shape, np.int32)
-    markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    return np.asarray(watershed(-depth, markers, mask=mask), dtype=np.int32)
+def _typical_radius(parts: IntArray) -> float:
+    area = np.sort(np.bincount(parts.ravel())[1:])
+    if not len(area):
+        return 1.0
+    heavy = area[np.searchsorted(np.cumsum(area), area.sum() / 2)]
+    return float(np.sqrt(heavy / np.pi))
 
 
-def _renumber(nucleus: IntArray, cell: IntArray) -> Segmentation:
-    kept = np.unique(nucleus)
-    table = np.zeros(int(max(nucleus.max(), cell.max())) + 1, np.int32)
-    table[kept[kept > 0]] = np.arange(1, np.count_nonzero(kept) + 1)
-    nucleus, cell = table[nucleus], table[cell]
-    return Segmentation(nucleus, np.where(nucleus > 0, nucleus, cell))
+def _surroundings(parts: IntArray, limit: float) -> Surroundings:
+    area = np.bincount(parts.ravel())
+    distance, nearest = ndimage.distance_transform_edt(parts == 0, return_indices=True)
+    radius = np.minimum(np.sqrt(area / np.pi), limit).astype(np.float32)
+    return Surroundings(parts > 0, (distance / radius[parts[tuple(nearest)]]).astype(np.float32))
 
 
-def _grow(channel: FloatArray, nuclei: IntArray, low: float, reach_px: float) -> IntArray:
-    near = ndimage.distance_transform_edt(nuclei == 0) <= reach_px
-    mask = (near & (channel > low)) | (nuclei > 0)
-    return np.asarray(watershed(ndimage.sobel(channel), nuclei, mask=mask), dtype=np.int32)
+def _drop_specks(parts: IntArray, smallest: float) -> IntArray:
+    area = np.bincount(parts.ravel())
+    keep = area >= smallest
+    keep[0] = False
+    if not keep.any():
+        return np.zeros_like(parts)
+    table = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
+    return np.asarray(table[parts], np.int32)
+
+
+def _grow(cell: FloatArray, parts: IntArray, around: Surroundings, model: StainModel) -> IntArray:
+    mask = (around.distance < REACH) & (cell > model.cell_threshold) | (parts > 0)
+    mask = np.asarray(ndimage.binary_opening(mask, iterations=1)) | (parts > 0)
+    edge = ndimage.gaussian_gradient_magnitude(cell, 1.0) / max(model.cell_contrast, 1e-3)
+    return np.asarray(watershed(around.distance + 2 * edge, parts, mask=mask), np.int32)
+
+
+def _hull_points(mask: BoolArray) -> NDArray[np.float64]:
+    rim = mask & ~ndimage.binary_erosion(mask)
+    points = np.argwhere(rim).astype(np.float64)
+    points = np.concatenate([points + d for d in ((-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5))])
+    try:
+        return points[ConvexHull(points).vertices]
+    except QhullError:
+        return points
+
+
+def _choose_central(parts: IntArray, cells: IntArray) -> list[int]:
+    """Labels of the parts that together make the most convex, best centred cell."""
+    height, width = parts.shape
+    middle = np.array([(height - 1) / 2, (width - 1) / 2])
+    distance = np.hypot(*np.ogrid[-middle[0] : height - middle[0], -middle[1] : width - middle[1]])
+    labels = np.unique(parts[parts > 0])
+    area = np.bincount(cells.ravel(), minlength=labels[-1] + 1)
+    nearest = ndimage.minimum(distance, parts, labels)
+    size = min(height, width)
+    order = np.argsort(nearest)[:6]
+    if nearest[order[0]] > 0.25 * size:
+        return [int(labels[np.argmax(np.bincount(parts.ravel())[labels])])]
+    near = [int(labels[i]) for i in order if nearest[i] < 0.3 * size]
+    hulls = {i: _hull_points(cells == i) for i in near}
+    best, chosen = np.inf, near[:1]
+    for bits in range(1, 1 << len(near)):
+        group = [near[i] for i in range(len(near)) if bits >> i & 1]
+        points = np.concatenate([hulls[i] for i in group])
+        total = float(sum(area[i] for i in group))
+        solidity = total / max(float(ConvexHull(points).volume), 1.0)
+        offset = np.hypot(*((points.min(axis=0) + points.max(axis=0)) / 2 - middle))
+        cost = (1 - solidity) + 1.0 * offset / np.sqrt(total)
+        if cost < best:
+            best, chosen = cost, group
+    return chosen
+
+
+def _finish(nucleus: BoolArray, cell: BoolArray) -> tuple[BoolArray, BoolArray]:
+    radius = max(1, round(0.12 * np.sqrt(np.count_nonzero(cell) / np.pi)))
+    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    disc = x * x + y * y <= radius * radius
+    padded = np.pad(cell, radius, mode="edge")
+    cell = ndimage.binary_opening(padded, disc)[radius:-radius, radius:-radius] | nucleus
+    pieces, _ = ndimage.label(cell)
+    hits = np.bincount(pieces[nucleus])
+    cell = ndimage.binary_fill_holes(pieces == np.argmax(hits)) if len(hits) else cell
+    return nucleus & cell, cell
 
 
 def segment_field(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segmentation:
@@ -50,20 +122,22 @@ def segment_field(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segmentat
         rgb: (H, W, 3) uint8.
         mpp: microns per pixel where known; size priors come from the image itself otherwise.
     """
-    channel = stain_channel(rgb, estimate_background(rgb), 1.0)
-    thresholds = three_class_thresholds(channel)
-    if thresholds is None:
+    background = estimate_background(rgb)
+    light = balance(rgb, background, 1.0)
+    channel = nuclear_channel(light)
+    if np.ptp(channel) < MIN_CONTRAST:
         return _empty(rgb.shape)
-    low, high = thresholds
-    mask = ndimage.binary_fill_holes(ndimage.binary_opening(channel > high, iterations=2))
-    radius = 3.0 / mpp if mpp else 10.0
-    nuclei = _split(mask, max(2, int(0.8 * radius)))
-    area = np.bincount(nuclei.ravel())
-    area[0] = 0
-    nuclei = np.where(area[nuclei] > 0.35 * np.pi * radius**2, nuclei, 0).astype(np.int32)
-    if not nuclei.any():
+    threshold = otsu_three(channel)[1]
+    mask = ndimage.binary_opening(channel > threshold, iterations=1)
+    parts = split_at_necks(np.asarray(ndimage.binary_fill_holes(mask)), 3)
+    radius = _typical_radius(parts)
+    parts = _drop_specks(parts, SPECK * np.pi * radius**2)
+    if not parts.any():
         return _empty(rgb.shape)
-    return _renumber(nuclei, _grow(channel, nuclei, low, 1.5 * radius))
+    around = _surroundings(parts, 2 * radius)
+    model = fit_stain(background, light, threshold, around)
+    cells = _grow(light @ model.direction, parts, around, model)
+    return Segmentation(parts, cells)
 
 
 def segment_central(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segmentation:
@@ -73,22 +147,26 @@ def segment_central(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segment
         rgb: (H, W, 3) uint8.
         mpp: microns per pixel where known.
     """
-    channel = stain_channel(rgb, estimate_background(rgb), 1.0)
-    thresholds = three_class_thresholds(channel)
-    if thresholds is None:
+    background = estimate_background(rgb)
+    light = balance(rgb, background, 1.0)
+    channel = nuclear_channel(light)
+    if np.ptp(channel) < MIN_CONTRAST:
         return _empty(rgb.shape)
-    low, high = thresholds
-    mask = np.asarray(ndimage.binary_fill_holes(ndimage.binary_opening(channel > high, iterations=1)))
+    threshold = otsu_three(channel)[1]
+    mask = np.asarray(ndimage.binary_opening(channel > threshold, iterations=1))
     if not mask.any():
-        mask = channel > high
-    nuclei = _split(mask, max(2, min(rgb.shape[:2]) // 14))
-    height, width = rgb.shape[:2]
-    y, x = np.mgrid[:height, :width]
-    away = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2)
-    labels = np.unique(nuclei[nuclei > 0])
-    centre_away = ndimage.mean(away, nuclei, labels)
-    area = ndimage.sum(mask, nuclei, labels)
-    centre = labels[np.argmin(centre_away - 0.5 * np.sqrt(area))]
-    cells = _grow(channel, nuclei, low, 0.2 * min(rgb.shape[:2]))
-    nucleus = (nuclei == centre).astype(np.int32)
-    return Segmentation(nucleus, (cells == centre).astype(np.int32))
+        mask = channel > threshold
+    parts = split_at_necks(mask, max(2, min(rgb.shape[:2]) // 40))
+    size = min(rgb.shape[:2])
+    parts = _drop_specks(parts, min(0.002 * size**2, np.bincount(parts.ravel())[1:].max()))
+    around = _surroundings(parts, 0.22 * size)
+    model = fit_stain(background, light, threshold, around)
+    projected = light @ model.direction
+    cells = _grow(projected, parts, around, model)
+    chosen = _choose_central(parts, cells)
+    cell = np.isin(cells, chosen)
+    local = otsu(channel[cell])
+    nucleus = cell & (channel > local)
+    nucleus = ndimage.binary_opening(nucleus) if ndimage.binary_opening(nucleus).any() else nucleus
+    nucleus, cell = _finish(nucleus, cell)
+    return Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))
