@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull
 from skimage.segmentation import watershed
 
-from erythron.segment.nuclei import split_at_necks
+from erythron.segment.nuclei import find_cores, hull_points, solidity
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.stain import (
     MIN_CONTRAST,
+    MIN_LIGHT,
     StainModel,
     Surroundings,
     balance,
@@ -32,6 +33,10 @@ SPECK = 0.12
 def _empty(shape: tuple[int, ...]) -> Segmentation:
     zero = np.zeros(shape[:2], np.int32)
     return Segmentation(zero, zero.copy())
+
+
+def _nuclear_threshold(channel: FloatArray) -> float:
+    return min(otsu_three(channel)[1], 1.3 * otsu(channel))
 
 
 def _typical_radius(parts: IntArray) -> float:
@@ -66,16 +71,6 @@ def _grow(cell: FloatArray, parts: IntArray, around: Surroundings, model: StainM
     return np.asarray(watershed(around.distance + 2 * edge, parts, mask=mask), np.int32)
 
 
-def _hull_points(mask: BoolArray) -> NDArray[np.float64]:
-    rim = mask & ~ndimage.binary_erosion(mask)
-    points = np.argwhere(rim).astype(np.float64)
-    points = np.concatenate([points + d for d in ((-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5))])
-    try:
-        return points[ConvexHull(points).vertices]
-    except QhullError:
-        return points
-
-
 def _choose_central(parts: IntArray, cells: IntArray) -> list[int]:
     """Labels of the parts that together make the most convex, best centred cell."""
     height, width = parts.shape
@@ -89,18 +84,58 @@ def _choose_central(parts: IntArray, cells: IntArray) -> list[int]:
     if nearest[order[0]] > 0.25 * size:
         return [int(labels[np.argmax(np.bincount(parts.ravel())[labels])])]
     near = [int(labels[i]) for i in order if nearest[i] < 0.3 * size]
-    hulls = {i: _hull_points(cells == i) for i in near}
+    hulls = {i: hull_points(cells == i) for i in near}
+    perimeter, contact = _contacts(parts)
     best, chosen = np.inf, near[:1]
     for bits in range(1, 1 << len(near)):
         group = [near[i] for i in range(len(near)) if bits >> i & 1]
         points = np.concatenate([hulls[i] for i in group])
         total = float(sum(area[i] for i in group))
-        solidity = total / max(float(ConvexHull(points).volume), 1.0)
+        convex = total / max(float(ConvexHull(points).volume), 1.0)
         offset = np.hypot(*((points.min(axis=0) + points.max(axis=0)) / 2 - middle))
-        cost = (1 - solidity) + 1.0 * offset / np.sqrt(total)
+        inside = contact[np.ix_(group, group)].sum()
+        rim = perimeter[group].sum() - inside
+        shared = (contact[group].sum() - inside) / max(rim, 1)
+        cost = (1 - convex) + 1.0 * offset / np.sqrt(total) + 0.5 * shared
         if cost < best:
             best, chosen = cost, group
     return chosen
+
+
+def _contacts(parts: IntArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Perimeter of each part in pixel edges, (N + 1,), and the edges each pair shares, (N + 1, N + 1)."""
+    count = int(parts.max()) + 1
+    edges = np.zeros((count, count), np.int64)
+    for a, b in ((parts[1:], parts[:-1]), (parts[:, 1:], parts[:, :-1])):
+        differ = a != b
+        np.add.at(edges, (a[differ], b[differ]), 1)
+    edges = edges + edges.T
+    perimeter = edges.sum(axis=1)
+    edges[0] = edges[:, 0] = 0
+    return perimeter, edges
+
+
+def _outline_nucleus(light: FloatArray, channel: FloatArray, cell: BoolArray, threshold: float) -> BoolArray:
+    """Nucleus of one cell: its more stained part or, in deep blue cells, the redder middle."""
+    stained = cell & (channel > otsu(channel[cell]))
+    opened = ndimage.binary_opening(stained)
+    nucleus = np.asarray(opened if opened.any() else stained)
+    base = cell & (channel > 0.8 * threshold)
+    if np.count_nonzero(base) < 0.8 * np.count_nonzero(cell):
+        return nucleus
+    redness = light[..., 0] / np.maximum(light[..., 2], MIN_LIGHT)
+    red = np.asarray(ndimage.binary_opening(base & (redness > otsu(redness[base])), iterations=2))
+    if not red.any():
+        return nucleus
+    pieces, _ = ndimage.label(red)
+    red = np.asarray(ndimage.binary_fill_holes(pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])))
+    rest, share = base & ~red, np.count_nonzero(red) / np.count_nonzero(cell)
+    if not 0.35 < share < 0.92 or not rest.any() or solidity(red) < 0.88:
+        return nucleus
+    depth = ndimage.distance_transform_edt(np.pad(cell, 1))[1:-1, 1:-1]
+    central = (depth[red].mean() - depth[cell & ~red].mean()) / depth.max()
+    redder = np.median(redness[red]) - np.median(redness[rest])
+    return red if central > 0.2 and redder > 0.08 else nucleus
 
 
 def _finish(nucleus: BoolArray, cell: BoolArray) -> tuple[BoolArray, BoolArray]:
@@ -127,10 +162,14 @@ def segment_field(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segmentat
     channel = nuclear_channel(light)
     if np.ptp(channel) < MIN_CONTRAST:
         return _empty(rgb.shape)
-    threshold = otsu_three(channel)[1]
+    threshold = _nuclear_threshold(channel)
     mask = ndimage.binary_opening(channel > threshold, iterations=1)
-    parts = split_at_necks(np.asarray(ndimage.binary_fill_holes(mask)), 3)
-    radius = _typical_radius(parts)
+    pieces, _ = ndimage.label(mask)
+    radius = _typical_radius(pieces)
+    smooth = ndimage.gaussian_filter(channel, max(0.5, 0.06 * radius))
+    mask = np.asarray(ndimage.binary_fill_holes(mask))
+    cores = find_cores(smooth, mask, SPECK * np.pi * radius**2)
+    parts = np.asarray(watershed(-channel, cores, mask=mask), np.int32)
     parts = _drop_specks(parts, SPECK * np.pi * radius**2)
     if not parts.any():
         return _empty(rgb.shape)
@@ -152,12 +191,15 @@ def segment_central(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segment
     channel = nuclear_channel(light)
     if np.ptp(channel) < MIN_CONTRAST:
         return _empty(rgb.shape)
-    threshold = otsu_three(channel)[1]
+    threshold = _nuclear_threshold(channel)
     mask = np.asarray(ndimage.binary_opening(channel > threshold, iterations=1))
     if not mask.any():
         mask = channel > threshold
-    parts = split_at_necks(mask, max(2, min(rgb.shape[:2]) // 40))
     size = min(rgb.shape[:2])
+    radius = _typical_radius(np.asarray(ndimage.label(mask)[0], np.int32))
+    smooth = ndimage.gaussian_filter(channel, max(0.5, 0.06 * radius))
+    cores = find_cores(smooth, mask, 0.002 * size**2)
+    parts = np.asarray(watershed(-channel, cores, mask=mask), np.int32)
     parts = _drop_specks(parts, min(0.002 * size**2, np.bincount(parts.ravel())[1:].max()))
     around = _surroundings(parts, 0.22 * size)
     model = fit_stain(background, light, threshold, around)
@@ -165,8 +207,6 @@ def segment_central(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segment
     cells = _grow(projected, parts, around, model)
     chosen = _choose_central(parts, cells)
     cell = np.isin(cells, chosen)
-    local = otsu(channel[cell])
-    nucleus = cell & (channel > local)
-    nucleus = ndimage.binary_opening(nucleus) if ndimage.binary_opening(nucleus).any() else nucleus
+    nucleus = _outline_nucleus(light, channel, cell, threshold)
     nucleus, cell = _finish(nucleus, cell)
     return Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))

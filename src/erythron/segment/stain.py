@@ -17,9 +17,11 @@ BoolArray = NDArray[np.bool_]
 HISTOGRAM_BINS = 128
 FIT_PIXELS = 60_000
 MIN_CONTRAST = 0.08
+MIN_LIGHT = 0.02
 MIN_CLASS_PIXELS = 20
 NEAR, FAR = 0.6, 1.2
 RED_CELL_SHARE = 0.02
+RED_CELL_BLUE = 0.3
 RED_CELL_WEIGHT = 4.0
 NUCLEUS_WEIGHT = 2.0
 COLOUR_NOISE = 0.03
@@ -69,12 +71,12 @@ def balance(rgb: NDArray[np.uint8], background: FloatArray, sigma_px: float) -> 
 
 
 def nuclear_channel(light: FloatArray) -> FloatArray:
-    """Return saturation minus green, (H, W) float32.
+    """Return the share of blue light that has no green beside it, 1 - green / blue, (H, W) float32.
 
-    Nuclei are high (saturated, dark in green), red cells and pale cytoplasm middling, background low.
+    Nuclei are high whatever their darkness (stains of the Romanowsky group pass blue and hold back green), cytoplasm
+    is middling, background and red cells are near 0 or below.
     """
-    saturation = 1 - light.min(axis=2) / np.maximum(light.max(axis=2), 1 / 255)
-    return np.asarray(saturation - light[..., 1], dtype=np.float32)
+    return np.asarray(1 - light[..., 1] / np.maximum(light[..., 2], MIN_LIGHT), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,10 @@ def fit_stain(background: FloatArray, light: FloatArray, threshold: float, aroun
     empty = outside & ~dark & (distance > NEAR / 2)
     if np.count_nonzero(empty) <= MIN_CLASS_PIXELS:
         empty = outside & ~dark
+    blue = colour[:, 2] - colour[:, 1]
     near, far = dark & (distance < NEAR), dark & (distance > FAR)
-    presence = min(1.0, float(far.mean()) / RED_CELL_SHARE)
+    far &= blue < RED_CELL_BLUE * np.median(blue[nucleus])
+    presence = float(np.clip(far.mean() / RED_CELL_SHARE - 0.5, 0, 1))
     if np.count_nonzero(far) <= MIN_CLASS_PIXELS:
         presence = 0.0
     inside_mean, inside_scatter = _moments([(colour[nucleus], NUCLEUS_WEIGHT), (colour[near], 1.0)])
