@@ -85,6 +85,8 @@ def _choose_central(parts: IntArray, cells: IntArray) -> list[int]:
         return [int(labels[np.argmax(np.bincount(parts.ravel())[labels])])]
     near = [int(labels[i]) for i in order if nearest[i] < 0.3 * size]
     hulls = {i: hull_points(cells == i) for i in near}
+    cores = {i: hull_points(parts == i) for i in near}
+    own = np.bincount(parts.ravel())
     perimeter, contact = _contacts(parts)
     best, chosen = np.inf, near[:1]
     for bits in range(1, 1 << len(near)):
@@ -96,7 +98,12 @@ def _choose_central(parts: IntArray, cells: IntArray) -> list[int]:
         inside = contact[np.ix_(group, group)].sum()
         rim = perimeter[group].sum() - inside
         shared = (contact[group].sum() - inside) / max(rim, 1)
-        cost = (1 - convex) + 1.0 * offset / np.sqrt(total) + 0.5 * shared
+        inner = np.concatenate([cores[i] for i in group])
+        stained = float(own[group].sum())
+        lobed = 1 - stained / max(float(ConvexHull(inner).volume), 1.0)
+        aside = np.hypot(*((inner.min(axis=0) + inner.max(axis=0)) / 2 - middle))
+        cost = (1 - convex) + 0.3 * offset / np.sqrt(total) + 0.1 * shared
+        cost += 0.3 * lobed + 0.6 * aside / np.sqrt(stained)
         if cost < best:
             best, chosen = cost, group
     return chosen
@@ -206,7 +213,10 @@ def segment_central(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segment
     projected = light @ model.direction
     cells = _grow(projected, parts, around, model)
     chosen = _choose_central(parts, cells)
-    cell = np.isin(cells, chosen)
+    parts[np.isin(parts, chosen)] = chosen[0]
+    around = _surroundings(parts, 0.3 * size)
+    model = fit_stain(background, light, threshold, around)
+    cell = _grow(light @ model.direction, parts, around, model) == chosen[0]
     nucleus = _outline_nucleus(light, channel, cell, threshold)
     nucleus, cell = _finish(nucleus, cell)
     return Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))
