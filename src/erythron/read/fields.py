@@ -1,0 +1,183 @@
+"""Reading one field or crop: a JPEG, PNG, BMP or TIFF file to RGB pixels and microns per pixel.
+
+The kind is told by content, never by suffix; size is checked in the header, before a pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from erythron.errors import ImageReadError, UsageError
+from erythron.read.colour import convert_to_rgb
+from erythron.read.image import ScaleSource, SmearImage
+from erythron.read.scale import find_mpp_in_image
+
+MAX_PIXELS = 64_000_000
+"""The most pixels decoded: a 9248x6936 camera passes, a whole slide does not."""
+
+MIN_SIDE_PX = 16
+"""The least width and height in which a cell could be told."""
+
+MPP_RANGE = (0.01, 10.0)
+"""What a caller may state as microns per pixel."""
+
+_SUPPORTED = "JPEG, PNG, BMP and TIFF"
+_TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+# The plugins' own classes: Image.open would judge size by Pillow's limit, which is global to the process.
+_READERS = ((b"\xff\xd8\xff", JpegImageFile), (b"\x89PNG\r\n\x1a\n", PngImageFile), (b"BM", BmpImageFile))
+_OTHER_KINDS = (
+    (0, b"GIF8", "GIF"),
+    (8, b"WEBP", "WebP"),
+    (4, b"ftyp", "HEIF, AVIF or video"),
+    (4, b"jP  ", "JPEG 2000"),
+    (0, b"%PDF", "PDF"),
+    (128, b"DICM", "DICOM"),
+)
+# What Pillow and tifffile raise on broken files.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+
+def read_image(path: str | Path, mpp: float | None = None) -> SmearImage:
+    """Read one image file.
+
+    Of a TIFF with several pages the first one of the most pixels is read, so the base level of a pyramid.
+    How samples of 16 bits become 8: see :func:`erythron.read.tiff.decode_page`; PNG samples of 16 bits fill
+    their range by that format's rule. Colours: see :func:`erythron.read.colour.convert_to_rgb`.
+
+    Args:
+        path: a JPEG, PNG, BMP or TIFF file.
+        mpp: microns per pixel, which overrule the file's; None takes the file's where they can be a
+            microscope's (0.02 to 5).
+
+    Raises:
+        UsageError: ``mpp`` is not a number from 0.01 to 10.
+        ImageReadError: the file is missing, unreadable, empty, broken, of another kind, too small or too
+            large; the message says which and what to do.
+    """
+    if mpp is not None and not (math.isfinite(mpp) and MPP_RANGE[0] <= mpp <= MPP_RANGE[1]):
+        raise UsageError(
+            f"{mpp} microns per pixel cannot be; give a number from {MPP_RANGE[0]} to {MPP_RANGE[1]:g}, "
+            "or none for the file's own"
+        )
+    place = Path(path)
+    with _open(place) as file:
+        start = file.read(132)
+        file.seek(0)
+        if start.startswith(_TIFF_STARTS):
+            rgb_image, own_mpp = _read_tiff(place, file)
+        else:
+            rgb_image, own_mpp = _read_plain(place, file, start)
+        try:
+            rgb = convert_to_rgb(rgb_image)
+        except _DECODER_ERRORS as error:
+            raise _broken(place, error) from error
+    if mpp is not None:
+        return SmearImage(str(path), rgb, mpp, ScaleSource.OPTION)
+    source = ScaleSource.UNKNOWN if own_mpp is None else ScaleSource.METADATA
+    return SmearImage(str(path), rgb, own_mpp, source)
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        if path.is_dir():
+            raise ImageReadError(f"{path}: this is a folder; name the image files in it")
+        if path.exists() and not path.is_file():
+            raise ImageReadError(f"{path}: this is not a regular file; name an image file")
+        file = path.open("rb")
+        if path.stat().st_size == 0:
+            file.close()
+            raise ImageReadError(f"{path}: the file is empty (0 bytes); export or copy the image again")
+    except FileNotFoundError:
+        raise ImageReadError(f"{path}: there is no such file; check the path's spelling") from None
+    except PermissionError:
+        raise ImageReadError(
+            f"{path}: reading is not permitted; change the file's permissions or run as its owner"
+        ) from None
+    return file
+
+
+def _read_plain(path: Path, file: BinaryIO, start: bytes) -> tuple[Image.Image, float | None]:
+    reader = next((reader for magic, reader in _READERS if start.startswith(magic)), None)
+    if reader is None:
+        raise ImageReadError(
+            f"{path}: {_describe_kind(start)}; {_SUPPORTED} are read, so save the image as one of them"
+        )
+    try:
+        image = reader(file)
+        _check_size(path, *image.size)
+        mpp = find_mpp_in_image(image)
+        image.load()
+    except ImageReadError:
+        raise
+    except _DECODER_ERRORS as error:
+        raise _broken(path, error) from error
+    return image, mpp
+
+
+def _read_tiff(path: Path, file: BinaryIO) -> tuple[Image.Image, float | None]:
+    # tifffile costs a tenth of a second to import, which other files need not pay.
+    import tifffile
+
+    from erythron.read.tiff import decode_page, find_base_page, find_tiff_mpp
+
+    try:
+        with tifffile.TiffFile(file, name=path.name) as tiff:
+            page = find_base_page(tiff)
+            _check_size(path, page.imagewidth, page.imagelength)
+            return decode_page(file, tiff, page), find_tiff_mpp(tiff, page)
+    except ImageReadError:
+        raise
+    except _DECODER_ERRORS as error:
+        raise _broken(path, error) from error
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageReadError(
+            f"{path}: {width}x{height} pixels are too large (over {MAX_PIXELS // 10**6} million); "
+            "cut the field of interest out of it"
+        )
+    if min(width, height) < MIN_SIDE_PX:
+        raise ImageReadError(
+            f"{path}: {width}x{height} pixels are too small for a cell (under {MIN_SIDE_PX} a side); "
+            "give the image at full resolution"
+        )
+
+
+def _describe_kind(start: bytes) -> str:
+    for offset, magic, kind in _OTHER_KINDS:
+        if start[offset:].startswith(magic):
+            return f"this is a {kind} file, a format that is not supported"
+    if all(byte >= 32 or byte in b"\t\n\f\r" for byte in start):
+        return "this is text, not an image"
+    return "the content is no image of a known format"
+
+
+def _broken(path: Path, error: BaseException) -> ImageReadError:
+    cause = str(error).strip().rstrip(".") or type(error).__name__
+    return ImageReadError(
+        f"{path}: the image is truncated, damaged or of a variant that is not read ({cause}); "
+        "export or copy it again, as 8-bit PNG or TIFF if that does not help"
+    )

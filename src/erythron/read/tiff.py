@@ -1,0 +1,126 @@
+"""The full-resolution page of a TIFF: where it is, how it is decoded, what scale its tags state."""
+
+from __future__ import annotations
+
+import re
+from typing import BinaryIO
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+
+from erythron.read.scale import as_number, find_mpp_in_description, find_mpp_in_tags
+
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _SEPARATED = 0, 1, 2, 5
+_ORIENTATION, _MAX_SAMPLE_VALUE, _X_RESOLUTION, _ICC_PROFILE = 274, 281, 282, 34675
+_CAMERA_BITS = (8, 10, 12, 14, 16)
+
+
+def find_base_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage:
+    """Return the first page of the most pixels: the base level of a pyramid, no thumbnail, label or mask."""
+    pages = [page.aspage() for page in tiff.pages]
+    return max(pages, key=lambda page: page.imagewidth * page.imagelength)
+
+
+def find_tiff_mpp(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None:
+    """Return the scale from the page's or the first page's description, else from its resolution tags."""
+    tags = {t.code: _divide(t.value) for t in page.tags}
+    # A writer of OME-XML or ImageJ puts the description on the first page only.
+    for description in (page.description, tiff.pages[0].aspage().description):
+        mpp = find_mpp_in_description(description, as_number(tags.get(_X_RESOLUTION)))
+        if mpp is not None:
+            return mpp
+        if description.startswith("ImageJ="):
+            return None  # its resolution tags count in its own unit, which was not a plausible one
+    return find_mpp_in_tags(tags)
+
+
+def _divide(value: object) -> object:
+    if isinstance(value, tuple) and len(value) == 2 and all(isinstance(v, int) for v in value):
+        return value[0] / value[1] if value[1] else None
+    return value
+
+
+def decode_page(file: BinaryIO, tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Image.Image:
+    """Decode one page, samples of more than 8 bits scaled to 8.
+
+    Pillow decodes 8-bit pages, as it brings the codecs along; it would drop the lower half of others.
+    Samples of 9 to 16 bits keep the upper 8 of their significant bits. These are the OME-XML's
+    SignificantBits, else what the tag MaxSampleValue needs, else (cameras of 10, 12 and 14 bits save 16-bit
+    files without a word) the fewest of 8, 10, 12, 14 and 16 that hold the page's brightest sample, as the
+    background of a brightfield image fills the camera's range.
+
+    Raises:
+        ValueError: pixel data end early, or the samples or their compression are not supported.
+    """
+    size = file.seek(0, 2)
+    if any(
+        start + length > size for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ):
+        raise ValueError("pixel data end early")
+    if not page.dataoffsets or not all(page.databytecounts):
+        raise ValueError("pixel data are missing")
+    if page.bitspersample <= 8:
+        file.seek(0)
+        image = TiffImageFile(file)
+        image.seek(page.index)
+        image.load()
+        return image
+    return _decode_deep_page(tiff, page)
+
+
+def _decode_deep_page(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Image.Image:
+    if page.dtype is None or page.dtype.kind != "u" or page.dtype.itemsize != 2:
+        raise ValueError(f"samples are {page.dtype}, neither 8 nor 16 bits")
+    mode = _find_mode(page)
+    if page.axes not in ("YX", "YXS", "SYX"):
+        raise ValueError(f"axes are {page.axes}, not those of one image")
+    samples = np.asarray(page.asarray())
+    if page.axes == "SYX":
+        samples = np.moveaxis(samples, 0, -1)
+    bits = _find_significant_bits(tiff, page, samples)
+    scaled = np.minimum(samples >> (bits - 8), 255).astype(np.uint8)
+    if page.photometric == _MIN_IS_WHITE:
+        scaled = 255 - scaled
+    image = Image.frombytes(mode, (page.imagewidth, page.imagelength), scaled.tobytes())
+    profile = page.tags.valueof(_ICC_PROFILE)
+    if isinstance(profile, bytes):
+        image.info["icc_profile"] = profile
+    image.getexif()[_ORIENTATION] = page.tags.valueof(_ORIENTATION, 1)
+    return image
+
+
+def _find_significant_bits(
+    tiff: tifffile.TiffFile, page: tifffile.TiffPage, samples: NDArray[np.uint16]
+) -> int:
+    if page.bitspersample < 16:
+        return int(page.bitspersample)
+    stated = re.search(r'\bSignificantBits\s*=\s*["\'](\d+)', tiff.ome_metadata or "")
+    if stated and 8 <= int(stated[1]) <= 16:
+        return int(stated[1])
+    maximum = page.tags.valueof(_MAX_SAMPLE_VALUE)
+    brightest = int(samples.max())
+    if maximum is not None:
+        bits = int(np.max(maximum)).bit_length()
+        # A tag that the samples belie, or the default of full range, says nothing.
+        if 8 <= bits < 16 and brightest < 2**bits:
+            return bits
+    return next(bits for bits in _CAMERA_BITS if brightest < 2**bits)
+
+
+def _find_mode(page: tifffile.TiffPage) -> str:
+    modes = {
+        (_MIN_IS_WHITE, 1): "L",
+        (_MIN_IS_BLACK, 1): "L",
+        (_RGB, 3): "RGB",
+        (_RGB, 4): "RGBA",
+        (_SEPARATED, 4): "CMYK",
+    }
+    try:
+        return modes[page.photometric, page.samplesperpixel]
+    except KeyError:
+        raise ValueError(
+            f"{page.samplesperpixel} samples of 16 bits a pixel of photometric type {page.photometric}"
+        ) from None

@@ -1,0 +1,94 @@
+"""Masks: values, hulls and one cell's shape mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.spatial import ConvexHull, Delaunay
+
+from erythron.segment.segmentation import Segmentation
+from erythron.shape.mask import convex_hull, render_mask, shape_mask
+
+
+@pytest.fixture
+def two_cells() -> Segmentation:
+    cell = np.zeros((20, 30), np.int32)
+    cell[2:10, 2:10] = 1
+    cell[10:18, 10:25] = 2
+    cell[10:14, 10:15] = 0
+    nucleus = np.zeros_like(cell)
+    nucleus[4:8, 4:8] = 1
+    nucleus[15:17, 16:20] = 2
+    return Segmentation(nucleus, cell)
+
+
+def test_render_mask_has_the_three_values(two_cells: Segmentation) -> None:
+    mask = render_mask(two_cells)
+    assert mask.dtype == np.uint8
+    assert set(np.unique(mask)) == {0, 128, 255}
+    np.testing.assert_array_equal(mask == 255, two_cells.nucleus > 0)
+    np.testing.assert_array_equal(mask > 0, two_cells.cell > 0)
+
+
+def test_shape_mask_shows_one_cell_and_its_hull(two_cells: Segmentation) -> None:
+    mask = shape_mask(two_cells, 2)
+    assert mask.shape == (20, 30, 3)
+    np.testing.assert_array_equal(mask[..., 0] == 255, two_cells.cell == 2)
+    np.testing.assert_array_equal(mask[..., 1] == 255, two_cells.nucleus == 2)
+    assert mask[10, 14, 0] == 0
+    assert mask[11, 14, 2] == 255
+    window = (slice(8, 20), slice(8, 28))
+    np.testing.assert_array_equal(shape_mask(two_cells, 2, window), mask[window])
+
+
+def test_hull_fills_a_concavity_and_nothing_else() -> None:
+    mask = np.zeros((12, 12), bool)
+    mask[2:10, 2:4] = True
+    mask[8:10, 2:10] = True
+    hull = convex_hull(mask)
+    assert hull[mask].all()
+    assert hull[5, 5]
+    assert not hull[2, 9]
+    assert not hull[:2].any()
+
+
+@pytest.mark.parametrize(
+    "points", [[], [(3, 3)], [(3, 1), (3, 6)], [(1, 4), (6, 4)], [(1, 1), (5, 5)], [(1, 1), (3, 7)]]
+)
+@pytest.mark.filterwarnings("error")
+def test_hull_of_points_on_a_line_is_the_line(points: list[tuple[int, int]]) -> None:
+    mask = np.zeros((9, 9), bool)
+    for p in points:
+        mask[p] = True
+    hull = convex_hull(mask)
+    expected = mask.copy()
+    if len(points) == 2:
+        (y0, x0), (y1, x1) = points
+        steps = int(np.gcd(y1 - y0, x1 - x0))
+        for i in range(steps + 1):
+            expected[y0 + i * (y1 - y0) // steps, x0 + i * (x1 - x0) // steps] = True
+    np.testing.assert_array_equal(hull, expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(arrays(bool, (9, 11)))
+def test_hull_is_a_superset_and_its_own_hull(mask: np.ndarray) -> None:
+    hull = convex_hull(mask)
+    assert hull[mask].all()
+    np.testing.assert_array_equal(convex_hull(hull), hull)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1))
+def test_hull_holds_exactly_the_centres_inside_the_polygon(seed: int) -> None:
+    mask = np.random.default_rng(seed).random((10, 10)) < 0.15
+    points = np.argwhere(mask)
+    if len(points) < 3 or np.linalg.matrix_rank(points - points[0]) < 2:
+        return
+    corners = points[ConvexHull(points).vertices]
+    grid = np.argwhere(np.ones_like(mask))
+    inside = Delaunay(corners).find_simplex(grid, tol=1e-9) >= 0
+    np.testing.assert_array_equal(convex_hull(mask).ravel(), inside)
