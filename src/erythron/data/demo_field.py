@@ -73,5 +73,5 @@ def _draw(cache: Path) -> Path:
 
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / "drawn-field.png"
-    Image.fromarray(draw_field(DrawnFieldSpec()).rgb).save(path)
+    Image.fromarray(draw_field(DrawnFieldSpec(1024, 1024)).rgb).save(path)
     return path

@@ -96,9 +96,11 @@ def _describe_runtime() -> str:
 
 def _verify_model(model: Path | None) -> str:
     from erythron.models.bundle import load_bundle
+    from erythron.models.selftest import verify_bundle
 
     bundle = load_bundle(model)
-    return f"{bundle}"
+    difference = verify_bundle(bundle)
+    return f"{bundle.card.name} {bundle.card.version} at {bundle.path}, self-test off by {difference:.1e}"
 
 
 def _extra(name: str, modules: tuple[str, ...], purpose: str) -> Check:

@@ -18,7 +18,7 @@ from erythron.classify.calls import calls_schema
 from erythron.classify.classifier import Classifier
 from erythron.engine.batch import Failure, Progress, no_progress, run_batch
 from erythron.engine.field import classify_crop
-from erythron.engine.fingerprint import Settings, fingerprint, hash_file
+from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
 from erythron.engine.outputs import PARTIAL_SUFFIX, remove, write_file
 from erythron.errors import ImageReadError, UsageError
 from erythron.models.bundle import load_bundle
@@ -82,8 +82,8 @@ def classify_images(
     if out.exists() and not options.force:
         raise UsageError(f"{out} is there already; add --force to replace it or choose another --out")
     classifier = Classifier(load_bundle(options.model))
-    settings = Settings("classify", options.mpp, classifier.bundle.sha256)
-    schema = {k: v for k, v in calls_schema(classifier.bundle.classes).items() if k not in _LEFT_OUT}
+    settings = Settings("classify", options.mpp, hash_bundle(classifier.bundle))
+    schema = {k: v for k, v in calls_schema(classifier.bundle).items() if k not in _LEFT_OUT}
     finished = out.with_name(f".{out.name}.chunks{PARTIAL_SUFFIX}")
     tables: list[pl.DataFrame] = []
     failures: list[Failure] = []

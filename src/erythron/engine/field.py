@@ -52,16 +52,13 @@ def find_field_scale(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | Non
 def count_field(image: SmearImage, classifier: Classifier) -> FieldCells:
     """Find, outline, measure and name every nucleated cell of a field.
 
-    Where neither the file, the user nor the red cells give a scale, the classifier takes the image to be at the scale
-    it was trained on, and sizes stay in pixels.
+    Where neither the file, the user nor the red cells give a scale, sizes stay in pixels and the classifier frames by
+    the assumption that its bundle states.
     """
     image, estimate = find_field_scale(image)
     segmentation = segment_field(image.rgb, image.mpp)
     measurements = measure_cells(image.rgb, segmentation, image.mpp)
-    framed = image
-    if image.mpp is None:
-        framed = replace(image, mpp=classifier.bundle.mpp, mpp_source=ScaleSource.ASSUMED)
-    table = call_cells(framed, segmentation, measurements, classifier)
+    table = call_cells(image, segmentation, measurements, classifier)
     return FieldCells(image, estimate, segmentation, table)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from erythron import __version__
 from erythron.errors import ImageReadError
+from erythron.models.bundle import CARD, Bundle
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ def hash_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def hash_bundle(bundle: Bundle) -> str:
+    """Return one hash for a model: that of its ``model.json``, which holds the hashes of all its other files."""
+    return hash_file(bundle.path / CARD)
 
 
 def unreadable(path: Path, error: OSError) -> ImageReadError:

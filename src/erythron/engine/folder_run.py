@@ -13,7 +13,7 @@ from pathlib import Path
 from erythron.classify.classifier import Classifier
 from erythron.engine.batch import Failure, Progress, check_distinct, run_batch
 from erythron.engine.field import FieldCells, count_field
-from erythron.engine.fingerprint import Settings, fingerprint, hash_file
+from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
 from erythron.engine.outputs import whole_folder, write_file
 from erythron.engine.record import RECORD, ImageRecord, read_record
 from erythron.errors import ImageReadError, UsageError
@@ -70,7 +70,7 @@ class FolderRunner:
         self.out = out
         self.options = options
         self.classifier = Classifier(load_bundle(options.model))
-        self._settings = Settings(task, options.mpp, self.classifier.bundle.sha256)
+        self._settings = Settings(task, options.mpp, hash_bundle(self.classifier.bundle))
 
     def run(self, inputs: Sequence[InputImage], fill: FillFolder, progress: Progress) -> FolderRun:
         """Do every input that is not done yet.
