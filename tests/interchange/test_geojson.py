@@ -143,6 +143,9 @@ def test_three_hundred_cells_take_less_than_a_moment() -> None:
         block = labels[row * 80 : row * 80 + 80, column * 80 : column * 80 + 80]
         block[disc(80, 80, 40, 40, 30)] = index + 1
     cells = make_cells(300)
-    start = time.process_time()
-    cells_to_geojson(Segmentation(labels, labels), cells)
-    assert time.process_time() - start < 0.4
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        cells_to_geojson(Segmentation(labels, labels), cells)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 2.0  # an idle core needs a fraction of it; the margin is for a busy machine

@@ -27,11 +27,11 @@ Ring = list[list[float]]
 def cells_to_geojson(segmentation: Segmentation, cells: pl.DataFrame) -> str:
     """Return a FeatureCollection with one feature a cell.
 
-    ``geometry`` is the outline of the whole cell (the largest part where its mask has several, with its holes),
-    ``nucleusGeometry`` that of all lobes of the nucleus. Outlines run through the middles of pixel edges, where
-    (0, 0) is the upper left corner of the image; such a ring never touches itself, and encloses the area of its
-    pixels less half a pixel. A cell flagged ``unclassified`` has that as its classification, as it is counted;
-    its most probable class stays in ``metadata``.
+    ``geometry`` is the outline of the whole cell (the largest part where its mask has several, with its
+    holes), ``nucleusGeometry`` that of all lobes of the nucleus. Outlines run through the middles of pixel
+    edges, where (0, 0) is the upper left corner of the image; such a ring never touches itself, and encloses
+    the area of its pixels less half a pixel. A cell flagged ``unclassified`` has that as its classification,
+    as it is counted; its most probable class stays in ``metadata``.
 
     Args:
         segmentation: the cells' masks.

@@ -76,7 +76,7 @@ def encode_picture(image: Image.Image, longest_px: int) -> Picture:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS)
     buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=82, subsampling=0, optimize=True)
+    image.save(buffer, "JPEG", quality=82, subsampling=0)
     return Picture(buffer.getvalue(), image.width, image.height)
 
 

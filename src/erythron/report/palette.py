@@ -1,7 +1,7 @@
 """The one colour of each cell class, for overlay, charts, page and exports.
 
-The erythroid stages are steps of one ramp, dark to light with maturation, so they stay in order for every eye;
-the other classes have muted hues. Chosen to stay apart under simulated colour-vision deficiency.
+The erythroid stages are steps of one ramp, dark to light with maturation, so they stay in order for every
+eye; the other classes have muted hues. Chosen to stay apart under simulated colour-vision deficiency.
 """
 
 from __future__ import annotations
