@@ -1,4 +1,4 @@
-"""Fixtures for every test, and the rule that nothing which should run is skipped in continuous integration."""
+"""Fixtures for every test, and the rule that nothing which should run is skipped in CI."""
 
 from __future__ import annotations
 

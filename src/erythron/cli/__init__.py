@@ -1,7 +1,7 @@
 """The command line: one thin file a command, which checks options and calls one function of the package.
 
-stdout carries the result, stderr progress and messages. Exit status: 0 done, 1 some inputs failed, 2 wrong usage,
-130 interrupted. Nothing heavy is imported before a command needs it.
+stdout carries the result, stderr progress and messages. Exit status: 0 done, 1 some inputs failed, 2 wrong
+usage, 130 interrupted. Nothing heavy is imported before a command needs it.
 """
 
 from __future__ import annotations
@@ -41,13 +41,17 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log tracebacks and details to stderr.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log tracebacks and details to stderr.")
+    ] = False,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     logging.basicConfig(
-        stream=sys.stderr, level=logging.DEBUG if verbose else logging.CRITICAL, format="%(levelname)s %(message)s"
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.CRITICAL,
+        format="%(levelname)s %(message)s",
     )
 
 

@@ -25,8 +25,9 @@ def count(
 ) -> None:
     """Count the nucleated cells of marrow fields by class and stage.
 
-    Writes DIR/NAME/ for each image (cells.csv, cells.geojson, differential.json, overlay.png) and, for the run,
-    summary.csv, report.html and run.json. An interrupted run continues when the same command is given again.
+    Writes DIR/NAME/ for each image (cells.csv, cells.geojson, differential.json, overlay.png) and, for the
+    run, summary.csv, report.html and run.json. An interrupted run continues when the same command is given
+    again.
     """
     from erythron.engine.folder_run import FieldOptions
 
@@ -62,7 +63,9 @@ def _print_differential(differential: Differential, fields: int) -> None:
         console.print(f"No nucleated cell in {fields} field(s).")
         return
     level = f"{differential.interval_level:.0%}"
-    table = Table(box=SIMPLE_HEAD, title=f"{differential.nucleated_cells} nucleated cells in {fields} field(s)")
+    table = Table(
+        box=SIMPLE_HEAD, title=f"{differential.nucleated_cells} nucleated cells in {fields} field(s)"
+    )
     table.add_column("Class")
     for header in ("Cells", "%", f"{level} interval", "% of erythroid"):
         table.add_column(header, justify="right")

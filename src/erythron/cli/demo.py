@@ -11,7 +11,9 @@ from erythron.cli.options import Force
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")] = Path("demo-out"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")] = Path(
+        "demo-out"
+    ),
     force: Force = False,
 ) -> None:
     """Count a real marrow field where one can be had, else a drawn one, and say which."""

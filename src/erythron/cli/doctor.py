@@ -16,9 +16,15 @@ def doctor(model: Model = None, as_json: Json = False) -> None:
 
     checkup = examine(model)
     if as_json:
-        typer.echo(json.dumps({"healthy": checkup.healthy, "checks": [asdict(check) for check in checkup.checks]}))
+        typer.echo(
+            json.dumps({"healthy": checkup.healthy, "checks": [asdict(check) for check in checkup.checks]})
+        )
     else:
         for check in checkup.checks:
             typer.echo(f"{check.state:<8} {check.name}: {check.detail}")
-        typer.echo("erythron can count on this machine" if checkup.healthy else "erythron cannot count on this machine")
+        typer.echo(
+            "erythron can count on this machine"
+            if checkup.healthy
+            else "erythron cannot count on this machine"
+        )
     raise typer.Exit(0 if checkup.healthy else 1)

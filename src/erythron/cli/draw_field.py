@@ -11,7 +11,9 @@ from erythron.cli.options import Force
 
 
 def draw_field(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A .png, or a .tif for a tiled pyramid of any size.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A .png, or a .tif for a tiled pyramid of any size.")
+    ],
     width: Annotated[int, typer.Option(min=256, help="Width in pixels.")] = 1024,
     height: Annotated[int, typer.Option(min=256, help="Height in pixels.")] = 1024,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same field.")] = 0,
@@ -19,7 +21,8 @@ def draw_field(
 ) -> None:
     """Draw a marrow field with known cells: a test instrument, not a measure of accuracy.
 
-    Beside OUT, the truth is written: NAME.cells.csv and, for a PNG, NAME.mask.png (255 nucleus, 128 cytoplasm).
+    Beside OUT, the truth is written: NAME.cells.csv and, for a PNG, NAME.mask.png (255 nucleus, 128
+    cytoplasm).
     """
     from erythron.data.drawn_field import DrawnFieldSpec
     from erythron.engine.draw_run import write_drawn_field

@@ -34,7 +34,11 @@ def extract(
     if as_json:
         typer.echo(
             json.dumps(
-                {"out": str(out), "cells": run.cells, "failures": [asdict(failure) for failure in run.failures]}
+                {
+                    "out": str(out),
+                    "cells": run.cells,
+                    "failures": [asdict(failure) for failure in run.failures],
+                }
             )
         )
     else:

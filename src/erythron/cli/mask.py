@@ -14,7 +14,10 @@ def mask(
     images: Images,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the masks.")],
     every_cell: Annotated[
-        bool, typer.Option("--all", help="Outline every nucleated cell of a field, not the central cell of a crop.")
+        bool,
+        typer.Option(
+            "--all", help="Outline every nucleated cell of a field, not the central cell of a crop."
+        ),
     ] = False,
     mpp: Mpp = None,
     force: Force = False,

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 Images = Annotated[
-    list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.", show_default=False)
+    list[Path],
+    typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.", show_default=False),
 ]
 Mpp = Annotated[
     float | None,
-    typer.Option("--mpp", metavar="F", help="Microns per pixel; wins over what the files say.", min=0.01, max=10.0),
+    typer.Option(
+        "--mpp", metavar="F", help="Microns per pixel; wins over what the files say.", min=0.01, max=10.0
+    ),
 ]
 Model = Annotated[
     Path | None, typer.Option("--model", metavar="BUNDLE", help="Model bundle; the shipped one by default.")

@@ -44,7 +44,9 @@ def find_demo_field(cache: Path) -> DemoField:
     downloaded = _download(cache)
     if downloaded is not None:
         return DemoField(downloaded, f"real bone-marrow field, downloaded from {REAL_FIELD_URL}", real=True)
-    return DemoField(_draw(cache), "drawn field: no real one could be had, so the result means nothing", real=False)
+    return DemoField(
+        _draw(cache), "drawn field: no real one could be had, so the result means nothing", real=False
+    )
 
 
 def _download(cache: Path) -> Path | None:

@@ -38,8 +38,8 @@ def run_batch(
 ) -> tuple[Failure, ...]:
     """Do ``work`` for every input in order and return those that failed.
 
-    An unforeseen error is one input's failure too: in a batch of thousands, losing the rest would cost more. Its
-    traceback goes to the log.
+    An unforeseen error is one input's failure too: in a batch of thousands, losing the rest would cost
+    more. Its traceback goes to the log.
     """
     failures = []
     for image in inputs:
@@ -49,7 +49,9 @@ def run_batch(
             failures.append(Failure(str(image.path), str(error)))
         except MemoryError:
             failures.append(
-                Failure(str(image.path), f"{image.path}: not enough memory; cut the image into smaller fields")
+                Failure(
+                    str(image.path), f"{image.path}: not enough memory; cut the image into smaller fields"
+                )
             )
         except Exception as error:
             log.exception("%s: unforeseen error", image.path)

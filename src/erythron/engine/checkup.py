@@ -63,7 +63,9 @@ def examine(model: Path | None = None) -> Checkup:
         model: bundle folder, or None for the shipped one.
     """
     checks = [
-        Check("erythron", State.OK, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
+        Check(
+            "erythron", State.OK, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
+        ),
         *(_version(name) for name in _CORE),
         _attempt("runtime", _describe_runtime),
         _attempt("model", lambda: _verify_model(model)),
@@ -90,7 +92,9 @@ def _describe_runtime() -> str:
     import openvino
 
     core = openvino.Core()
-    devices = ", ".join(f"{name} ({core.get_property(name, 'FULL_DEVICE_NAME')})" for name in core.available_devices)
+    devices = ", ".join(
+        f"{name} ({core.get_property(name, 'FULL_DEVICE_NAME')})" for name in core.available_devices
+    )
     return f"OpenVINO on {devices}"
 
 

@@ -1,7 +1,7 @@
 """A batch of fields counted, as the ``count`` command writes it.
 
-Each image has its folder; what concerns the whole run is made from these folders at the end, so that a run which was
-interrupted and continued gives the same as one that was not.
+Each image has its folder; what concerns the whole run is made from these folders at the end, so that a run
+which was interrupted and continued gives the same as one that was not.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def count_images(
     reasons = {failure.image: failure.reason for failure in done.failures}
     by_image = {field.image: field for field in fields}
     every = [
-        by_image.get(str(image.path)) or FailedInput(str(image.path), reasons[str(image.path)]) for image in inputs
+        by_image.get(str(image.path)) or FailedInput(str(image.path), reasons[str(image.path)])
+        for image in inputs
     ]
     write_file(out / SUMMARY, make_summary(every, bundle.classes).write_csv())
     page = RunReport(
@@ -127,7 +128,10 @@ def count_images(
         model_name=f"{bundle.card.name} {bundle.card.version}",
         model_sha256=hash_bundle(bundle),
         settings=_list_settings(options),
-        versions=(Entry("erythron", __version__), *(Entry(n, importlib.metadata.version(n)) for n in _VERSIONS)),
+        versions=(
+            Entry("erythron", __version__),
+            *(Entry(n, importlib.metadata.version(n)) for n in _VERSIONS),
+        ),
     )
     write_file(out / REPORT, render_report(page))
     write_file(out / RUN, _describe_run(inputs, done, page, started))
@@ -196,7 +200,9 @@ def _name_specimen(inputs: Sequence[InputImage]) -> str:
 
 
 def _list_settings(options: FieldOptions) -> tuple[Entry, ...]:
-    scale = "as each image states, else from its red cells" if options.mpp is None else f"{options.mpp} (given)"
+    scale = (
+        "as each image states, else from its red cells" if options.mpp is None else f"{options.mpp} (given)"
+    )
     return (Entry("Microns per pixel", scale),)
 
 

@@ -52,8 +52,8 @@ def find_field_scale(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | Non
 def count_field(image: SmearImage, classifier: Classifier) -> FieldCells:
     """Find, outline, measure and name every nucleated cell of a field.
 
-    Where neither the file, the user nor the red cells give a scale, sizes stay in pixels and the classifier frames by
-    the assumption that its bundle states.
+    Where neither the file, the user nor the red cells give a scale, sizes stay in pixels and the classifier
+    frames by the assumption that its bundle states.
     """
     image, estimate = find_field_scale(image)
     segmentation = segment_field(image.rgb, image.mpp)

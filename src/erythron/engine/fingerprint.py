@@ -48,7 +48,7 @@ def hash_file(path: Path) -> str:
 
 
 def hash_bundle(bundle: Bundle) -> str:
-    """Return one hash for a model: that of its ``model.json``, which holds the hashes of all its other files."""
+    """Return one hash for a model: that of its ``model.json``, which holds those of its other files."""
     return hash_file(bundle.path / CARD)
 
 

@@ -1,7 +1,7 @@
 """Batches whose results are one folder an image: the part that ``count`` and ``extract`` share.
 
-A folder appears when it is whole. Its record says from which file and settings it came, so that a later run keeps
-it, and one with other files or settings refuses to replace it unless told to.
+A folder appears when it is whole. Its record says from which file and settings it came, so that a later run
+keeps it, and one with other files or settings refuses to replace it unless told to.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class FolderRunner:
         failures = run_batch(inputs, work, progress)
         failed = {failure.image for failure in failures}
         return FolderRun(
-            tuple((image, folder) for image, folder in folders.items() if str(image.path) not in failed), failures
+            tuple((image, folder) for image, folder in folders.items() if str(image.path) not in failed),
+            failures,
         )
 
     def _refuse_foreign(self, image: InputImage, folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Files that appear under their final name only when they are whole.
 
 A file or folder is first written beside its place under a name that starts with ``.`` and ends with
-``.partial``, then renamed in one step. The next run that writes the same place replaces what a killed run left.
+``.partial``, then renamed in one step. The next run that writes the same place replaces what a killed run
+left.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def write_file(final: Path, content: str | bytes) -> None:
 
     Args:
         final: its path; missing parent folders are made.
-        content: text (written as UTF-8 with ``\\n`` line ends) or bytes.
+        content: text (written as UTF-8 with Unix line ends) or bytes.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     with whole_file(final) as partial:
@@ -50,8 +51,8 @@ def whole_file(final: Path) -> Iterator[Path]:
 def whole_folder(final: Path) -> Iterator[Path]:
     """Give an empty folder to fill; it becomes ``final`` when the block ends, and goes when the block fails.
 
-    An existing ``final`` is replaced only after the new one is complete; the moment between the two renames leaves
-    the old one under its partial name, never a mixture.
+    An existing ``final`` is replaced only after the new one is complete; the moment between the two renames
+    leaves the old one under its partial name, never a mixture.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(final)

@@ -1,4 +1,4 @@
-"""What is stored of each counted image, so that a run can be continued, summed and reported from its files."""
+"""What is stored of each counted image, so that a run can be continued, summed and reported."""
 
 from __future__ import annotations
 
