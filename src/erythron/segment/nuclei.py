@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -9,16 +11,15 @@ from scipy.spatial import ConvexHull, QhullError
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
-from erythron.segment.stain import otsu
-
 IntArray = NDArray[np.int32]
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
 
-NECK = 0.75
+NECK = 0.85
 CONVEX = 0.9
-MAX_DEPTH = 3
-KEPT = 0.5
+MAX_DEPTH = 4
+KEPT = 0.3
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 GAIN = 0.03
 
 
@@ -85,43 +86,68 @@ def solidity(mask: BoolArray) -> float:
     return float(np.count_nonzero(mask) / ConvexHull(hull_points(mask)).volume)
 
 
-def find_cores(channel: FloatArray, mask: BoolArray, smallest_px: float) -> IntArray:
-    """Return one marker a nucleus, (H, W) int32: pieces of the mask, thresholded again until they are convex.
+@dataclass(frozen=True)
+class _Piece:
+    box: tuple[slice, slice]
+    mask: BoolArray
+    depth: int
 
-    A piece that is not convex is cut at its own Otsu threshold; the cut holds where it leaves most of the piece in
-    large enough parts.
-    """
+    @property
+    def area_px(self) -> int:
+        return int(np.count_nonzero(self.mask))
+
+
+def _pieces(labels: IntArray, origin: tuple[slice, slice], depth: int, smallest_px: float) -> list[_Piece]:
+    found = []
+    for i, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        mask = labels[rows, columns] == i
+        if np.count_nonzero(mask) >= smallest_px:
+            top, left = origin[0].start, origin[1].start
+            box = (slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop))
+            found.append(_Piece(box, mask, depth))
+    return found
+
+
+def _convexity(pieces: list[_Piece]) -> float:
+    return sum(solidity(p.mask) * p.area_px for p in pieces) / max(sum(p.area_px for p in pieces), 1)
+
+
+def _divide(channel: FloatArray, piece: _Piece, smallest_px: float) -> list[_Piece]:
+    """Pieces of a piece that is not convex: at its necks, else at the lowest level that leaves convex parts."""
+    shape = solidity(piece.mask)
+    if shape >= CONVEX or piece.area_px < 2 * smallest_px:
+        return []
+    depth = piece.depth + 1
+    best = _pieces(split_at_necks(piece.mask, 3), piece.box, depth, smallest_px)
+    best_shape = _convexity(best) if len(best) > 1 else shape
+    if best_shape >= CONVEX or piece.depth >= MAX_DEPTH:
+        return best if best_shape > shape + GAIN else []
+    values = channel[piece.box]
+    for level in np.quantile(values[piece.mask], LEVELS):
+        inner = ndimage.binary_opening(piece.mask & (values > level), iterations=1)
+        labels, _ = ndimage.label(ndimage.binary_fill_holes(inner) & piece.mask)
+        parts = _pieces(labels, piece.box, depth, smallest_px)
+        if sum(p.area_px for p in parts) < KEPT * piece.area_px:
+            break
+        convexity = _convexity(parts)
+        if convexity > best_shape + GAIN:
+            best, best_shape = parts, convexity
+            break
+    return best if best_shape > shape + GAIN else []
+
+
+def find_cores(channel: FloatArray, mask: BoolArray, smallest_px: float) -> IntArray:
+    """Return one marker a nucleus, (H, W) int32: pieces of the mask, divided until they are convex."""
     cores = np.zeros(mask.shape, np.int32)
     count = 0
-    pieces, _ = ndimage.label(mask)
-    todo = [(box, pieces[box] == i, 0) for i, box in enumerate(ndimage.find_objects(pieces), 1)]
+    labels, _ = ndimage.label(mask)
+    todo = _pieces(labels, (slice(0, None), slice(0, None)), 0, smallest_px)
     while todo:
-        box, piece, depth = todo.pop()
-        area = np.count_nonzero(piece)
-        if area < smallest_px:
+        piece = todo.pop()
+        smaller = _divide(channel, piece, smallest_px)
+        if smaller:
+            todo.extend(smaller)
             continue
-        shape = solidity(piece)
-        if depth < MAX_DEPTH and area > 2 * smallest_px and shape < CONVEX:
-            inner = piece & (channel[box] > otsu(channel[box][piece]))
-            inner = ndimage.binary_fill_holes(ndimage.binary_opening(inner, iterations=1))
-            parts, _ = ndimage.label(inner)
-            sizes = np.bincount(parts.ravel())[1:]
-            large = np.flatnonzero(sizes >= smallest_px) + 1
-            kept = sizes[large - 1].sum()
-            found = ndimage.find_objects(parts)
-            subs = [(found[i - 1], parts[found[i - 1]] == i) for i in large]
-            if kept > KEPT * area and sum(solidity(m) * m.sum() for _, m in subs) / kept > shape + GAIN:
-                for sub, part in subs:
-                    whole = tuple(
-                        slice(b.start + c.start, b.start + c.stop) for b, c in zip(box, sub, strict=True)
-                    )
-                    todo.append((whole, part, depth + 1))
-                continue
-        for part in _parts(split_at_necks(piece, 3)):
-            count += 1
-            cores[box][part] = count
+        count += 1
+        cores[piece.box][piece.mask] = count
     return cores
-
-
-def _parts(labels: IntArray) -> list[BoolArray]:
-    return [labels == i for i in range(1, int(labels.max(initial=0)) + 1)]
