@@ -28,6 +28,11 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
 REACH = 2.2
 SPECK = 0.12
+MIN_NUCLEAR = 0.15
+NUCLEAR_RADIUS_UM = (2.5, 6.0)
+JOIN_BORDER, JOIN_AREA, JOIN_CONVEX = 0.6, 1.5, 0.93
+TILE_PX, SAMPLE_PX = 2048, 640
+FRAGMENT, HOLE, SMOOTH = 0.08, 0.05, 0.12
 
 
 def _empty(shape: tuple[int, ...]) -> Segmentation:
@@ -145,45 +150,168 @@ def _outline_nucleus(light: FloatArray, channel: FloatArray, cell: BoolArray, th
     return red if central > 0.2 and redder > 0.08 else nucleus
 
 
+def _open(mask: BoolArray, radius_px: float) -> BoolArray:
+    """Opening by a disc, through two distance transforms: its time does not grow with the radius."""
+    margin = int(radius_px) + 2
+    padded = np.pad(mask, margin, mode="edge")
+    core = ndimage.distance_transform_edt(padded) > radius_px
+    if not core.any():
+        return np.zeros_like(mask)
+    opened = ndimage.distance_transform_edt(~core) <= radius_px
+    return np.asarray(opened[margin:-margin, margin:-margin])
+
+
 def _finish(nucleus: BoolArray, cell: BoolArray) -> tuple[BoolArray, BoolArray]:
-    radius = max(1, round(0.12 * np.sqrt(np.count_nonzero(cell) / np.pi)))
-    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    disc = x * x + y * y <= radius * radius
-    padded = np.pad(cell, radius, mode="edge")
-    cell = ndimage.binary_opening(padded, disc)[radius:-radius, radius:-radius] | nucleus
+    """Smooth both outlines, drop fragments of the nucleus and pieces of cytoplasm away from it."""
+    pieces, _ = ndimage.label(nucleus)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    nucleus = (sizes >= FRAGMENT * sizes.sum())[pieces]
+    holes, _ = ndimage.label(~nucleus)
+    nucleus = nucleus | (np.bincount(holes.ravel()) < HOLE * sizes.sum())[holes]
+    radius = max(1, round(SMOOTH * np.sqrt(np.count_nonzero(cell) / np.pi)))
+    cell = _open(cell | nucleus, radius) | nucleus
     pieces, _ = ndimage.label(cell)
-    hits = np.bincount(pieces[nucleus])
-    cell = ndimage.binary_fill_holes(pieces == np.argmax(hits)) if len(hits) else cell
-    return nucleus & cell, cell
+    cell = np.asarray(ndimage.binary_fill_holes(np.isin(pieces, np.unique(pieces[nucleus]))))
+    return nucleus, cell
+
+
+def _join_lobes(parts: IntArray, cells: IntArray, radius: float) -> IntArray:
+    """Give lobes of one nucleus one label: neighbours whose cells share a long border and are convex together."""
+    area = np.bincount(cells.ravel())
+    own = np.bincount(parts.ravel())
+    _, border = _contacts(cells)
+    boxes = ndimage.find_objects(cells)
+    pairs = np.argwhere(np.triu(border) > JOIN_BORDER * np.sqrt(np.minimum.outer(area, area)))
+    root = np.arange(len(area), dtype=np.int32)
+    for a, b in sorted(pairs.tolist(), key=lambda ab: -border[ab[0], ab[1]]):
+        i, j = int(root[a]), int(root[b])
+        if i == j or own[i] + own[j] > JOIN_AREA * np.pi * radius**2:
+            continue
+        members = np.flatnonzero((root == i) | (root == j))
+        rows = [boxes[m - 1][0] for m in members]
+        columns = [boxes[m - 1][1] for m in members]
+        box = (
+            slice(min(r.start for r in rows), max(r.stop for r in rows)),
+            slice(min(c.start for c in columns), max(c.stop for c in columns)),
+        )
+        if solidity(np.isin(cells[box], members)) > JOIN_CONVEX:
+            own[i] += own[j]
+            root[root == j] = i
+    return root[parts]
+
+
+def _single_parts(mask: BoolArray, channel: FloatArray, radius: float, smallest_px: float) -> IntArray:
+    smooth = ndimage.gaussian_filter(channel, max(0.5, 0.06 * radius))
+    cores = find_cores(smooth, mask, smallest_px)
+    return np.asarray(watershed(-channel, cores, mask=mask), np.int32)
+
+
+def _segment_tile(light: FloatArray, model: StainModel, radius: float) -> Segmentation:
+    channel = nuclear_channel(light)
+    mask = ndimage.binary_opening(channel > model.nuclear_threshold, iterations=1)
+    smallest = SPECK * np.pi * radius**2
+    parts = _single_parts(np.asarray(ndimage.binary_fill_holes(mask)), channel, radius, smallest)
+    parts = _drop_specks(parts, smallest)
+    if not parts.any():
+        return _empty(light.shape)
+    projected = light @ model.direction
+    cells = _grow(projected, parts, _surroundings(parts, 2 * radius), model)
+    parts = _join_lobes(parts, cells, radius)
+    cells = _grow(projected, parts, _surroundings(parts, 2 * radius), model)
+    return _outline_cells(light, channel, cells, model.nuclear_threshold)
+
+
+def _outline_cells(light: FloatArray, channel: FloatArray, cells: IntArray, threshold: float) -> Segmentation:
+    nucleus, whole = np.zeros_like(cells), np.zeros_like(cells)
+    count = 0
+    for i, found in enumerate(ndimage.find_objects(cells), 1):
+        if found is None:
+            continue
+        box = tuple(slice(max(0, s.start - 2), s.stop + 2) for s in found)
+        cell = cells[box] == i
+        inner = _outline_nucleus(light[box], channel[box], cell, threshold)
+        if not inner.any():
+            continue
+        inner, outer = _finish(inner, cell)
+        free = cell | ((cells[box] == 0) & (whole[box] == 0))
+        if not (inner & free).any():
+            continue
+        count += 1
+        nucleus[box][inner & free] = count
+        whole[box][outer & free] = count
+    return Segmentation(nucleus, whole)
+
+
+def _learn(rgb: NDArray[np.uint8], mpp: float | None) -> tuple[StainModel, float] | None:
+    """Stain and typical nuclear radius in pixels; None where nothing is stained like a nucleus."""
+    background = estimate_background(rgb)
+    light = balance(_sample(rgb), background, 1.0)
+    channel = nuclear_channel(light)
+    threshold = _nuclear_threshold(channel)
+    if np.ptp(channel) < MIN_CONTRAST or threshold < MIN_NUCLEAR:
+        return None
+    pieces, count = ndimage.label(ndimage.binary_opening(channel > threshold, iterations=1))
+    if not count:
+        return None
+    radius = _typical_radius(pieces)
+    if mpp:
+        radius = float(np.clip(radius, *(r / mpp for r in NUCLEAR_RADIUS_UM)))
+    pieces = _drop_specks(pieces, SPECK * np.pi * radius**2)
+    if not pieces.any():
+        return None
+    return fit_stain(background, light, threshold, _surroundings(pieces, 2 * radius)), radius
+
+
+def _sample(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Evenly spread windows side by side in place of an image of more than one tile."""
+    height, width = rgb.shape[:2]
+    if height * width <= TILE_PX**2:
+        return rgb
+    rows = [slice(int(y), int(y) + SAMPLE_PX) for y in np.linspace(0, max(0, height - SAMPLE_PX), 3)]
+    columns = [slice(int(x), int(x) + SAMPLE_PX) for x in np.linspace(0, max(0, width - SAMPLE_PX), 3)]
+    return np.concatenate([np.concatenate([rgb[r, c] for c in columns], axis=1) for r in rows])
 
 
 def segment_field(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segmentation:
     """Return every nucleated cell of a field.
 
+    Large fields are worked through in overlapping tiles; colours and sizes are learnt once for the whole field.
+
     Args:
         rgb: (H, W, 3) uint8.
         mpp: microns per pixel where known; size priors come from the image itself otherwise.
     """
-    background = estimate_background(rgb)
-    light = balance(rgb, background, 1.0)
-    channel = nuclear_channel(light)
-    if np.ptp(channel) < MIN_CONTRAST:
+    learnt = _learn(rgb, mpp)
+    if learnt is None:
         return _empty(rgb.shape)
-    threshold = _nuclear_threshold(channel)
-    mask = ndimage.binary_opening(channel > threshold, iterations=1)
-    pieces, _ = ndimage.label(mask)
-    radius = _typical_radius(pieces)
-    smooth = ndimage.gaussian_filter(channel, max(0.5, 0.06 * radius))
-    mask = np.asarray(ndimage.binary_fill_holes(mask))
-    cores = find_cores(smooth, mask, SPECK * np.pi * radius**2)
-    parts = np.asarray(watershed(-channel, cores, mask=mask), np.int32)
-    parts = _drop_specks(parts, SPECK * np.pi * radius**2)
-    if not parts.any():
-        return _empty(rgb.shape)
-    around = _surroundings(parts, 2 * radius)
-    model = fit_stain(background, light, threshold, around)
-    cells = _grow(light @ model.direction, parts, around, model)
-    return Segmentation(parts, cells)
+    model, radius = learnt
+    height, width = rgb.shape[:2]
+    nucleus, cell = np.zeros((height, width), np.int32), np.zeros((height, width), np.int32)
+    count, margin = 0, round(min(6 * radius, TILE_PX / 4))
+    for top in range(0, height, TILE_PX):
+        for left in range(0, width, TILE_PX):
+            y, x = max(0, top - margin), max(0, left - margin)
+            box = (slice(y, top + TILE_PX + margin), slice(x, left + TILE_PX + margin))
+            tile = _segment_tile(balance(rgb[box], model.background, 1.0), model, radius)
+            owned = np.zeros(tile.count + 1, np.int32)
+            for i, found in enumerate(ndimage.find_objects(tile.nucleus), 1):
+                middle = (y + (found[0].start + found[0].stop) / 2, x + (found[1].start + found[1].stop) / 2)
+                if top <= middle[0] < top + TILE_PX and left <= middle[1] < left + TILE_PX:
+                    count += 1
+                    owned[i] = count
+            free = cell[box] == 0
+            nucleus[box] += np.where(free, owned[tile.nucleus], 0)
+            cell[box] += np.where(free, owned[tile.cell], 0)
+    return _renumber(nucleus, cell)
+
+
+def _renumber(nucleus: IntArray, cell: IntArray) -> Segmentation:
+    present = np.bincount(nucleus.ravel()) > 0
+    present[0] = False
+    table = np.zeros(int(cell.max()) + 1, np.int32)
+    table[np.flatnonzero(present)] = np.arange(1, np.count_nonzero(present) + 1)
+    return Segmentation(table[nucleus], table[cell])
 
 
 def segment_central(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segmentation:

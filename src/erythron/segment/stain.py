@@ -18,6 +18,7 @@ HISTOGRAM_BINS = 128
 FIT_PIXELS = 60_000
 MIN_CONTRAST = 0.08
 MIN_LIGHT = 0.02
+BLACK = 0.06
 MIN_CLASS_PIXELS = 20
 NEAR, FAR = 0.6, 1.2
 RED_CELL_SHARE = 0.02
@@ -76,7 +77,8 @@ def nuclear_channel(light: FloatArray) -> FloatArray:
     Nuclei are high whatever their darkness (stains of the Romanowsky group pass blue and hold back green), cytoplasm
     is middling, background and red cells are near 0 or below.
     """
-    return np.asarray(1 - light[..., 1] / np.maximum(light[..., 2], MIN_LIGHT), dtype=np.float32)
+    blueness = 1 - light[..., 1] / np.maximum(light[..., 2], MIN_LIGHT)
+    return np.where(light.max(axis=2) > BLACK, blueness, 0).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""A bundle's network with its preprocessing: prepared cells to calibrated probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erythron.classify.crops import CellCrops
+from erythron.classify.framing import MEASUREMENT_INPUTS
+from erythron.classify.runtime import OpenVinoRuntime, Runtime
+from erythron.errors import BundleError
+from erythron.models.bundle import CARD, Bundle
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class CellInputs:
+    """N cells as the classifier takes them.
+
+    Attributes:
+        crops: pixels and masks at the bundle's size and scale.
+        measurements: (N, K) float32, columns of ``MEASUREMENT_INPUTS``.
+    """
+
+    crops: CellCrops
+    measurements: NDArray[np.float32]
+
+
+class Classifier:
+    """The classifier of a bundle.
+
+    Args:
+        bundle: a loaded bundle.
+        runtime: where to run its network; None is OpenVINO on all cores.
+
+    Raises:
+        BundleError: the network cannot be loaded, or takes measurements that this version does not make.
+    """
+
+    def __init__(self, bundle: Bundle, runtime: Runtime | None = None) -> None:
+        inputs = bundle.card.measurement_inputs
+        names = tuple(m.name for m in inputs)
+        if names != MEASUREMENT_INPUTS:
+            raise BundleError(
+                f"{bundle.path / CARD}: its measurement inputs are not those of this version of erythron "
+                f"({', '.join(MEASUREMENT_INPUTS)}); train or export it again"
+            )
+        self.bundle = bundle
+        self._runtime = OpenVinoRuntime(bundle.classifier_path) if runtime is None else runtime
+        self._mean = np.array([m.mean for m in inputs], np.float32)
+        self._sd = np.array([m.sd for m in inputs], np.float32)
+
+    def predict(self, cells: CellInputs) -> NDArray[np.float64]:
+        """Return calibrated probabilities, (N, C) float64; every row sums to 1."""
+        count = len(cells.measurements)
+        logits = np.zeros((count, len(self.bundle.classes)), np.float64)
+        for i in range(0, count, BATCH):
+            logits[i : i + BATCH] = self._runtime.run(
+                {
+                    "pixels": self._normalise(cells.crops.pixels[i : i + BATCH]),
+                    "masks": _channels_first(cells.crops.masks[i : i + BATCH]),
+                    "measurements": self._standardise(cells.measurements[i : i + BATCH]),
+                }
+            )
+        return soften(logits, self.bundle.card.temperature)
+
+    def _normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        rule = self.bundle.card.normalisation
+        mean, sd = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (rule.mean, rule.sd))
+        return np.asarray((_channels_first(pixels) - mean) / sd, dtype=np.float32)
+
+    def _standardise(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        limit = self.bundle.card.measurement_limit
+        return np.clip((values - self._mean) / self._sd, -limit, limit)
+
+
+def soften(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Return softmax of logits over the temperature, (N, C) (Guo et al. 2017, arXiv 1706.04599)."""
+    scaled = logits / temperature
+    if not len(scaled):
+        return scaled
+    power = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(power / power.sum(axis=1, keepdims=True))
+
+
+def _channels_first(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(image.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)

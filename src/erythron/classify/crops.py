@@ -1,0 +1,100 @@
+"""Square crops of cells with their masks, at one scale: padded, never stretched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from erythron.segment.segmentation import Segmentation
+
+Pixel = TypeVar("Pixel", bound=np.generic)
+
+BACKGROUND_LEVEL = 255
+"""What the empty smear becomes in a crop, and what padding is filled with."""
+
+
+@dataclass(frozen=True)
+class CellCrops:
+    """Crops of N cells.
+
+    Attributes:
+        pixels: (N, S, S, 3) uint8, each channel relative to the empty smear, which is 255.
+        masks: (N, S, S, 2) uint8; nucleus and whole cell, 255 inside, graded at the border.
+    """
+
+    pixels: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class CropGeometry:
+    """Size of a crop.
+
+    Attributes:
+        size_px: side of the crop.
+        mpp: microns per pixel of the crop.
+    """
+
+    size_px: int
+    mpp: float
+
+
+def cut_cells(
+    light: NDArray[np.uint8],
+    segmentation: Segmentation,
+    centres: Sequence[tuple[float, float]],
+    mpp: float,
+    geometry: CropGeometry,
+) -> CellCrops:
+    """Cut one crop around each cell, pixels and masks by the same geometry.
+
+    Args:
+        light: (H, W, 3) uint8 as :func:`balance_light` returns it.
+        segmentation: its cells; the i-th centre is cell ``i + 1``.
+        centres: (x, y) in pixels, 0 being the centre of the first pixel.
+        mpp: microns per pixel of the image.
+        geometry: size and scale of the crops.
+    """
+    size = geometry.size_px
+    pixels = np.empty((len(centres), size, size, 3), np.uint8)
+    masks = np.empty((len(centres), size, size, 2), np.uint8)
+    half = size * geometry.mpp / mpp / 2
+    for i, (x, y) in enumerate(centres):
+        left, top = int(np.floor(x + 0.5 - half)), int(np.floor(y + 0.5 - half))
+        right, bottom = int(np.ceil(x + 0.5 + half)), int(np.ceil(y + 0.5 + half))
+        window = (left, top, right, bottom)
+        box = (x + 0.5 - half - left, y + 0.5 - half - top, x + 0.5 + half - left, y + 0.5 + half - top)
+        pixels[i] = _resize(_cut(light, window, BACKGROUND_LEVEL), size, box)
+        for k, labels in enumerate((segmentation.nucleus, segmentation.cell)):
+            inside = (_cut(labels, window, 0) == i + 1).astype(np.uint8) * 255
+            masks[i, ..., k] = _resize(inside, size, box)
+    return CellCrops(pixels, masks)
+
+
+def balance_light(rgb: NDArray[np.uint8], background: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the image relative to the empty smear, (H, W, 3) uint8, brighter pixels clipped to 255.
+
+    It takes lamp, camera balance and the tint of the glass out of the colours, so that scanners differ less.
+    """
+    return np.minimum(rgb * (BACKGROUND_LEVEL / background), 255).round().astype(np.uint8)
+
+
+def _cut(image: NDArray[Pixel], window: tuple[int, int, int, int], fill: int) -> NDArray[Pixel]:
+    left, top, right, bottom = window
+    height, width = image.shape[:2]
+    out = np.full((bottom - top, right - left, *image.shape[2:]), fill, image.dtype)
+    x0, x1 = max(left, 0), min(right, width)
+    y0, y1 = max(top, 0), min(bottom, height)
+    if x0 < x1 and y0 < y1:
+        out[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
+    return out
+
+
+def _resize(image: NDArray[np.uint8], size: int, box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
+    # Pillow widens the filter when it shrinks, so that fine chromatin does not alias.
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box))

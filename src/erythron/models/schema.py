@@ -1,0 +1,132 @@
+"""What ``model.json`` of a bundle holds; the JSON schema is generated from these classes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from erythron.stages import Lineage
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelClass(_Model):
+    """One output of the classifier; ``prior`` is its share of the training cells (classes of unknown stage apart)."""
+
+    name: str
+    title: str
+    lineage: Lineage
+    prior: Probability
+
+
+class Framing(_Model):
+    """How a cell becomes an input: a square of ``input_px`` at ``input_mpp``, around the centre of the nucleus.
+
+    Where the scale is unknown, an image with a shorter side of at most ``crop_max_px`` is a single-cell crop and
+    that side shows ``crop_width_um``; a larger image is a field at ``field_mpp``.
+    """
+
+    input_px: Annotated[int, Field(ge=32, le=1024)]
+    input_mpp: Annotated[float, Field(gt=0)]
+    crop_width_um: Annotated[float, Field(gt=0)]
+    crop_max_px: Annotated[int, Field(gt=0)]
+    field_mpp: Annotated[float, Field(gt=0)]
+
+
+class Normalisation(_Model):
+    """``(pixel / 255 - mean) / sd`` for each of red, green and blue, after division by the empty smear's colour."""
+
+    mean: tuple[float, float, float]
+    sd: tuple[float, float, float]
+
+
+class MeasurementInput(_Model):
+    """One measurement input, standardised as ``(value - mean) / sd`` and clipped to ``limit`` deviations."""
+
+    name: str
+    mean: float
+    sd: Annotated[float, Field(gt=0)]
+
+
+class Estimate(_Model):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class CrossValidation(_Model):
+    """Out-of-fold results on the staged marrow crops."""
+
+    folds: int
+    cells: int
+    true_classes: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    figures: dict[str, Estimate]
+
+
+class DataUsed(_Model):
+    """One training set; ``rows_hash`` covers content, class and group of every row."""
+
+    name: str
+    cells: int
+    licence: str
+    source: str
+    rows_hash: Sha256
+
+
+class SelfTest(_Model):
+    """A stored cell and what the classifier says of it."""
+
+    image: str
+    mask: str
+    mpp: Annotated[float, Field(gt=0)]
+    probabilities: tuple[Probability, ...]
+    tolerance: Annotated[float, Field(gt=0, lt=0.1)]
+
+
+class ModelCard(_Model):
+    """All of ``model.json``."""
+
+    schema_version: Literal[1]
+    name: str
+    version: str
+    classes: tuple[ModelClass, ...]
+    framing: Framing
+    normalisation: Normalisation
+    mask_recipe: str
+    mask_recipe_hash: Sha256
+    measurement_inputs: tuple[MeasurementInput, ...]
+    measurement_limit: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Field(gt=0)]
+    unclassified_below: Probability
+    unclassified_rule: str
+    cross_validation: CrossValidation
+    data: tuple[DataUsed, ...]
+    split_hash: Sha256
+    seed: int
+    export_difference: Annotated[float, Field(ge=0)]
+    software: dict[str, str]
+    self_test: SelfTest
+    files: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> ModelCard:
+        count = len(self.classes)
+        if len({c.name for c in self.classes}) != count:
+            raise ValueError("two classes have one name")
+        if len(self.self_test.probabilities) != count:
+            raise ValueError(f"self_test has {len(self.self_test.probabilities)} probabilities, not {count}")
+        rows = self.cross_validation.confusion
+        if len(rows) != len(self.cross_validation.true_classes) or any(len(r) != count for r in rows):
+            raise ValueError(
+                "confusion does not have a row for every true class and a column for every class"
+            )
+        return self

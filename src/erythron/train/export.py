@@ -1,0 +1,248 @@
+"""A fitted model to a bundle: ONNX, schema-checked ``model.json``, card and self-test, checked before it is named."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+from torch import nn
+
+from erythron.classify.classifier import Classifier
+from erythron.classify.framing import MEASUREMENT_INPUTS
+from erythron.classify.runtime import OpenVinoRuntime
+from erythron.data.manifest import hash_rows
+from erythron.errors import BundleError
+from erythron.models.bundle import CARD, CLASSIFIER, Bundle, hash_file, load_bundle
+from erythron.models.schema import (
+    CrossValidation,
+    DataUsed,
+    Estimate,
+    Framing,
+    MeasurementInput,
+    ModelCard,
+    ModelClass,
+    Normalisation,
+    SelfTest,
+)
+from erythron.models.selftest import classify_stored_cell, verify_bundle
+from erythron.segment.segmentation import Segmentation
+from erythron.shape.mask import render_mask
+from erythron.stages import DEFAULT_CLASSES
+from erythron.train.card import SOURCES, render_card
+from erythron.train.cells import hash_recipe
+from erythron.train.head import LIMIT, FittedHead
+from erythron.train.network import ShapeAttentiveNet, ShapeFeatures
+
+NAME = "erythron-default"
+VERSION = "1"
+MAX_EXPORT_DIFFERENCE = 1e-3
+SELF_TEST_TOLERANCE = 1e-3
+PACKAGES = ("torch", "timm", "onnx", "openvino", "numpy", "scipy", "scikit-image", "pillow", "erythron")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Everything that a bundle is written from.
+
+    Attributes:
+        trunk: the feature network.
+        head: on its features and the measurements.
+        framing: of the inputs.
+        normalisation: of the pixels.
+        temperature: of the logits.
+        threshold: confidence below which a call is unclassified.
+        risk: what the threshold was chosen by.
+        figures: cross-validated.
+        blood_auc: cross-validated, erythroblast or not, on peripheral blood.
+        confusion: (C, C) int64 of the cross-validation.
+        folds: of the cross-validation.
+        seed: of everything.
+        rows: the manifest of each training set by its name.
+        split_hash: of the cross-validation's folds.
+    """
+
+    trunk: ShapeFeatures
+    head: FittedHead
+    framing: Framing
+    normalisation: Normalisation
+    temperature: float
+    threshold: float
+    risk: float
+    figures: dict[str, Estimate]
+    blood_auc: float
+    confusion: NDArray[np.int64]
+    folds: int
+    seed: int
+    rows: dict[str, pl.DataFrame]
+    split_hash: str
+
+
+def write_bundle(fitted: Fitted, out: Path) -> Bundle:
+    """Write a bundle, prove that it loads and reproduces its stored cell, and only then give it its name.
+
+    Raises:
+        BundleError: OpenVINO and torch differ by more than ``MAX_EXPORT_DIFFERENCE``.
+    """
+    part = out.with_name(f"{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    difference = _export_network(fitted, part / CLASSIFIER)
+    _draw_test_cell(part, fitted.framing.input_mpp)
+    card = _make_card(fitted, difference)
+    (part / "card.md").write_text(render_card(card, fitted.blood_auc), encoding="utf-8")
+    # Two passes: the classifier that says the stored probabilities needs a bundle to come from.
+    bundle = _store(card, part)
+    probabilities = classify_stored_cell(bundle, Classifier(bundle))
+    test = card.self_test.model_copy(update={"probabilities": probabilities})
+    bundle = _store(card.model_copy(update={"self_test": test}), part)
+    verify_bundle(bundle)
+    if out.exists():
+        out.rmdir()
+    part.replace(out)
+    return load_bundle(out)
+
+
+def _store(card: ModelCard, folder: Path) -> Bundle:
+    names = sorted(p.name for p in folder.iterdir() if p.name != CARD)
+    full = card.model_copy(update={"files": {name: hash_file(folder / name) for name in names}})
+    (folder / CARD).write_text(full.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return load_bundle(folder)
+
+
+def _export_network(fitted: Fitted, path: Path) -> float:
+    """Write the ONNX file and return the largest difference between torch and OpenVINO on seeded noise."""
+    head = fitted.head
+    count = len(MEASUREMENT_INPUTS)
+    linear = nn.Linear(head.weight.shape[1], head.weight.shape[0])
+    with torch.no_grad():
+        linear.weight.copy_(torch.from_numpy(head.weight))
+        linear.bias.copy_(torch.from_numpy(head.bias))
+    mean, sd = (torch.from_numpy(v[:-count]) for v in (head.mean, head.sd))
+    net = ShapeAttentiveNet(fitted.trunk, mean, sd, linear, LIMIT).eval()
+    side = fitted.framing.input_px
+    generator = torch.Generator().manual_seed(0)
+    inputs = (
+        torch.randn((3, 3, side, side), generator=generator).clamp(-1, 1),
+        torch.rand((3, 2, side, side), generator=generator).round(),
+        torch.randn((3, count), generator=generator),
+    )
+    batch = torch.export.Dim("batch", min=1)
+    names = ["pixels", "masks", "measurements"]
+    program = torch.onnx.export(
+        net,
+        inputs,
+        input_names=names,
+        output_names=["logits"],
+        dynamic_shapes={name: {0: batch} for name in names},
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise BundleError(f"{path}: torch made no ONNX network; check the versions of torch and onnxscript")
+    program.save(path, external_data=False)
+    with torch.no_grad():
+        expected = net(*inputs).numpy()
+    got = OpenVinoRuntime(path).run({n: v.numpy() for n, v in zip(names, inputs, strict=True)})
+    difference = float(np.abs(expected - got).max())
+    if difference > MAX_EXPORT_DIFFERENCE:
+        raise BundleError(
+            f"{path}: OpenVINO's logits differ from torch's by {difference:.2g}, more than "
+            f"{MAX_EXPORT_DIFFERENCE:g}; train with other versions of torch or OpenVINO"
+        )
+    return difference
+
+
+def _draw_test_cell(folder: Path, mpp: float) -> None:
+    """Draw a cell with a nucleus off its centre, so that no image of a data set has to travel with the bundle."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:144, :144].astype(np.float64)
+    cell = np.hypot(x - 74, y - 70) < 30
+    nucleus = np.hypot(x - 79, (y - 66) * 1.15) < 18
+    light = np.full((144, 144, 3), (236.0, 228.0, 214.0))
+    light[cell] = (168, 160, 200)
+    light[nucleus] = (96, 52, 134)
+    grain = ndimage.gaussian_filter(rng.normal(0, 40, (144, 144)), 1.5)
+    light += grain[..., None]
+    rgb = ndimage.gaussian_filter(light, (0.8, 0.8, 0)).clip(0, 255).round().astype(np.uint8)
+    Image.fromarray(rgb).save(folder / "selftest.png")
+    segmentation = Segmentation(nucleus.astype(np.int32), (cell | nucleus).astype(np.int32))
+    Image.fromarray(render_mask(segmentation)).save(folder / "selftest_mask.png")
+
+
+def _make_card(fitted: Fitted, difference: float) -> ModelCard:
+    labelled = pl.concat(list(fitted.rows.values())).filter(pl.col("staged"))["class"].to_list()
+    k = len(MEASUREMENT_INPUTS)
+    table = fitted.confusion
+    present = [i for i, row in enumerate(table) if row.any()]
+    return ModelCard(
+        schema_version=1,
+        name=NAME,
+        version=VERSION,
+        classes=tuple(
+            ModelClass(
+                name=c.name, title=c.title, lineage=c.lineage, prior=labelled.count(c.name) / len(labelled)
+            )
+            for c in DEFAULT_CLASSES
+        ),
+        framing=fitted.framing,
+        normalisation=fitted.normalisation,
+        mask_recipe="erythron.segment.classical.segment_central",
+        mask_recipe_hash=hash_recipe(),
+        measurement_inputs=tuple(
+            MeasurementInput(name=n, mean=float(m), sd=float(s))
+            for n, m, s in zip(MEASUREMENT_INPUTS, fitted.head.mean[-k:], fitted.head.sd[-k:], strict=True)
+        ),
+        measurement_limit=LIMIT,
+        temperature=fitted.temperature,
+        unclassified_below=fitted.threshold,
+        unclassified_rule=(
+            "least confidence at or above which at most "
+            f"{fitted.risk:.0%} of the out-of-fold five-way calls (four stages, not erythroid) of the marrow crops "
+            "are wrong"
+        ),
+        cross_validation=CrossValidation(
+            folds=fitted.folds,
+            cells=int(table.sum()),
+            true_classes=tuple(DEFAULT_CLASSES[i].name for i in present),
+            confusion=tuple(tuple(int(v) for v in table[i]) for i in present),
+            figures=fitted.figures,
+        ),
+        data=tuple(
+            DataUsed(
+                name=name,
+                cells=rows.height,
+                licence=SOURCES[name].licence,
+                source=SOURCES[name].source,
+                rows_hash=hash_rows(rows),
+            )
+            for name, rows in fitted.rows.items()
+        ),
+        split_hash=fitted.split_hash,
+        seed=fitted.seed,
+        export_difference=difference,
+        software={name: _version(name) for name in PACKAGES},
+        self_test=SelfTest(
+            image="selftest.png",
+            mask="selftest_mask.png",
+            mpp=fitted.framing.input_mpp,
+            probabilities=(0.0,) * len(DEFAULT_CLASSES),
+            tolerance=SELF_TEST_TOLERANCE,
+        ),
+        files={},
+    )
+
+
+def _version(package: str) -> str:
+    if package == "erythron":
+        from erythron import __version__
+
+        return __version__
+    return version(package)

