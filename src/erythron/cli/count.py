@@ -82,12 +82,12 @@ def _print_differential(differential: Differential, fields: int) -> None:
     table.add_row("Unclassified", str(rest.count), _percent(rest.fraction), _interval(rest.interval), "")
     console.print(table)
     for index in differential.indices:
-        share = index.kind == "share"
-        value = _percent(index.value) + " %" if share else _ratio(index.value)
+        is_share = index.kind == "share"
+        value = _percent(index.value) + " %" if is_share else _ratio(index.value)
         limits = ""
         if index.interval is not None:
             low, high = index.interval
-            limits = f" ({_interval((low, high))} %)" if share else f" ({_ratio(low)} – {_ratio(high)})"
+            limits = f" ({_interval((low, high))} %)" if is_share else f" ({_ratio(low)} – {_ratio(high)})"
         console.print(f"  {index.title}: {value}{limits}")
 
 
