@@ -62,7 +62,8 @@ def test_importing_the_package_and_the_command_line_imports_no_torch() -> None:
 def test_counting_imports_no_torch(fields: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from erythron.cli import app; "
-        f"app(['count', {str(fields / 'field0.png')!r}, '--out', {str(tmp_path / 'out')!r}], standalone_mode=False); "
+        f"app(['count', {str(fields / 'field0.png')!r}, '--out', {str(tmp_path / 'out')!r}], "
+        "standalone_mode=False); "
         "assert not {'torch', 'timm', 'onnx', 'onnxruntime', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
@@ -138,7 +139,9 @@ def test_an_interrupted_run_continues_to_the_same_results(
     how: signal.Signals, fields: Path, counted: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen([*ERYTHRON, "count", str(fields), "--out", str(out)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*ERYTHRON, "count", str(fields), "--out", str(out)], stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 60
     while not (out / "field0").exists() and time.monotonic() < deadline:
         time.sleep(0.005)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from erythron.errors import ErythronError, UsageError
+from erythron.errors import BundleError, ErythronError, UsageError
 from erythron.read.inputs import InputImage
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ def run_batch(
     for image in inputs:
         try:
             work(image)
+        except BundleError:
+            raise  # no input can be done without the model
         except ErythronError as error:
             failures.append(Failure(str(image.path), str(error)))
         except MemoryError:

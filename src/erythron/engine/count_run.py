@@ -95,7 +95,7 @@ def count_images(
     """
     started = datetime.now(UTC)
     runner = FolderRunner("count", out, options)
-    bundle = runner.classifier.bundle
+    bundle = runner.bundle
     if not options.force:
         _refuse_other_run(inputs, out)
 

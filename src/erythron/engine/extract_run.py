@@ -1,6 +1,7 @@
 """Crops, masks and a table of every cell of a batch of fields, as the ``extract`` command writes them.
 
-The crops are the image's own pixels, all of one size within an image, so that nothing is lost before labelling.
+The crops are the image's own pixels, all of one size within an image, so that nothing is lost before
+labelling.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ def extract_cells(
 ) -> ExtractRun:
     """Cut every nucleated cell of every field.
 
-    Writes ``out/NAME/crops/ID.png``, ``out/NAME/masks/ID.png`` (255 nucleus, 128 cytoplasm of this cell alone) and
-    ``out/NAME/cells.csv``; and ``out/cells.csv`` over all images, with the paths of crop and mask relative to ``out``.
-    Beyond the image's border a crop is white.
+    Writes ``out/NAME/crops/ID.png``, ``out/NAME/masks/ID.png`` (255 nucleus, 128 cytoplasm of this cell
+    alone) and ``out/NAME/cells.csv``; and ``out/cells.csv`` over all images, with the paths of crop and
+    mask relative to ``out``. Beyond the image's border a crop is white.
 
     Args:
         inputs: images and their relative output paths.
@@ -69,11 +70,12 @@ def extract_cells(
         BundleError: the model cannot be used.
     """
     runner = FolderRunner("extract", out, options)
-    bundle = runner.classifier.bundle
+    bundle = runner.bundle
     names = json.dumps([str(image.path) for image in inputs], indent=1)
     if (out / CELLS).exists() and not options.force and not _is_same_run(out, names):
         raise UsageError(
-            f"{out / CELLS} is there and is of other images; add --force to replace it or choose another --out"
+            f"{out / CELLS} is there and is of other images; add --force to replace it or choose another
+            --out"
         )
 
     def fill(found: FieldCells, folder: Path) -> None:
@@ -84,7 +86,9 @@ def extract_cells(
     for _, folder in done.folders:
         relative = folder.relative_to(out).as_posix()
         table = pl.read_csv(folder / CELLS, schema=tables[0].schema)
-        tables.append(table.with_columns(pl.concat_str(pl.lit(f"{relative}/"), c).alias(c) for c in ("crop", "mask")))
+        tables.append(
+            table.with_columns(pl.concat_str(pl.lit(f"{relative}/"), c).alias(c) for c in ("crop", "mask"))
+        )
     cells = pl.concat(tables)
     write_file(out / RUN, names)
     write_file(out / CELLS, cells.write_csv())

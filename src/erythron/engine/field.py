@@ -5,6 +5,7 @@ In: a read image and, for calls, a classifier. Out: its cells. Writes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -49,16 +50,20 @@ def find_field_scale(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | Non
     return replace(image, mpp=estimate.mpp, mpp_source=ScaleSource.RED_CELLS), estimate
 
 
-def count_field(image: SmearImage, classifier: Classifier) -> FieldCells:
+def count_field(image: SmearImage, get_classifier: Callable[[], Classifier]) -> FieldCells:
     """Find, outline, measure and name every nucleated cell of a field.
 
     Where neither the file, the user nor the red cells give a scale, sizes stay in pixels and the classifier
     frames by the assumption that its bundle states.
+
+    Args:
+        image: the field.
+        get_classifier: gives the model; asked only after segmentation, so that it may load meanwhile.
     """
     image, estimate = find_field_scale(image)
     segmentation = segment_field(image.rgb, image.mpp)
     measurements = measure_cells(image.rgb, segmentation, image.mpp)
-    table = call_cells(image, segmentation, measurements, classifier)
+    table = call_cells(image, segmentation, measurements, get_classifier())
     return FieldCells(image, estimate, segmentation, table)
 
 

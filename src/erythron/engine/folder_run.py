@@ -7,6 +7,7 @@ keeps it, and one with other files or settings refuses to replace it unless told
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,14 +64,14 @@ class FolderRunner:
         options: model, scale and whether to replace.
 
     Attributes:
-        classifier: the loaded model.
+        bundle: the model.
     """
 
     def __init__(self, task: str, out: Path, options: FieldOptions) -> None:
         self.out = out
         self.options = options
-        self.classifier = Classifier(load_bundle(options.model))
-        self._settings = Settings(task, options.mpp, hash_bundle(self.classifier.bundle))
+        self.bundle = load_bundle(options.model)
+        self._settings = Settings(task, options.mpp, hash_bundle(self.bundle))
 
     def run(self, inputs: Sequence[InputImage], fill: FillFolder, progress: Progress) -> FolderRun:
         """Do every input that is not done yet.
@@ -84,23 +85,27 @@ class FolderRunner:
             for image, folder in folders.items():
                 self._refuse_foreign(image, folder)
 
-        def work(image: InputImage) -> None:
-            folder = folders[image]
-            sha256 = hash_file(image.path)
-            mark = fingerprint(self._settings, str(image.path), sha256)
-            if (record := read_record(folder)) is not None and record.fingerprint == mark:
-                return
-            found = count_field(read_image(image.path, self.options.mpp), self.classifier)
-            with whole_folder(folder) as partial:
-                fill(found, partial)
-                write_file(partial / RECORD, _describe(found, sha256, mark).model_dump_json(indent=2) + "\n")
-
-        failures = run_batch(inputs, work, progress)
+        # The network loads while the first field is read and segmented.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            classifier = pool.submit(Classifier, self.bundle)
+            failures = run_batch(
+                inputs, lambda image: self._do(image, folders[image], classifier, fill), progress
+            )
         failed = {failure.image for failure in failures}
         return FolderRun(
             tuple((image, folder) for image, folder in folders.items() if str(image.path) not in failed),
             failures,
         )
+
+    def _do(self, image: InputImage, folder: Path, classifier: Future[Classifier], fill: FillFolder) -> None:
+        sha256 = hash_file(image.path)
+        mark = fingerprint(self._settings, str(image.path), sha256)
+        if (record := read_record(folder)) is not None and record.fingerprint == mark:
+            return
+        found = count_field(read_image(image.path, self.options.mpp), classifier.result)
+        with whole_folder(folder) as partial:
+            fill(found, partial)
+            write_file(partial / RECORD, _describe(found, sha256, mark).model_dump_json(indent=2) + "\n")
 
     def _refuse_foreign(self, image: InputImage, folder: Path) -> None:
         if not folder.exists():
