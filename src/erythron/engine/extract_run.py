@@ -84,11 +84,9 @@ def extract_cells(
     done = runner.run(inputs, fill, progress)
     tables = [pl.DataFrame(schema={**calls_schema(bundle), "crop": pl.String(), "mask": pl.String()})]
     for _, folder in done.folders:
-        relative = folder.relative_to(out).as_posix()
+        prefix = pl.lit(f"{folder.relative_to(out).as_posix()}/")
         table = pl.read_csv(folder / CELLS, schema=tables[0].schema)
-        tables.append(
-            table.with_columns(pl.concat_str(pl.lit(f"{relative}/"), c).alias(c) for c in ("crop", "mask"))
-        )
+        tables.append(table.with_columns(pl.concat_str(prefix, c).alias(c) for c in ("crop", "mask")))
     cells = pl.concat(tables)
     write_file(out / RUN, names)
     write_file(out / CELLS, cells.write_csv())
