@@ -74,8 +74,8 @@ def extract_cells(
     names = json.dumps([str(image.path) for image in inputs], indent=1)
     if (out / CELLS).exists() and not options.force and not _is_same_run(out, names):
         raise UsageError(
-            f"{out / CELLS} is there and is of other images; add --force to replace it or choose another
-            --out"
+            f"{out / CELLS} is there and is of other images; "
+            "add --force to replace it or choose another --out"
         )
 
     def fill(found: FieldCells, folder: Path) -> None:
