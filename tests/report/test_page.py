@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
+from erythron.report.model import FailedInput
+from erythron.report.page import MAX_FIELDS_IN_FULL, MAX_ROWS, render_report
 
 from .conftest import HOSTILE_NAME, Field, make_report
 
@@ -41,8 +45,38 @@ def test_many_fields_stay_bounded_and_the_page_says_so(field: Field) -> None:
     page = render_report(make_report(field, [f"{i}.png" for i in range(400)]))
     assert page.count('<article class="field">') == MAX_FIELDS_IN_FULL
     assert f"The first {MAX_FIELDS_IN_FULL} of 400 are shown in full" in page
-    assert '<th scope="row">399.png</th>' in page
+    assert f"The first {MAX_ROWS} of 400 counted images; all stand in summary.csv" in page
+    assert f'<th scope="row">{MAX_ROWS - 1}.png</th><td>11</td><td>1</td>' in page  # nucleated, first stage
+    assert f'<th scope="row">{MAX_ROWS}.png</th>' not in page
     assert len(page) < 3_000_000
+
+
+def test_many_failed_inputs_stay_bounded_and_the_page_says_so(field: Field) -> None:
+    failed = tuple(FailedInput(f"{i}.png", "not an image") for i in range(MAX_ROWS + 1))
+    page = render_report(replace(make_report(field, []), failed=failed))
+    assert page.count("not an image") == MAX_ROWS
+    assert f"The first {MAX_ROWS} of {MAX_ROWS + 1}; all stand in summary.csv" in page
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of a colour such as ``#123`` or ``#112233``, as WCAG 2 defines it."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_text_contrasts_with_its_ground_in_every_scheme() -> None:
+    css = (files("erythron.report") / "templates" / "report.css").read_text(encoding="utf-8")
+    schemes = [
+        dict(re.findall(r"--(\w+):(#[0-9a-f]+)", block)) for block in re.findall(r":root\{([^}]*)", css)
+    ]
+    assert len(schemes) == 3  # light, dark, print
+    assert set(re.findall(r"[{;](?:color|fill):([^;}]*)", css)) == {"var(--ink)", "var(--soft)"}
+    for scheme in schemes:
+        for text in ("ink", "soft"):
+            darker, lighter = sorted(map(luminance, (scheme[text], scheme["paper"])))
+            assert (lighter + 0.05) / (darker + 0.05) >= 4.5, scheme
 
 
 @pytest.mark.browser

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
+import pytest
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
 from erythron.report.model import FailedInput
@@ -22,6 +25,21 @@ def test_overlay_keeps_pixels_in_place_and_uses_class_colours(field: Field) -> N
     assert tuple(image[200, 251]) == UNCLASSIFIED_COLOUR
     outside = field.segmentation.cell == 0
     assert np.array_equal(image[:240][outside], field.rgb[outside])
+
+
+@pytest.mark.parametrize("ground", [(30, 12, 70), (225, 222, 232)])
+@pytest.mark.parametrize("group", [*(c.name for c in DEFAULT_CLASSES), "unclassified"])
+def test_every_outline_stands_out_on_dark_nuclei_and_pale_ground(
+    field: Field, group: str, ground: tuple[int, int, int]
+) -> None:
+    unclassified = group == "unclassified"
+    label = "other" if unclassified else group
+    cells = field.cells.with_columns(label=pl.lit(label), flags=pl.lit(group if unclassified else ""))
+    rgb = np.full_like(field.rgb, ground)
+    image = np.asarray(draw_overlay(rgb, field.segmentation, cells, legend=False))
+    for rim in (image[40, 11:14], image[40, 26:29]):  # of a cell, of its nucleus
+        distances = deltaE_ciede2000(rgb2lab(rim[None] / 255.0), rgb2lab(np.array([[ground]]) / 255.0))
+        assert distances.max() > 12  # platelet grey on pale ground is the least
 
 
 def test_overlay_without_cells_is_the_image(field: Field) -> None:

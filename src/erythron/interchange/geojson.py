@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -85,58 +85,58 @@ def _outline_parts(labels: NDArray[np.int32], box: tuple[slice, slice], label: i
     """Return the parts of one label, largest first, each as its outer ring followed by its holes."""
     mask = np.pad(labels[box] == label, 1)
     origin = np.array([box[1].start - 1, box[0].start - 1], dtype=np.float64)
+    rings = _rings(mask, origin)
+    if len(rings) == 1:  # neither holes nor parts, as most cells are: no need to look for them
+        return [rings]
     parts, count = ndimage.label(mask)
     if count == 1:
-        return [_rings(mask, origin)]
+        return [rings]
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     return [_rings(parts == part + 1, origin) for part in np.argsort(-sizes, kind="stable")]
 
 
-def _rings(part: NDArray[np.bool_], origin: NDArray[np.float64]) -> list[Ring]:
-    """Return the outer ring and the holes of one 4-connected part (H, W) that no border of the array touches.
+def _rings(mask: NDArray[np.bool_], origin: NDArray[np.float64]) -> list[Ring]:
+    """Return all closed rings, corners only, of a mask (H, W) that no border of the array touches.
 
-    The pixel edges are walked with the part on the right, so outer ring and holes run in opposite senses, as
-    RFC 7946 wants. Where two pixels of the part meet only at a corner, the walk turns right and parts them.
+    The pixel edges are walked with the mask on the right, so outer rings and holes run in opposite senses, as
+    RFC 7946 wants. Where two pixels of the mask meet only at a corner, the walk turns right and parts them.
+    Of a 4-connected mask the first ring is the outer one.
     """
-    width = part.shape[1] + 1
-    starts = (0, 1, width + 1, width)
-    steps = (1, width, -1, -width)
-    outside = ~part
-    neighbours = (
-        outside[:-2, 1:-1],
-        outside[1:-1, 2:],
-        outside[2:, 1:-1],
-        outside[1:-1, :-2],
-    )
-    unwalked: set[int] = set()
-    for heading, neighbour in enumerate(neighbours):
-        rows, columns = np.nonzero(part[1:-1, 1:-1] & neighbour)
-        corners = (rows + 1) * width + columns + 1 + starts[heading]
-        unwalked.update((corners * 4 + heading).tolist())
-    rings = []
-    while unwalked:
-        edge = min(unwalked)  # the first edge of all lies on the outer ring
-        walk = []
-        while edge in unwalked:
-            unwalked.remove(edge)
-            walk.append(edge)
-            corner, heading = divmod(edge, 4)
-            ahead = (corner + steps[heading]) * 4
-            edge = ahead + (heading + 1) % 4
-            if edge not in unwalked:
-                edge = ahead + heading
-                if edge not in unwalked:
-                    edge = ahead + (heading + 3) % 4
-        rings.append(_through_middles(np.array(walk), width) + origin)
-    return [ring.tolist() for ring in rings]
-
-
-def _through_middles(walk: NDArray[np.int64], width: int) -> NDArray[np.float64]:
-    """Return the closed ring (N, 2), x and y, through the middles of walked edges, corners only."""
-    corners, headings = np.divmod(walk, 4)
+    width = mask.shape[1] + 1
+    exists = np.zeros((mask.shape[0] + 1, width, 4), dtype=np.bool_)  # by corner of start and heading
+    outside = ~mask
+    exists[1:-1, :-1, 0] = mask[1:] & outside[:-1]
+    exists[:-1, 1:-1, 1] = mask[:, :-1] & outside[:, 1:]
+    exists[1:-1, 1:, 2] = mask[:-1] & outside[1:]
+    exists[1:, 1:-1, 3] = mask[:, 1:] & outside[:, :-1]
+    exists = exists.reshape(-1)
+    edges = np.flatnonzero(exists)
+    corners, headings = np.divmod(edges, 4)
+    ahead = 4 * (corners + np.array([1, width, -1, -width])[headings])
+    right, left = ahead + (headings + 1) % 4, ahead + (headings + 3) % 4
+    onward = np.where(exists[right], right, np.where(exists[ahead + headings], ahead + headings, left))
+    after = np.searchsorted(edges, onward)
+    before = np.empty_like(after)
+    before[after] = np.arange(len(after))
+    bends = headings[before] != headings[after]
     half_steps = np.array([[0.5, 0.0], [0.0, 0.5], [-0.5, 0.0], [0.0, -0.5]])
-    middles = np.stack([corners % width, corners // width], axis=1) + half_steps[headings]
-    onward = np.roll(middles, -1, axis=0) - middles
-    before = np.roll(onward, 1, axis=0)
-    ring = middles[before[:, 0] * onward[:, 1] != before[:, 1] * onward[:, 0]]
-    return np.concatenate([ring, ring[:1]])
+    middles = np.stack([corners % width, corners // width], axis=1) + half_steps[headings] + origin
+    rings = []
+    for walk in _cycles(after.tolist()):
+        ring = middles[[edge for edge in walk if bends[edge]]].tolist()
+        rings.append([*ring, ring[0]])
+    return rings
+
+
+def _cycles(after: list[int]) -> Iterator[list[int]]:
+    """Yield the cycles of a permutation, each from its lowest element."""
+    seen = [False] * len(after)
+    for start in range(len(after)):
+        walk = []
+        here = start
+        while not seen[here]:
+            seen[here] = True
+            walk.append(here)
+            here = after[here]
+        if walk:
+            yield walk

@@ -14,6 +14,8 @@ from erythron.report.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
 from erythron.segment.segmentation import Segmentation
 
 _LEGEND_MIN_WIDTH_PX = 240
+_CASING = (255, 255, 255)
+"""Colour inside every outline, so that dark ones stand out on dark nuclei."""
 _PICTURES_BYTES = 1_500_000
 """Bytes that the overlays of one page may take together, so that the page stays small."""
 
@@ -37,13 +39,14 @@ def draw_overlay(
         ids: write each cell's number at its nucleus.
     """
     groups = _groups_of(cells)
-    table = np.zeros((segmentation.count + 1, 3), dtype=np.uint8)
+    lines = np.zeros((segmentation.count + 1, 3), dtype=np.uint8)
     for cell_id, group in zip(cells["cell_id"].to_list(), groups, strict=True):
-        table[cell_id] = _colour_of_group(group)
+        lines[cell_id] = _colour_of_group(group)
+    casings = np.full_like(lines, _CASING)
     thickness = 2 if min(rgb.shape[:2]) >= 400 else 1
     canvas = rgb.copy()
-    _paint(canvas, segmentation.cell, table, thickness)
-    _paint(canvas, segmentation.nucleus, table, 1)
+    _paint(canvas, segmentation.cell, [lines] * thickness + [casings])
+    _paint(canvas, segmentation.nucleus, [lines, casings])
     image = Image.fromarray(canvas)
     if ids:
         _write_ids(image, cells)
@@ -92,12 +95,10 @@ def _colour_of_group(group: str) -> Colour:
     return UNCLASSIFIED_COLOUR if group == "unclassified" else colour_of(group)
 
 
-def _paint(
-    canvas: NDArray[np.uint8], labels: NDArray[np.int32], table: NDArray[np.uint8], thickness: int
-) -> None:
-    """Paint the inner border of every label, ``thickness`` pixels wide."""
+def _paint(canvas: NDArray[np.uint8], labels: NDArray[np.int32], rims: list[NDArray[np.uint8]]) -> None:
+    """Paint the inner border of every label a pixel wide for each of ``rims``, colours by label."""
     inside = labels.copy()
-    for _ in range(thickness):
+    for colours in rims:
         padded = np.pad(inside, 1, mode="edge")
         border = inside > 0
         border &= (
@@ -106,7 +107,7 @@ def _paint(
             | (padded[1:-1, :-2] != inside)
             | (padded[1:-1, 2:] != inside)
         )
-        canvas[border] = table[inside[border]]
+        canvas[border] = colours[inside[border]]
         inside[border] = 0
 
 

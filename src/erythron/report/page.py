@@ -13,7 +13,10 @@ from erythron.report.model import FieldReport, GalleryCell, RunReport
 from erythron.report.palette import UNCLASSIFIED_COLOUR, colour_of
 
 MAX_FIELDS_IN_FULL = 24
-"""Fields shown with table and picture; all others stand in the summary table only."""
+"""Fields shown with table and picture; the others stand in the table of images only."""
+
+MAX_ROWS = 200
+"""Rows of the tables of images and of failed inputs; ``summary.csv`` holds all."""
 
 _SCALE_SOURCES = {
     ScaleSource.OPTION: "given by the user",
@@ -24,7 +27,10 @@ _SCALE_SOURCES = {
 
 
 def render_report(report: RunReport) -> str:
-    """Return the page; at most :data:`MAX_FIELDS_IN_FULL` fields are shown in full, which the page says."""
+    """Return the page; what it leaves out, it says.
+
+    At most :data:`MAX_FIELDS_IN_FULL` fields are shown in full, and :data:`MAX_ROWS` inputs named.
+    """
     shown = report.fields[:MAX_FIELDS_IN_FULL]
     lines = [line for line in report.differential.classes if line.of_nucleated is not None]
     scales = {describe_scale(field) for field in report.fields}
@@ -32,7 +38,9 @@ def render_report(report: RunReport) -> str:
         report=report,
         run=report.differential,
         lines=lines,
+        stages=[line for line in lines if line.of_erythroid is not None],
         shown=shown,
+        max_rows=MAX_ROWS,
         axis_end=_axis_end(report.differential),
         scale=next(iter(scales)) if len(scales) == 1 else "differs between fields, see each",
         groups=_group_gallery(report),
