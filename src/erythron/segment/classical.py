@@ -1,4 +1,4 @@
-"""Segmentation without a learned model: an adapted stain direction, distance-transform markers, seeded watershed."""
+"""Segmentation without a learned model: adapted stain direction, convex cores, seeded watershed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from erythron.segment.segmentation import Segmentation
 from erythron.segment.stain import (
     MIN_CONTRAST,
     MIN_LIGHT,
+    MIN_NUCLEAR,
     StainModel,
     Surroundings,
     balance,
@@ -28,7 +29,6 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
 REACH = 2.2
 SPECK = 0.12
-MIN_NUCLEAR = 0.15
 NUCLEAR_RADIUS_UM = (2.5, 6.0)
 JOIN_BORDER, JOIN_AREA, JOIN_CONVEX = 0.6, 1.5, 0.93
 TILE_PX, SAMPLE_PX = 2048, 640
@@ -73,7 +73,8 @@ def _grow(cell: FloatArray, parts: IntArray, around: Surroundings, model: StainM
     mask = (around.distance < REACH) & (cell > model.cell_threshold) | (parts > 0)
     mask = np.asarray(ndimage.binary_opening(mask, iterations=1)) | (parts > 0)
     edge = ndimage.gaussian_gradient_magnitude(cell, 1.0) / max(model.cell_contrast, 1e-3)
-    return np.asarray(watershed(around.distance + 2 * edge, parts, mask=mask), np.int32)
+    flooded = watershed(around.distance + 2 * edge, parts, mask=mask)  # type: ignore[no-untyped-call]
+    return np.asarray(flooded, np.int32)
 
 
 def _choose_central(parts: IntArray, cells: IntArray) -> list[int]:
@@ -135,7 +136,7 @@ def _outline_nucleus(light: FloatArray, channel: FloatArray, cell: BoolArray, th
     base = cell & (channel > 0.8 * threshold)
     if np.count_nonzero(base) < 0.8 * np.count_nonzero(cell):
         return nucleus
-    redness = light[..., 0] / np.maximum(light[..., 2], MIN_LIGHT)
+    redness = (light[..., 0] / np.maximum(light[..., 2], MIN_LIGHT)).astype(np.float32)
     red = np.asarray(ndimage.binary_opening(base & (redness > otsu(redness[base])), iterations=2))
     if not red.any():
         return nucleus
@@ -177,18 +178,21 @@ def _finish(nucleus: BoolArray, cell: BoolArray) -> tuple[BoolArray, BoolArray]:
 
 
 def _join_lobes(parts: IntArray, cells: IntArray, radius: float) -> IntArray:
-    """Give lobes of one nucleus one label: neighbours whose cells share a long border and are convex together."""
+    """Give lobes of one nucleus one label: cells that share a long border and are convex together."""
     area = np.bincount(cells.ravel())
     own = np.bincount(parts.ravel())
     _, border = _contacts(cells)
     boxes = ndimage.find_objects(cells)
-    pairs = np.argwhere(np.triu(border) > JOIN_BORDER * np.sqrt(np.minimum.outer(area, area)))
+    linked = border > JOIN_BORDER * np.sqrt(np.minimum.outer(area, area))
+    pairs = np.argwhere(np.triu(linked)).tolist()
+    pairs.sort(key=lambda ab: -border[ab[0], ab[1]])
+    groups = [[a, b, *np.flatnonzero(linked[a] & linked[b]).tolist()] for a, b in pairs]
     root = np.arange(len(area), dtype=np.int32)
-    for a, b in sorted(pairs.tolist(), key=lambda ab: -border[ab[0], ab[1]]):
-        i, j = int(root[a]), int(root[b])
-        if i == j or own[i] + own[j] > JOIN_AREA * np.pi * radius**2:
+    for group in [g for g in groups if len(g) > 2] + pairs:
+        roots = np.unique(root[group])
+        members = np.flatnonzero(np.isin(root, roots))
+        if len(roots) < 2 or own[members].sum() > JOIN_AREA * np.pi * radius**2:
             continue
-        members = np.flatnonzero((root == i) | (root == j))
         rows = [boxes[m - 1][0] for m in members]
         columns = [boxes[m - 1][1] for m in members]
         box = (
@@ -196,15 +200,15 @@ def _join_lobes(parts: IntArray, cells: IntArray, radius: float) -> IntArray:
             slice(min(c.start for c in columns), max(c.stop for c in columns)),
         )
         if solidity(np.isin(cells[box], members)) > JOIN_CONVEX:
-            own[i] += own[j]
-            root[root == j] = i
+            root[members] = roots[0]
     return root[parts]
 
 
 def _single_parts(mask: BoolArray, channel: FloatArray, radius: float, smallest_px: float) -> IntArray:
     smooth = ndimage.gaussian_filter(channel, max(0.5, 0.06 * radius))
     cores = find_cores(smooth, mask, smallest_px)
-    return np.asarray(watershed(-channel, cores, mask=mask), np.int32)
+    flooded = watershed(-channel, cores, mask=mask)  # type: ignore[no-untyped-call]
+    return np.asarray(flooded, np.int32)
 
 
 def _segment_tile(light: FloatArray, model: StainModel, radius: float) -> Segmentation:
@@ -217,7 +221,7 @@ def _segment_tile(light: FloatArray, model: StainModel, radius: float) -> Segmen
         return _empty(light.shape)
     projected = light @ model.direction
     cells = _grow(projected, parts, _surroundings(parts, 2 * radius), model)
-    parts = _join_lobes(parts, cells, radius)
+    parts = _join_lobes(parts, cells, _typical_radius(parts))
     cells = _grow(projected, parts, _surroundings(parts, 2 * radius), model)
     return _outline_cells(light, channel, cells, model.nuclear_threshold)
 
@@ -256,7 +260,7 @@ def _learn(rgb: NDArray[np.uint8], mpp: float | None) -> tuple[StainModel, float
         return None
     radius = _typical_radius(pieces)
     if mpp:
-        radius = float(np.clip(radius, *(r / mpp for r in NUCLEAR_RADIUS_UM)))
+        radius = min(max(radius, NUCLEAR_RADIUS_UM[0] / mpp), NUCLEAR_RADIUS_UM[1] / mpp)
     pieces = _drop_specks(pieces, SPECK * np.pi * radius**2)
     if not pieces.any():
         return None
@@ -276,7 +280,7 @@ def _sample(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def segment_field(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segmentation:
     """Return every nucleated cell of a field.
 
-    Large fields are worked through in overlapping tiles; colours and sizes are learnt once for the whole field.
+    Large fields are worked through in overlapping tiles; colours and sizes are learnt once a field.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -331,11 +335,12 @@ def segment_central(rgb: NDArray[np.uint8], mpp: float | None = None) -> Segment
     if not mask.any():
         mask = channel > threshold
     size = min(rgb.shape[:2])
+    smallest = SPECK * np.pi * (NUCLEAR_RADIUS_UM[0] / mpp) ** 2 if mpp else 0.002 * size**2
     radius = _typical_radius(np.asarray(ndimage.label(mask)[0], np.int32))
-    smooth = ndimage.gaussian_filter(channel, max(0.5, 0.06 * radius))
-    cores = find_cores(smooth, mask, 0.002 * size**2)
-    parts = np.asarray(watershed(-channel, cores, mask=mask), np.int32)
-    parts = _drop_specks(parts, min(0.002 * size**2, np.bincount(parts.ravel())[1:].max()))
+    parts = _single_parts(mask, channel, radius, smallest)
+    if not parts.any():
+        parts = np.asarray(ndimage.label(mask)[0], np.int32)
+    parts = _drop_specks(parts, min(smallest, np.bincount(parts.ravel())[1:].max()))
     around = _surroundings(parts, 0.22 * size)
     model = fit_stain(background, light, threshold, around)
     projected = light @ model.direction

@@ -24,7 +24,7 @@ GAIN = 0.03
 
 
 def touching(labels: IntArray, weight: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Return the pairs of labels that touch, (P, 2), and the highest ``weight`` on each shared border, (P,)."""
+    """Return the pairs of labels that touch, (P, 2), and the highest ``weight`` on their border, (P,)."""
     pairs, values = [], []
     for a, b, u, v in (
         (labels[1:], labels[:-1], weight[1:], weight[:-1]),
@@ -43,13 +43,17 @@ def touching(labels: IntArray, weight: FloatArray) -> tuple[IntArray, FloatArray
 
 
 def split_at_necks(mask: BoolArray, min_distance_px: int) -> IntArray:
-    """Return the parts of a mask, (H, W) int32, cut where a neck is narrow against the smaller part it joins."""
+    """Return the parts of a mask, (H, W) int32, cut where a neck is narrow against the smaller part."""
     depth = np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1)), np.float32)[1:-1, 1:-1]
     depth = ndimage.gaussian_filter(depth, 1.0)
-    peaks = peak_local_max(depth, min_distance=min_distance_px, labels=mask.astype(np.int32), exclude_border=False)
+    inside = mask.astype(np.int32)
+    peaks = peak_local_max(  # type: ignore[no-untyped-call]
+        depth, min_distance=min_distance_px, labels=inside, exclude_border=False
+    )
     markers = np.zeros(mask.shape, np.int32)
     markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    parts = np.asarray(watershed(-depth, markers, mask=mask), np.int32)
+    flooded = watershed(-depth, markers, mask=mask)  # type: ignore[no-untyped-call]
+    parts = np.asarray(flooded, np.int32)
     pairs, saddles = touching(parts, depth)
     height = np.zeros(len(peaks) + 1, np.float32)
     height[1:] = depth[tuple(peaks.T)]
@@ -72,11 +76,13 @@ def split_at_necks(mask: BoolArray, min_distance_px: int) -> IntArray:
 
 def hull_points(mask: BoolArray) -> NDArray[np.float64]:
     """Return the corners of a mask's convex hull, (P, 2), pixels taken as squares."""
-    rim = mask & ~ndimage.binary_erosion(mask)
-    points = np.argwhere(rim).astype(np.float64)
-    points = np.concatenate([points + d for d in ((-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5))])
+    rows = np.flatnonzero(mask.any(axis=1))
+    first = np.argmax(mask[rows], axis=1) - 0.5
+    last = mask.shape[1] - np.argmax(mask[rows, ::-1], axis=1) - 0.5
+    y, x = np.concatenate([rows - 0.5, rows + 0.5] * 2), np.concatenate([first, first, last, last])
+    points = np.stack([y, x], axis=1)
     try:
-        return points[ConvexHull(points).vertices]
+        return np.asarray(points[ConvexHull(points).vertices])
     except QhullError:
         return points
 
@@ -113,7 +119,7 @@ def _convexity(pieces: list[_Piece]) -> float:
 
 
 def _divide(channel: FloatArray, piece: _Piece, smallest_px: float) -> list[_Piece]:
-    """Pieces of a piece that is not convex: at its necks, else at the lowest level that leaves convex parts."""
+    """Parts of a piece that is not convex: at its necks, else at the lowest level with convex parts."""
     shape = solidity(piece.mask)
     if shape >= CONVEX or piece.area_px < 2 * smallest_px:
         return []

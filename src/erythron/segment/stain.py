@@ -17,6 +17,7 @@ BoolArray = NDArray[np.bool_]
 HISTOGRAM_BINS = 128
 FIT_PIXELS = 60_000
 MIN_CONTRAST = 0.08
+MIN_NUCLEAR = 0.15
 MIN_LIGHT = 0.02
 BLACK = 0.06
 MIN_CLASS_PIXELS = 20
@@ -30,7 +31,7 @@ CELL_LEVEL = 0.2
 
 
 def otsu(values: FloatArray) -> float:
-    """Return the two-class threshold (Otsu, IEEE Trans Syst Man Cybern 1979, doi 10.1109/TSMC.1979.4310076)."""
+    """Return the two-class threshold (Otsu 1979, doi 10.1109/TSMC.1979.4310076)."""
     counts, edges = np.histogram(values, bins=HISTOGRAM_BINS)
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)[:-1]
@@ -62,7 +63,7 @@ def estimate_background(rgb: NDArray[np.uint8]) -> FloatArray:
     sample = rgb[::step, ::step].reshape(-1, 3)
     brightness = sample.sum(axis=1, dtype=np.int32)
     bright = sample[brightness >= np.percentile(brightness, 95)]
-    return np.maximum(np.median(bright, axis=0), 1).astype(np.float32)
+    return np.asarray(np.maximum(np.median(bright, axis=0), 1), dtype=np.float32)
 
 
 def balance(rgb: NDArray[np.uint8], background: FloatArray, sigma_px: float) -> FloatArray:
@@ -74,8 +75,8 @@ def balance(rgb: NDArray[np.uint8], background: FloatArray, sigma_px: float) -> 
 def nuclear_channel(light: FloatArray) -> FloatArray:
     """Return the share of blue light that has no green beside it, 1 - green / blue, (H, W) float32.
 
-    Nuclei are high whatever their darkness (stains of the Romanowsky group pass blue and hold back green), cytoplasm
-    is middling, background and red cells are near 0 or below.
+    Nuclei are high whatever their darkness (Romanowsky stains pass blue and hold back green), cytoplasm is
+    middling, background and red cells are near 0 or below. Black, as out of the field, is 0.
     """
     blueness = 1 - light[..., 1] / np.maximum(light[..., 2], MIN_LIGHT)
     return np.where(light.max(axis=2) > BLACK, blueness, 0).astype(np.float32)
@@ -88,7 +89,7 @@ class StainModel:
     Attributes:
         background: (3,) float32, colour of the empty smear.
         nuclear_threshold: nuclei lie above it in :func:`nuclear_channel`.
-        direction: (3,) float32; light projected on it is high in nucleated cells, low in red cells and background.
+        direction: (3,) float32; light projected on it is high in nucleated cells, low elsewhere.
         cell_threshold: cells lie above it in the projection.
         cell_contrast: projection of nuclei less that of what surrounds cells.
     """
@@ -114,20 +115,23 @@ class Surroundings:
 
 
 def _moments(groups: list[tuple[FloatArray, float]]) -> tuple[FloatArray, FloatArray]:
-    used = [(g, w) for g, w in groups if len(g) > MIN_CLASS_PIXELS and w > 0]
+    filled = [(g, w) for g, w in groups if len(g) and w > 0]
+    used = [(g, w) for g, w in filled if len(g) > MIN_CLASS_PIXELS] or filled
     total = sum(w for _, w in used)
     mean = sum(w * g.mean(axis=0, dtype=np.float64) for g, w in used) / total
     scatter = sum(w * ((g - mean).T @ (g - mean)) / len(g) for g, w in used) / total
     return np.asarray(mean, np.float32), np.asarray(scatter, np.float32)
 
 
-def fit_stain(background: FloatArray, light: FloatArray, threshold: float, around: Surroundings) -> StainModel:
+def fit_stain(
+    background: FloatArray, light: FloatArray, threshold: float, around: Surroundings
+) -> StainModel:
     """Find the colour direction that parts nucleated cells from red cells and background in this image.
 
-    A linear discriminant (Fisher 1936, doi 10.1111/j.1469-1809.1936.tb02137.x) between nuclei with the dark pixels
-    close to them, and background with the dark pixels far from any nucleus, most of which are red cells.
+    A linear discriminant (Fisher 1936, doi 10.1111/j.1469-1809.1936.tb02137.x) between nuclei with the dark
+    pixels close to them, and background with the dark pixels far from any nucleus, most of them red cells.
     """
-    step = max(1, around.nuclei.size // FIT_PIXELS)
+    step = 1 if around.nuclei.size < 2 * FIT_PIXELS else around.nuclei.size // FIT_PIXELS
     colour = light.reshape(-1, 3)[::step]
     nucleus = around.nuclei.ravel()[::step]
     distance = around.distance.ravel()[::step]
@@ -138,9 +142,10 @@ def fit_stain(background: FloatArray, light: FloatArray, threshold: float, aroun
     dark = outside & (brightness < otsu(brightness[outside]))
     empty = outside & ~dark & (distance > NEAR / 2)
     if np.count_nonzero(empty) <= MIN_CLASS_PIXELS:
-        empty = outside & ~dark
+        empty = outside & ~dark if np.any(outside & ~dark) else brightness == brightness.max()
     blue = colour[:, 2] - colour[:, 1]
     near, far = dark & (distance < NEAR), dark & (distance > FAR)
+    nucleus = nucleus if nucleus.any() else brightness == brightness.min()
     far &= blue < RED_CELL_BLUE * np.median(blue[nucleus])
     presence = float(np.clip(far.mean() / RED_CELL_SHARE - 0.5, 0, 1))
     if np.count_nonzero(far) <= MIN_CLASS_PIXELS:
