@@ -87,4 +87,5 @@ def soften(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float6
 
 
 def _channels_first(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(image.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
+    planes: NDArray[np.float32] = np.ascontiguousarray(image.transpose(0, 3, 1, 2), dtype=np.float32)
+    return planes / np.float32(255)

@@ -33,7 +33,7 @@ from erythron.train.views import make_view, pool_features
 
 FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
 NORMALISATION = Normalisation(mean=(0.5, 0.5, 0.5), sd=(0.5, 0.5, 0.5))
-MARROW_VIEWS = 6
+MARROW_VIEWS = 8
 BLOOD_VIEWS = 1
 CLASS_NAMES = [c.name for c in DEFAULT_CLASSES]
 
@@ -64,9 +64,9 @@ class DefaultTrainingConfig:
     seed: int = 0
     workers: int = 2
     threads: int = 2
-    blood_per_label: int = 300
+    blood_per_label: int = 120
     blood_weight: float = 0.5
-    l2: float = 1e-3
+    l2: float = 3e-4
     risk: float = 0.05
     cross_validate_only: bool = False
 

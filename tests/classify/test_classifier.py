@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from erythron.classify.calls import call_cells, calls_schema
+from erythron.classify.classifier import CellInputs, Classifier, soften
+from erythron.classify.crops import CellCrops
+from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp
+from erythron.classify.runtime import OnnxRuntime, OpenVinoRuntime
+from erythron.errors import BundleError
+from erythron.models.bundle import load_bundle
+from erythron.read.fields import read_image
+from erythron.read.image import ScaleSource, SmearImage
+from erythron.segment.classical import segment_central
+from erythron.segment.segmentation import Segmentation
+from erythron.shape.measure import measure_cells
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier(load_bundle(), OpenVinoRuntime(load_bundle().classifier_path, threads=1))
+
+
+def make_inputs(count: int) -> CellInputs:
+    side = load_bundle().card.framing.input_px
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    masks = np.zeros((count, side, side, 2), np.uint8)
+    masks[:, 30:80, 30:80, 1] = masks[:, 40:70, 40:70, 0] = 255
+    return CellInputs(
+        CellCrops(pixels, masks), rng.normal(size=(count, len(MEASUREMENT_INPUTS))).astype(np.float32)
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 70])
+def test_probabilities_sum_to_one_for_any_number_of_cells(classifier: Classifier, count: int) -> None:
+    probabilities = classifier.predict(make_inputs(count))
+    assert probabilities.shape == (count, len(classifier.bundle.classes))
+    assert probabilities.dtype == np.float64
+    assert (probabilities >= 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-9)
+
+
+def test_a_cell_does_not_depend_on_its_batch(classifier: Classifier) -> None:
+    whole = make_inputs(5)
+    alone = CellInputs(CellCrops(whole.crops.pixels[2:3], whole.crops.masks[2:3]), whole.measurements[2:3])
+    np.testing.assert_allclose(classifier.predict(whole)[2], classifier.predict(alone)[0], atol=1e-5)
+
+
+def test_runtimes_agree(classifier: Classifier) -> None:
+    pytest.importorskip("onnxruntime")
+    other = Classifier(classifier.bundle, OnnxRuntime(classifier.bundle.classifier_path))
+    cells = make_inputs(4)
+    np.testing.assert_allclose(classifier.predict(cells), other.predict(cells), atol=1e-4)
+
+
+@pytest.mark.parametrize("runtime", [OpenVinoRuntime, OnnxRuntime])
+def test_a_broken_network_is_named(tmp_path: Path, runtime: type[OpenVinoRuntime | OnnxRuntime]) -> None:
+    if runtime is OnnxRuntime:
+        pytest.importorskip("onnxruntime")
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"no network")
+    with pytest.raises(BundleError, match=r"broken\.onnx"):
+        runtime(path)
+
+
+def test_a_higher_temperature_is_less_sure() -> None:
+    logits = np.array([[3.0, 1.0, 0.0]])
+    assert soften(logits, 1.0).max() > soften(logits, 2.0).max() > 1 / 3
+
+
+def test_the_scale_of_an_image_is_taken_or_assumed() -> None:
+    framing = load_bundle().card.framing
+    crop, field = np.zeros((137, 140, 3), np.uint8), np.zeros((900, 1200, 3), np.uint8)
+    assert choose_mpp(SmearImage("a", crop, 0.1, ScaleSource.OPTION), framing) == 0.1
+    unknown = choose_mpp(SmearImage("a", crop, None, ScaleSource.UNKNOWN), framing)
+    assert unknown * 137 == pytest.approx(framing.crop_width_um)
+    assert choose_mpp(SmearImage("a", field, None, ScaleSource.UNKNOWN), framing) == framing.field_mpp
+
+
+def draw_cells() -> tuple[SmearImage, Segmentation]:
+    rgb = np.full((120, 160, 3), 230, np.uint8)
+    nucleus, cell = np.zeros((120, 160), np.int32), np.zeros((120, 160), np.int32)
+    for i, x in enumerate((0, 60, 110)):
+        cell[40:80, x : x + 40] = i + 1
+        nucleus[50:70, x + 10 : x + 30] = i + 1
+    rgb[cell > 0], rgb[nucleus > 0] = (170, 160, 200), (90, 50, 130)
+    return SmearImage("drawn.png", rgb, 0.25, ScaleSource.OPTION), Segmentation(nucleus, cell)
+
+
+def test_calls_follow_their_schema_and_flag_edges(classifier: Classifier) -> None:
+    image, segmentation = draw_cells()
+    calls = call_cells(image, segmentation, measure_cells(image.rgb, segmentation, image.mpp), classifier)
+    assert calls.schema == pl.Schema(calls_schema(classifier.bundle))
+    assert calls.columns[:8] == "image cell_id x_px y_px width_px height_px label confidence".split()
+    assert calls.columns[-1] == "flags"
+    assert calls["flags"].str.contains("touches_edge").to_list() == [True, False, False]
+    names = [c.name for c in classifier.bundle.classes]
+    probabilities = calls.select([f"prob_{n}" for n in names]).to_numpy()
+    assert calls["label"].to_list() == [names[i] for i in probabilities.argmax(axis=1)]
+    np.testing.assert_allclose(calls["confidence"].to_numpy(), probabilities.max(axis=1))
+    below = calls["confidence"] < classifier.bundle.card.unclassified_below
+    assert calls["flags"].str.contains("unclassified").to_list() == below.to_list()
+
+
+def test_an_image_without_cells_has_an_empty_table(classifier: Classifier) -> None:
+    image, _ = draw_cells()
+    empty = Segmentation(np.zeros((120, 160), np.int32), np.zeros((120, 160), np.int32))
+    calls = call_cells(image, empty, measure_cells(image.rgb, empty, None), classifier)
+    assert calls.height == 0
+    assert calls.schema == pl.Schema(calls_schema(classifier.bundle))
+
+
+def test_classifying_imports_no_torch() -> None:
+    code = (
+        "import sys, erythron.classify.calls, erythron.models.selftest, erythron.data.manifest, erythron.data.folds;"
+        "bad = {'torch', 'timm', 'onnx', 'onnxruntime', 'sklearn', 'matplotlib'} & set(sys.modules);"
+        "sys.exit(', '.join(bad))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.real_data
+def test_real_crops_get_the_lineage_of_their_label(classifier: Classifier, data_dir: Path) -> None:
+    names = ["proerythroblast", "polychromatic", "orthochromatic", "segmented", "plasma"]
+    folder = data_dir / "pathology-bites-cells"
+    paths = [p for name in names for p in sorted(folder.rglob(f"{name}_*.png"))[:3]]
+    right = 0
+    for path in paths:
+        image = read_image(path)
+        segmentation = segment_central(image.rgb)
+        calls = call_cells(image, segmentation, measure_cells(image.rgb, segmentation, None), classifier)
+        assert calls.height == 1
+        right += ("erythroblast" in calls["label"][0]) == (path.name[0] in "po" and "plasma" not in path.name)
+    # These crops were trained on: this asks whether the path works, not how well the model does.
+    assert right >= len(paths) - 2
