@@ -30,7 +30,7 @@ class FieldOptions:
     Attributes:
         model: bundle folder, or None for the shipped one.
         mpp: microns per pixel of all images, or None to take them from the files.
-        force: replace results of other files or settings.
+        force: count again and replace what is there.
     """
 
     model: Path | None = None
@@ -100,7 +100,8 @@ class FolderRunner:
     def _do(self, image: InputImage, folder: Path, classifier: Future[Classifier], fill: FillFolder) -> None:
         sha256 = hash_file(image.path)
         mark = fingerprint(self._settings, str(image.path), sha256)
-        if (record := read_record(folder)) is not None and record.fingerprint == mark:
+        record = None if self.options.force else read_record(folder)
+        if record is not None and record.fingerprint == mark:
             return
         found = count_field(read_image(image.path, self.options.mpp), classifier.result)
         with whole_folder(folder) as partial:
