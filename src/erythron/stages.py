@@ -1,8 +1,8 @@
 """Names of cells: erythroid stages, the other classes of a marrow differential, their lineages and synonyms.
 
-The one place for names. Stage order is maturation order. Synonyms follow the ICSH nomenclature (Palmer et al.,
-Int J Lab Hematol 2015, doi 10.1111/ijlh.12327 for morphology terms), the rubri- series of the American College
-of Pathologists, Chinese laboratory terms and the codes of public data sets.
+The one place for names. Stage order is maturation order. Synonyms follow the ICSH nomenclature (Palmer et
+al., Int J Lab Hematol 2015, doi 10.1111/ijlh.12327 for morphology terms), the rubri- series of the American
+College of Pathologists, Chinese laboratory terms and the codes of public data sets.
 """
 
 from __future__ import annotations

@@ -69,9 +69,9 @@ def cut_cells(
         right, bottom = int(np.ceil(x + 0.5 + half)), int(np.ceil(y + 0.5 + half))
         window = (left, top, right, bottom)
         box = (x + 0.5 - half - left, y + 0.5 - half - top, x + 0.5 + half - left, y + 0.5 + half - top)
-        pixels[i] = _resize(_cut(light, window, BACKGROUND_LEVEL), size, box)
+        pixels[i] = _resize(cut_window(light, window, BACKGROUND_LEVEL), size, box)
         for k, labels in enumerate((segmentation.nucleus, segmentation.cell)):
-            inside = (_cut(labels, window, 0) == i + 1).astype(np.uint8) * 255
+            inside = (cut_window(labels, window, 0) == i + 1).astype(np.uint8) * 255
             masks[i, ..., k] = _resize(inside, size, box)
     return CellCrops(pixels, masks)
 
@@ -84,7 +84,14 @@ def balance_light(rgb: NDArray[np.uint8], background: NDArray[np.float32]) -> ND
     return np.minimum(rgb * (BACKGROUND_LEVEL / background), 255).round().astype(np.uint8)
 
 
-def _cut(image: NDArray[Pixel], window: tuple[int, int, int, int], fill: int) -> NDArray[Pixel]:
+def cut_window(image: NDArray[Pixel], window: tuple[int, int, int, int], fill: int) -> NDArray[Pixel]:
+    """Return a part of an image that may reach over its border.
+
+    Args:
+        image: (H, W) or (H, W, C).
+        window: left, top, right and bottom edge in pixels; right and bottom are the first outside.
+        fill: value beyond the border.
+    """
     left, top, right, bottom = window
     height, width = image.shape[:2]
     out = np.full((bottom - top, right - left, *image.shape[2:]), fill, image.dtype)

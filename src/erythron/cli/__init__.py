@@ -1,1 +1,67 @@
-"""The command line."""
+"""The command line: one thin file a command, which checks options and calls one function of the package.
+
+stdout carries the result, stderr progress and messages. Exit status: 0 done, 1 some inputs failed, 2 wrong
+usage, 130 interrupted. Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from erythron import __version__
+from erythron.cli import classify, count, demo, doctor, draw_field, extract, mask, train
+from erythron.errors import ErythronError, UsageError
+
+app = typer.Typer(
+    name="erythron",
+    help="Count erythroid precursors in bone-marrow smears by maturation stage. Research use only.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("count")(count.count)
+app.command("classify")(classify.classify)
+app.command("mask")(mask.mask)
+app.command("extract")(extract.extract)
+app.command("train")(train.train)
+app.command("draw-field")(draw_field.draw_field)
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"erythron {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log tracebacks and details to stderr.")
+    ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.CRITICAL,
+        format="%(levelname)s %(message)s",
+    )
+
+
+def main() -> None:
+    """Run the command line; every foreseen error ends in one line on stderr and its exit status."""
+    try:
+        app()
+    except UsageError as error:
+        typer.echo(f"erythron: {error}", err=True)
+        raise SystemExit(2) from error
+    except ErythronError as error:
+        typer.echo(f"erythron: {error}", err=True)
+        raise SystemExit(1) from error

@@ -1,0 +1,36 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= $(wildcard ../shared/data)
+export ERYTHRON_DATA_DIR ?= $(if $(DATA),$(abspath $(DATA)))
+
+.PHONY: demo test lint types clean
+
+$(VENV)/.light: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+# torch is named with its exact release so that pip takes a matching build for torchvision as well.
+$(VENV)/.full: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch==2.14.1 torchvision==0.29.1
+	$(BIN)/pip install --quiet --editable '.[train,onnxruntime,dev]'
+	touch $@ $(VENV)/.light
+
+demo: $(VENV)/.light
+	$(BIN)/erythron demo --out demo-out --force
+
+test: $(VENV)/.full
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.full
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.full
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) demo-out

@@ -1,0 +1,45 @@
+"""``erythron classify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from erythron.cli.options import Force, Images, Json, Model, Mpp
+
+
+def classify(
+    images: Images,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="The calls, one row an image.")],
+    mpp: Mpp = None,
+    model: Model = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Name the central cell of single-cell crops."""
+    import json
+    from dataclasses import asdict
+
+    from erythron.cli.progress import show_failures, show_progress
+    from erythron.engine.classify_run import ClassifyOptions, classify_images
+    from erythron.read.inputs import find_images
+
+    inputs = find_images(images)
+    with show_progress("Classifying", len(inputs)) as progress:
+        run = classify_images(inputs, out, ClassifyOptions(model, mpp, force), progress)
+    show_failures([failure.reason for failure in run.failures])
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "out": str(out),
+                    "calls": run.calls.to_dicts(),
+                    "failures": [asdict(failure) for failure in run.failures],
+                }
+            )
+        )
+    else:
+        typer.echo(f"{run.calls.height} calls written to {out}, {len(run.failures)} inputs failed")
+    raise typer.Exit(1 if run.failures else 0)

@@ -1,0 +1,31 @@
+"""``erythron draw-field``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from erythron.cli.options import Force
+
+
+def draw_field(
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A .png, or a .tif for a tiled pyramid of any size.")
+    ],
+    width: Annotated[int, typer.Option(min=256, help="Width in pixels.")] = 1024,
+    height: Annotated[int, typer.Option(min=256, help="Height in pixels.")] = 1024,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same field.")] = 0,
+    force: Force = False,
+) -> None:
+    """Draw a marrow field with known cells: a test instrument, not a measure of accuracy.
+
+    Beside OUT, the truth is written: NAME.cells.csv and, for a PNG, NAME.mask.png (255 nucleus, 128
+    cytoplasm).
+    """
+    from erythron.data.drawn_field import DrawnFieldSpec
+    from erythron.engine.draw_run import write_drawn_field
+
+    for path in write_drawn_field(out, DrawnFieldSpec(width, height, seed=seed), force=force):
+        typer.echo(path)

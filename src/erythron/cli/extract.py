@@ -1,0 +1,46 @@
+"""``erythron extract``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from erythron.cli.options import Force, Images, Json, Model, Mpp
+
+
+def extract(
+    images: Images,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for crops, masks and tables.")],
+    mpp: Mpp = None,
+    model: Model = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Cut one square crop and mask for every cell of a field: a data set ready for labelling."""
+    import json
+    from dataclasses import asdict
+
+    from erythron.cli.progress import show_failures, show_progress
+    from erythron.engine.extract_run import extract_cells
+    from erythron.engine.folder_run import FieldOptions
+    from erythron.read.inputs import find_images
+
+    inputs = find_images(images)
+    with show_progress("Extracting", len(inputs)) as progress:
+        run = extract_cells(inputs, out, FieldOptions(model, mpp, force), progress)
+    show_failures([failure.reason for failure in run.failures])
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "out": str(out),
+                    "cells": run.cells,
+                    "failures": [asdict(failure) for failure in run.failures],
+                }
+            )
+        )
+    else:
+        typer.echo(f"{run.cells} cells of {run.images} images in {out}, {len(run.failures)} inputs failed")
+    raise typer.Exit(1 if run.failures else 0)

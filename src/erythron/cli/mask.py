@@ -1,0 +1,42 @@
+"""``erythron mask``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from erythron.cli.options import Force, Images, Json, Mpp
+
+
+def mask(
+    images: Images,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the masks.")],
+    every_cell: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Outline every nucleated cell of a field, not the central cell of a crop."
+        ),
+    ] = False,
+    mpp: Mpp = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Outline cells: 255 nucleus, 128 cytoplasm, 0 background, one PNG an image."""
+    import json
+    from dataclasses import asdict
+
+    from erythron.cli.progress import show_failures, show_progress
+    from erythron.engine.mask_run import MaskOptions, mask_images
+    from erythron.read.inputs import find_images
+
+    inputs = find_images(images)
+    with show_progress("Outlining", len(inputs)) as progress:
+        run = mask_images(inputs, out, MaskOptions(every_cell, mpp, force), progress)
+    show_failures([failure.reason for failure in run.failures])
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), **asdict(run)}))
+    else:
+        typer.echo(f"{run.written} masks written to {out}, {run.kept} kept, {len(run.failures)} failed")
+    raise typer.Exit(1 if run.failures else 0)

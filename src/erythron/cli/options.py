@@ -1,0 +1,24 @@
+"""Options that several commands share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Images = Annotated[
+    list[Path],
+    typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.", show_default=False),
+]
+Mpp = Annotated[
+    float | None,
+    typer.Option(
+        "--mpp", metavar="F", help="Microns per pixel; wins over what the files say.", min=0.01, max=10.0
+    ),
+]
+Model = Annotated[
+    Path | None, typer.Option("--model", metavar="BUNDLE", help="Model bundle; the shipped one by default.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace results that are there already.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

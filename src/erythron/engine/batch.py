@@ -1,0 +1,87 @@
+"""One loop for every command that takes many images: a bad one is named, the others are done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from erythron.errors import BundleError, ErythronError, UsageError
+from erythron.read.inputs import InputImage
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+"""Called after each image with its name."""
+
+
+def no_progress(_: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that could not be done, and why.
+
+    Attributes:
+        image: the path as given.
+        reason: cause and next step, one line.
+    """
+
+    image: str
+    reason: str
+
+
+def run_batch(
+    inputs: Sequence[InputImage], work: Callable[[InputImage], None], progress: Progress = no_progress
+) -> tuple[Failure, ...]:
+    """Do ``work`` for every input in order and return those that failed.
+
+    An unforeseen error is one input's failure too: in a batch of thousands, losing the rest would cost
+    more. Its traceback goes to the log.
+    """
+    failures = []
+    for image in inputs:
+        try:
+            work(image)
+        except BundleError:
+            raise  # no input can be done without the model
+        except ErythronError as error:
+            failures.append(Failure(str(image.path), str(error)))
+        except MemoryError:
+            failures.append(
+                Failure(
+                    str(image.path), f"{image.path}: not enough memory; cut the image into smaller fields"
+                )
+            )
+        except Exception as error:
+            log.exception("%s: unforeseen error", image.path)
+            failures.append(
+                Failure(
+                    str(image.path),
+                    f"{image.path}: unforeseen {type(error).__name__}: {error}; "
+                    "run again with --verbose and report the traceback",
+                )
+            )
+        progress(str(image.path))
+    return tuple(failures)
+
+
+def check_distinct(outputs: Sequence[tuple[InputImage, Path]]) -> None:
+    """Refuse inputs that would be written to one place.
+
+    Args:
+        outputs: each input with where its result goes, relative to the output folder.
+
+    Raises:
+        UsageError: names two inputs and the output that both would have.
+    """
+    seen: dict[Path, InputImage] = {}
+    for image, output in outputs:
+        if output in seen:
+            raise UsageError(
+                f"{seen[output].path} and {image.path} would both be written to '{output}'; "
+                "rename one, or give them in separate runs with different --out"
+            )
+        seen[output] = image

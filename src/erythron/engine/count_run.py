@@ -1,0 +1,227 @@
+"""A batch of fields counted, as the ``count`` command writes it.
+
+Each image has its folder; what concerns the whole run is made from these folders at the end, so that a run
+which was interrupted and continued gives the same as one that was not.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+from PIL import Image
+
+from erythron import __version__
+from erythron.classify.calls import calls_schema
+from erythron.count.differential import Differential, make_differential, merge_differentials
+from erythron.engine.batch import Failure, Progress, no_progress
+from erythron.engine.field import FieldCells
+from erythron.engine.fingerprint import hash_bundle
+from erythron.engine.folder_run import FieldOptions, FolderRun, FolderRunner
+from erythron.engine.outputs import whole_file, write_file
+from erythron.engine.record import CELLS, DIFFERENTIAL, GEOJSON, OVERLAY, ImageRecord, read_record
+from erythron.errors import DataError, UsageError
+from erythron.interchange.geojson import cells_to_geojson
+from erythron.models.bundle import Bundle
+from erythron.read.fields import read_image
+from erythron.read.inputs import InputImage
+from erythron.report.gallery import cut_gallery, keep_most_doubtful
+from erythron.report.model import Entry, FailedInput, FieldReport, GalleryCell, RunReport
+from erythron.report.overlay import draw_overlay, make_overlay_picture
+from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
+from erythron.report.tables import make_summary
+
+SUMMARY = "summary.csv"
+REPORT = "report.html"
+RUN = "run.json"
+
+SEGMENTER = "stain-adaptive thresholds and watershed"
+
+_VERSIONS = ("numpy", "openvino", "polars", "scikit-image", "scipy")
+
+
+@dataclass(frozen=True)
+class CountRun:
+    """What a run counted.
+
+    Attributes:
+        differential: of all fields together.
+        fields: the differential of each image that is done, by its path as given, in that order.
+        failures: the other images.
+        report: path of the page.
+    """
+
+    differential: Differential
+    fields: tuple[tuple[str, Differential], ...]
+    failures: tuple[Failure, ...]
+    report: Path
+
+    def to_json(self) -> str:
+        """Return the run as one JSON object: ``differential``, ``fields``, ``failures`` and ``report``."""
+        return json.dumps(
+            {
+                "differential": json.loads(self.differential.to_json()),
+                "fields": [
+                    {"image": image, "differential": json.loads(differential.to_json())}
+                    for image, differential in self.fields
+                ],
+                "failures": [asdict(failure) for failure in self.failures],
+                "report": str(self.report),
+            },
+            ensure_ascii=False,
+        )
+
+
+def count_images(
+    inputs: Sequence[InputImage], out: Path, options: FieldOptions, progress: Progress = no_progress
+) -> CountRun:
+    """Count every field and write folders, summary, report and the record of the run.
+
+    Args:
+        inputs: images and their relative output paths.
+        out: output folder.
+        options: model, scale and whether to replace.
+        progress: called after each image.
+
+    Raises:
+        UsageError: two inputs have one folder, or ``out`` holds results of other inputs or settings.
+        BundleError: the model cannot be used.
+    """
+    started = datetime.now(UTC)
+    runner = FolderRunner("count", out, options)
+    bundle = runner.bundle
+    if not options.force:
+        _refuse_other_run(inputs, out)
+
+    def fill(found: FieldCells, folder: Path) -> None:
+        write_file(folder / CELLS, found.table.write_csv())
+        write_file(folder / GEOJSON, cells_to_geojson(found.segmentation, found.table))
+        write_file(folder / DIFFERENTIAL, make_differential(found.table, bundle.classes).to_json())
+        with whole_file(folder / OVERLAY) as partial:
+            draw_overlay(found.image.rgb, found.segmentation, found.table).save(partial, format="PNG")
+
+    done = runner.run(inputs, fill, progress)
+    fields = _read_fields(done)
+    total = merge_differentials((field.differential for field in fields), bundle.classes)
+    reasons = {failure.image: failure.reason for failure in done.failures}
+    by_image = {field.image: field for field in fields}
+    every = [
+        by_image.get(str(image.path)) or FailedInput(str(image.path), reasons[str(image.path)])
+        for image in inputs
+    ]
+    write_file(out / SUMMARY, make_summary(every, bundle.classes).write_csv())
+    page = RunReport(
+        specimen=_name_specimen(inputs),
+        made_at=started.astimezone(),
+        differential=total,
+        fields=tuple(fields),
+        failed=tuple(entry for entry in every if isinstance(entry, FailedInput)),
+        gallery=keep_most_doubtful(_cut_galleries(done, options, bundle)),
+        unclassified_under=bundle.card.unclassified_below,
+        segmenter=SEGMENTER,
+        model_name=f"{bundle.card.name} {bundle.card.version}",
+        model_sha256=hash_bundle(bundle),
+        settings=_list_settings(options),
+        versions=(
+            Entry("erythron", __version__),
+            *(Entry(n, importlib.metadata.version(n)) for n in _VERSIONS),
+        ),
+    )
+    write_file(out / REPORT, render_report(page))
+    write_file(out / RUN, _describe_run(inputs, done, page, started))
+    return CountRun(
+        total, tuple((field.image, field.differential) for field in fields), done.failures, out / REPORT
+    )
+
+
+def _refuse_other_run(inputs: Sequence[InputImage], out: Path) -> None:
+    """Refuse to replace the summary of a finished run over other inputs."""
+    again = "add --force to replace it or choose another --out"
+    try:
+        earlier = json.loads((out / RUN).read_bytes())
+    except FileNotFoundError:
+        for name in (SUMMARY, REPORT):
+            if (out / name).exists():
+                raise UsageError(f"{out / name} is there and no run of erythron wrote it; {again}") from None
+        return
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{out / RUN}: is not a record of a run ({error}); {again}") from error
+    if earlier.get("inputs") != [str(image.path) for image in inputs]:
+        raise UsageError(f"{out} holds a finished run over other images; {again}")
+
+
+def _read_fields(done: FolderRun) -> list[FieldReport]:
+    """Read what each finished folder says; the first fields get their picture."""
+    fields = []
+    for number, (_, folder) in enumerate(done.folders):
+        record = _need_record(folder)
+        picture = None
+        if number < MAX_FIELDS_IN_FULL:
+            with Image.open(folder / OVERLAY) as overlay:
+                shown = min(len(done.folders), MAX_FIELDS_IN_FULL)
+                picture = make_overlay_picture(overlay.convert("RGB"), shown)
+        fields.append(
+            FieldReport(
+                image=record.image,
+                width_px=record.width_px,
+                height_px=record.height_px,
+                mpp=record.mpp,
+                mpp_source=record.mpp_source,
+                differential=Differential.from_json((folder / DIFFERENTIAL).read_text(encoding="utf-8")),
+                overlay=picture,
+            )
+        )
+    return fields
+
+
+def _cut_galleries(done: FolderRun, options: FieldOptions, bundle: Bundle) -> Iterator[GalleryCell]:
+    """Cut the doubtful cells out of the fields that are shown in full."""
+    schema = calls_schema(bundle)
+    for image, folder in done.folders[:MAX_FIELDS_IN_FULL]:
+        cells = pl.read_csv(folder / CELLS, schema=schema)
+        yield from cut_gallery(read_image(image.path, options.mpp).rgb, cells)
+
+
+def _need_record(folder: Path) -> ImageRecord:
+    record = read_record(folder)
+    if record is None:
+        raise DataError(f"{folder}: its record was removed while the run went on; count again")
+    return record
+
+
+def _name_specimen(inputs: Sequence[InputImage]) -> str:
+    return inputs[0].path.stem if len(inputs) == 1 else f"{len(inputs)} images"
+
+
+def _list_settings(options: FieldOptions) -> tuple[Entry, ...]:
+    scale = (
+        "as each image states, else from its red cells" if options.mpp is None else f"{options.mpp} (given)"
+    )
+    return (Entry("Microns per pixel", scale),)
+
+
+def _describe_run(inputs: Sequence[InputImage], done: FolderRun, page: RunReport, started: datetime) -> str:
+    """Return the text of ``run.json``."""
+    finished = datetime.now(UTC)
+    description = {
+        "schema_version": 1,
+        "command": "count",
+        "started": started.isoformat(),
+        "finished": finished.isoformat(),
+        "seconds": round((finished - started).total_seconds(), 3),
+        "model": {"name": page.model_name, "sha256": page.model_sha256},
+        "settings": {entry.name: entry.value for entry in page.settings},
+        "versions": {entry.name: entry.value for entry in page.versions},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "inputs": [str(image.path) for image in inputs],
+        "done": [_need_record(folder).model_dump(mode="json") for _, folder in done.folders],
+        "failures": [asdict(failure) for failure in done.failures],
+    }
+    return json.dumps(description, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,139 @@
+"""Batches whose results are one folder an image: the part that ``count`` and ``extract`` share.
+
+A folder appears when it is whole. Its record says from which file and settings it came, so that a later run
+keeps it, and one with other files or settings refuses to replace it unless told to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from erythron.classify.classifier import Classifier
+from erythron.engine.batch import Failure, Progress, check_distinct, run_batch
+from erythron.engine.field import FieldCells, count_field
+from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
+from erythron.engine.outputs import whole_folder, write_file
+from erythron.engine.record import RECORD, ImageRecord, read_record
+from erythron.errors import ImageReadError, UsageError
+from erythron.models.bundle import load_bundle
+from erythron.read.fields import read_image
+from erythron.read.inputs import InputImage
+
+
+@dataclass(frozen=True)
+class FieldOptions:
+    """Options of a run over fields.
+
+    Attributes:
+        model: bundle folder, or None for the shipped one.
+        mpp: microns per pixel of all images, or None to take them from the files.
+        force: count again and replace what is there.
+    """
+
+    model: Path | None = None
+    mpp: float | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class FolderRun:
+    """What a run over fields left in its output folder.
+
+    Attributes:
+        folders: each image that is done, with its folder, in the order given.
+        failures: the others.
+    """
+
+    folders: tuple[tuple[InputImage, Path], ...]
+    failures: tuple[Failure, ...]
+
+
+FillFolder = Callable[[FieldCells, Path], None]
+"""Writes one image's results into an empty folder."""
+
+
+class FolderRunner:
+    """Counts fields into folders.
+
+    Args:
+        task: name of the command, part of every fingerprint.
+        out: output folder of the run.
+        options: model, scale and whether to replace.
+
+    Attributes:
+        bundle: the model.
+    """
+
+    def __init__(self, task: str, out: Path, options: FieldOptions) -> None:
+        self.out = out
+        self.options = options
+        self.bundle = load_bundle(options.model)
+        self._settings = Settings(task, options.mpp, hash_bundle(self.bundle))
+
+    def run(self, inputs: Sequence[InputImage], fill: FillFolder, progress: Progress) -> FolderRun:
+        """Do every input that is not done yet.
+
+        Raises:
+            UsageError: two inputs have one folder, or a folder holds something else and ``force`` is not set.
+        """
+        folders = {image: self.out / image.relative.with_suffix("") for image in inputs}
+        check_distinct([(image, folder.relative_to(self.out)) for image, folder in folders.items()])
+        if not self.options.force:
+            for image, folder in folders.items():
+                self._refuse_foreign(image, folder)
+
+        # The network loads while the first field is read and segmented.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            classifier = pool.submit(Classifier, self.bundle)
+            failures = run_batch(
+                inputs, lambda image: self._do(image, folders[image], classifier, fill), progress
+            )
+        failed = {failure.image for failure in failures}
+        return FolderRun(
+            tuple((image, folder) for image, folder in folders.items() if str(image.path) not in failed),
+            failures,
+        )
+
+    def _do(self, image: InputImage, folder: Path, classifier: Future[Classifier], fill: FillFolder) -> None:
+        sha256 = hash_file(image.path)
+        mark = fingerprint(self._settings, str(image.path), sha256)
+        record = None if self.options.force else read_record(folder)
+        if record is not None and record.fingerprint == mark:
+            return
+        found = count_field(read_image(image.path, self.options.mpp), classifier.result)
+        with whole_folder(folder) as partial:
+            fill(found, partial)
+            write_file(partial / RECORD, _describe(found, sha256, mark).model_dump_json(indent=2) + "\n")
+
+    def _refuse_foreign(self, image: InputImage, folder: Path) -> None:
+        if not folder.exists():
+            return
+        try:
+            mark = fingerprint(self._settings, str(image.path), hash_file(image.path))
+        except ImageReadError:
+            return
+        record = read_record(folder)
+        if record is None or record.fingerprint != mark:
+            raise UsageError(
+                f"{folder} is there and was not made from {image.path} with these settings; "
+                "add --force to replace it or choose another --out"
+            )
+
+
+def _describe(found: FieldCells, sha256: str, mark: str) -> ImageRecord:
+    height, width = found.image.rgb.shape[:2]
+    scale = found.scale
+    return ImageRecord(
+        image=found.image.name,
+        sha256=sha256,
+        fingerprint=mark,
+        width_px=width,
+        height_px=height,
+        mpp=found.image.mpp,
+        mpp_source=found.image.mpp_source,
+        mpp_interval=None if scale is None else (scale.mpp_low, scale.mpp_high),
+        red_cells=None if scale is None else scale.red_cells,
+    )

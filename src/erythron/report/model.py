@@ -1,0 +1,132 @@
+"""What a report is made of. Built where work runs, read by the page and the tables."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from datetime import datetime
+
+from erythron.count.differential import Differential
+from erythron.read.image import ScaleSource
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded JPEG.
+
+    Attributes:
+        data: the file's bytes.
+        width_px: width.
+        height_px: height.
+    """
+
+    data: bytes
+    width_px: int
+    height_px: int
+
+    @property
+    def data_uri(self) -> str:
+        """The picture as a data URI."""
+        return "data:image/jpeg;base64," + b64encode(self.data).decode("ascii")
+
+
+@dataclass(frozen=True)
+class GalleryCell:
+    """One cell of the gallery.
+
+    Attributes:
+        image: the image that it was cut from, as the user gave it.
+        cell_id: number of the cell in that image.
+        label: its most probable class.
+        confidence: probability of that class, 0 to 1.
+        unclassified: whether the confidence was under the stated limit.
+        crop: the cell at the centre, at the image's own scale.
+    """
+
+    image: str
+    cell_id: int
+    label: str
+    confidence: float
+    unclassified: bool
+    crop: Picture
+
+    @property
+    def group(self) -> str:
+        """The line of the differential that counts the cell: its label, or ``unclassified``."""
+        return "unclassified" if self.unclassified else self.label
+
+
+@dataclass(frozen=True)
+class FieldReport:
+    """One counted image.
+
+    Attributes:
+        image: the path as the user gave it.
+        width_px: width of the image.
+        height_px: height of the image.
+        mpp: microns per pixel, None where unknown.
+        mpp_source: where ``mpp`` comes from.
+        differential: its differential.
+        overlay: its picture with outlines; None where the page will not show it.
+        quality_flags: what to keep in mind about the image.
+    """
+
+    image: str
+    width_px: int
+    height_px: int
+    mpp: float | None
+    mpp_source: ScaleSource
+    differential: Differential
+    overlay: Picture | None = None
+    quality_flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FailedInput:
+    """An input that could not be counted: its path as the user gave it, and the reason with the next step."""
+
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A setting or a version: a name and its value, as printed."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """One run over one or many images.
+
+    Attributes:
+        specimen: what was counted, as the user names it, such as a file's or folder's name.
+        made_at: when, with a time zone.
+        differential: of all fields together.
+        fields: the counted images, in the order given.
+        failed: the inputs that could not be counted.
+        gallery: cells to show, at most ``gallery_limit`` of each group.
+        gallery_limit: the most cells shown of each group.
+        unclassified_under: confidence under which a call is unclassified, 0 to 1.
+        segmenter: how cells were outlined, as the end of "outlined by …".
+        model_name: name of the model.
+        model_sha256: hash of the model's files.
+        settings: further settings of the run.
+        versions: of the program and its parts.
+    """
+
+    specimen: str
+    made_at: datetime
+    differential: Differential
+    fields: tuple[FieldReport, ...]
+    failed: tuple[FailedInput, ...] = ()
+    gallery: tuple[GalleryCell, ...] = ()
+    gallery_limit: int = 12
+    unclassified_under: float
+    segmenter: str
+    model_name: str
+    model_sha256: str
+    settings: tuple[Entry, ...] = ()
+    versions: tuple[Entry, ...] = ()

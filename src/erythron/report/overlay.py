@@ -1,0 +1,150 @@
+"""Outlines of cells and nuclei on their image, in the colours of their classes, with a legend beneath."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from erythron.report.model import Picture
+from erythron.report.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
+from erythron.segment.segmentation import Segmentation
+
+_LEGEND_MIN_WIDTH_PX = 240
+_CASING = (255, 255, 255)
+"""Colour inside every outline, so that dark ones stand out on dark nuclei."""
+_PICTURES_BYTES = 1_500_000
+"""Bytes that the overlays of one page may take together, so that the page stays small."""
+
+
+def draw_overlay(
+    rgb: NDArray[np.uint8],
+    segmentation: Segmentation,
+    cells: pl.DataFrame,
+    *,
+    legend: bool = True,
+    ids: bool = False,
+) -> Image.Image:
+    """Draw the outlines at the image's own size.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        segmentation: the cells' masks.
+        cells: the cells table, with ``cell_id, x_px, y_px, label, flags``.
+        legend: add a strip with the classes in view beneath the image, where it is wide enough; the pixels of
+            the image keep their place.
+        ids: write each cell's number at its nucleus.
+    """
+    groups = _groups_of(cells)
+    lines = np.zeros((segmentation.count + 1, 3), dtype=np.uint8)
+    for cell_id, group in zip(cells["cell_id"].to_list(), groups, strict=True):
+        lines[cell_id] = _colour_of_group(group)
+    casings = np.full_like(lines, _CASING)
+    thickness = 2 if min(rgb.shape[:2]) >= 400 else 1
+    canvas = rgb.copy()
+    _paint(canvas, segmentation.cell, [lines] * thickness + [casings])
+    _paint(canvas, segmentation.nucleus, [lines, casings])
+    image = Image.fromarray(canvas)
+    if ids:
+        _write_ids(image, cells)
+    if legend and groups and image.width >= _LEGEND_MIN_WIDTH_PX:
+        return _add_legend(image, groups)
+    return image
+
+
+def make_overlay_picture(overlay: Image.Image, fields_shown: int, longest_px: int = 1200) -> Picture:
+    """Encode an overlay for a page that shows several.
+
+    Args:
+        overlay: RGB.
+        fields_shown: overlays on the page; the more, the smaller each, so that the page stays bounded.
+        longest_px: the longest side at most.
+    """
+    budget = _PICTURES_BYTES // max(fields_shown, 1)
+    side = min(longest_px, max(overlay.size))
+    while True:
+        picture = encode_picture(overlay, side)
+        if len(picture.data) <= budget or side <= 320:
+            return picture
+        side = max(320, int(side * 0.8))
+
+
+def encode_picture(image: Image.Image, longest_px: int) -> Picture:
+    """Encode as JPEG with full colour resolution (outlines stay sharp), scaled down to ``longest_px``."""
+    scale = min(1.0, longest_px / max(image.size))
+    if scale < 1.0:
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=82, subsampling=0)
+    return Picture(buffer.getvalue(), image.width, image.height)
+
+
+def _groups_of(cells: pl.DataFrame) -> list[str]:
+    flags = cells["flags"].cast(pl.String).fill_null("").str.split(";").list.contains("unclassified")
+    return [
+        "unclassified" if unclassified else label
+        for label, unclassified in zip(cells["label"].to_list(), flags.to_list(), strict=True)
+    ]
+
+
+def _colour_of_group(group: str) -> Colour:
+    return UNCLASSIFIED_COLOUR if group == "unclassified" else colour_of(group)
+
+
+def _paint(canvas: NDArray[np.uint8], labels: NDArray[np.int32], rims: list[NDArray[np.uint8]]) -> None:
+    """Paint the inner border of every label a pixel wide for each of ``rims``, colours by label."""
+    inside = labels.copy()
+    for colours in rims:
+        padded = np.pad(inside, 1, mode="edge")
+        border = inside > 0
+        border &= (
+            (padded[:-2, 1:-1] != inside)
+            | (padded[2:, 1:-1] != inside)
+            | (padded[1:-1, :-2] != inside)
+            | (padded[1:-1, 2:] != inside)
+        )
+        canvas[border] = colours[inside[border]]
+        inside[border] = 0
+
+
+def _write_ids(image: Image.Image, cells: pl.DataFrame) -> None:
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(11)
+    for cell_id, x_px, y_px in cells.select("cell_id", "x_px", "y_px").iter_rows():
+        draw.text(
+            (x_px, y_px),
+            str(cell_id),
+            fill="white",
+            font=font,
+            anchor="mm",
+            stroke_width=1,
+            stroke_fill="black",
+        )
+
+
+def _add_legend(image: Image.Image, groups: list[str]) -> Image.Image:
+    size = min(20, max(12, image.width // 60))
+    font = ImageFont.load_default(size)
+    row_height, gap = round(size * 1.7), size
+    places: list[tuple[int, int, str, str]] = []
+    x, row = gap, 0
+    for group in dict.fromkeys(sorted(groups, key=lambda g: (g == "unclassified", -groups.count(g), g))):
+        text = f"{group.replace('_', ' ')} {groups.count(group)}"
+        width = round(font.getlength(text)) + size + gap // 2
+        if x > gap and x + width > image.width - gap:
+            x, row = gap, row + 1
+        places.append((x, row, group, text))
+        x += width + gap
+    sheet = Image.new("RGB", (image.width, image.height + (row + 1) * row_height + gap), "white")
+    sheet.paste(image, (0, 0))
+    draw = ImageDraw.Draw(sheet)
+    for x, row, group, text in places:
+        middle = image.height + gap // 2 + row * row_height + row_height // 2
+        box = (x, middle - size // 2, x + size, middle + size // 2)
+        draw.rectangle(box, fill=_colour_of_group(group))
+        draw.text((x + size + gap // 2, middle), text, fill=(28, 32, 38), font=font, anchor="lm")
+    return sheet

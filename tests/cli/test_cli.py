@@ -1,0 +1,231 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from erythron.data.drawn_field import DrawnFieldSpec, draw_field
+
+ERYTHRON = [sys.executable, "-c", "from erythron.cli import main; main()"]
+PER_IMAGE = {"cells.csv", "cells.geojson", "differential.json", "overlay.png", "record.json"}
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*ERYTHRON, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fields")
+    for seed in range(3):
+        Image.fromarray(draw_field(DrawnFieldSpec(400, 300, seed=seed)).rgb).save(folder / f"field{seed}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def counted(fields: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("counted") / "out"
+    result = run("count", fields, "--out", out)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+def read_results(out: Path) -> dict[str, bytes]:
+    """Every result file but those that hold times."""
+    names = [p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in {"run.json", "report.html"}]
+    return {str(p.relative_to(out)): p.read_bytes() for p in names}
+
+
+def test_help_names_every_command() -> None:
+    result = run("--help")
+    assert result.returncode == 0
+    for command in ("count", "classify", "mask", "extract", "train", "draw-field", "demo", "doctor"):
+        assert command in result.stdout
+
+
+def test_importing_the_package_and_the_command_line_imports_no_torch() -> None:
+    program = (
+        "import sys, erythron, erythron.cli; "
+        "assert not {'torch', 'numpy', 'polars', 'openvino'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_counting_imports_no_torch(fields: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from erythron.cli import app; "
+        f"app(['count', {str(fields / 'field0.png')!r}, '--out', {str(tmp_path / 'out')!r}], "
+        "standalone_mode=False); "
+        "assert not {'torch', 'timm', 'onnx', 'onnxruntime', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_count_writes_what_the_contract_names(counted: Path) -> None:
+    assert {p.name for p in counted.iterdir()} == {
+        "field0", "field1", "field2", "summary.csv", "report.html", "run.json",
+    }  # fmt: skip
+    assert {p.name for p in (counted / "field0").iterdir()} == PER_IMAGE
+    cells = pl.read_csv(counted / "field0" / "cells.csv")
+    assert cells.columns[:8] == [
+        "image", "cell_id", "x_px", "y_px", "width_px", "height_px", "label", "confidence",
+    ]  # fmt: skip
+    probabilities = cells.select(pl.col("^prob_.*$"))
+    assert cells.columns[8 : 8 + probabilities.width] == probabilities.columns
+    assert cells.columns[-1] == "flags"
+    assert cells.height > 0
+    np.testing.assert_allclose(probabilities.sum_horizontal().to_numpy(), 1, atol=1e-6)
+    summary = pl.read_csv(counted / "summary.csv")
+    assert summary["status"].to_list() == ["done"] * 3
+    totals = [
+        json.loads((counted / name / "differential.json").read_text())["nucleated_cells"]
+        for name in ("field0", "field1", "field2")
+    ]
+    assert summary["nucleated_cells"].to_list() == totals
+
+
+def test_json_is_on_stdout_and_everything_else_on_stderr(fields: Path, tmp_path: Path) -> None:
+    result = run("count", fields / "field0.png", tmp_path / "absent.png", "--out", tmp_path / "out", "--json")
+    assert result.returncode == 1
+    printed = json.loads(result.stdout)
+    assert [entry["image"] for entry in printed["fields"]] == [str(fields / "field0.png")]
+    assert "absent.png" in result.stderr
+    assert "no such file" in printed["failures"][0]["reason"]
+
+
+def test_the_same_run_again_keeps_its_results(fields: Path, counted: Path) -> None:
+    before = read_results(counted)
+    made = (counted / "field0" / "cells.csv").stat().st_mtime_ns
+    assert run("count", fields, "--out", counted).returncode == 0
+    assert read_results(counted) == before
+    assert (counted / "field0" / "cells.csv").stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("arguments", [["--mpp", "0.2"], []])
+def test_nothing_is_overwritten_without_force(
+    arguments: list[str], fields: Path, counted: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(counted, out)
+    before = read_results(out)
+    inputs = [fields] if arguments else [fields / "field0.png"]
+    result = run("count", *inputs, "--out", out, *arguments)
+    assert result.returncode == 2
+    assert "--force" in result.stderr
+    assert read_results(out) == before
+    assert run("count", *inputs, "--out", out, *arguments, "--force").returncode == 0
+    assert read_results(out) != before
+
+
+def test_two_inputs_with_one_output_are_refused(fields: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "field0.png"
+    shutil.copy(fields / "field0.png", twin)
+    result = run("count", fields / "field0.png", twin, "--out", tmp_path / "out")
+    assert result.returncode == 2
+    assert str(twin) in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_continues_to_the_same_results(
+    how: signal.Signals, fields: Path, counted: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [*ERYTHRON, "count", str(fields), "--out", str(out)], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not (out / "field0").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, how)
+    assert process.wait(30) != 0
+    for folder in out.glob("field*"):
+        assert {p.name for p in folder.iterdir()} == PER_IMAGE
+    assert run("count", fields, "--out", out).returncode == 0
+    assert read_results(out) == read_results(counted)
+
+
+def test_a_field_without_nucleated_cells_says_so(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200), (236, 230, 228)).save(tmp_path / "empty.png")
+    result = run("count", tmp_path / "empty.png", "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "No nucleated cell" in result.stdout
+    assert "No nucleated cell" in (tmp_path / "out" / "report.html").read_text()
+    assert pl.read_csv(tmp_path / "out" / "empty" / "cells.csv").is_empty()
+
+
+def test_a_mask_has_its_images_size_and_values(fields: Path, tmp_path: Path) -> None:
+    out = tmp_path / "masks"
+    assert run("mask", fields, "--out", out, "--all").returncode == 0
+    mask = np.asarray(Image.open(out / "field0.png"))
+    assert mask.shape == (300, 400)
+    assert set(np.unique(mask)) == {0, 128, 255}
+    again = run("mask", fields, "--out", out, "--all")
+    assert again.returncode == 0
+    assert "0 masks written" in again.stdout
+    other = run("mask", fields, "--out", out)
+    assert other.returncode == 1
+    assert "--force" in other.stderr
+
+
+def test_classify_gives_one_row_an_image(fields: Path, tmp_path: Path) -> None:
+    field = draw_field(DrawnFieldSpec(400, 300, seed=1))
+    crops = tmp_path / "crops"
+    crops.mkdir()
+    inner = field.cells.filter(pl.col("x_px").is_between(64, 336) & pl.col("y_px").is_between(64, 236))
+    for cell_id, x, y in inner.select("cell_id", "x_px", "y_px").head(4).iter_rows():
+        part = field.rgb[round(y) - 64 : round(y) + 64, round(x) - 64 : round(x) + 64]
+        Image.fromarray(part).save(crops / f"{cell_id}.png")
+    (crops / "broken.png").write_text("not an image")
+    result = run("classify", crops, "--out", tmp_path / "calls.csv", "--mpp", "0.25")
+    assert result.returncode == 1
+    assert "broken.png" in result.stderr
+    calls = pl.read_csv(tmp_path / "calls.csv")
+    assert calls.columns[:3] == ["image", "label", "confidence"]
+    assert calls.height == min(4, inner.height)
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    assert run("classify", crops, "--out", tmp_path / "calls.csv").returncode == 2
+
+
+def test_extract_gives_a_crop_and_a_mask_for_every_cell(fields: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    assert run("extract", fields / "field0.png", "--out", out).returncode == 0
+    cells = pl.read_csv(out / "cells.csv")
+    assert cells.height > 0
+    for crop, mask in cells.select("crop", "mask").iter_rows():
+        with Image.open(out / crop) as image, Image.open(out / mask) as shape:
+            assert image.size == shape.size
+            assert image.width == image.height
+            assert np.asarray(shape).max() == 255
+
+
+def test_doctor_finds_this_installation_healthy() -> None:
+    result = run("doctor", "--json")
+    assert result.returncode == 0, result.stdout
+    states = {check["name"]: check["state"] for check in json.loads(result.stdout)["checks"]}
+    assert states["model"] == "ok"
+    assert states["runtime"] == "ok"
+
+
+def test_doctor_names_a_broken_bundle(tmp_path: Path) -> None:
+    result = run("doctor", "--model", tmp_path)
+    assert result.returncode == 1
+    assert "model.json" in result.stdout
+
+
+def test_a_drawn_field_has_its_truth_beside_it(tmp_path: Path) -> None:
+    png = tmp_path / "field.png"
+    assert run("draw-field", png, "--width", "300", "--height", "256", "--seed", "4").returncode == 0
+    assert Image.open(png).size == (300, 256)
+    assert Image.open(tmp_path / "field.mask.png").size == (300, 256)
+    assert pl.read_csv(tmp_path / "field.cells.csv").height > 0
+    assert run("draw-field", png).returncode == 2
+    assert run("draw-field", tmp_path / "field.jpg").returncode == 2

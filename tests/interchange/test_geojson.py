@@ -1,0 +1,151 @@
+"""GeoJSON as QuPath reads it: valid outlines of the right area, classes, measurements, stable ids."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from scipy import ndimage
+from shapely import contains_xy
+from shapely.geometry import shape
+
+from erythron.interchange.geojson import cells_to_geojson
+from erythron.report.palette import colour_of
+from erythron.segment.segmentation import Segmentation
+
+
+def make_cells(count: int, **columns: list[Any]) -> pl.DataFrame:
+    table: dict[str, list[Any]] = {
+        "image": ["smear/a.png"] * count,
+        "cell_id": list(range(1, count + 1)),
+        "x_px": [1.0] * count,
+        "y_px": [1.0] * count,
+        "width_px": [3] * count,
+        "height_px": [3] * count,
+        "label": ["granulocyte"] * count,
+        "confidence": [0.5] * count,
+        "touches_edge": [False] * count,
+        "flags": [""] * count,
+    }
+    return pl.DataFrame(table | columns)
+
+
+def features_of(cell: NDArray[Any], nucleus: NDArray[Any], **columns: list[Any]) -> list[dict[str, Any]]:
+    segmentation = Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))
+    text = cells_to_geojson(segmentation, make_cells(segmentation.count, **columns))
+    collection = json.loads(text)
+    assert collection["type"] == "FeatureCollection"
+    return collection["features"]
+
+
+def disc(height: int, width: int, x: float, y: float, radius: float) -> NDArray[np.bool_]:
+    rows, columns = np.mgrid[:height, :width]
+    return np.hypot(columns + 0.5 - x, rows + 0.5 - y) < radius
+
+
+@settings(max_examples=150, deadline=None)
+@given(arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_any_mask_gives_valid_outlines_with_the_right_pixels(mask: NDArray[np.bool_]) -> None:
+    if not mask.any():
+        return
+    feature = features_of(mask, mask)[0]
+    whole = shape(feature["nucleusGeometry"])
+    outline = shape(feature["geometry"])
+    assert whole.is_valid
+    assert outline.is_valid
+    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    assert np.array_equal(contains_xy(whole, columns + 0.5, rows + 0.5), mask)
+    parts, count = ndimage.label(mask)
+    holes = sum(len(p.interiors) for p in (whole.geoms if count > 1 else [whole]))
+    assert whole.area == pytest.approx(mask.sum() - 0.5 * count + 0.5 * holes)
+    assert contains_xy(outline, columns + 0.5, rows + 0.5).sum() == np.bincount(parts.ravel())[1:].max()
+
+
+def test_coordinates_are_pixels_with_y_down() -> None:
+    mask = np.zeros((20, 30), bool)
+    mask[2:6, 10:17] = True
+    assert shape(features_of(mask, mask)[0]["geometry"]).bounds == (10, 2, 17, 6)
+
+
+def test_rings_are_closed_and_holes_run_the_other_way() -> None:
+    cell = disc(60, 60, 30, 30, 20) & ~disc(60, 60, 30, 22, 4)
+    nucleus = disc(60, 60, 30, 36, 9)
+    outline = features_of(cell, nucleus)[0]["geometry"]["coordinates"]
+    assert len(outline) == 2
+    assert all(ring[0] == ring[-1] for ring in outline)
+    assert shape({"type": "Polygon", "coordinates": [outline[1]]}).area == pytest.approx(16 * np.pi, rel=0.1)
+    polygon = shape({"type": "Polygon", "coordinates": outline})
+    assert polygon.exterior.is_ccw != polygon.interiors[0].is_ccw
+    assert polygon.area == pytest.approx(cell.sum(), abs=1)
+
+
+def test_lobes_make_a_multipolygon_within_the_cell() -> None:
+    cell = disc(60, 60, 30, 30, 25)
+    nucleus = disc(60, 60, 20, 30, 7) | disc(60, 60, 40, 30, 7)
+    feature = features_of(cell, nucleus)[0]
+    assert feature["nucleusGeometry"]["type"] == "MultiPolygon"
+    lobes = shape(feature["nucleusGeometry"])
+    assert len(lobes.geoms) == 2
+    assert shape(feature["geometry"]).covers(lobes)
+
+
+def test_the_largest_part_is_the_cell() -> None:
+    mask = np.zeros((20, 20), bool)
+    mask[1:3, 1:3] = mask[8:18, 8:18] = True
+    assert shape(features_of(mask, mask)[0]["geometry"]).bounds == (8, 8, 18, 18)
+
+
+def test_what_qupath_reads() -> None:
+    mask = np.ones((5, 5), bool)
+    feature = features_of(mask, mask, area_px=[25], nc_ratio=[None], bad=[float("nan")])[0]
+    properties = feature["properties"]
+    assert feature["type"] == "Feature"
+    assert properties["objectType"] == "cell"
+    assert properties["classification"] == {"name": "granulocyte", "color": list(colour_of("granulocyte"))}
+    assert properties["measurements"] == {"confidence": 0.5, "area_px": 25}
+    assert set(map(type, properties["metadata"].values())) == {str}
+
+
+def test_unclassified_is_classified_as_counted_and_keeps_its_call() -> None:
+    mask = np.ones((5, 5), bool)
+    properties = features_of(mask, mask, flags=["touches_edge;unclassified"])[0]["properties"]
+    assert properties["classification"]["name"] == "unclassified"
+    assert properties["metadata"]["label"] == "granulocyte"
+
+
+def test_ids_are_stable_and_differ_between_cells_and_images() -> None:
+    labels = np.array([[1, 1, 0, 2, 2]])
+    ids = [f["id"] for f in features_of(labels, labels)]
+    assert ids == [f["id"] for f in features_of(labels, labels)]
+    others = [f["id"] for f in features_of(labels, labels, image=["b.png", "b.png"])]
+    assert len({*ids, *others}) == 4
+    assert all(UUID(i).version == 5 for i in ids)
+
+
+def test_no_cells_give_an_empty_collection() -> None:
+    empty = np.zeros((9, 9), int)
+    assert features_of(empty, empty) == []
+
+
+def test_three_hundred_cells_take_less_than_a_moment() -> None:
+    labels = np.zeros((1200, 1600), np.int32)
+    for index in range(300):
+        row, column = divmod(index, 20)
+        block = labels[row * 80 : row * 80 + 80, column * 80 : column * 80 + 80]
+        block[disc(80, 80, 40, 40, 30)] = index + 1
+    cells = make_cells(300)
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        cells_to_geojson(Segmentation(labels, labels), cells)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 2.0  # an idle core needs a fraction of it; the margin is for a busy machine

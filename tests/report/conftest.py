@@ -1,0 +1,79 @@
+"""A small run with drawn discs as cells."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+
+from erythron.count.differential import make_differential, merge_differentials
+from erythron.read.image import ScaleSource
+from erythron.report.gallery import cut_gallery, keep_most_doubtful
+from erythron.report.model import Entry, FailedInput, FieldReport, RunReport
+from erythron.report.overlay import draw_overlay, make_overlay_picture
+from erythron.segment.segmentation import Segmentation
+from erythron.stages import DEFAULT_CLASSES
+
+HOSTILE_NAME = '<img src="x" onerror="alert(1)">.png'
+
+
+class Field:
+    """Twelve discs in a grid, one of each default class and two more, of which one is unclassified."""
+
+    def __init__(self) -> None:
+        self.rgb: NDArray[np.uint8] = np.full((240, 320, 3), 220, dtype=np.uint8)
+        rows, columns = np.mgrid[:240, :320]
+        cell = np.zeros((240, 320), np.int32)
+        nucleus = np.zeros((240, 320), np.int32)
+        labels = [*(c.name for c in DEFAULT_CLASSES), "granulocyte", "granulocyte"]
+        places = [(40 + 80 * (i % 4), 40 + 80 * (i // 4)) for i in range(12)]
+        for index, (x, y) in enumerate(places):
+            distance = np.hypot(columns - x, rows - y)
+            cell[distance < 30] = nucleus[distance < 15] = index + 1
+        self.segmentation = Segmentation(nucleus, cell)
+        self.cells = pl.DataFrame(
+            {
+                "image": ["a.png"] * 12,
+                "cell_id": range(1, 13),
+                "x_px": [float(x) for x, _ in places],
+                "y_px": [float(y) for _, y in places],
+                "width_px": [59] * 12,
+                "height_px": [59] * 12,
+                "label": labels,
+                "confidence": [0.9 - 0.02 * i for i in range(11)] + [0.3],
+                "flags": [""] * 11 + ["unclassified"],
+            }
+        )
+
+
+@pytest.fixture(scope="session")
+def field() -> Field:
+    return Field()
+
+
+def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunReport:
+    cells = field.cells.clear() if empty else field.cells
+    found = make_differential(cells, DEFAULT_CLASSES)
+    picture = make_overlay_picture(
+        draw_overlay(field.rgb, field.segmentation, field.cells, legend=False), len(names)
+    )
+    fields = tuple(
+        FieldReport(name, 320, 240, None, ScaleSource.UNKNOWN, found, picture, ("few_cells",))
+        for name in names
+    )
+    return RunReport(
+        specimen="A-1",
+        made_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+        differential=merge_differentials([f.differential for f in fields], DEFAULT_CLASSES),
+        fields=fields,
+        failed=(FailedInput(HOSTILE_NAME, "not an image"),),
+        gallery=keep_most_doubtful(cut_gallery(field.rgb, cells)),
+        unclassified_under=0.5,
+        segmenter="thresholds of the stain",
+        model_name="default",
+        model_sha256="0" * 64,
+        settings=(Entry("mpp", "not given"),),
+    )

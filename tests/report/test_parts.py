@@ -1,0 +1,79 @@
+"""Overlay, gallery and summary table."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from erythron.report.gallery import cut_gallery, keep_most_doubtful
+from erythron.report.model import FailedInput
+from erythron.report.overlay import draw_overlay, make_overlay_picture
+from erythron.report.palette import UNCLASSIFIED_COLOUR, colour_of
+from erythron.report.tables import make_summary, summary_schema
+from erythron.stages import DEFAULT_CLASSES
+
+from .conftest import Field, make_report
+
+
+def test_overlay_keeps_pixels_in_place_and_uses_class_colours(field: Field) -> None:
+    image = np.asarray(draw_overlay(field.rgb, field.segmentation, field.cells))
+    assert image.shape[0] > field.rgb.shape[0]  # the legend stands beneath
+    assert image.shape[1] == field.rgb.shape[1]
+    assert tuple(image[40, 11]) == colour_of("proerythroblast")
+    assert tuple(image[200, 251]) == UNCLASSIFIED_COLOUR
+    outside = field.segmentation.cell == 0
+    assert np.array_equal(image[:240][outside], field.rgb[outside])
+
+
+@pytest.mark.parametrize("ground", [(30, 12, 70), (225, 222, 232)])
+@pytest.mark.parametrize("group", [*(c.name for c in DEFAULT_CLASSES), "unclassified"])
+def test_every_outline_stands_out_on_dark_nuclei_and_pale_ground(
+    field: Field, group: str, ground: tuple[int, int, int]
+) -> None:
+    unclassified = group == "unclassified"
+    label = "other" if unclassified else group
+    cells = field.cells.with_columns(label=pl.lit(label), flags=pl.lit(group if unclassified else ""))
+    rgb = np.full_like(field.rgb, ground)
+    image = np.asarray(draw_overlay(rgb, field.segmentation, cells, legend=False))
+    for rim in (image[40, 11:14], image[40, 26:29]):  # of a cell, of its nucleus
+        distances = deltaE_ciede2000(rgb2lab(rim[None] / 255.0), rgb2lab(np.array([[ground]]) / 255.0))
+        assert distances.max() > 12  # platelet grey on pale ground is the least
+
+
+def test_overlay_without_cells_is_the_image(field: Field) -> None:
+    image = draw_overlay(field.rgb, field.segmentation, field.cells.clear(), legend=True)
+    assert image.size == (320, 240)
+
+
+def test_pictures_of_many_fields_share_a_budget() -> None:
+    from PIL import Image
+
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 1400, 3), dtype=np.uint8))
+    one, many = make_overlay_picture(noise, 1), make_overlay_picture(noise, 24)
+    assert max(one.width_px, one.height_px) <= 1200
+    assert many.width_px < one.width_px
+
+
+def test_gallery_takes_the_most_doubtful_of_each_class(field: Field) -> None:
+    gallery = cut_gallery(field.rgb, field.cells, per_class=1)
+    assert len(gallery) == 11
+    granulocyte = next(cell for cell in gallery if cell.group == "granulocyte")
+    assert granulocyte.cell_id == 11  # the least sure of the two that are classified
+    assert [c.confidence for c in gallery] == sorted(c.confidence for c in gallery)
+    assert keep_most_doubtful([*gallery, *gallery], 1) == tuple(gallery)
+    assert cut_gallery(field.rgb, field.cells.clear()) == []
+
+
+def test_summary_has_a_row_an_input_in_order(field: Field) -> None:
+    done = make_report(field, ["a.png"]).fields[0]
+    table = make_summary([FailedInput("bad.png", "empty file"), done], DEFAULT_CLASSES)
+    assert table.schema == summary_schema(DEFAULT_CLASSES)
+    assert table["status"].to_list() == ["failed", "done"]
+    row = table.row(1, named=True)
+    assert (row["nucleated_cells"], row["count_granulocyte"], row["unclassified_cells"]) == (11, 2, 1)
+    assert row["me_ratio"] == 0.5
+    assert row["erythroid_percent_low"] < row["erythroid_percent"] < row["erythroid_percent_high"]
+    assert table.row(0, named=True)["nucleated_cells"] is None
+    assert make_summary([], DEFAULT_CLASSES).schema == summary_schema(DEFAULT_CLASSES)
