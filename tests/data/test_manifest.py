@@ -69,7 +69,7 @@ def test_an_unknown_class_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no \\*.jpg"):
+    with pytest.raises(DataError, match=r"no \*\.jpg"):
         read_matek_samples(tmp_path)
 
 

@@ -51,7 +51,9 @@ def test_intervals_hold_the_value_and_widen_with_groups() -> None:
     grouped = estimate_figures(scored, (np.arange(300) // 30).astype(str), 0)
     for figure in single.values():
         assert figure.low <= figure.high
-    assert single["five_way_accuracy"].low < single["five_way_accuracy"].value < single["five_way_accuracy"].high
+    assert (
+        single["five_way_accuracy"].low < single["five_way_accuracy"].value < single["five_way_accuracy"].high
+    )
     assert grouped == estimate_figures(scored, (np.arange(300) // 30).astype(str), 0)
 
 

@@ -35,6 +35,8 @@ def test_the_head_separates_classes_and_open_labels_teach_the_lineage() -> None:
 def test_fitting_twice_gives_the_same_head() -> None:
     rng = np.random.default_rng(1)
     examples = Examples(
-        rng.normal(size=(50, 4)).astype(np.float32), np.eye(2, dtype=bool)[rng.integers(0, 2, 50)], np.ones(50)
+        rng.normal(size=(50, 4)).astype(np.float32),
+        np.eye(2, dtype=bool)[rng.integers(0, 2, 50)],
+        np.ones(50),
     )
     assert np.array_equal(fit_head(examples, 1e-3).weight, fit_head(examples, 1e-3).weight)

@@ -65,9 +65,9 @@ def call_cells(
         classifier: of a bundle.
 
     Returns:
-        One row a cell with the columns of :func:`calls_schema`. ``label`` is the most probable class; a call less
-        confident than the bundle's threshold has the flag ``unclassified``, a cell that the image's border cuts
-        ``touches_edge``. Flags are joined by ``;``.
+        One row a cell with the columns of :func:`calls_schema`. ``label`` is the most probable class; a
+        call less confident than the bundle's threshold has the flag ``unclassified``, a cell that the
+        image's border cuts ``touches_edge``. Flags are joined by ``;``.
     """
     bundle = classifier.bundle
     schema = calls_schema(bundle)

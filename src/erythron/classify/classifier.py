@@ -74,7 +74,7 @@ class Classifier:
 
     def _standardise(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         limit = self.bundle.card.measurement_limit
-        return np.clip((values - self._mean) / self._sd, -limit, limit)
+        return np.asarray(np.clip((values - self._mean) / self._sd, -limit, limit), np.float32)
 
 
 def soften(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

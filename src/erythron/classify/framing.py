@@ -37,8 +37,9 @@ _CHANNELS = ("red", "green", "blue")
 def choose_mpp(image: SmearImage, framing: Framing) -> float:
     """Return the microns per pixel to frame with: the image's own, else the stated assumption.
 
-    An image of unknown scale whose shorter side is at most ``framing.crop_max_px`` is taken for a single-cell crop
-    that shows ``framing.crop_width_um``; a larger one is taken for a field at ``framing.field_mpp``.
+    An image of unknown scale whose shorter side is at most ``framing.crop_max_px`` is taken for a
+    single-cell crop that shows ``framing.crop_width_um``; a larger one is taken for a field at
+    ``framing.field_mpp``.
     """
     if image.mpp is not None:
         return image.mpp
@@ -57,7 +58,8 @@ def derive_inputs(
         mpp: microns per pixel that sizes are taken at.
 
     Returns:
-        (N, len(MEASUREMENT_INPUTS)) float32. A cell without cytoplasm has its nucleus' colours in both places.
+        (N, len(MEASUREMENT_INPUTS)) float32. A cell without cytoplasm has its nucleus' colours in both
+        places.
     """
 
     def log_um(column: str) -> pl.Expr:

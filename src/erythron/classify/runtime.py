@@ -76,7 +76,7 @@ class OnnxRuntime:
             raise MissingExtraError("onnxruntime", "run a model in ONNX Runtime") from error
         try:
             self._session = onnxruntime.InferenceSession(str(path), providers=list(providers))
-        except Exception as error:  # noqa: BLE001 -- its errors share no base but Exception
+        except Exception as error:
             raise BundleError(
                 f"{path}: ONNX Runtime cannot load this network; export it again ({error})"
             ) from error

@@ -13,8 +13,8 @@ from erythron.errors import DataError
 def assign_folds(labels: Sequence[str], groups: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:
     """Return the fold of every row, no group on two sides, classes spread as evenly as groups allow.
 
-    Groups are placed greedily, those with the most uneven classes first and in seeded order among equals, each into
-    the fold where the spread of every class's share over the folds stays smallest.
+    Groups are placed greedily, those with the most uneven classes first and in seeded order among equals,
+    each into the fold where the spread of every class's share over the folds stays smallest.
 
     Args:
         labels: class of each row.

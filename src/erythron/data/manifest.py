@@ -26,8 +26,8 @@ MANIFEST_SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns of every manifest.
 
-``class`` is the canonical name; where ``staged`` is false the cell is erythroid of unknown stage and ``class`` is
-null. ``mpp`` is null where the source does not state a scale.
+``class`` is the canonical name; where ``staged`` is false the cell is erythroid of unknown stage and
+``class`` is null. ``mpp`` is null where the source does not state a scale.
 """
 
 UNSTAGED_ERYTHROID = "erythroblast"
@@ -50,7 +50,7 @@ class LabelledSet:
 
 
 def read_pathology_bites(folder: Path) -> LabelledSet:
-    """Read ``pathology-bites-cells``: bone-marrow crops, the class before the last underscore of the file name.
+    """Read ``pathology-bites-cells``: marrow crops, the class before the last underscore of the name.
 
     Crops that ``overlap_groups.json`` lists together show one piece of smear and share a group.
 
@@ -64,8 +64,8 @@ def read_pathology_bites(folder: Path) -> LabelledSet:
         group_of = {name: f"overlap_{i:02d}" for i, names in enumerate(overlaps) for name in names}
     except (OSError, TypeError, ValueError) as error:
         raise DataError(
-            f"{listing}: the list of overlapping crops cannot be read ({error}); without it a split would leak, so "
-            "fetch the set again"
+            f"{listing}: the list of overlapping crops cannot be read ({error}); without it a split "
+            "would leak, so fetch the set again"
         ) from error
     rows = [(p, p.stem.rsplit("_", 1)[0], group_of.get(p.name, p.stem)) for p in paths]
     return _make_set(folder, rows)
@@ -74,8 +74,8 @@ def read_pathology_bites(folder: Path) -> LabelledSet:
 def read_pbc_acevedo(folder: Path) -> LabelledSet:
     """Read ``pbc-acevedo``: peripheral-blood crops, the class being the name of the folder.
 
-    Source: Acevedo et al., Data in Brief 2020, doi 10.1016/j.dib.2020.105474. Files of equal content share a group;
-    where they are filed under different classes all of them are left out.
+    Source: Acevedo et al., Data in Brief 2020, doi 10.1016/j.dib.2020.105474. Files of equal content share
+    a group; where they are filed under different classes all of them are left out.
 
     Raises:
         DataError: the folder has no images or holds a class folder of unknown name.
@@ -86,7 +86,8 @@ def read_pbc_acevedo(folder: Path) -> LabelledSet:
 def read_matek_samples(folder: Path) -> LabelledSet:
     """Read crops of the Munich bone-marrow set, the class code before the first underscore.
 
-    Source: Matek et al., Blood 2021, doi 10.1182/blood.2020010568. Used as an outside check, never for training.
+    Source: Matek et al., Blood 2021, doi 10.1182/blood.2020010568. Used as an outside check, never for
+    training.
 
     Raises:
         DataError: the folder has no images or a file name has an unknown code.
@@ -113,7 +114,7 @@ def _list_images(folder: Path, pattern: str) -> list[Path]:
 
 def _make_set(folder: Path, found: Iterable[tuple[Path, str, str]]) -> LabelledSet:
     """Build the table from (path, source label, group); an empty group means the file's content."""
-    rows: list[tuple[str | None | bool, ...]] = []
+    rows: list[tuple[str | bool | None, ...]] = []
     labels_of: defaultdict[str, set[str]] = defaultdict(set)
     for path, label, group in found:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

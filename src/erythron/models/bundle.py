@@ -44,7 +44,8 @@ def load_bundle(path: Path | None = None) -> Bundle:
         path: its folder; None is the one that ships.
 
     Raises:
-        BundleError: the folder or a file is missing, altered or unexpected, or ``model.json`` breaks its schema.
+        BundleError: the folder or a file is missing, altered or unexpected, or ``model.json`` breaks its
+        schema.
     """
     folder = DEFAULT_BUNDLE if path is None else path
     card_path = folder / CARD
@@ -52,7 +53,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
         text = card_path.read_bytes()
     except OSError as error:
         raise BundleError(
-            f"{card_path}: cannot be read ({error.strerror}); give the folder of a bundle, or reinstall erythron"
+            f"{card_path}: cannot be read ({error.strerror}); give a bundle's folder, or reinstall erythron"
         ) from error
     try:
         card = ModelCard.model_validate_json(text)
@@ -60,8 +61,8 @@ def load_bundle(path: Path | None = None) -> Bundle:
         first = error.errors()[0]
         place = ".".join(str(p) for p in first["loc"]) or "the whole file"
         raise BundleError(
-            f"{card_path}: {first['msg']} at {place}; the bundle is damaged or of another version of erythron, "
-            "so export it again"
+            f"{card_path}: {first['msg']} at {place}; the bundle is damaged or of another version "
+            "of erythron, so export it again"
         ) from error
     _check_files(folder, card)
     return Bundle(folder, card, tuple(CellClass(c.name, c.title, c.lineage) for c in card.classes))

@@ -17,7 +17,7 @@ class _Model(BaseModel):
 
 
 class ModelClass(_Model):
-    """One output of the classifier; ``prior`` is its share of the training cells (classes of unknown stage apart)."""
+    """One output; ``prior`` is its share of the training cells (those of unknown stage apart)."""
 
     name: str
     title: str
@@ -26,10 +26,10 @@ class ModelClass(_Model):
 
 
 class Framing(_Model):
-    """How a cell becomes an input: a square of ``input_px`` at ``input_mpp``, around the centre of the nucleus.
+    """How a cell becomes an input: a square of ``input_px`` at ``input_mpp`` around its nucleus.
 
-    Where the scale is unknown, an image with a shorter side of at most ``crop_max_px`` is a single-cell crop and
-    that side shows ``crop_width_um``; a larger image is a field at ``field_mpp``.
+    Where the scale is unknown, an image with a shorter side of at most ``crop_max_px`` is a single-cell
+    crop and that side shows ``crop_width_um``; a larger image is a field at ``field_mpp``.
     """
 
     input_px: Annotated[int, Field(ge=32, le=1024)]
@@ -40,7 +40,7 @@ class Framing(_Model):
 
 
 class Normalisation(_Model):
-    """``(pixel / 255 - mean) / sd`` for each of red, green and blue, after division by the empty smear's colour."""
+    """``(pixel / 255 - mean) / sd`` per channel, after division by the empty smear's colour."""
 
     mean: tuple[float, float, float]
     sd: tuple[float, float, float]

