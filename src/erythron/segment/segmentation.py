@@ -13,8 +13,8 @@ class Segmentation:
     """Nucleated cells of one image.
 
     Attributes:
-        nucleus: (H, W) int32; 0 outside, ``i`` on the nucleus of cell ``i``. All lobes of one nucleus share
-        ``i``. cell: (H, W) int32; 0 outside, ``i`` on the whole cell ``i``, its nucleus included.
+        nucleus: (H, W) int32; 0 outside, ``i`` on the nucleus of cell ``i``, on all its lobes.
+        cell: (H, W) int32; 0 outside, ``i`` on the whole cell ``i``, its nucleus included.
 
     Cells are numbered 1..count without gaps; every cell has at least one nucleus pixel, and
     ``nucleus[p] == i`` implies ``cell[p] == i``.
