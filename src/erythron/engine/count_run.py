@@ -105,7 +105,7 @@ def count_images(
         write_file(folder / DIFFERENTIAL, make_differential(found.table, bundle.classes).to_json())
         with whole_file(folder / OVERLAY) as partial:
             overlay = draw_overlay(found.image.rgb, found.segmentation, found.table)
-            overlay.save(partial, format="PNG", compress_level=3)
+            overlay.save(partial, format="PNG", compress_level=1)
 
     done = runner.run(inputs, fill, progress)
     fields = _read_fields(done)

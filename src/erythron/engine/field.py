@@ -6,6 +6,7 @@ In: a read image and, for calls, a classifier. Out: its cells. Writes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -36,18 +37,22 @@ class FieldCells:
     table: pl.DataFrame
 
 
-def find_field_scale(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | None]:
-    """Give a field of unknown scale the one that its red cells show, where enough of them lie apart.
+def outline_field(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | None, Segmentation]:
+    """Outline the cells of a field and, where its scale is unknown, estimate that from its red cells.
 
     Returns:
-        The image, with ``mpp`` where it could be found, and the estimate that gave it, if one did.
+        The image, with ``mpp`` where it could be found; the estimate that gave it, if one did; the cells.
     """
     if image.mpp is not None:
-        return image, None
-    estimate = estimate_scale(image.rgb)
+        return image, None, segment_field(image.rgb, image.mpp)
+    # Neither needs the other, and both spend much of their time outside the interpreter's lock.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = pool.submit(estimate_scale, image.rgb)
+        segmentation = segment_field(image.rgb)
+    estimate = waiting.result()
     if estimate is None:
-        return image, None
-    return replace(image, mpp=estimate.mpp, mpp_source=ScaleSource.RED_CELLS), estimate
+        return image, None, segmentation
+    return replace(image, mpp=estimate.mpp, mpp_source=ScaleSource.RED_CELLS), estimate, segmentation
 
 
 def count_field(image: SmearImage, get_classifier: Callable[[], Classifier]) -> FieldCells:
@@ -60,8 +65,7 @@ def count_field(image: SmearImage, get_classifier: Callable[[], Classifier]) -> 
         image: the field.
         get_classifier: gives the model; asked only after segmentation, so that it may load meanwhile.
     """
-    image, estimate = find_field_scale(image)
-    segmentation = segment_field(image.rgb, image.mpp)
+    image, estimate, segmentation = outline_field(image)
     measurements = measure_cells(image.rgb, segmentation, image.mpp)
     table = call_cells(image, segmentation, measurements, get_classifier())
     return FieldCells(image, estimate, segmentation, table)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from erythron.engine.batch import Failure, Progress, check_distinct, no_progress, run_batch
-from erythron.engine.field import find_field_scale
 from erythron.engine.fingerprint import Settings, fingerprint, hash_file
 from erythron.engine.outputs import whole_file
 from erythron.errors import UsageError
@@ -98,7 +97,6 @@ def _outline(source: InputImage, options: MaskOptions) -> NDArray[np.uint8]:
     image = read_image(source.path, options.mpp)
     if not options.every_cell:
         return render_mask(segment_central(image.rgb, image.mpp))
-    image, _ = find_field_scale(image)
     return render_mask(segment_field(image.rgb, image.mpp))
 
 

@@ -74,13 +74,18 @@ def split_at_necks(mask: BoolArray, min_distance_px: int) -> IntArray:
     return np.searchsorted(kept, table).astype(np.int32)[parts]
 
 
-def hull_points(mask: BoolArray) -> NDArray[np.float64]:
-    """Return the corners of a mask's convex hull, (P, 2), pixels taken as squares."""
+def _outer_corners(mask: BoolArray) -> NDArray[np.float64]:
+    """Return the outermost pixel corners of every row of a mask, (P, 2), pixels taken as squares."""
     rows = np.flatnonzero(mask.any(axis=1))
     first = np.argmax(mask[rows], axis=1) - 0.5
     last = mask.shape[1] - np.argmax(mask[rows, ::-1], axis=1) - 0.5
     y, x = np.concatenate([rows - 0.5, rows + 0.5] * 2), np.concatenate([first, first, last, last])
-    points = np.stack([y, x], axis=1)
+    return np.stack([y, x], axis=1)
+
+
+def hull_points(mask: BoolArray) -> NDArray[np.float64]:
+    """Return the corners of a mask's convex hull, (P, 2), pixels taken as squares."""
+    points = _outer_corners(mask)
     try:
         return np.asarray(points[ConvexHull(points).vertices])
     except QhullError:
@@ -89,7 +94,7 @@ def hull_points(mask: BoolArray) -> NDArray[np.float64]:
 
 def solidity(mask: BoolArray) -> float:
     """Return area over area of the convex hull."""
-    return float(np.count_nonzero(mask) / ConvexHull(hull_points(mask)).volume)
+    return float(np.count_nonzero(mask) / ConvexHull(_outer_corners(mask)).volume)
 
 
 @dataclass(frozen=True)
