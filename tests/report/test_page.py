@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -80,15 +81,19 @@ def test_text_contrasts_with_its_ground_in_every_scheme() -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 1200])
-def test_in_a_browser(field: Field, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize(("width", "medium"), [(390, "screen"), (1200, "screen"), (680, "print")])
+def test_in_a_browser(
+    field: Field, tmp_path: Path, width: int, medium: Literal["screen", "print"]
+) -> None:  # a page of A4 within its margins is 680 px wide; Chromium shrinks what is wider
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed")
     from playwright.sync_api import sync_playwright
 
     path = tmp_path / "report.html"
-    path.write_text(render_report(make_report(field, [HOSTILE_NAME, "b.png"])), encoding="utf-8")
+    path.write_text(
+        render_report(make_report(field, [HOSTILE_NAME, "long_name_" * 12 + ".png"])), encoding="utf-8"
+    )
     errors: list[str] = []
     requests: list[str] = []
     arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -98,6 +103,7 @@ def test_in_a_browser(field: Field, tmp_path: Path, width: int) -> None:
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
+        page.emulate_media(media=medium)
         page.goto(path.as_uri())
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")

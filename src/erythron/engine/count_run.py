@@ -104,7 +104,8 @@ def count_images(
         write_file(folder / GEOJSON, cells_to_geojson(found.segmentation, found.table))
         write_file(folder / DIFFERENTIAL, make_differential(found.table, bundle.classes).to_json())
         with whole_file(folder / OVERLAY) as partial:
-            draw_overlay(found.image.rgb, found.segmentation, found.table).save(partial, format="PNG")
+            overlay = draw_overlay(found.image.rgb, found.segmentation, found.table)
+            overlay.save(partial, format="PNG", compress_level=3)
 
     done = runner.run(inputs, fill, progress)
     fields = _read_fields(done)

@@ -84,6 +84,16 @@ def format_index_limits(index: Index) -> str:
     return f"{index.interval.low:.2f}–{index.interval.high:.2f}"
 
 
+def format_column_head(title: str) -> str:
+    """Return a stage's title for a narrow column: what all stages share left out, with soft hyphens.
+
+    >>> format_column_head("Basophilic erythroblast")
+    'Basophilic'
+    """
+    short = title.removesuffix(" erythroblast")
+    return short.replace("erythroblast", "erythro\u00adblast").replace("chromatic", "chro\u00admatic")
+
+
 def _axis_end(differential: Differential) -> float:
     """Return the end of the chart's axis, a multiple of a tenth, as a fraction."""
     shares = [line.of_nucleated for line in differential.classes if line.of_nucleated is not None]
@@ -123,5 +133,6 @@ def _template() -> Template:
         "index_limits": format_index_limits,
         "scale": describe_scale,
         "colour": _colour_of_line,
+        "column_head": format_column_head,
     }
     return environment.get_template("report.html.j2")

@@ -13,7 +13,7 @@ class Segmentation:
     """Nucleated cells of one image.
 
     Attributes:
-        nucleus: (H, W) int32; 0 outside, ``i`` on the nucleus of cell ``i``. All lobes of one nucleus share ``i``.
+        nucleus: (H, W) int32; 0 outside, ``i`` on the nucleus of cell ``i``, on all its lobes.
         cell: (H, W) int32; 0 outside, ``i`` on the whole cell ``i``, its nucleus included.
 
     Cells are numbered 1..count without gaps; every cell has at least one nucleus pixel, and
