@@ -50,6 +50,9 @@ def test_training_writes_a_bundle_that_verifies_and_calls_that_score(tmp_path: P
     bundle = load_bundle(config.out)
     assert verify_bundle(bundle) <= bundle.card.self_test.tolerance
     assert bundle.card.export_difference < 1e-3
+    network = bundle.classifier_path.read_bytes()
+    assert b"stack_trace" not in network
+    assert b"default_model.py" not in network
     calls = pl.read_csv(result.results / "cv_calls.csv")
     assert calls.height == 20
     probabilities = calls.select(pl.col(r"^prob_.*$")).to_numpy()

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import onnx
 import polars as pl
 import torch
 from numpy.typing import NDArray
@@ -147,7 +148,7 @@ def _export_network(fitted: Fitted, path: Path) -> float:
     )
     if program is None:
         raise BundleError(f"{path}: torch made no ONNX network; check the versions of torch and onnxscript")
-    program.save(path, external_data=False)
+    onnx.save(strip_traces(program.model_proto), path)
     with torch.no_grad():
         expected = net(*inputs).numpy()
     got = OpenVinoRuntime(path).run({n: v.numpy() for n, v in zip(names, inputs, strict=True)})
@@ -158,6 +159,27 @@ def _export_network(fitted: Fitted, path: Path) -> float:
             f"{MAX_EXPORT_DIFFERENCE:g}; train with other versions of torch or OpenVINO"
         )
     return difference
+
+
+def strip_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove what the exporter notes of the machine it ran on: stack traces with paths, node by node."""
+    graph = model.graph
+    for item in (
+        model,
+        graph,
+        *graph.node,
+        *graph.initializer,
+        *graph.value_info,
+        *graph.input,
+        *graph.output,
+    ):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+    for function in model.functions:
+        for item in (function, *function.node):
+            item.ClearField("metadata_props")
+            item.ClearField("doc_string")
+    return model
 
 
 def _draw_test_cell(folder: Path) -> None:
