@@ -66,7 +66,7 @@ def _print_differential(differential: Differential, fields: int) -> None:
     table = Table(
         box=SIMPLE_HEAD, title=f"{differential.nucleated_cells} nucleated cells in {fields} field(s)"
     )
-    table.add_column("Class")
+    table.add_column("Class", no_wrap=True)
     for header in ("Cells", "%", f"{level} interval", "% of erythroid"):
         table.add_column(header, justify="right")
     for line in differential.classes:
@@ -74,7 +74,7 @@ def _print_differential(differential: Differential, fields: int) -> None:
         table.add_row(
             line.title,
             str(line.count),
-            _percent(share.fraction) if share else "not in total",
+            _percent(share.fraction) if share else "–",
             _interval(share.interval) if share else "",
             _percent(erythroid.fraction) if erythroid else "",
         )

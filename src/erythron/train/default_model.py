@@ -67,7 +67,7 @@ class DefaultTrainingConfig:
     blood_per_label: int = 120
     blood_weight: float = 0.5
     l2: float = 3e-4
-    risk: float = 0.05
+    risk: float = 0.07
     cross_validate_only: bool = False
 
 
