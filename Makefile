@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= $(wildcard ../shared/data)
 export ERYTHRON_DATA_DIR ?= $(if $(DATA),$(abspath $(DATA)))
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types picture clean
 
 $(VENV)/.light: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -33,4 +33,10 @@ types: $(VENV)/.full
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) demo-out
+	rm -rf $(VENV) demo-out build
+
+picture: $(VENV)/.light
+	$(BIN)/erythron draw-field build/drawn.png --width 900 --height 600 --seed 3 --force
+	$(BIN)/erythron count build/drawn.png --mpp 0.25 --out build/picture --force
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir=build/chromium \
+		--screenshot=docs/picture.png --window-size=1080,1500 "file://$(abspath build/picture/report.html)"
