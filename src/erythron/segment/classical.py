@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from skimage.segmentation import watershed
 
-from erythron.segment.nuclei import find_cores, hull_points, solidity
+from erythron.segment.nuclei import fill_holes, find_cores, hull_points, solidity
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.stain import (
     MIN_CONTRAST,
@@ -52,11 +52,19 @@ def _typical_radius(parts: IntArray) -> float:
     return float(np.sqrt(heavy / np.pi))
 
 
-def _surroundings(parts: IntArray, limit: float) -> Surroundings:
-    area = np.bincount(parts.ravel())
+def _find_nearest(parts: IntArray) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Distance of each pixel to the nearest part, (H, W), and that part's place, (2, H, W)."""
     distance, nearest = ndimage.distance_transform_edt(parts == 0, return_indices=True)
-    radius = np.minimum(np.sqrt(area / np.pi), limit).astype(np.float32)
-    return Surroundings(parts > 0, (distance / radius[parts[tuple(nearest)]]).astype(np.float32))
+    return distance, nearest
+
+
+def _surroundings(
+    parts: IntArray, limit: float, nearest: tuple[NDArray[np.float64], NDArray[np.int32]] | None = None
+) -> Surroundings:
+    """Distances in radii of the nearest part; ``nearest`` is :func:`_find_nearest` of the same pixels."""
+    distance, place = _find_nearest(parts) if nearest is None else nearest
+    radius = np.minimum(np.sqrt(np.bincount(parts.ravel()) / np.pi), limit).astype(np.float32)
+    return Surroundings(parts > 0, (distance / radius[parts[tuple(place)]]).astype(np.float32))
 
 
 def _drop_specks(parts: IntArray, smallest: float) -> IntArray:
@@ -141,7 +149,7 @@ def _outline_nucleus(light: FloatArray, channel: FloatArray, cell: BoolArray, th
     if not red.any():
         return nucleus
     pieces, _ = ndimage.label(red)
-    red = np.asarray(ndimage.binary_fill_holes(pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])))
+    red = fill_holes(pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:]))
     rest, share = base & ~red, np.count_nonzero(red) / np.count_nonzero(cell)
     if not 0.35 < share < 0.92 or not rest.any() or solidity(red) < 0.88:
         return nucleus
@@ -172,8 +180,10 @@ def _finish(nucleus: BoolArray, cell: BoolArray) -> tuple[BoolArray, BoolArray]:
     nucleus = nucleus | (np.bincount(holes.ravel()) < HOLE * sizes.sum())[holes]
     radius = max(1, round(SMOOTH * np.sqrt(np.count_nonzero(cell) / np.pi)))
     cell = _open(cell | nucleus, radius) | nucleus
-    pieces, _ = ndimage.label(cell)
-    cell = np.asarray(ndimage.binary_fill_holes(np.isin(pieces, np.unique(pieces[nucleus]))))
+    pieces, count = ndimage.label(cell)
+    holds_nucleus = np.zeros(count + 1, np.bool_)
+    holds_nucleus[pieces[nucleus]] = True
+    cell = fill_holes(holds_nucleus[pieces])
     return nucleus, cell
 
 
@@ -215,14 +225,15 @@ def _segment_tile(light: FloatArray, model: StainModel, radius: float) -> Segmen
     channel = nuclear_channel(light)
     mask = ndimage.binary_opening(channel > model.nuclear_threshold, iterations=1)
     smallest = SPECK * np.pi * radius**2
-    parts = _single_parts(np.asarray(ndimage.binary_fill_holes(mask)), channel, radius, smallest)
+    parts = _single_parts(fill_holes(np.asarray(mask)), channel, radius, smallest)
     parts = _drop_specks(parts, smallest)
     if not parts.any():
         return _empty(light.shape)
     projected = light @ model.direction
-    cells = _grow(projected, parts, _surroundings(parts, 2 * radius), model)
+    nearest = _find_nearest(parts)
+    cells = _grow(projected, parts, _surroundings(parts, 2 * radius, nearest), model)
     parts = _join_lobes(parts, cells, _typical_radius(parts))
-    cells = _grow(projected, parts, _surroundings(parts, 2 * radius), model)
+    cells = _grow(projected, parts, _surroundings(parts, 2 * radius, nearest), model)
     return _outline_cells(light, channel, cells, model.nuclear_threshold)
 
 

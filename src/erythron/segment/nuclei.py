@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,12 @@ def split_at_necks(mask: BoolArray, min_distance_px: int) -> IntArray:
     return np.searchsorted(kept, table).astype(np.int32)[parts]
 
 
+def fill_holes(mask: BoolArray) -> BoolArray:
+    """Return a mask with its holes filled, as ``binary_fill_holes`` of SciPy does, in a fraction of its time."""
+    outside, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    return np.asarray((outside != outside[0, 0])[1:-1, 1:-1])
+
+
 def _outer_corners(mask: BoolArray) -> NDArray[np.float64]:
     """Return the outermost pixel corners of every row of a mask, (P, 2), pixels taken as squares."""
     rows = np.flatnonzero(mask.any(axis=1))
@@ -103,9 +110,13 @@ class _Piece:
     mask: BoolArray
     depth: int
 
-    @property
+    @cached_property
     def area_px(self) -> int:
         return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def solidity(self) -> float:
+        return solidity(self.mask)
 
 
 def _pieces(labels: IntArray, origin: tuple[slice, slice], depth: int, smallest_px: float) -> list[_Piece]:
@@ -120,12 +131,12 @@ def _pieces(labels: IntArray, origin: tuple[slice, slice], depth: int, smallest_
 
 
 def _convexity(pieces: list[_Piece]) -> float:
-    return sum(solidity(p.mask) * p.area_px for p in pieces) / max(sum(p.area_px for p in pieces), 1)
+    return sum(p.solidity * p.area_px for p in pieces) / max(sum(p.area_px for p in pieces), 1)
 
 
 def _divide(channel: FloatArray, piece: _Piece, smallest_px: float) -> list[_Piece]:
     """Parts of a piece that is not convex: at its necks, else at the lowest level with convex parts."""
-    shape = solidity(piece.mask)
+    shape = piece.solidity
     if shape >= CONVEX or piece.area_px < 2 * smallest_px:
         return []
     depth = piece.depth + 1
@@ -136,7 +147,7 @@ def _divide(channel: FloatArray, piece: _Piece, smallest_px: float) -> list[_Pie
     values = channel[piece.box]
     for level in np.quantile(values[piece.mask], LEVELS):
         inner = ndimage.binary_opening(piece.mask & (values > level), iterations=1)
-        labels, _ = ndimage.label(ndimage.binary_fill_holes(inner) & piece.mask)
+        labels, _ = ndimage.label(fill_holes(inner) & piece.mask)
         parts = _pieces(labels, piece.box, depth, smallest_px)
         if sum(p.area_px for p in parts) < KEPT * piece.area_px:
             break
