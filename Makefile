@@ -39,4 +39,4 @@ picture: $(VENV)/.light
 	$(BIN)/erythron draw-field build/drawn.png --width 900 --height 600 --seed 3 --force
 	$(BIN)/erythron count build/drawn.png --mpp 0.25 --out build/picture --force
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir=build/chromium \
-		--screenshot=docs/picture.png --window-size=1080,1500 "file://$(abspath build/picture/report.html)"
+		--screenshot=docs/picture.png --window-size=1080,1900 "file://$(abspath build/picture/report.html)"

@@ -76,7 +76,7 @@ def split_at_necks(mask: BoolArray, min_distance_px: int) -> IntArray:
 
 
 def fill_holes(mask: BoolArray) -> BoolArray:
-    """Return a mask with its holes filled, as ``binary_fill_holes`` of SciPy does, in a fraction of its time."""
+    """Return a mask with its holes filled: SciPy's ``binary_fill_holes`` in a fraction of its time."""
     outside, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
     return np.asarray((outside != outside[0, 0])[1:-1, 1:-1])
 
