@@ -128,7 +128,7 @@ def test_an_image_without_cells_has_an_empty_table(classifier: Classifier) -> No
 
 def test_classifying_imports_no_torch() -> None:
     code = (
-        "import sys, erythron.classify.calls, erythron.models.selftest;"
+        "import sys, erythron.classify.calls, erythron.classify.selftest;"
         "import erythron.data.manifest, erythron.data.folds;"
         "bad = {'torch', 'timm', 'onnx', 'onnxruntime', 'sklearn', 'matplotlib'} & set(sys.modules);"
         "sys.exit(', '.join(bad) or 0)"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from erythron.classify.classifier import Classifier
+from erythron.classify.selftest import verify_bundle
 from erythron.errors import BundleError
 from erythron.models.bundle import DEFAULT_BUNDLE, load_bundle
-from erythron.models.selftest import verify_bundle
 from erythron.stages import DEFAULT_CLASSES
 
 

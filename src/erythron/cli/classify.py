@@ -23,12 +23,13 @@ def classify(
     from dataclasses import asdict
 
     from erythron.cli.progress import show_failures, show_progress
-    from erythron.engine.classify_run import ClassifyOptions, classify_images
+    from erythron.engine.batch import RunOptions
+    from erythron.engine.classify_run import classify_images
     from erythron.read.inputs import find_images
 
     inputs = find_images(images)
     with show_progress("Classifying", len(inputs)) as progress:
-        run = classify_images(inputs, out, ClassifyOptions(model, mpp, force), progress)
+        run = classify_images(inputs, out, RunOptions(model, mpp, force), progress)
     show_failures([failure.reason for failure in run.failures])
     if as_json:
         typer.echo(

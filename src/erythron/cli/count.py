@@ -12,7 +12,7 @@ from erythron.cli.options import Force, Images, Json, Model, Mpp
 
 if TYPE_CHECKING:
     from erythron.count.differential import Differential
-    from erythron.engine.folder_run import FieldOptions
+    from erythron.engine.batch import RunOptions
 
 
 def count(
@@ -29,12 +29,12 @@ def count(
     run, summary.csv, report.html and run.json. An interrupted run continues when the same command is given
     again.
     """
-    from erythron.engine.folder_run import FieldOptions
+    from erythron.engine.batch import RunOptions
 
-    raise typer.Exit(run_count(images, out, FieldOptions(model, mpp, force), as_json=as_json))
+    raise typer.Exit(run_count(images, out, RunOptions(model, mpp, force), as_json=as_json))
 
 
-def run_count(images: Sequence[Path], out: Path, options: FieldOptions, *, as_json: bool) -> int:
+def run_count(images: Sequence[Path], out: Path, options: RunOptions, *, as_json: bool) -> int:
     """Count, print the differential of the run and return the exit status."""
     from erythron.cli.progress import show_failures, show_progress
     from erythron.engine.count_run import count_images

@@ -19,8 +19,8 @@ def demo(
     """Count a real marrow field where one can be had, else a drawn one, and say which."""
     from erythron.cli.count import run_count
     from erythron.data.demo_field import find_demo_field
-    from erythron.engine.folder_run import FieldOptions
+    from erythron.engine.batch import RunOptions
 
     field = find_demo_field(out / "field")
     typer.echo(f"Counting a {field.origin}\n")
-    raise typer.Exit(run_count([field.path], out, FieldOptions(force=force), as_json=False))
+    raise typer.Exit(run_count([field.path], out, RunOptions(force=force), as_json=False))

@@ -23,13 +23,13 @@ def extract(
     from dataclasses import asdict
 
     from erythron.cli.progress import show_failures, show_progress
+    from erythron.engine.batch import RunOptions
     from erythron.engine.extract_run import extract_cells
-    from erythron.engine.folder_run import FieldOptions
     from erythron.read.inputs import find_images
 
     inputs = find_images(images)
     with show_progress("Extracting", len(inputs)) as progress:
-        run = extract_cells(inputs, out, FieldOptions(model, mpp, force), progress)
+        run = extract_cells(inputs, out, RunOptions(model, mpp, force), progress)
     show_failures([failure.reason for failure in run.failures])
     if as_json:
         typer.echo(

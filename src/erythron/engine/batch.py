@@ -21,6 +21,21 @@ def no_progress(_: str) -> None:
 
 
 @dataclass(frozen=True)
+class RunOptions:
+    """Options of a run that names cells.
+
+    Attributes:
+        model: bundle folder, or None for the shipped one.
+        mpp: microns per pixel of all images, or None to take them from the files.
+        force: do everything again and replace what is there.
+    """
+
+    model: Path | None = None
+    mpp: float | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
 class Failure:
     """An input that could not be done, and why.
 

@@ -99,8 +99,8 @@ def _describe_runtime() -> str:
 
 
 def _verify_model(model: Path | None) -> str:
+    from erythron.classify.selftest import verify_bundle
     from erythron.models.bundle import load_bundle
-    from erythron.models.selftest import verify_bundle
 
     bundle = load_bundle(model)
     difference = verify_bundle(bundle)

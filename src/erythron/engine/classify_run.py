@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from erythron.classify.calls import calls_schema
 from erythron.classify.classifier import Classifier
-from erythron.engine.batch import Failure, Progress, no_progress, run_batch
+from erythron.engine.batch import Failure, Progress, RunOptions, no_progress, run_batch
 from erythron.engine.field import classify_crop
 from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
 from erythron.engine.outputs import PARTIAL_SUFFIX, remove, write_file
@@ -29,21 +29,6 @@ CHUNK = 64
 """Images a chunk: a killed run loses at most this many."""
 
 _LEFT_OUT = ("cell_id", "x_px", "y_px", "width_px", "height_px")
-
-
-@dataclass(frozen=True)
-class ClassifyOptions:
-    """Options of a classify run.
-
-    Attributes:
-        model: bundle folder, or None for the shipped one.
-        mpp: microns per pixel of all crops, or None to take them from the files.
-        force: replace an existing output.
-    """
-
-    model: Path | None = None
-    mpp: float | None = None
-    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +54,7 @@ _CHUNK_JSON: TypeAdapter[_Chunk] = TypeAdapter(_Chunk)
 
 
 def classify_images(
-    inputs: Sequence[InputImage], out: Path, options: ClassifyOptions, progress: Progress = no_progress
+    inputs: Sequence[InputImage], out: Path, options: RunOptions, progress: Progress = no_progress
 ) -> ClassifyRun:
     """Name the central cell of every crop and write the calls to one CSV.
 

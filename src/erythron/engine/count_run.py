@@ -20,10 +20,10 @@ from PIL import Image
 from erythron import __version__
 from erythron.classify.calls import calls_schema
 from erythron.count.differential import Differential, make_differential, merge_differentials
-from erythron.engine.batch import Failure, Progress, no_progress
+from erythron.engine.batch import Failure, Progress, RunOptions, no_progress
 from erythron.engine.field import FieldCells
 from erythron.engine.fingerprint import hash_bundle
-from erythron.engine.folder_run import FieldOptions, FolderRun, FolderRunner
+from erythron.engine.folder_run import FolderRun, FolderRunner
 from erythron.engine.outputs import whole_file, write_file
 from erythron.engine.record import CELLS, DIFFERENTIAL, GEOJSON, OVERLAY, ImageRecord, read_record
 from erythron.errors import DataError, UsageError
@@ -79,7 +79,7 @@ class CountRun:
 
 
 def count_images(
-    inputs: Sequence[InputImage], out: Path, options: FieldOptions, progress: Progress = no_progress
+    inputs: Sequence[InputImage], out: Path, options: RunOptions, progress: Progress = no_progress
 ) -> CountRun:
     """Count every field and write folders, summary, report and the record of the run.
 
@@ -181,7 +181,7 @@ def _read_fields(done: FolderRun) -> list[FieldReport]:
     return fields
 
 
-def _cut_galleries(done: FolderRun, options: FieldOptions, bundle: Bundle) -> Iterator[GalleryCell]:
+def _cut_galleries(done: FolderRun, options: RunOptions, bundle: Bundle) -> Iterator[GalleryCell]:
     """Cut the doubtful cells out of the fields that are shown in full."""
     schema = calls_schema(bundle)
     for image, folder in done.folders[:MAX_FIELDS_IN_FULL]:
@@ -200,7 +200,7 @@ def _name_specimen(inputs: Sequence[InputImage]) -> str:
     return inputs[0].path.stem if len(inputs) == 1 else f"{len(inputs)} images"
 
 
-def _list_settings(options: FieldOptions) -> tuple[Entry, ...]:
+def _list_settings(options: RunOptions) -> tuple[Entry, ...]:
     scale = (
         "as each image states, else from its red cells" if options.mpp is None else f"{options.mpp} (given)"
     )

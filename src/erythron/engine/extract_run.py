@@ -19,9 +19,9 @@ from PIL import Image
 from erythron.classify.calls import calls_schema
 from erythron.classify.crops import cut_window
 from erythron.classify.framing import choose_mpp
-from erythron.engine.batch import Failure, Progress, no_progress
+from erythron.engine.batch import Failure, Progress, RunOptions, no_progress
 from erythron.engine.field import FieldCells
-from erythron.engine.folder_run import FieldOptions, FolderRunner
+from erythron.engine.folder_run import FolderRunner
 from erythron.engine.outputs import write_file
 from erythron.engine.record import CELLS
 from erythron.errors import UsageError
@@ -51,7 +51,7 @@ class ExtractRun:
 
 
 def extract_cells(
-    inputs: Sequence[InputImage], out: Path, options: FieldOptions, progress: Progress = no_progress
+    inputs: Sequence[InputImage], out: Path, options: RunOptions, progress: Progress = no_progress
 ) -> ExtractRun:
     """Cut every nucleated cell of every field.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from erythron.classify.classifier import Classifier
-from erythron.engine.batch import Failure, Progress, check_distinct, run_batch
+from erythron.engine.batch import Failure, Progress, RunOptions, check_distinct, run_batch
 from erythron.engine.field import FieldCells, count_field
 from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
 from erythron.engine.outputs import whole_folder, write_file
@@ -21,21 +21,6 @@ from erythron.errors import ImageReadError, UsageError
 from erythron.models.bundle import load_bundle
 from erythron.read.fields import read_image
 from erythron.read.inputs import InputImage
-
-
-@dataclass(frozen=True)
-class FieldOptions:
-    """Options of a run over fields.
-
-    Attributes:
-        model: bundle folder, or None for the shipped one.
-        mpp: microns per pixel of all images, or None to take them from the files.
-        force: count again and replace what is there.
-    """
-
-    model: Path | None = None
-    mpp: float | None = None
-    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,7 @@ class FolderRunner:
         bundle: the model.
     """
 
-    def __init__(self, task: str, out: Path, options: FieldOptions) -> None:
+    def __init__(self, task: str, out: Path, options: RunOptions) -> None:
         self.out = out
         self.options = options
         self.bundle = load_bundle(options.model)

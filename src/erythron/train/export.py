@@ -19,6 +19,7 @@ from torch import nn
 from erythron.classify.classifier import Classifier
 from erythron.classify.framing import MEASUREMENT_INPUTS
 from erythron.classify.runtime import OpenVinoRuntime
+from erythron.classify.selftest import classify_stored_cell, verify_bundle
 from erythron.data.manifest import hash_rows
 from erythron.errors import BundleError
 from erythron.models.bundle import CARD, CLASSIFIER, Bundle, hash_file, load_bundle
@@ -33,7 +34,6 @@ from erythron.models.schema import (
     Normalisation,
     SelfTest,
 )
-from erythron.models.selftest import classify_stored_cell, verify_bundle
 from erythron.segment.segmentation import Segmentation
 from erythron.shape.mask import render_mask
 from erythron.stages import DEFAULT_CLASSES
