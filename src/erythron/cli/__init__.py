@@ -32,6 +32,8 @@ app.command("draw-field")(draw_field.draw_field)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 
+_INTERRUPTED = 130
+
 
 def _show_version(value: bool) -> None:
     if value:
@@ -59,6 +61,10 @@ def main() -> None:
     """Run the command line; every foreseen error ends in one line on stderr and its exit status."""
     try:
         app()
+    except SystemExit as ending:
+        if ending.code == _INTERRUPTED:
+            typer.echo("erythron: interrupted; give the same command again to continue", err=True)
+        raise
     except UsageError as error:
         typer.echo(f"erythron: {error}", err=True)
         raise SystemExit(2) from error
