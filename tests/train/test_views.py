@@ -2,10 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-import pytest
-
-pytest.importorskip("torch")
-
 import torch
 
 from erythron.classify.framing import MEASUREMENT_INPUTS
