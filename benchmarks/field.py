@@ -1,0 +1,90 @@
+"""Cells of the marrow field found and told by lineage, beside plain scikit-image in the same run.
+
+A call matches the nearest reference cell whose centre lies within half that cell's diameter, nearest first.
+Calls inside the reference's ignored polygons do not count, nor does a missed cell that the border cuts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from segmentation import plain
+from skimage.draw import polygon2mask
+
+from erythron.classify.classifier import Classifier
+from erythron.count.intervals import clopper_pearson
+from erythron.engine.field import count_field
+from erythron.models.bundle import load_bundle
+from erythron.read.fields import read_image
+from erythron.segment.segmentation import Segmentation
+from erythron.shape.measure import measure_cells
+from erythron.stages import ERYTHROID_STAGES
+
+
+def match(reference: list[dict[str, Any]], centres: NDArray[np.float64]) -> dict[int, int]:
+    """Return for each matched reference cell its call."""
+    pairs: dict[int, int] = {}
+    place = np.array([(cell["x"], cell["y"]) for cell in reference])
+    distance = np.hypot(*(place[:, None] - centres[None]).transpose(2, 0, 1))
+    allowed = distance <= np.array([cell["d"] for cell in reference])[:, None] / 2
+    for i, j in sorted(np.argwhere(allowed).tolist(), key=lambda ij: distance[ij[0], ij[1]]):
+        if i not in pairs and j not in pairs.values():
+            pairs[i] = j
+    return pairs
+
+
+def describe(name: str, reference: list[dict[str, Any]], centres: NDArray[np.float64]) -> dict[int, int]:
+    """Print recall, precision and F1 of one method and return its matches."""
+    pairs = match(reference, centres)
+    whole = [i for i, cell in enumerate(reference) if not cell["edge"]]
+    recall, precision = sum(i in pairs for i in whole) / len(whole), len(pairs) / len(centres)
+    f1 = 2 * recall * precision / (recall + precision)
+    print(f"{name:<20} calls {len(centres)}  recall {recall:.3f}  precision {precision:.3f}  F1 {f1:.3f}")
+    return pairs
+
+
+def main() -> None:
+    """Run both methods and print their figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
+    folder = parser.parse_args().data / "marrow-field"
+    truth = json.loads((folder / "marrow-field-left.json").read_text())
+    image = read_image(folder / "marrow-field-left.png")
+    shape = image.rgb.shape[:2]
+    ignored = np.zeros(shape, np.bool_)
+    for polygon in truth["ignore"]:
+        ignored |= polygon2mask(shape, np.array(polygon)[:, ::-1])
+
+    def is_kept(x: float, y: float) -> bool:
+        return not ignored[min(int(y), shape[0] - 1), min(int(x), shape[1] - 1)]
+
+    reference = [cell for cell in truth["cells"] if is_kept(cell["x"], cell["y"])]
+    nucleus, cell = plain(image.rgb)
+    peer = measure_cells(image.rgb, Segmentation(nucleus, np.maximum(cell, nucleus)), None)
+    describe(
+        "plain scikit-image",
+        reference,
+        np.array([c for c in peer.select("x_px", "y_px").rows() if is_kept(*c)]),
+    )
+
+    classifier = Classifier(load_bundle())
+    table = count_field(image, lambda: classifier).table
+    rows = [row for row in table.select("x_px", "y_px", "label").rows() if is_kept(row[0], row[1])]
+    pairs = describe("erythron", reference, np.array([row[:2] for row in rows]))
+    erythroid = {c.name for c in ERYTHROID_STAGES}
+    sure = [i for i in pairs if reference[i]["confidence"] != "low" and reference[i]["label"] != "unsure"]
+    right = sum((reference[i]["label"] != "other") == (rows[pairs[i]][2] in erythroid) for i in sure)
+    low, high = clopper_pearson(right, len(sure))
+    print(
+        f"lineage right in {right} of {len(sure)} sure cells: {right / len(sure):.3f} ({low:.3f} to {high:.3f})"
+    )
+
+
+if __name__ == "__main__":
+    main()
