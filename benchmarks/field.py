@@ -26,6 +26,9 @@ from erythron.segment.segmentation import Segmentation
 from erythron.shape.measure import measure_cells
 from erythron.stages import ERYTHROID_STAGES
 
+SHORT_STAGES = ("proerythroblast", "basophilic", "polychromatic", "orthochromatic")
+"""Stages as the reference writes them, in order of maturation."""
+
 
 def match(reference: list[dict[str, Any]], centres: NDArray[np.float64]) -> dict[int, int]:
     """Return for each matched reference cell its call."""
@@ -77,13 +80,24 @@ def main() -> None:
     table = count_field(image, lambda: classifier).table
     rows = [row for row in table.select("x_px", "y_px", "label").rows() if is_kept(row[0], row[1])]
     pairs = describe("erythron", reference, np.array([row[:2] for row in rows]))
-    erythroid = {c.name for c in ERYTHROID_STAGES}
-    sure = [i for i in pairs if reference[i]["confidence"] != "low" and reference[i]["label"] != "unsure"]
-    right = sum((reference[i]["label"] != "other") == (rows[pairs[i]][2] in erythroid) for i in sure)
-    low, high = clopper_pearson(right, len(sure))
-    print(
-        f"lineage right in {right} of {len(sure)} sure cells: {right / len(sure):.3f} ({low:.3f} to {high:.3f})"
-    )
+    stages = [c.name for c in ERYTHROID_STAGES]
+    known = [i for i in pairs if reference[i]["label"] != "unsure"]
+    truth_erythroid = {i: reference[i]["label"] != "other" for i in known}
+    called_erythroid = {i: rows[pairs[i]][2] in stages for i in known}
+    sure = [i for i in known if reference[i]["confidence"] != "low"]
+    show("lineage right, sure cells", [truth_erythroid[i] == called_erythroid[i] for i in sure])
+    show("erythroid, reference", list(truth_erythroid.values()))
+    show("erythroid, called", list(called_erythroid.values()))
+    staged = [i for i in known if called_erythroid[i] and reference[i]["label"] in SHORT_STAGES]
+    right = [stages.index(rows[pairs[i]][2]) == SHORT_STAGES.index(reference[i]["label"]) for i in staged]
+    show("stage right", right)
+
+
+def show(name: str, outcomes: list[bool]) -> None:
+    """Print a share with its exact 95 % interval."""
+    count, total = sum(outcomes), len(outcomes)
+    low, high = clopper_pearson(count, total)
+    print(f"{name:<26} {count} of {total}: {count / total:.3f} ({low:.3f} to {high:.3f})")
 
 
 if __name__ == "__main__":
