@@ -56,9 +56,11 @@ def main() -> None:
     """Run both methods and print their figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
-    folder = parser.parse_args().data / "marrow-field"
+    parser.add_argument("--mpp", type=float, help="microns per pixel; by default as a count finds it")
+    options = parser.parse_args()
+    folder = options.data / "marrow-field"
     truth = json.loads((folder / "marrow-field-left.json").read_text())
-    image = read_image(folder / "marrow-field-left.png")
+    image = read_image(folder / "marrow-field-left.png", options.mpp)
     shape = image.rgb.shape[:2]
     ignored = np.zeros(shape, np.bool_)
     for polygon in truth["ignore"]:

@@ -162,6 +162,13 @@ def test_a_field_without_nucleated_cells_says_so(tmp_path: Path) -> None:
     assert pl.read_csv(tmp_path / "out" / "empty" / "cells.csv").is_empty()
 
 
+def test_a_run_in_which_every_image_failed_does_not_speak_of_cells(tmp_path: Path) -> None:
+    result = run("count", tmp_path / "absent.png", "--out", tmp_path / "out")
+    assert result.returncode == 1
+    assert "No image could be counted" in result.stdout
+    assert "No nucleated cell" not in result.stdout + (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_mask_has_its_images_size_and_values(fields: Path, tmp_path: Path) -> None:
     out = tmp_path / "masks"
     assert run("mask", fields, "--out", out, "--all").returncode == 0

@@ -59,6 +59,9 @@ def _print_differential(differential: Differential, fields: int) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    if fields == 0:
+        console.print("No image could be counted.")
+        return
     if differential.nucleated_cells == 0:
         console.print(f"No nucleated cell in {fields} field(s).")
         return
