@@ -18,7 +18,7 @@ from segmentation import plain
 from skimage.draw import polygon2mask
 
 from erythron.classify.classifier import Classifier
-from erythron.count.intervals import clopper_pearson
+from erythron.differential.intervals import clopper_pearson
 from erythron.engine.field import count_field
 from erythron.models.bundle import load_bundle
 from erythron.read.fields import read_image

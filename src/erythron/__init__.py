@@ -1,7 +1,7 @@
 """erythron: counts erythroid precursors in bone-marrow smears by maturation stage.
 
 A cell is followed from file to report through the folders in this order: ``read``, ``segment``, ``shape``,
-``classify``, ``count``, ``report`` and ``interchange``. Importing the package imports none of them.
+``classify``, ``differential``, ``report`` and ``interchange``. Importing the package imports none of them.
 Research use only: a qualified person confirms the calls.
 """
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from erythron.count.differential import make_differential, merge_differentials
+from erythron.differential.counts import make_differential, merge_differentials
 from erythron.read.image import ScaleSource
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
 from erythron.report.model import Entry, FailedInput, FieldReport, RunReport

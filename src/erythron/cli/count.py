@@ -11,7 +11,7 @@ import typer
 from erythron.cli.options import Force, Images, Json, Model, Mpp
 
 if TYPE_CHECKING:
-    from erythron.count.differential import Differential
+    from erythron.differential.counts import Differential
     from erythron.engine.batch import RunOptions
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from erythron import __version__
 from erythron.classify.calls import calls_schema
-from erythron.count.differential import Differential, make_differential, merge_differentials
+from erythron.differential.counts import Differential, make_differential, merge_differentials
 from erythron.engine.batch import Failure, Progress, RunOptions, no_progress
 from erythron.engine.field import FieldCells
 from erythron.engine.fingerprint import hash_bundle

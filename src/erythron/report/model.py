@@ -6,7 +6,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime
 
-from erythron.count.differential import Differential
+from erythron.differential.counts import Differential
 from erythron.read.image import ScaleSource
 
 

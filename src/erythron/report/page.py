@@ -6,8 +6,8 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from erythron.count.differential import ClassCount, Differential, Index, Proportion
-from erythron.count.intervals import Interval
+from erythron.differential.counts import ClassCount, Differential, Index, Proportion
+from erythron.differential.intervals import Interval
 from erythron.read.image import ScaleSource
 from erythron.report.model import FieldReport, GalleryCell, RunReport
 from erythron.report.palette import UNCLASSIFIED_COLOUR, colour_of

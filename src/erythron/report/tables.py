@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from erythron.count.differential import Index
+from erythron.differential.counts import Index
 from erythron.report.model import FailedInput, FieldReport
 from erythron.stages import CellClass
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from erythron.count.intervals import clopper_pearson, ratio_interval
+from erythron.differential.intervals import clopper_pearson, ratio_interval
 
 
 @st.composite

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erythron.count.differential import (
+from erythron.differential.counts import (
     CellCounts,
     Differential,
     count_cells,
@@ -19,7 +19,7 @@ from erythron.count.differential import (
     make_differential_from_counts,
     merge_differentials,
 )
-from erythron.count.intervals import clopper_pearson
+from erythron.differential.intervals import clopper_pearson
 from erythron.errors import DataError
 from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, GRANULOCYTE, LYMPHOCYTE
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from erythron.count.intervals import Interval, clopper_pearson, ratio_interval
+from erythron.differential.intervals import Interval, clopper_pearson, ratio_interval
 from erythron.errors import DataError
 from erythron.stages import (
     BASOPHILIC_ERYTHROBLAST,
