@@ -118,7 +118,7 @@ def test_crops_of_one_series_of_bcisc_share_a_group(tmp_path: Path) -> None:
         save_flat(tmp_path / "sub-images" / "images" / f"{name}.jpg", i)
     save_flat(tmp_path / "sub-images" / "masks" / "mono_1-1_0.png", 255)
     rows = read_set("bcisc", tmp_path).rows
-    assert rows["group"].to_list() == ["baso_1", "baso_1", "baso_10", "mono_1"]
+    assert rows["group"].to_list() == ["series_1", "series_10", "series_1", "series_1"]
     assert rows["mask_kind"].to_list() == [None, None, None, "cell"]
     save_flat(tmp_path / "sub-images" / "images" / "strange.jpg", 1)
     with pytest.raises(DataError, match=r"strange\.jpg"):

@@ -229,14 +229,12 @@ def verify_split(rows: pl.DataFrame) -> str:
         if part not in present:
             raise DataError(f"no row is in the part '{part}'; run erythron data split")
     for column, what in (("group", "group"), ("sha256", "image content")):
-        # Two sets may happen to use one name for a group; one content is one content anywhere.
-        keys = ["source", "group"] if column == "group" else ["sha256"]
-        parts = rows.group_by(keys).agg(pl.col("split").unique().sort())
+        parts = rows.group_by(column).agg(pl.col("split").unique().sort())
         leaks = parts.filter(pl.col("split").list.len() > 1).sort(column)
         if leaks.height:
             first = leaks.row(0, named=True)
             raise DataError(
-                f"{what} '{' '.join(str(first[k]) for k in keys)}' is in {' and '.join(first['split'])} "
+                f"{what} '{first[column]}' is in {' and '.join(first['split'])} "
                 f"({leaks.height} such); the split leaks, so run erythron data split again"
             )
     return actual
