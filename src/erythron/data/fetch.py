@@ -131,7 +131,11 @@ def unpack_zip(archive: Path, folder: Path, keep: str | None = None) -> None:
     Raises:
         DataError: broken, larger than the disk, or a member would lie outside the folder or is a link.
     """
-    _unpack_zip(archive, folder, keep, nesting=0)
+    _unpack_one(archive, folder, keep)
+    for _ in range(_MAX_NESTING):
+        for inner in sorted(folder.rglob("*.zip")):
+            _unpack_one(inner, inner.parent, None)
+            inner.unlink()
 
 
 def _try_download(url: str, part: Path, note: Path, progress: Progress | None) -> str:
@@ -153,7 +157,7 @@ def _try_download(url: str, part: Path, note: Path, progress: Progress | None) -
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response:
             if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.unlink(missing_ok=True)
-                return "the server has less than an earlier download brought"
+                return f"the server states more than {have} bytes and has no more, or less than came before"
             if response.status_code in _FINAL:
                 raise DataError(
                     f"{url}: the server answers {response.status_code} {response.reason}; the source may "
@@ -171,7 +175,8 @@ def _try_download(url: str, part: Path, note: Path, progress: Progress | None) -
             with part.open("r+b" if start else "wb") as file:
                 file.seek(start)
                 file.truncate()
-                for block in response.iter_content(_BLOCK):
+                # Unlike iter_content, this gives what came before a break in the middle of a block.
+                while block := response.raw.read1(_BLOCK):
                     file.write(block)
                     if progress is not None:
                         progress(file.tell(), total)
@@ -226,7 +231,7 @@ def _unpack_whole(archive: Path, target: Path, registered: RegisteredSet) -> Non
         raise
 
 
-def _unpack_zip(archive: Path, folder: Path, keep: str | None, nesting: int) -> None:
+def _unpack_one(archive: Path, folder: Path, keep: str | None) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [(m, _read_name(m)) for m in opened.infolist() if not m.is_dir()]
@@ -249,10 +254,6 @@ def _unpack_zip(archive: Path, folder: Path, keep: str | None, nesting: int) -> 
         raise DataError(
             f"{archive}: the archive cannot be unpacked ({error}); remove it and fetch it again"
         ) from error
-    if nesting < _MAX_NESTING:
-        for inner in sorted(folder.rglob("*.zip")):
-            _unpack_zip(inner, inner.parent, None, nesting + 1)
-            inner.unlink()
 
 
 def _refuse_escape(archive: Path, member: zipfile.ZipInfo, name: str) -> None:

@@ -84,8 +84,9 @@ def merge_groups(rows: pl.DataFrame, similar: pl.DataFrame | None) -> pl.DataFra
     """
     count = rows.height
     row = np.arange(count)
+    indexed = rows.with_row_index("row")
     links = [
-        (row, rows.select(pl.int_range(pl.len()).first().over(c)).to_series().to_numpy())
+        (row, indexed.select(pl.col("row").first().over(c)).to_series().to_numpy().astype(np.int64))
         for c in ("group", "sha256", "path")
     ]
     if similar is not None and similar.height:
