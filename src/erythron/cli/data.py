@@ -171,13 +171,14 @@ def split(
 
     from erythron.cli.progress import show_failures, show_progress
     from erythron.data.audit import find_similar_rows
-    from erythron.data.manifest import write_manifest
+    from erythron.data.manifest import check_suffix, write_manifest
     from erythron.data.split import SplitPlan, count_labels, split_rows
     from erythron.engine.outputs import write_file
     from erythron.errors import UsageError
 
     if out.exists() and not force:
         raise UsageError(f"{out}: is there already; name another file or give --force")
+    check_suffix(out)
     plan = SplitPlan(validation, test, seed)
     labelled = _open_set(source, class_map, keep_contradictions=False)
     show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])

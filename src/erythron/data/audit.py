@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from erythron.data.features import Features, compute_features
 from erythron.data.manifest import hash_file
@@ -295,46 +296,43 @@ def _find_stains(images: list[_Image], features: list[Features]) -> list[Finding
             for i, f in zip(images, features, strict=True)
             if i.source == source and f.error is None and not i.is_field
         ]
-        if not own:
-            continue
-        colours = np.array([np.concatenate([f.background, f.foreground]) for _, f in own], np.float64)
-        odd = find_odd_stains(colours)
-        for (image, _), colour in zip(
-            [o for o, is_odd in zip(own, odd, strict=True) if is_odd], colours[odd], strict=True
-        ):
-            detail = (
-                f"Its background is L*a*b* {_write_colour(colour[:3])} and its darkest part "
-                f"{_write_colour(colour[3:])}, far from the set's."
-            )
-            findings.append(Finding(Severity.NOTE, "odd_stain", (image.path,), detail))
-        labels = ["/".join(sorted(i.labels)) for i, _ in own]
-        stains = find_two_stains(colours[:, :3], labels)
-        if stains is None:
-            continue
-        second = [i.path for (i, _), is_second in zip(own, stains.is_second, strict=True) if is_second]
-        detail = (
-            f"{source} holds two stains: {len(second)} of {len(own)} images have a background "
-            f"{stains.gap:.0f} CIELAB units from the others'."
-        )
-        findings.append(Finding(Severity.FAULT, "two_stains", tuple(second), detail))
-        for spread in stains.classes:
-            paths = tuple(
-                i.path
-                for (i, _), is_second, label in zip(own, stains.is_second, labels, strict=True)
-                if is_second and label == spread.label
-            )
-            counts = f"{spread.second} of {spread.first + spread.second} {spread.label} images"
-            if spread.is_mixed:
-                findings.append(
-                    Finding(Severity.NOTE, "class_of_two_stains", paths, f"{counts} have the rarer stain.")
-                )
-            if spread.is_telling:
-                detail = (
-                    f"{counts} have the rarer stain (p = {spread.p_value:.1g}): colour gives the class away."
-                )
-                findings.append(Finding(Severity.FAULT, "stain_tells_class", paths, detail))
+        if own:
+            findings += _find_stains_of(source, own)
     return findings
 
 
-def _write_colour(colour: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
+def _find_stains_of(source: str, own: list[tuple[_Image, Features]]) -> list[Finding]:
+    findings = []
+    paths = np.array([i.path for i, _ in own])
+    labels = np.array(["/".join(sorted(i.labels)) for i, _ in own])
+    colours = np.array([np.concatenate([f.background, f.foreground]) for _, f in own], np.float64)
+    odd = find_odd_stains(colours)
+    stains = find_two_stains(colours[:, :3], labels.tolist())
+    if stains is not None:
+        # What belongs to a second stain is many images' and not odd.
+        odd &= ~stains.is_second
+        detail = (
+            f"{source} holds two stains: {stains.is_second.sum()} of {len(own)} images have a background "
+            f"{stains.gap:.0f} CIELAB units from the others'."
+        )
+        findings.append(Finding(Severity.FAULT, "two_stains", tuple(paths[stains.is_second]), detail))
+        for spread in stains.classes:
+            held = tuple(paths[stains.is_second & (labels == spread.label)])
+            counts = f"{spread.second} of {spread.first + spread.second} {spread.label} images"
+            if spread.is_mixed:
+                detail = f"{counts} have the rarer stain."
+                findings.append(Finding(Severity.NOTE, "class_of_two_stains", held, detail))
+            if spread.is_telling:
+                detail = f"{counts} have the rarer stain (p = {spread.p_value:.1g}): colour tells the class."
+                findings.append(Finding(Severity.FAULT, "stain_tells_class", held, detail))
+    for path, colour in zip(paths[odd], colours[odd], strict=True):
+        detail = (
+            f"Its background is L*a*b* {_write_colour(colour[:3])} and its darkest part "
+            f"{_write_colour(colour[3:])}, far from the set's."
+        )
+        findings.append(Finding(Severity.NOTE, "odd_stain", (str(path),), detail))
+    return findings
+
+
+def _write_colour(colour: NDArray[np.float64]) -> str:
     return " ".join(f"{value:.0f}" for value in colour)

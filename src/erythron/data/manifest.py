@@ -75,7 +75,7 @@ def write_manifest(rows: pl.DataFrame, path: Path) -> None:
     Raises:
         DataError: the suffix is another, or the rows are not valid.
     """
-    _check_suffix(path)
+    check_suffix(path)
     check_manifest(rows, str(path))
     folder = path.absolute().parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def read_manifest(path: Path) -> pl.DataFrame:
     Raises:
         DataError: the file is missing, unreadable, lacks a column or breaks a rule of :func:`check_manifest`.
     """
-    _check_suffix(path)
+    check_suffix(path)
     try:
         is_parquet = path.suffix == ".parquet"
         rows = pl.read_parquet(path) if is_parquet else pl.read_csv(path, infer_schema=False)
@@ -265,7 +265,8 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_suffix(path: Path) -> None:
+def check_suffix(path: Path) -> None:
+    """Raise DataError unless the path ends as a manifest does."""
     if path.suffix not in _SUFFIXES:
         raise DataError(f"{path}: a manifest ends in {' or '.join(_SUFFIXES)}; choose one of them")
 
