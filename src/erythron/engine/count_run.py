@@ -41,7 +41,7 @@ SUMMARY = "summary.csv"
 REPORT = "report.html"
 RUN = "run.json"
 
-SEGMENTER = "stain-adaptive thresholds and watershed"
+SEGMENTER = "the detector and the outliner of the model"
 
 _VERSIONS = ("numpy", "openvino", "polars", "scikit-image", "scipy")
 

@@ -11,9 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from erythron.classify.classifier import Classifier
 from erythron.engine.batch import Failure, Progress, RunOptions, check_distinct, run_batch
-from erythron.engine.field import FieldCells, count_field
+from erythron.engine.field import FieldCells, Networks, count_field, load_networks
 from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
 from erythron.engine.outputs import whole_folder, write_file
 from erythron.engine.record import RECORD, ImageRecord, read_record
@@ -70,11 +69,11 @@ class FolderRunner:
             for image, folder in folders.items():
                 self._refuse_foreign(image, folder)
 
-        # The network loads while the first field is read and segmented.
+        # The networks load while the first field is read and its scale is found.
         with ThreadPoolExecutor(max_workers=1) as pool:
-            classifier = pool.submit(Classifier, self.bundle)
+            networks = pool.submit(load_networks, self.bundle)
             failures = run_batch(
-                inputs, lambda image: self._do(image, folders[image], classifier, fill), progress
+                inputs, lambda image: self._do(image, folders[image], networks, fill), progress
             )
         failed = {failure.image for failure in failures}
         return FolderRun(
@@ -82,13 +81,13 @@ class FolderRunner:
             failures,
         )
 
-    def _do(self, image: InputImage, folder: Path, classifier: Future[Classifier], fill: FillFolder) -> None:
+    def _do(self, image: InputImage, folder: Path, networks: Future[Networks], fill: FillFolder) -> None:
         sha256 = hash_file(image.path)
         mark = fingerprint(self._settings, str(image.path), sha256)
         record = None if self.options.force else read_record(folder)
         if record is not None and record.fingerprint == mark:
             return
-        found = count_field(read_image(image.path, self.options.mpp), classifier.result)
+        found = count_field(read_image(image.path, self.options.mpp), networks.result)
         with whole_folder(folder) as partial:
             fill(found, partial)
             write_file(partial / RECORD, _describe(found, sha256, mark).model_dump_json(indent=2) + "\n")
