@@ -22,6 +22,7 @@ from erythron.train.evaluation import (
     Scored,
     area_under_curve,
     choose_threshold,
+    confident_confusion,
     confusion,
     estimate_figures,
     fit_temperature,
@@ -145,17 +146,19 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     bundle = None
     if not config.cross_validate_only:
         head = fit_head(_examples([marrow, blood], None), config.l2)
+        threshold = round(choose_threshold(scored, config.risk), 4)
         fitted = Fitted(
             trunk=trunk,
             head=head,
             framing=FRAMING,
             normalisation=NORMALISATION,
             temperature=temperature,
-            threshold=round(choose_threshold(scored, config.risk), 4),
+            threshold=threshold,
             risk=config.risk,
             figures=figures,
             blood_auc=blood_auc,
             confusion=table,
+            confident_confusion=confident_confusion(scored, threshold),
             folds=config.folds,
             seed=config.seed,
             rows={"pathology-bites-cells": marrow.cells.rows, "pbc-acevedo": blood.cells.rows},
