@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -36,6 +35,7 @@ from erythron.differential.quality import (
     THRESHOLDS,
     FieldQuality,
     QualityThresholds,
+    judge_correction,
     judge_counts,
     judge_field,
     judge_fields,
@@ -177,7 +177,7 @@ def merge_differentials(
     return _assemble(fields, settings, tuple(raised), (), mean)
 
 
-_OF_COUNTS = ("too_few_cells", "many_unclassified")
+_OF_COUNTS = ("too_few_cells", "many_unclassified", "unclassified_unexplained")
 
 
 def _assemble(
@@ -254,7 +254,11 @@ def _assemble(
         left_shift=indices.get("left_shift"),
         correction=correction,
         count_more=_plan(made, tuple(indices.values()), nucleated, settings),
-        flags=(*judge_counts(nucleated, unclassified, settings.thresholds), *flags),
+        flags=(
+            *judge_counts(nucleated, unclassified, settings.thresholds),
+            *judge_correction(correction),
+            *flags,
+        ),
         left_out_cells=sum(f.left_out for f in fields),
         left_out=areas,
         left_out_fraction=left_out_fraction,
@@ -285,15 +289,13 @@ def _correct(
     counts = np.array([[f.counts[i] for i in columns] for f in fields], dtype=np.int64)
     if counts.sum() + unclassified.sum() == 0:
         return [], Correction(None, "no nucleated cell was counted")
-    estimates = estimate_contrasts(Calls(counts, unclassified), confusion, contrasts, settings.level)
-    entered: Literal["column", "bounds", "none"] = "bounds" if unclassified.sum() else "none"
-    if confusion.has_unclassified:
-        entered = "column"
-    return estimates, Correction(
+    corrected = estimate_contrasts(Calls(counts, unclassified), confusion, contrasts, settings.level)
+    return list(corrected.estimates), Correction(
         method="maximum likelihood of the calls under the cross-validated confusion matrix",
         reason=None,
         confusion_cells=confusion.cells,
-        unclassified=entered,
+        unclassified=corrected.unclassified,
+        unexplained=corrected.unexplained,
         draws=DRAWS,
         seed=SEED,
         over="fields" if len(fields) > 1 else "cells",

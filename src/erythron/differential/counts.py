@@ -176,7 +176,9 @@ class Correction:
         reason: why there is no correction; None where there is one.
         confusion_cells: cells of the cross-validation that the confusion matrix rests on.
         unclassified: how unclassified cells enter: ``column``, as a call of its own with measured rates;
-            ``bounds``, as cells of any class, by limits that allow each; ``none``, there were none.
+            ``excess``, likewise, and those that no mix explains as cells of any class, by limits that allow
+            each; ``bounds``, all of them as cells of any class; ``none``, there were none.
+        unexplained: share of the nucleated cells that is unclassified beyond what any mix explains.
         draws: draws of the bootstrap.
         seed: of the draws.
         over: what was drawn: ``cells`` and the confusion matrix, or ``fields``, cells and that matrix.
@@ -185,7 +187,8 @@ class Correction:
     method: str | None
     reason: str | None
     confusion_cells: int = 0
-    unclassified: Literal["column", "bounds", "none"] = "none"
+    unclassified: Literal["column", "excess", "bounds", "none"] = "none"
+    unexplained: float = 0.0
     draws: int = 0
     seed: int = 0
     over: Literal["cells", "fields"] = "cells"

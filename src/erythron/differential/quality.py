@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from erythron.differential.counts import CellCounts, LeftOutArea, QualityFlag
+from erythron.differential.combined import EXCESS
+from erythron.differential.counts import CellCounts, Correction, LeftOutArea, QualityFlag
 
 Ints = NDArray[np.int64]
 
@@ -88,6 +89,22 @@ def judge_counts(nucleated: int, unclassified: int, limits: QualityThresholds) -
             )
         )
     return flags
+
+
+def judge_correction(correction: Correction) -> list[QualityFlag]:
+    """Return the flag that cells which the model's rates of error do not explain raise."""
+    if not correction.unexplained:
+        return []
+    return [
+        QualityFlag(
+            "unclassified_unexplained",
+            f"{correction.unexplained:.0%} of the cells are unclassified beyond what any mix of classes "
+            "explains: the specimen is unlike the training data, and the corrected intervals allow these "
+            "cells to be of any class",
+            correction.unexplained,
+            EXCESS,
+        )
+    ]
 
 
 def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[QualityFlag]:
