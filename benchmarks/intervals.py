@@ -178,7 +178,8 @@ def main() -> None:
         print(json.dumps([asdict(o) for o in outcomes], indent=1))
         return
     print(
-        f"{options.specimens} specimens of each mix, {options.cells} nucleated cells each in {options.fields} field(s)\n")
+        f"{design.specimens} specimens of each mix, {design.cells} nucleated cells each "
+        f"in {design.fields} field(s)\n"
     )
     print("| mix | mean coverage | raw bias | corrected bias | ratio | false excess |")
     print("|---|---|---|---|---|---|")
