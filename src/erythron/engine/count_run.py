@@ -22,7 +22,7 @@ from erythron.classify.calls import calls_schema
 from erythron.differential.assemble import make_differential, merge_differentials
 from erythron.differential.counts import Differential
 from erythron.engine.batch import Failure, Progress, RunOptions, no_progress
-from erythron.engine.differential import choose_settings, judge_image
+from erythron.engine.differential import choose_settings, judge_image, leave_out_cells
 from erythron.engine.field import FieldCells
 from erythron.engine.fingerprint import hash_bundle
 from erythron.engine.folder_run import FolderRun, FolderRunner
@@ -104,6 +104,7 @@ def count_images(
 
     def fill(found: FieldCells, folder: Path) -> None:
         quality = judge_image(found, bundle)
+        found = leave_out_cells(found, quality)
         write_file(folder / CELLS, found.table.write_csv())
         write_file(folder / GEOJSON, cells_to_geojson(found.segmentation, found.table))
         write_file(folder / DIFFERENTIAL, make_differential(found.table, settings, quality).to_json())

@@ -5,10 +5,14 @@ In: a bundle, options and the cells of an image. Out: what :mod:`erythron.differ
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 
 from erythron.classify.framing import MEASUREMENT_INPUTS, derive_inputs
-from erythron.differential.assemble import DifferentialSettings
+from erythron.differential.areas import find_cells_inside, find_unreadable_areas
+from erythron.differential.assemble import LEFT_OUT_FLAG, DifferentialSettings
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.indices import list_indices
 from erythron.differential.quality import FieldQuality
@@ -66,8 +70,22 @@ def make_confusion(card: ModelCard) -> ConfusionMatrix:
 def judge_image(found: FieldCells, bundle: Bundle) -> FieldQuality:
     """Return what the image of a field shows of its quality."""
     return FieldQuality(
-        scale_known=found.image.mpp is not None, stain_distance=measure_stain(found, bundle.card)
+        scale_known=found.image.mpp is not None,
+        stain_distance=measure_stain(found, bundle.card),
+        left_out=find_unreadable_areas(found.image.rgb, found.image.mpp),
     )
+
+
+def leave_out_cells(found: FieldCells, quality: FieldQuality) -> FieldCells:
+    """Return the field with the flag ``left_out`` at every cell in an area that cannot be read."""
+    inside = find_cells_inside(found.segmentation, quality.left_out)
+    if not inside.any():
+        return found
+    flags = [
+        ";".join(filter(None, (flag, LEFT_OUT_FLAG if is_inside else "")))
+        for flag, is_inside in zip(found.table["flags"].fill_null(""), inside, strict=True)
+    ]
+    return replace(found, table=found.table.with_columns(pl.Series("flags", flags, pl.String())))
 
 
 def measure_stain(found: FieldCells, card: ModelCard) -> float | None:
