@@ -28,11 +28,15 @@ class RunOptions:
         model: bundle folder, or None for the shipped one.
         mpp: microns per pixel of all images, or None to take them from the files.
         force: do everything again and replace what is there.
+        reference: file of reference ranges, or None for the shipped ones; of a count only.
+        width: of a stage's interval that "count more" aims at, 0 to 1; of a count only.
     """
 
     model: Path | None = None
     mpp: float | None = None
     force: bool = False
+    reference: Path | None = None
+    width: float = 0.05
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,10 @@ from PIL import Image
 
 from erythron import __version__
 from erythron.classify.calls import calls_schema
-from erythron.differential.counts import Differential, make_differential, merge_differentials
+from erythron.differential.assemble import make_differential, merge_differentials
+from erythron.differential.counts import Differential
 from erythron.engine.batch import Failure, Progress, RunOptions, no_progress
+from erythron.engine.differential import choose_settings, judge_image, leave_out_cells
 from erythron.engine.field import FieldCells
 from erythron.engine.fingerprint import hash_bundle
 from erythron.engine.folder_run import FolderRun, FolderRunner
@@ -96,20 +98,23 @@ def count_images(
     started = datetime.now(UTC)
     runner = FolderRunner("count", out, options)
     bundle = runner.bundle
+    settings = choose_settings(bundle, options)
     if not options.force:
         _refuse_other_run(inputs, out)
 
     def fill(found: FieldCells, folder: Path) -> None:
+        quality = judge_image(found, bundle)
+        found = leave_out_cells(found, quality)
         write_file(folder / CELLS, found.table.write_csv())
         write_file(folder / GEOJSON, cells_to_geojson(found.segmentation, found.table))
-        write_file(folder / DIFFERENTIAL, make_differential(found.table, bundle.classes).to_json())
+        write_file(folder / DIFFERENTIAL, make_differential(found.table, settings, quality).to_json())
         with whole_file(folder / OVERLAY) as partial:
             overlay = draw_overlay(found.image.rgb, found.segmentation, found.table)
             overlay.save(partial, format="PNG", compress_level=1)
 
     done = runner.run(inputs, fill, progress)
     fields = _read_fields(done)
-    total = merge_differentials((field.differential for field in fields), bundle.classes)
+    total = merge_differentials((field.differential for field in fields), settings)
     reasons = {failure.image: failure.reason for failure in done.failures}
     by_image = {field.image: field for field in fields}
     every = [

@@ -55,7 +55,10 @@ class FolderRunner:
         self.out = out
         self.options = options
         self.bundle = load_bundle(options.model)
-        self._settings = Settings(task, options.mpp, hash_bundle(self.bundle))
+        reference = "" if options.reference is None else hash_file(options.reference)
+        self._settings = Settings(
+            task, options.mpp, hash_bundle(self.bundle), (reference, str(options.width))
+        )
 
     def run(self, inputs: Sequence[InputImage], fill: FillFolder, progress: Progress) -> FolderRun:
         """Do every input that is not done yet.

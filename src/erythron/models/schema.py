@@ -83,12 +83,18 @@ class Estimate(_Model):
 
 
 class CrossValidation(_Model):
-    """Out-of-fold results on the staged marrow crops."""
+    """Out-of-fold results on the staged marrow crops.
+
+    ``confusion`` has a row for each of ``true_classes`` and a column a class, by the most probable class of
+    every cell. ``confident_confusion`` counts the same cells as a smear is counted: calls under
+    ``unclassified_below`` stand in a last column of their own. Bundles of older versions have none.
+    """
 
     folds: int
     cells: int
     true_classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
+    confident_confusion: tuple[tuple[int, ...], ...] | None = None
     figures: dict[str, Estimate]
 
 
@@ -149,4 +155,10 @@ class ModelCard(_Model):
             raise ValueError(
                 "confusion does not have a row for every true class and a column for every class"
             )
+        confident = self.cross_validation.confident_confusion
+        if confident is not None and (
+            len(confident) != len(rows)
+            or any(len(c) != count + 1 or sum(c) != sum(r) for c, r in zip(confident, rows, strict=True))
+        ):
+            raise ValueError("confident_confusion does not count the cells of confusion, one column more")
         return self

@@ -28,6 +28,7 @@ from erythron.train.evaluation import (
     Scored,
     area_under_curve,
     choose_threshold,
+    confident_confusion,
     confusion,
     estimate_figures,
     fit_temperature,
@@ -183,6 +184,7 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     bundle = None
     if not config.cross_validate_only:
         head = fit_head(_examples([marrow, blood], None), config.l2)
+        threshold = round(choose_threshold(scored, config.risk), 4)
         fitted = Fitted(
             trunk=trunk,
             head=head,
@@ -194,12 +196,13 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
             segmenter=CARD if config.segmenter is None else load_bundle(config.segmenter).card.segmenter,
             write_segmenter=segmenters.write,
             temperature=temperature,
-            threshold=round(choose_threshold(scored, config.risk), 4),
+            threshold=threshold,
             risk=config.risk,
             figures=figures,
             dice=segmenters.dice,
             blood_auc=blood_auc,
             confusion=table,
+            confident_confusion=confident_confusion(scored, threshold),
             folds=config.folds,
             seed=config.seed,
             rows={"pathology-bites-cells": marrow.cells.rows, "pbc-acevedo": blood.cells.rows},

@@ -104,6 +104,14 @@ def confusion(truth: Ints, called: Ints, rows: int, columns: int) -> Ints:
     return table
 
 
+def confident_confusion(scored: Scored, threshold: float) -> Ints:
+    """Return the confusion matrix (C, C + 1) with the calls under a confidence in a last column."""
+    classes = scored.probabilities.shape[1]
+    called = scored.probabilities.argmax(axis=1)
+    called[scored.probabilities.max(axis=1) < threshold] = classes
+    return confusion(scored.truth, called, classes, classes + 1)
+
+
 def area_under_curve(positive: NDArray[np.bool_], score: Floats) -> float:
     """Return the probability that a positive scores above a negative, ties counting half."""
     _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)

@@ -72,6 +72,7 @@ class Fitted:
         dice: cross-validated overlap of outlines with drawn ones.
         blood_auc: cross-validated, erythroblast or not, on peripheral blood.
         confusion: (C, C) int64 of the cross-validation.
+        confident_confusion: (C, C + 1) int64, calls under the threshold in the last column.
         folds: of the cross-validation.
         seed: of everything.
         rows: the manifest of each training set by its name.
@@ -92,6 +93,7 @@ class Fitted:
     dice: dict[str, Estimate]
     blood_auc: float
     confusion: NDArray[np.int64]
+    confident_confusion: NDArray[np.int64]
     folds: int
     seed: int
     rows: dict[str, pl.DataFrame]
@@ -228,6 +230,7 @@ def _make_card(fitted: Fitted, difference: float) -> ModelCard:
             cells=int(table.sum()),
             true_classes=tuple(DEFAULT_CLASSES[i].name for i in present),
             confusion=tuple(tuple(int(v) for v in table[i]) for i in present),
+            confident_confusion=tuple(tuple(int(v) for v in fitted.confident_confusion[i]) for i in present),
             figures=fitted.figures,
         ),
         data=tuple(
