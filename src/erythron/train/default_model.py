@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from erythron.classify.classifier import soften
 from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp
 from erythron.data.folds import assign_folds
-from erythron.data.manifest import LabelledSet, hash_rows, read_pathology_bites, read_pbc_acevedo
+from erythron.data.labelled import LabelledSet
+from erythron.data.manifest import hash_rows
+from erythron.data.sets import read_set
 from erythron.errors import UsageError
 from erythron.models.bundle import load_bundle
 from erythron.models.schema import Estimate, Framing, Normalisation
 from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter, load_segmenter
-from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES
+from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, UNSTAGED_ERYTHROBLAST
 from erythron.train.cells import Cells, load_cells
 from erythron.train.evaluation import (
     Scored,
@@ -151,8 +153,8 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     torch.set_num_threads(config.threads)
     results = config.out.with_name(f"{config.out.name}-results")
     results.mkdir(parents=True, exist_ok=True)
-    marrow_set = read_pathology_bites(config.data / "pathology-bites-cells")
-    blood_set = read_pbc_acevedo(config.data / "pbc-acevedo")
+    marrow_set = read_set("pathology-bites-cells", config.data / "pathology-bites-cells")
+    blood_set = read_set("pbc-acevedo", config.data / "pbc-acevedo")
     segmenters = _get_segmenters(config, results)
     trunk = ShapeFeatures(load_backbone()).eval()
     marrow = _prepare(marrow_set.rows, trunk, config, segmenters, is_blood=False)
@@ -165,7 +167,7 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     blood_probabilities = soften(blood_logits, temperature)
     groups = marrow.cells.rows["group"].to_numpy().astype(str)
     figures = estimate_figures(scored, groups, config.seed)
-    is_erythroblast = ~blood.cells.rows["staged"].to_numpy()
+    is_erythroblast = (blood.cells.rows["label"] == UNSTAGED_ERYTHROBLAST.name).to_numpy()
     blood_auc = area_under_curve(is_erythroblast, blood_probabilities[:, : len(ERYTHROID_STAGES)].sum(axis=1))
     _calls(marrow.cells.rows, scored.probabilities).write_csv(results / "cv_calls.csv")
     _calls(blood.cells.rows, blood_probabilities).write_csv(results / "cv_calls_pbc.csv")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from erythron.classify.framing import choose_mpp
 from erythron.data.folds import assign_folds
-from erythron.data.manifest import read_pathology_bites
+from erythron.data.sets import read_set
 from erythron.models.schema import Estimate, Framing
 from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
@@ -107,7 +107,7 @@ def _outline(job: _Job, segmenter: Segmenter, framing: Framing) -> Segmentation:
 
 def _list_jobs(data: Path, folds: int, seed: int) -> Iterator[_Job]:
     root = data / "pathology-bites-cells"
-    rows = read_pathology_bites(root).rows
+    rows = read_set("pathology-bites-cells", root).rows
     fold_of = assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), folds, seed)
     for path, group, fold in zip(map(Path, rows["path"]), rows["group"], fold_of, strict=True):
         truth = data / "marrow-masks" / path.name

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from erythron.classify.crops import cut_window
 from erythron.data.folds import assign_folds
-from erythron.data.manifest import read_pathology_bites
+from erythron.data.sets import read_set
 from erythron.errors import DataError
 from erythron.read.fields import read_image
 from erythron.segment.stain import (
@@ -175,7 +175,7 @@ def _read_drawings(data: Path, folds: int, seed: int, rng: np.random.Generator) 
 
 
 def _read_marrow(data: Path, folds: int, seed: int, rng: np.random.Generator) -> Iterator[Drawing]:
-    rows = read_pathology_bites(data / "pathology-bites-cells").rows
+    rows = read_set("pathology-bites-cells", data / "pathology-bites-cells").rows
     fold_of = assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), folds, seed)
     for path, fold in zip(map(Path, rows["path"]), fold_of, strict=True):
         mask_path = data / "marrow-masks" / path.name

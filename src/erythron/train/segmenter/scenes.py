@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from erythron.data.folds import assign_folds
-from erythron.data.manifest import read_pathology_bites, read_pbc_acevedo
+from erythron.data.sets import read_set
 from erythron.models.runtime import Runtime
 from erythron.read.fields import read_image
 from erythron.segment.outline import OutlinedCells, drop_repeats, nucleus_centres, outline_points
@@ -142,9 +142,9 @@ def _merge(points: NDArray[np.float32], score: NDArray[np.float32]) -> NDArray[n
 def _read_images(
     data: Path, outliners: Mapping[int, Runtime], folds: int, seed: int
 ) -> Iterator[tuple[str, Pixels, float, Runtime]]:
-    marrow = read_pathology_bites(data / "pathology-bites-cells").rows
+    marrow = read_set("pathology-bites-cells", data / "pathology-bites-cells").rows
     fold_of = assign_folds(marrow["source_label"].to_list(), marrow["group"].to_list(), folds, seed)
-    blood = read_pbc_acevedo(data / "pbc-acevedo").rows
+    blood = read_set("pbc-acevedo", data / "pbc-acevedo").rows
     blood = blood.sample(min(PBC_CELLS, blood.height), seed=seed)
     crops = [
         *(("marrow", Path(p), MARROW_WIDTH_UM, int(f)) for p, f in zip(marrow["path"], fold_of, strict=True)),
