@@ -166,7 +166,7 @@ def test_the_geojson_library_finds_every_geometry_valid(
         nucleus = geojson.loads(json.dumps(feature["nucleusGeometry"]))
         for geometry in (feature["geometry"], nucleus):
             assert isinstance(geometry, geojson.Polygon | geojson.MultiPolygon)
-            assert geometry.errors() == []
+            assert not geometry.errors()
             assert shape(geometry).is_valid
         assert shape(feature["geometry"]).covers(shape(nucleus))
 

@@ -173,7 +173,7 @@ def test_what_gives_no_cell_is_named(region: dict[str, Any], reason: str) -> Non
     assert "r1" in image.left_out[0]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"image": "a.png", "label": []}]'])
+@pytest.mark.parametrize("text", ["", "3", '{"id": 1}', "[1]", '[{"image": "a.png", "label": []}]'])
 def test_what_is_no_export_is_named(text: str) -> None:
     with pytest.raises(DataError, match="Label Studio"):
         read_label_studio(text)

@@ -83,10 +83,7 @@ def read_label_studio(text: str | bytes) -> tuple[LabelledImage, ...]:
         DataError: the text is no such export.
     """
     try:
-        tasks = json.loads(text)
-        if not isinstance(tasks, list):
-            raise TypeError("not a list of tasks")
-        named = [(_name_image(task["data"]), task) for task in tasks]
+        named = [(_name_image(task["data"]), task) for task in list[Any](json.loads(text))]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"this is no JSON export of Label Studio ({error!r}); export as JSON, not as JSON-MIN"
