@@ -23,8 +23,9 @@ from erythron.interchange.outlines import trim_patch
 from erythron.segment.segmentation import Segmentation
 
 
-def write(*images: CountedImage) -> str:
-    return "".join(write_coco(images, list_classes(images[0].table), "0"))
+def write(*images: CountedImage) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads("".join(write_coco(images, list_classes(images[0].table), "0")))
+    return document
 
 
 @settings(max_examples=300, deadline=None)
@@ -57,7 +58,7 @@ def test_pycocotools_opens_the_file_and_finds_every_cell(
     counted_image: CountedImage, segmentation: Segmentation, tmp_path: Path
 ) -> None:
     path = tmp_path / "coco.json"
-    path.write_text(write(counted_image, counted_image))
+    path.write_text(json.dumps(write(counted_image, counted_image)))
     coco = COCO(path)
     assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == [
         "polychromatic_erythroblast", "granulocyte", "lymphocyte", "unclassified", "nucleus",
@@ -95,25 +96,23 @@ def test_a_round_trip_loses_nothing(counted_image: CountedImage) -> None:
 def test_a_file_without_our_own_fields_still_gives_cells_with_their_nuclei(
     counted_image: CountedImage,
 ) -> None:
-    document = json.loads(write(counted_image))
+    document = write(counted_image)
     for annotation in document["annotations"]:
         del annotation["attributes"]
     document["annotations"].reverse()
-    cells = read_coco(json.dumps(document))[0].cells
+    cells = read_coco(document)[0].cells
     assert [c.cell_id for c in cells] == [None] * 4
     for found, (_, nucleus) in zip(reversed(cells), counted_image.outlines, strict=True):
         assert found.nucleus is not None
         assert np.array_equal(found.nucleus.mask, nucleus.mask)
 
 
-def document(**annotation: Any) -> str:
-    return json.dumps(
-        {
-            "images": [{"id": 7, "file_name": "a.png", "width": 20, "height": 10}],
-            "categories": [{"id": 1, "name": "lymphocyte"}],
-            "annotations": [{"id": 5, "image_id": 7, "category_id": 1, **annotation}],
-        }
-    )
+def document(**annotation: Any) -> dict[str, Any]:
+    return {
+        "images": [{"id": 7, "file_name": "a.png", "width": 20, "height": 10}],
+        "categories": [{"id": 1, "name": "lymphocyte"}],
+        "annotations": [{"id": 5, "image_id": 7, "category_id": 1, **annotation}],
+    }
 
 
 def test_polygons_and_plain_counts_are_read() -> None:
@@ -150,7 +149,7 @@ def test_what_gives_no_cell_is_named(annotation: dict[str, Any], reason: str) ->
     assert reason in image.left_out[0]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": [], "annotations": []}'])
-def test_what_is_no_coco_file_is_named(text: str) -> None:
+@pytest.mark.parametrize("wrong", [None, [], {}, {"images": [], "annotations": []}, {"images": [1]}])
+def test_what_is_no_coco_file_is_named(wrong: Any) -> None:
     with pytest.raises(DataError, match="COCO"):
-        read_coco(text)
+        read_coco(wrong)

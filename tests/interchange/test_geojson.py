@@ -172,7 +172,7 @@ def test_the_geojson_library_finds_every_geometry_valid(
 
 
 def test_a_round_trip_loses_nothing(counted_image: CountedImage, segmentation: Segmentation) -> None:
-    image = read_geojson(cells_to_geojson(segmentation, counted_image.table), "other.png")[0]
+    image = read_geojson(json.loads(cells_to_geojson(segmentation, counted_image.table)), "other.png")[0]
     assert image.name == counted_image.name
     assert image.left_out == ()
     assert [(c.cell_id, c.label) for c in image.cells] == [
@@ -206,7 +206,7 @@ def qupath_feature(**properties: Any) -> dict[str, Any]:
 def test_what_qupath_writes_itself_is_read(classification: dict[str, Any], label: str) -> None:
     feature = qupath_feature(classification=classification)
     for document in (feature, [feature], {"type": "FeatureCollection", "features": [feature]}):
-        (image,) = read_geojson(json.dumps(document), "a.png")
+        (image,) = read_geojson(document, "a.png")
         (cell,) = image.cells
         assert (image.name, cell.label, cell.cell_id, cell.nucleus) == ("a.png", label, None, None)
         assert (cell.cell.left, cell.cell.top, cell.cell.mask.shape) == (3, 2, (5, 6))
@@ -217,7 +217,7 @@ def test_objects_that_give_no_cell_are_named() -> None:
     classified = {"classification": {"name": "x"}}
     point = qupath_feature(**classified) | {"geometry": {"type": "Point", "coordinates": [1, 1]}}
     nothing = qupath_feature(**classified) | {"geometry": None}
-    (image,) = read_geojson(json.dumps([qupath_feature(name="Ann"), point, nothing]), "a.png")
+    (image,) = read_geojson([qupath_feature(name="Ann"), point, nothing], "a.png")
     assert image.cells == ()
     assert [("no class" in r, "Point" in r, "None" in r) for r in image.left_out] == [
         (True, False, False), (False, True, False), (False, False, True),
@@ -225,7 +225,7 @@ def test_objects_that_give_no_cell_are_named() -> None:
     assert "Ann" in image.left_out[0]
 
 
-@pytest.mark.parametrize("text", ["", "3", "{}", '{"features": [1]}'])
-def test_what_is_no_geojson_is_named(text: str) -> None:
+@pytest.mark.parametrize("wrong", [3, {}, {"features": [1]}, {"features": None}])
+def test_what_is_no_geojson_is_named(wrong: Any) -> None:
     with pytest.raises(DataError, match="export the objects"):
-        read_geojson(text, "a.png")
+        read_geojson(wrong, "a.png")

@@ -112,7 +112,7 @@ def test_ids_labels_and_addresses(counted_image: CountedImage) -> None:
 
 
 def test_a_round_trip_loses_nothing(counted_image: CountedImage) -> None:
-    image = read_label_studio(json.dumps([annotate(t) for t in write(counted_image)]))[0]
+    image = read_label_studio([annotate(t) for t in write(counted_image)])[0]
     assert image.name == counted_image.name
     assert image.left_out == ()
     assert [c.cell_id for c in image.cells] == [1, 2, 3, 4]
@@ -131,11 +131,11 @@ def test_the_latest_annotation_that_was_not_cancelled_counts(counted_image: Coun
         {"result": result[:2], "updated_at": "2024-01-02T00:00:00Z"},
         {"result": [], "updated_at": "2024-01-03T00:00:00Z", "was_cancelled": True},
     ]
-    assert len(read_label_studio(json.dumps([task]))[0].cells) == 1
+    assert len(read_label_studio([task])[0].cells) == 1
 
 
 def test_predictions_that_nobody_confirmed_are_no_labels(counted_image: CountedImage) -> None:
-    image = read_label_studio(json.dumps(write(counted_image)))[0]
+    image = read_label_studio(write(counted_image))[0]
     assert image.cells == ()
     assert "nobody" in image.left_out[0]
 
@@ -150,7 +150,7 @@ def test_predictions_that_nobody_confirmed_are_no_labels(counted_image: CountedI
     ],
 )
 def test_addresses_of_images(address: str, name: str) -> None:
-    assert read_label_studio(json.dumps([{"data": {"image": address}, "annotations": []}]))[0].name == name
+    assert read_label_studio([{"data": {"image": address}, "annotations": []}])[0].name == name
 
 
 @pytest.mark.parametrize(
@@ -167,13 +167,13 @@ def test_addresses_of_images(address: str, name: str) -> None:
 def test_what_gives_no_cell_is_named(region: dict[str, Any], reason: str) -> None:
     region |= {"id": "r1", "original_width": 20, "original_height": 10}
     task = {"data": {"image": "a.png"}, "annotations": [{"result": [region]}]}
-    image = read_label_studio(json.dumps([task]))[0]
+    image = read_label_studio([task])[0]
     assert image.cells == ()
     assert reason in image.left_out[0]
     assert "r1" in image.left_out[0]
 
 
-@pytest.mark.parametrize("text", ["", "3", '{"id": 1}', "[1]", '[{"image": "a.png", "label": []}]'])
-def test_what_is_no_export_is_named(text: str) -> None:
+@pytest.mark.parametrize("wrong", [3, {"id": 1}, [1], [{"image": "a.png", "label": []}]])
+def test_what_is_no_export_is_named(wrong: Any) -> None:
     with pytest.raises(DataError, match="Label Studio"):
-        read_label_studio(text)
+        read_label_studio(wrong)

@@ -14,9 +14,10 @@ from pathlib import Path
 from erythron.classify.classifier import Classifier
 from erythron.engine.batch import Failure, Progress, RunOptions, check_distinct, run_batch
 from erythron.engine.field import FieldCells, count_field
+from erythron.engine.field_folder import write_record
 from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
-from erythron.engine.outputs import whole_folder, write_file
-from erythron.engine.record import RECORD, ImageRecord, read_record
+from erythron.engine.outputs import whole_folder
+from erythron.engine.record import read_record
 from erythron.errors import ImageReadError, UsageError
 from erythron.models.bundle import load_bundle
 from erythron.read.fields import read_image
@@ -91,7 +92,7 @@ class FolderRunner:
         found = count_field(read_image(image.path, self.options.mpp), classifier.result)
         with whole_folder(folder) as partial:
             fill(found, partial)
-            write_file(partial / RECORD, _describe(found, sha256, mark).model_dump_json(indent=2) + "\n")
+            write_record(found, partial, sha256, mark)
 
     def _refuse_foreign(self, image: InputImage, folder: Path) -> None:
         if not folder.exists():
@@ -106,19 +107,3 @@ class FolderRunner:
                 f"{folder} is there and was not made from {image.path} with these settings; "
                 "add --force to replace it or choose another --out"
             )
-
-
-def _describe(found: FieldCells, sha256: str, mark: str) -> ImageRecord:
-    height, width = found.image.rgb.shape[:2]
-    scale = found.scale
-    return ImageRecord(
-        image=found.image.name,
-        sha256=sha256,
-        fingerprint=mark,
-        width_px=width,
-        height_px=height,
-        mpp=found.image.mpp,
-        mpp_source=found.image.mpp_source,
-        mpp_interval=None if scale is None else (scale.mpp_low, scale.mpp_high),
-        red_cells=None if scale is None else scale.red_cells,
-    )

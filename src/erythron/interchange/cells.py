@@ -122,16 +122,14 @@ def make_cell(label: str, cell: Patch, lobes: Sequence[Patch], cell_id: int | No
     return LabelledCell(label, unite_patches([cell, nucleus]), nucleus, cell_id)
 
 
-def check_same_classes(seen: tuple[str, ...] | None, image: CountedImage) -> tuple[str, ...]:
-    """Return the classes of an image's model.
+def check_same_classes(classes: tuple[str, ...], image: CountedImage) -> None:
+    """Check that an image was counted with these classes.
 
     Raises:
-        DataError: they are not those of the images before it.
+        DataError: it was not.
     """
-    classes = list_classes(image.table)
-    if seen is not None and classes != seen:
+    if list_classes(image.table) != classes:
         raise DataError(
             f"{image.name}: counted with other classes than the images before it; "
             "count all images again with one model"
         )
-    return classes

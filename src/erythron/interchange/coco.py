@@ -59,22 +59,24 @@ def write_coco(images: Iterable[CountedImage], classes: tuple[str, ...], version
     yield '\n], "images": ' + json.dumps(listed, ensure_ascii=False) + "}\n"
 
 
-def read_coco(text: str | bytes) -> tuple[LabelledImage, ...]:
+def read_coco(document: Any) -> tuple[LabelledImage, ...]:
     """Read cells out of a COCO file.
 
     Polygons and both encodings of masks are read. Annotations of the category ``nucleus`` go to the cell that
     holds most of them; boxes without a mask and unknown categories are left out. ``iscrowd`` says nothing
     here, because CVAT sets it on every painted mask.
 
+    Args:
+        document: the parsed file.
+
     Raises:
-        DataError: the text is no COCO file of instances.
+        DataError: it is no COCO file of instances.
     """
     try:
-        document = json.loads(text)
         categories = {c["id"]: str(c["name"]) for c in document["categories"]}
         images = {i["id"]: str(i["file_name"]) for i in document["images"]}
         annotations = [(a["image_id"], a) for a in document["annotations"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"this is no COCO file with images, categories and annotations ({error!r}); export it again"
         ) from error

@@ -59,23 +59,19 @@ def cells_to_geojson(segmentation: Segmentation, cells: pl.DataFrame) -> str:
     return json.dumps(collection, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def read_geojson(text: str | bytes, default_name: str) -> tuple[LabelledImage, ...]:
+def read_geojson(document: Any, default_name: str) -> tuple[LabelledImage, ...]:
     """Read cells out of GeoJSON, as QuPath exports them.
 
     Cells, detections and annotations with an area are read alike. A derived class of QuPath is named by its
     parts joined with ``": "``.
 
     Args:
-        text: a FeatureCollection, a list of features or one feature.
+        document: the parsed file: a FeatureCollection, a list of features or one feature.
         default_name: of the image of those objects that do not name theirs, as QuPath's own do not.
 
     Raises:
-        DataError: the text is no GeoJSON.
+        DataError: it is no GeoJSON.
     """
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise DataError(f"this is no JSON ({error}); export the objects again") from error
     features = document.get("features", [document]) if isinstance(document, dict) else document
     if not isinstance(features, list) or not all(isinstance(f, dict) and "geometry" in f for f in features):
         raise DataError("this holds no GeoJSON features; export the objects as GeoJSON")

@@ -73,18 +73,21 @@ def write_label_studio(
     yield "\n]\n"
 
 
-def read_label_studio(text: str | bytes) -> tuple[LabelledImage, ...]:
+def read_label_studio(document: Any) -> tuple[LabelledImage, ...]:
     """Read cells out of Label Studio's JSON export (not JSON-MIN).
 
     Of several annotations of a task the latest that was not cancelled counts. A task that nobody has
     annotated gives no cell, whatever its predictions. Polygons and brushes are read.
 
+    Args:
+        document: the parsed file.
+
     Raises:
-        DataError: the text is no such export.
+        DataError: it is no such export.
     """
     try:
-        named = [(_name_image(task["data"]), task) for task in list[Any](json.loads(text))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        named = [(_name_image(task["data"]), task) for task in list(document)]
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"this is no JSON export of Label Studio ({error!r}); export as JSON, not as JSON-MIN"
         ) from error
