@@ -12,7 +12,10 @@ from erythron.interchange.cells import UNCLASSIFIED, LabelledImage
 from erythron.interchange.coco import read_coco
 from erythron.interchange.geojson import read_geojson
 from erythron.interchange.label_studio import read_label_studio
-from erythron.stages import find_class
+from erythron.stages import CellType, find_type
+
+ClassMap = Mapping[str, CellType | None]
+"""The kind of cell that a name stands for, None to leave its cells out."""
 
 
 def read_labels(path: Path) -> tuple[LabelledImage, ...]:
@@ -46,18 +49,18 @@ def _is_geojson(document: Any) -> bool:
     return isinstance(first, dict) and first.get("type") in {"FeatureCollection", "Feature"}
 
 
-def map_labels(labels: Iterable[str], class_map: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Return the canonical class of every label; None where its cells are to be left out.
+def map_labels(labels: Iterable[str], class_map: ClassMap) -> dict[str, CellType | None]:
+    """Return the kind of cell of every label; None where its cells are to be left out.
 
     Args:
         labels: names as files have them.
-        class_map: class, or None to leave out, of names that are known by no other name. ``unclassified``
-            is left out unless it stands here.
+        class_map: what names stand for, before the synonyms are asked. ``unclassified`` is left out unless
+            it stands here.
 
     Raises:
         DataError: names are unknown; the message lists them all.
     """
-    known: dict[str, str | None] = {}
+    known: dict[str, CellType | None] = {}
     unknown = []
     for label in dict.fromkeys(labels):
         if label in class_map:
@@ -66,7 +69,7 @@ def map_labels(labels: Iterable[str], class_map: Mapping[str, str | None]) -> di
             known[label] = None
         else:
             try:
-                known[label] = find_class(label).name
+                known[label] = find_type(label)
             except DataError:
                 unknown.append(label)
     if unknown:
@@ -77,21 +80,21 @@ def map_labels(labels: Iterable[str], class_map: Mapping[str, str | None]) -> di
     return known
 
 
-def parse_class_map(entries: Iterable[str]) -> dict[str, str | None]:
+def parse_class_map(entries: Iterable[str]) -> ClassMap:
     """Return the class map that options ``NAME=CLASS`` or ``NAME=`` (leave out) give.
 
     Raises:
         DataError: an entry has no ``=``, or its class is unknown.
 
-    >>> parse_class_map(["Late=metarubricyte", "Artefact="])
-    {'Late': 'orthochromatic_erythroblast', 'Artefact': None}
+    >>> {name: kind and kind.name for name, kind in parse_class_map(["Late=metarubricyte", "Dirt="]).items()}
+    {'Late': 'orthochromatic_erythroblast', 'Dirt': None}
     """
-    found: dict[str, str | None] = {}
+    found: dict[str, CellType | None] = {}
     for entry in entries:
         name, separator, target = entry.rpartition("=")
         if not separator or not name:
             raise DataError(f"'{entry}' is no class map; give NAME=CLASS, or NAME= to leave its cells out")
-        found[name.strip()] = find_class(target).name if target.strip() else None
+        found[name.strip()] = find_type(target) if target.strip() else None
     return found
 
 
