@@ -13,7 +13,18 @@ from typing import Annotated
 import typer
 
 from erythron import __version__
-from erythron.cli import classify, count, demo, doctor, draw_field, extract, mask, train
+from erythron.cli import (
+    classify,
+    convert,
+    count,
+    demo,
+    doctor,
+    draw_field,
+    extract,
+    import_labels,
+    mask,
+    train,
+)
 from erythron.errors import ErythronError, UsageError
 
 app = typer.Typer(
@@ -27,6 +38,8 @@ app.command("count")(count.count)
 app.command("classify")(classify.classify)
 app.command("mask")(mask.mask)
 app.command("extract")(extract.extract)
+app.command("convert")(convert.convert)
+app.command("import")(import_labels.import_labels)
 app.command("train")(train.train)
 app.command("draw-field")(draw_field.draw_field)
 app.command("demo")(demo.demo)

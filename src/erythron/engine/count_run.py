@@ -19,23 +19,23 @@ from PIL import Image
 
 from erythron import __version__
 from erythron.classify.calls import calls_schema
-from erythron.differential.assemble import make_differential, merge_differentials
+from erythron.differential.assemble import merge_differentials
 from erythron.differential.counts import Differential
 from erythron.engine.batch import Failure, Progress, RunOptions, no_progress
-from erythron.engine.differential import choose_settings, judge_image, leave_out_cells
+from erythron.engine.differential import choose_settings, count_calls
 from erythron.engine.field import FieldCells
+from erythron.engine.field_folder import fill_field_folder
 from erythron.engine.fingerprint import hash_bundle
 from erythron.engine.folder_run import FolderRun, FolderRunner
-from erythron.engine.outputs import whole_file, write_file
-from erythron.engine.record import CELLS, DIFFERENTIAL, GEOJSON, OVERLAY, ImageRecord, read_record
+from erythron.engine.outputs import write_file
+from erythron.engine.record import CELLS, DIFFERENTIAL, OVERLAY, ImageRecord, read_record
 from erythron.errors import DataError, UsageError
-from erythron.interchange.geojson import cells_to_geojson
 from erythron.models.bundle import Bundle
 from erythron.read.fields import read_image
 from erythron.read.inputs import InputImage
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
 from erythron.report.model import Entry, FailedInput, FieldReport, GalleryCell, RunReport
-from erythron.report.overlay import draw_overlay, make_overlay_picture
+from erythron.report.overlay import make_overlay_picture
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import make_summary
 
@@ -103,14 +103,8 @@ def count_images(
         _refuse_other_run(inputs, out)
 
     def fill(found: FieldCells, folder: Path) -> None:
-        quality = judge_image(found, bundle)
-        found = leave_out_cells(found, quality)
-        write_file(folder / CELLS, found.table.write_csv())
-        write_file(folder / GEOJSON, cells_to_geojson(found.segmentation, found.table))
-        write_file(folder / DIFFERENTIAL, make_differential(found.table, settings, quality).to_json())
-        with whole_file(folder / OVERLAY) as partial:
-            overlay = draw_overlay(found.image.rgb, found.segmentation, found.table)
-            overlay.save(partial, format="PNG", compress_level=1)
+        found, differential = count_calls(found, bundle, settings)
+        fill_field_folder(found, folder, differential)
 
     done = runner.run(inputs, fill, progress)
     fields = _read_fields(done)

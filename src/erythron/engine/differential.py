@@ -12,8 +12,9 @@ import polars as pl
 
 from erythron.classify.framing import MEASUREMENT_INPUTS, derive_inputs
 from erythron.differential.areas import find_cells_inside, find_unreadable_areas
-from erythron.differential.assemble import LEFT_OUT_FLAG, DifferentialSettings
+from erythron.differential.assemble import LEFT_OUT_FLAG, DifferentialSettings, make_differential
 from erythron.differential.correction import ConfusionMatrix
+from erythron.differential.counts import Differential
 from erythron.differential.indices import list_indices
 from erythron.differential.quality import FieldQuality
 from erythron.differential.reference import SHIPPED, read_references
@@ -65,6 +66,15 @@ def make_confusion(card: ModelCard) -> ConfusionMatrix:
         counts=tuple(tuple(row[i] for i in columns) for row in rows),
         has_unclassified=has_unclassified,
     )
+
+
+def count_calls(
+    found: FieldCells, bundle: Bundle, settings: DifferentialSettings
+) -> tuple[FieldCells, Differential]:
+    """Return the differential of a field, and the field with its cells in unreadable areas flagged."""
+    quality = judge_image(found, bundle)
+    found = leave_out_cells(found, quality)
+    return found, make_differential(found.table, settings, quality)
 
 
 def judge_image(found: FieldCells, bundle: Bundle) -> FieldQuality:
