@@ -133,8 +133,8 @@ def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[Qualit
         flags.append(
             QualityFlag(
                 "cells_unlike_training",
-                f"{quality.unlike_fraction:.0%} of the cells are less like the cells of the training than 99 % "
-                "of those: the image may show another stain, tissue or kind of picture",
+                f"{quality.unlike_fraction:.0%} of the cells are less like those of the training than 99 % "
+                "of them: the image may show another stain, tissue or kind of picture",
                 quality.unlike_fraction,
                 limits.most_unlike,
             )
