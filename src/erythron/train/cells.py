@@ -96,7 +96,7 @@ def _frame_cell(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]] | None:
     path, digest, mpp = job
     image = read_image(path, mpp)
-    segmentation = _segment_cached(image.rgb, image.mpp, folder / f"{digest}.png")
+    segmentation = outline_cell(image.rgb, image.mpp, folder / f"{digest}.png")
     if segmentation.count == 0:
         return None
     scale = choose_mpp(image, framing)
@@ -108,7 +108,8 @@ def _frame_cell(
     return crops.pixels, crops.masks, derive_inputs(measured, background, scale)
 
 
-def _segment_cached(rgb: NDArray[np.uint8], mpp: float | None, path: Path) -> Segmentation:
+def outline_cell(rgb: NDArray[np.uint8], mpp: float | None, path: Path) -> Segmentation:
+    """Return the central cell of a crop, from the mask file where an earlier call stored it."""
     if path.exists():
         mask = np.asarray(Image.open(path))
         return Segmentation(

@@ -18,16 +18,10 @@ from erythron.errors import UsageError
 from erythron.models.schema import Estimate, Framing, Normalisation
 from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES
 from erythron.train.cells import Cells, load_cells
-from erythron.train.evaluation import (
-    Scored,
-    area_under_curve,
-    choose_threshold,
-    confusion,
-    estimate_figures,
-    fit_temperature,
-)
+from erythron.train.evaluation import Scored, choose_threshold, estimate_figures, fit_temperature
 from erythron.train.export import Fitted, write_bundle
 from erythron.train.head import Examples, FittedHead, fit_head
+from erythron.train.metrics import area_under_curve, confusion
 from erythron.train.network import ShapeFeatures, load_backbone
 from erythron.train.views import make_view, pool_features
 

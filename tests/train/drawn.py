@@ -1,0 +1,58 @@
+"""Drawn cells for the training tests: four stages that differ in size and shade."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+STAGES = (
+    "proerythroblast",
+    "basophilic_erythroblast",
+    "polychromatic_erythroblast",
+    "orthochromatic_erythroblast",
+)
+
+
+def draw_manifest(folder: Path, per_class: int = 12, masks: bool = True) -> pl.DataFrame:
+    """Draw cells with their masks and return their manifest: two thirds train, the rest test and validation."""
+    rows = []
+    for k, label in enumerate(STAGES):
+        for i in range(per_class):
+            image, mask = draw_cell(radius=22 - 4 * k, shade=60 + 30 * k, seed=100 * k + i)
+            path, mask_path = folder / f"{label}_{i:02d}.png", folder / "masks" / f"{label}_{i:02d}.png"
+            mask_path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+            Image.fromarray(mask).save(mask_path)
+            split = {0: "test", 1: "validation"}.get(i % 6, "train")
+            rows.append(
+                {
+                    "path": str(path),
+                    "label": label,
+                    "class": label,
+                    "source_label": label,
+                    "group": f"{k}-{i}",
+                    "source": "drawn",
+                    "split": split,
+                    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                    "mpp": None,
+                    "mask_path": str(mask_path) if masks else None,
+                    "mask_kind": "nucleus_255_cell_128" if masks else None,
+                }
+            )
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def draw_cell(radius: float, shade: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a round cell on pale ground, (80, 80, 3) uint8, and its mask."""
+    rng = np.random.default_rng(seed)
+    yy, xx = np.mgrid[:80, :80]
+    distance = np.hypot(xx - 40 + rng.normal(), yy - 40 + rng.normal())
+    image = np.full((80, 80, 3), (238, 230, 215), float)
+    image[distance < radius * 1.4] = (175, 165, 205)
+    image[distance < radius] = (shade, shade // 2, shade + 50)
+    mask = np.where(distance < radius, 255, np.where(distance < radius * 1.4, 128, 0)).astype(np.uint8)
+    return (image + rng.normal(0, 3, image.shape)).clip(0, 255).astype(np.uint8), mask
