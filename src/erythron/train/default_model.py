@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from erythron.classify.classifier import soften
 from erythron.data.folds import assign_folds
-from erythron.data.manifest import LabelledSet, hash_rows, read_pathology_bites, read_pbc_acevedo
+from erythron.data.labelled import LabelledSet
+from erythron.data.manifest import hash_rows
+from erythron.data.sets import read_set
 from erythron.errors import UsageError
 from erythron.models.schema import Estimate, Framing, Normalisation
-from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES
+from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, UNSTAGED_ERYTHROBLAST
 from erythron.train.cells import Cells, load_cells
 from erythron.train.evaluation import Scored, choose_threshold, estimate_figures, fit_temperature
 from erythron.train.export import Fitted, write_bundle
@@ -108,8 +110,8 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     torch.set_num_threads(config.threads)
     results = config.out.with_name(f"{config.out.name}-results")
     results.mkdir(parents=True, exist_ok=True)
-    marrow_set = read_pathology_bites(config.data / "pathology-bites-cells")
-    blood_set = read_pbc_acevedo(config.data / "pbc-acevedo")
+    marrow_set = read_set("pathology-bites-cells", config.data / "pathology-bites-cells")
+    blood_set = read_set("pbc-acevedo", config.data / "pbc-acevedo")
     trunk = ShapeFeatures(load_backbone()).eval()
     marrow = _prepare(marrow_set.rows, trunk, config, is_blood=False)
     blood = _prepare(_sample(blood_set, config), trunk, config, is_blood=True)
@@ -121,7 +123,7 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     blood_probabilities = soften(blood_logits, temperature)
     groups = marrow.cells.rows["group"].to_numpy().astype(str)
     figures = estimate_figures(scored, groups, config.seed)
-    is_erythroblast = ~blood.cells.rows["staged"].to_numpy()
+    is_erythroblast = (blood.cells.rows["label"] == UNSTAGED_ERYTHROBLAST.name).to_numpy()
     blood_auc = area_under_curve(is_erythroblast, blood_probabilities[:, : len(ERYTHROID_STAGES)].sum(axis=1))
     _calls(marrow.cells.rows, scored.probabilities).write_csv(results / "cv_calls.csv")
     _calls(blood.cells.rows, blood_probabilities).write_csv(results / "cv_calls_pbc.csv")
@@ -181,8 +183,8 @@ def _prepare(
     labels = cells.rows["source_label"].to_list()
     folds = assign_folds(labels, cells.rows["group"].to_list(), config.folds, config.seed)
     allowed = np.zeros((len(labels), len(CLASS_NAMES)), bool)
-    for i, (name, staged) in enumerate(cells.rows.select("class", "staged").iter_rows()):
-        allowed[i, CLASS_NAMES.index(name) if staged else slice(len(ERYTHROID_STAGES))] = True
+    for i, name in enumerate(cells.rows["class"]):
+        allowed[i, CLASS_NAMES.index(name) if name is not None else slice(len(ERYTHROID_STAGES))] = True
     # Every class counts the same; blood keeps its own labels, whose classes are broader.
     _, key, counts = np.unique(
         allowed if not is_blood else np.array(labels)[:, None],

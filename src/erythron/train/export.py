@@ -200,7 +200,7 @@ def _draw_test_cell(folder: Path) -> None:
 
 
 def _make_card(fitted: Fitted, difference: float) -> ModelCard:
-    labelled = pl.concat(list(fitted.rows.values())).filter(pl.col("staged"))["class"].to_list()
+    labelled = pl.concat(list(fitted.rows.values()))["class"].drop_nulls().to_list()
     k = len(MEASUREMENT_INPUTS)
     table = fitted.confusion
     present = [i for i, row in enumerate(table) if row.any()]
