@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
+from erythron.data.manifest import MANIFEST_SCHEMA, hash_split
+
 STAGES = (
     "proerythroblast",
     "basophilic_erythroblast",
@@ -43,7 +45,10 @@ def draw_manifest(folder: Path, per_class: int = 12, masks: bool = True) -> pl.D
                     "mask_kind": "nucleus_255_cell_128" if masks else None,
                 }
             )
-    return pl.DataFrame(rows, infer_schema_length=None)
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    absent = [pl.lit(None).alias(name) for name in MANIFEST_SCHEMA if name not in table.columns]
+    table = table.with_columns(absent).select(*MANIFEST_SCHEMA).cast(pl.Schema(MANIFEST_SCHEMA))
+    return table.with_columns(pl.lit(hash_split(table)).alias("split_hash"))
 
 
 def draw_cell(radius: float, shade: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

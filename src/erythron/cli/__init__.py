@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from erythron import __version__
-from erythron.cli import classify, count, demo, doctor, draw_field, extract, mask, train
+from erythron.cli import classify, count, demo, doctor, draw_field, evaluate, experiment, extract, mask, train
 from erythron.errors import ErythronError, UsageError
 
 app = typer.Typer(
@@ -27,7 +27,9 @@ app.command("count")(count.count)
 app.command("classify")(classify.classify)
 app.command("mask")(mask.mask)
 app.command("extract")(extract.extract)
-app.command("train")(train.train)
+app.add_typer(train.train_app, name="train")
+app.command("evaluate")(evaluate.evaluate)
+app.command("experiment")(experiment.experiment)
 app.command("draw-field")(draw_field.draw_field)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)

@@ -71,6 +71,12 @@ class CellSet:
         return self.take(np.flatnonzero((self.rows["split"] == split).fill_null(False).to_numpy()))  # noqa: FBT003
 
 
+def cache_beside(data: str) -> Path | None:
+    """Return the folder for prepared cells beside a manifest, None where the data is no manifest file."""
+    path = Path(data)
+    return path.absolute().parent / CACHE_FOLDER if path.is_file() else None
+
+
 def order_classes(labels: Sequence[str]) -> tuple[str, ...]:
     """Return the distinct labels: erythroid stages in order of maturation, then the others by name."""
     stages = [s.name for s in ERYTHROID_STAGES]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -203,3 +204,21 @@ def vary_recipe(recipe: Recipe, changes: dict[str, object]) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise UsageError(f"{recipe.name}: {error.errors()[0]['msg']}") from error
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, object]:
+    """Return settings by their dotted path from ``path=value`` texts; values are TOML, or else words.
+
+    Raises:
+        UsageError: a text has no equals sign.
+    """
+    changes: dict[str, object] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"'{text}' is no setting; write it as path=value, such as fit.epochs=20")
+        try:
+            changes[path.strip()] = tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            changes[path.strip()] = value.strip()
+    return changes

@@ -15,14 +15,14 @@ import polars as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from torch import nn
 
 from erythron.errors import DataError, MissingExtraError, UsageError
 from erythron.train.cellset import CACHE_FOLDER, CellSet, prepare_cells
 from erythron.train.loader import Share, TrainingLoader, make_plain_loader
 from erythron.train.module import CellFitting
 from erythron.train.networks.backbones import PixelScaling, find_scaling
-from erythron.train.networks.two_branch import build_network
+from erythron.train.networks.settings import Pretraining
+from erythron.train.networks.two_branch import CellNetwork, build_network
 from erythron.train.recipe import Recipe, Selection
 
 RUN_FILE = "run.json"
@@ -216,17 +216,15 @@ def read_record(run: Path) -> RunRecord:
         raise DataError(f"{path}: is damaged ({error}); train again") from error
 
 
-def load_network(run: Path) -> tuple[nn.Module, RunRecord]:
+def load_network(run: Path) -> tuple[CellNetwork, RunRecord]:
     """Return the trained network of a run in evaluation mode, and its record.
 
     Raises:
         DataError: the folder is no finished run, or its weights do not fit its recipe.
     """
     record = read_record(run)
-    bare = record.recipe.network.model_copy(update={"pretraining": "none"})
-    network = build_network(
-        type(bare).model_validate(bare.model_dump()), len(record.classes), record.recipe.inputs.px
-    )
+    bare = record.recipe.network.model_copy(update={"pretraining": Pretraining.NONE})
+    network = build_network(bare, len(record.classes), record.recipe.inputs.px)
     try:
         network.load_state_dict(torch.load(run / WEIGHTS_FILE, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError) as error:
