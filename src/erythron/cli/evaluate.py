@@ -14,7 +14,9 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
     against: Annotated[
         Path | None,
-        typer.Option("--against", metavar="RUN", help="Another evaluated run; compares both on the same cells."),
+        typer.Option(
+            "--against", metavar="RUN", help="Another evaluated run; compares both on the same cells."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -24,12 +24,15 @@ def experiment(
     name: Annotated[ExperimentName, typer.Argument(help="Which grid of runs.")],
     data: Annotated[
         list[str],
-        typer.Option("--data", metavar="SET", help="Name of a public set, or a manifest; repeat for several."),
+        typer.Option(
+            "--data", metavar="SET", help="Name of a public set, or a manifest; repeat for several."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder; each set has its own inside.")],
     seeds: Annotated[int, typer.Option(min=1, help="Seeds, each with its own folds.")] = 3,
     folds: Annotated[
-        int, typer.Option(min=0, help="Folds of the grouped cross-validation; 0 takes the manifest's own split.")
+        int,
+        typer.Option(min=0, help="Folds of the grouped cross-validation; 0 takes the manifest's own split."),
     ] = 3,
     arm: Annotated[
         list[str] | None, typer.Option("--arm", help="Only this row of the table; repeat for several.")
@@ -38,7 +41,8 @@ def experiment(
         str | None, typer.Option(help="Base recipe instead of the experiment's own, by name or TOML file.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a setting of the base recipe.")
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting of the base recipe."),
     ] = None,
     stages_only: Annotated[
         bool, typer.Option("--stages-only", help="Only cells of the four erythroid stages.")

@@ -15,9 +15,12 @@ train_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Devices = Annotated[int, typer.Option(min=0, help="GPUs of this machine; 0 takes one, or what torchrun started.")]
+Devices = Annotated[
+    int, typer.Option(min=0, help="GPUs of this machine; 0 takes one, or what torchrun started.")
+]
 Precision = Annotated[
-    str, typer.Option(help="Lightning's name, such as bf16-mixed; 'auto' is bf16 or fp16 on a GPU, else 32 bit.")
+    str,
+    typer.Option(help="Lightning's name, such as bf16-mixed; 'auto' is bf16 or fp16 on a GPU, else 32 bit."),
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads of each process.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that read ahead.")]
@@ -26,13 +29,16 @@ Workers = Annotated[int, typer.Option(min=0, help="Processes that read ahead.")]
 @train_app.callback(no_args_is_help=False)
 def train(
     context: typer.Context,
-    recipe: Annotated[str, typer.Option(help="Name of a recipe (default, paper, small …) or a TOML file.")] = "default",
+    recipe: Annotated[
+        str, typer.Option(help="Name of a recipe (default, paper, small …) or a TOML file.")
+    ] = "default",
     data: Annotated[
         str | None, typer.Option("--data", metavar="MANIFEST", help="Manifest with a split, Parquet or CSV.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as fit.epochs=20.")
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as fit.epochs=20."),
     ] = None,
     devices: Devices = 0,
     machines: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
@@ -41,7 +47,9 @@ def train(
     workers: Workers = 0,
     logger: Annotated[
         list[str] | None,
-        typer.Option("--logger", help="csv, tensorboard or a Lightning logger's class name; repeat for several."),
+        typer.Option(
+            "--logger", help="csv, tensorboard or a Lightning logger's class name; repeat for several."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -76,7 +84,9 @@ def train(
         record = train_run(chosen, rows, split_hash, out, hardware, progress, cache_beside(data))
     if as_json:
         typer.echo(
-            json.dumps({"out": str(out), "epochs": record.epochs_run, "seconds": record.seconds, **record.metrics})
+            json.dumps(
+                {"out": str(out), "epochs": record.epochs_run, "seconds": record.seconds, **record.metrics}
+            )
         )
         return
     for name, value in sorted(record.metrics.items()):

@@ -137,7 +137,11 @@ def prepare_cells(
 
 
 def _hash_preparation(rows: pl.DataFrame, inputs: InputSettings) -> str:
-    keys = [c for c in ("sha256", "mpp", "mask_path", "mask_kind", "x_px", "y_px", "width_px") if c in rows.columns]
+    keys = [
+        c
+        for c in ("sha256", "mpp", "mask_path", "mask_kind", "x_px", "y_px", "width_px")
+        if c in rows.columns
+    ]
     content = [FORMAT, MARGIN, inputs.model_dump(mode="json"), hash_recipe(), rows.select(keys).rows()]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
@@ -156,7 +160,9 @@ def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path, workers: int
     np.save(folder / "pixels.npy", pixels)
     np.save(folder / "masks.npy", masks)
     np.save(folder / "has_cell.npy", masks[..., 1].any(axis=(1, 2)))
-    (folder / "done.json").write_text(json.dumps({"cells": len(made), "inputs": inputs.model_dump(mode="json")}))
+    (folder / "done.json").write_text(
+        json.dumps({"cells": len(made), "inputs": inputs.model_dump(mode="json")})
+    )
 
 
 def _frame_row(

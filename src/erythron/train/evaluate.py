@@ -70,7 +70,9 @@ def evaluate_run(run: Path, cache: Path | None = None) -> Evaluation:
     cells = prepare_cells(rows, record.recipe.label_column, record.recipe.inputs, cache or run / CACHE_FOLDER)
     test = cells.take_split("test")
     if not len(test.labels):
-        raise DataError(f"{run}: the manifest has no cells in its part 'test'; split it with erythron data split")
+        raise DataError(
+            f"{run}: the manifest has no cells in its part 'test'; split it with erythron data split"
+        )
     probabilities = predict(network, record.scaling, test, record.recipe.inputs.px)
     groups = test.rows["group"].to_numpy().astype(str)
     scores = score_calls(test.labels, probabilities, record.classes, groups, record.recipe.seed)
@@ -95,7 +97,9 @@ def compare_runs(first: Path, second: Path) -> Comparison:
     keys = ["sha256", "label", "group"]
     a, b = (t.sort("sha256", "path") for t in tables)
     columns = [c for c in a.columns if c.startswith("prob_")]
-    if not a.select(keys).equals(b.select(keys)) or columns != [c for c in b.columns if c.startswith("prob_")]:
+    if not a.select(keys).equals(b.select(keys)) or columns != [
+        c for c in b.columns if c.startswith("prob_")
+    ]:
         raise DataError(f"{first} and {second} were not evaluated on the same cells and classes")
     classes = [c.removeprefix("prob_") for c in columns]
     truth = np.array([classes.index(name) for name in a["label"]], np.int64)

@@ -64,7 +64,9 @@ def draw_precision_recall(truth: Ints, probabilities: Floats, classes: Sequence[
         order = np.argsort(-probabilities[:, i], kind="stable")
         hits = np.cumsum(positive[order])
         precision, recall = hits / np.arange(1, len(order) + 1), hits / positive.sum()
-        axes.plot(recall, precision, label=f"{name.replace('_', ' ')} ({positive.sum()})", drawstyle="steps-post")
+        axes.plot(
+            recall, precision, label=f"{name.replace('_', ' ')} ({positive.sum()})", drawstyle="steps-post"
+        )
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
     axes.legend(fontsize=7)
     figure.savefig(path, dpi=_DPI)

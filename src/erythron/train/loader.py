@@ -82,9 +82,7 @@ class TrainingLoader:
         workers: processes that read ahead.
     """
 
-    def __init__(
-        self, cells: CellSet, fit: FitSettings, seed: int, share: Share, workers: int
-    ) -> None:
+    def __init__(self, cells: CellSet, fit: FitSettings, seed: int, share: Share, workers: int) -> None:
         self._labels = cells.labels
         self._fit, self._seed, self._share = fit, seed, share
         step = fit.accumulate * share.processes

@@ -287,7 +287,9 @@ def _make_trainer(
         callbacks = [*callbacks, EarlyStopping("validation_loss", patience=fit.patience, mode="min")]
     if fit.select is Selection.BEST:
         callbacks.append(
-            ModelCheckpoint(folder, BEST.removesuffix(".ckpt"), monitor="validation_loss", enable_version_counter=False)
+            ModelCheckpoint(
+                folder, BEST.removesuffix(".ckpt"), monitor="validation_loss", enable_version_counter=False
+            )
         )
     if fit.checkpoint_steps:
         callbacks.append(_keep_last(folder, every_n_train_steps=fit.checkpoint_steps))
@@ -313,7 +315,9 @@ def _make_trainer(
 
 
 def _keep_last(folder: Path, **when: Any) -> ModelCheckpoint:
-    return ModelCheckpoint(folder, LAST.removesuffix(".ckpt"), enable_version_counter=False, save_top_k=1, **when)
+    return ModelCheckpoint(
+        folder, LAST.removesuffix(".ckpt"), enable_version_counter=False, save_top_k=1, **when
+    )
 
 
 def choose_precision(name: str) -> str:

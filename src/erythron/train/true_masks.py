@@ -12,7 +12,12 @@ from scipy import ndimage
 from erythron.errors import DataError
 from erythron.segment.segmentation import Segmentation
 
-_FIRST_NUCLEUS = {"nucleus_255_cell_128": 192, "nucleus_255_cell_155": 205, "cell": 256, "fourth_channel": 256}
+_FIRST_NUCLEUS = {
+    "nucleus_255_cell_128": 192,
+    "nucleus_255_cell_155": 205,
+    "cell": 256,
+    "fourth_channel": 256,
+}
 _FIRST_CELL = {"nucleus_255_cell_128": 64, "nucleus_255_cell_155": 78, "cell": 128, "fourth_channel": 128}
 
 
@@ -41,7 +46,9 @@ def read_true_mask(path: Path, kind: str, rgb: NDArray[np.uint8]) -> Segmentatio
     except (OSError, IndexError) as error:
         raise DataError(f"{path}: the mask cannot be read ({error}); fetch the set again") from error
     if grey.shape != rgb.shape[:2]:
-        raise DataError(f"{path}: the mask is {grey.shape[1]}x{grey.shape[0]}, its image {rgb.shape[1]}x{rgb.shape[0]}")
+        raise DataError(
+            f"{path}: the mask is {grey.shape[1]}x{grey.shape[0]}, its image {rgb.shape[1]}x{rgb.shape[0]}"
+        )
     cell = _keep_central(grey >= _FIRST_CELL[kind])
     nucleus = cell & (grey >= _FIRST_NUCLEUS[kind])
     if cell.any() and not nucleus.any():

@@ -94,20 +94,35 @@ ABLATION = Experiment(
         Arm("feature gate", {}, "image only"),
         Arm("logits gate", {"network.fusion": "logits_gate"}, "feature gate"),
         Arm("published", _PUBLISHED, "image only"),
-        Arm("published, 10 x rate", {**_PUBLISHED, "optimiser.rate": 1e-2, "optimiser.final_rate": 1e-3}, "published"),
-        Arm("published, our optimiser", {
-            **{k: v for k, v in _PUBLISHED.items() if not k.startswith(("optimiser.", "fit."))},
-        }, "published"),
-        Arm("published, size-preserving", {**_PUBLISHED, "augmentation.kind": "size_preserving"}, "published"),
+        Arm(
+            "published, 10 x rate",
+            {**_PUBLISHED, "optimiser.rate": 1e-2, "optimiser.final_rate": 1e-3},
+            "published",
+        ),
+        Arm(
+            "published, our optimiser",
+            {
+                **{k: v for k, v in _PUBLISHED.items() if not k.startswith(("optimiser.", "fit."))},
+            },
+            "published",
+        ),
+        Arm(
+            "published, size-preserving", {**_PUBLISHED, "augmentation.kind": "size_preserving"}, "published"
+        ),
         Arm("published, frozen BatchNorm", {**_PUBLISHED, "network.norm": "frozen"}, "published"),
         Arm("published, PyTorch's head start", {**_PUBLISHED, "network.head_start": "torch"}, "published"),
         Arm("published, nucleus and cell", {**_PUBLISHED, "network.mask_kind": "nucleus_cell"}, "published"),
-        Arm("published, image alone in its head", {**_PUBLISHED, "network.fusion": "image_head"}, "published"),
+        Arm(
+            "published, image alone in its head", {**_PUBLISHED, "network.fusion": "image_head"}, "published"
+        ),
         Arm("published, image alone, plain head", {**_PUBLISHED, "network.fusion": "image"}, "published"),
         Arm("feature gate, hull", {"network.mask_kind": "hull"}, "feature gate"),
         Arm("feature gate, cell", {"network.mask_kind": "cell"}, "feature gate"),
-        Arm("image only, published augmentation", {
-            "network.fusion": "image", "augmentation.kind": "published"}, "image only"),
+        Arm(
+            "image only, published augmentation",
+            {"network.fusion": "image", "augmentation.kind": "published"},
+            "image only",
+        ),
         Arm("image only, BatchNorm", {"network.fusion": "image", "network.norm": "batch"}, "image only"),
         Arm("image only, GroupNorm", {"network.fusion": "image", "network.norm": "group"}, "image only"),
     ),
@@ -153,5 +168,7 @@ def choose_arms(experiment: Experiment, names: tuple[str, ...]) -> tuple[Arm, ..
     known = [arm.name for arm in experiment.arms]
     for name in names:
         if name not in known:
-            raise UsageError(f"'{name}' is no arm of the experiment {experiment.name}; its arms: {'; '.join(known)}")
+            raise UsageError(
+                f"'{name}' is no arm of the experiment {experiment.name}; its arms: {'; '.join(known)}"
+            )
     return tuple(arm for arm in experiment.arms if not names or arm.name in names)

@@ -124,9 +124,7 @@ def split_rows(rows: pl.DataFrame, plan: Plan, seed: int, fold: int) -> pl.DataF
     labels = rows[plan.base.label_column].to_list()
     folds = assign_folds(labels, rows["group"].to_list(), plan.folds, seed)
     is_test = pl.Series(folds == fold)
-    return rows.with_columns(
-        pl.when(is_test).then(pl.lit("test")).otherwise(pl.lit("train")).alias("split")
-    )
+    return rows.with_columns(pl.when(is_test).then(pl.lit("test")).otherwise(pl.lit("train")).alias("split"))
 
 
 def find_calls(out: Path, key: RunKey) -> Path:

@@ -140,7 +140,15 @@ def render_table(results: list[ArmResult], missing: list[str]) -> str:
     """Return the table in Markdown, with what is missing below it."""
     names = next((list(r.figures) for r in results if r.figures), ["accuracy"])
     shown = [n for n in names if n != "accuracy"]
-    head = ["arm", "accuracy", "seeds (sd)", *(n.replace("_", " ") for n in shown), "against", "difference", "McNemar p"]
+    head = [
+        "arm",
+        "accuracy",
+        "seeds (sd)",
+        *(n.replace("_", " ") for n in shown),
+        "against",
+        "difference",
+        "McNemar p",
+    ]
     lines = [" | ".join(head), " | ".join("---" for _ in head)]
     for r in results:
         if r.figures is None:
@@ -168,7 +176,12 @@ def write_table(results: list[ArmResult], missing: list[str], out: Path) -> None
     (out / "table.md").write_text(render_table(results, missing), encoding="utf-8")
     rows = []
     for r in results:
-        row: dict[str, object] = {"arm": r.arm.name, "seeds": r.seeds, "seed_sd": r.seed_sd, "against": r.arm.against}
+        row: dict[str, object] = {
+            "arm": r.arm.name,
+            "seeds": r.seeds,
+            "seed_sd": r.seed_sd,
+            "against": r.arm.against,
+        }
         for name, figure in (r.figures or {}).items():
             row |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
         if r.difference is not None:

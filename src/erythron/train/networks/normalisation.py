@@ -43,9 +43,7 @@ def _replace(old: nn.BatchNorm2d, norm: NormLayer) -> nn.Module:
     width = old.num_features
     if norm is NormLayer.FROZEN:
         new: nn.Module = FrozenBatchNorm(width, eps=old.eps)
-        new.load_state_dict(
-            {k: v for k, v in old.state_dict().items() if k in new.state_dict()}, strict=True
-        )
+        new.load_state_dict({k: v for k, v in old.state_dict().items() if k in new.state_dict()}, strict=True)
         return new.eval()
     groups = 1 if norm is NormLayer.LAYER else math.gcd(GROUPS, width)
     group_norm = nn.GroupNorm(groups, width, eps=old.eps)

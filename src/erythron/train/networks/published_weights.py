@@ -73,7 +73,9 @@ def _find_part(tensors: dict[str, Tensor], part: nn.Module) -> dict[str, Tensor]
     """Return the tensors of one part without their prefix, the prefix being one under which all of it lies."""
     wanted = {name: tensor.shape for name, tensor in part.state_dict().items()}
     anchor = next(iter(wanted))
-    prefixes = [name.removesuffix(anchor) for name in tensors if name == anchor or name.endswith(f".{anchor}")]
+    prefixes = [
+        name.removesuffix(anchor) for name in tensors if name == anchor or name.endswith(f".{anchor}")
+    ]
     for prefix in prefixes:
         inside = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         renamed = _rename_old_timm(inside, part)

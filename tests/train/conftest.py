@@ -1,4 +1,4 @@
-"""Drawn cells for the training tests: four stages that differ in size and shade."""
+"""Drawn cells for the training tests, four stages that differ in size and shade, and the smallest recipe."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from PIL import Image
 
 from erythron.data.manifest import MANIFEST_SCHEMA, hash_split
+from erythron.train.networks.settings import NetworkSettings, NormLayer, Pretraining
+from erythron.train.recipe import FitSettings, InputSettings, Recipe
 
 STAGES = (
     "proerythroblast",
@@ -61,3 +64,31 @@ def draw_cell(radius: float, shade: int, seed: int) -> tuple[np.ndarray, np.ndar
     image[distance < radius] = (shade, shade // 2, shade + 50)
     mask = np.where(distance < radius, 255, np.where(distance < radius * 1.4, 128, 0)).astype(np.uint8)
     return (image + rng.normal(0, 3, image.shape)).clip(0, 255).astype(np.uint8), mask
+
+
+@pytest.fixture(scope="session")
+def drawn_rows(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    """Manifest of 48 drawn cells with their masks, split."""
+    return draw_manifest(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="session")
+def cell_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder for prepared cells that every test shares."""
+    return tmp_path_factory.mktemp("cells")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Recipe:
+    """The smallest recipe that trains both branches."""
+    return Recipe(
+        name="tiny",
+        network=NetworkSettings(
+            image_backbone="test_efficientnet",
+            mask_backbone="test_efficientnet",
+            pretraining=Pretraining.NONE,
+            norm=NormLayer.GROUP,
+        ),
+        inputs=InputSettings(px=32, mpp=0.8),
+        fit=FitSettings(epochs=2, batch_size=8, checkpoint_steps=0),
+    )
