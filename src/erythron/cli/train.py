@@ -102,6 +102,10 @@ def train_default_model(
     out: Annotated[
         Path, typer.Option("--out", metavar="BUNDLE", help="Folder of the bundle; results go beside it.")
     ],
+    segmenter: Annotated[
+        Path | None,
+        typer.Option("--segmenter", metavar="BUNDLE", help="Take this bundle's segmenter; fit none."),
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the grouped cross-validation.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds, sampling and augmentation.")] = 0,
     cross_validate_only: Annotated[
@@ -116,7 +120,9 @@ def train_default_model(
     from erythron.train.default_model import DefaultTrainingConfig, train_default
 
     result = train_default(
-        DefaultTrainingConfig(data, out, folds=folds, seed=seed, cross_validate_only=cross_validate_only)
+        DefaultTrainingConfig(
+            data, out, segmenter, folds=folds, seed=seed, cross_validate_only=cross_validate_only
+        )
     )
     if as_json:
         figures = {name: figure.model_dump() for name, figure in result.figures.items()}

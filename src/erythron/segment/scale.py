@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import bdtr
 
-from erythron.segment.nuclei import solidity, split_at_necks
+from erythron.segment.necks import solidity, split_at_necks
 from erythron.segment.stain import MIN_CONTRAST, balance, estimate_background, nuclear_channel, otsu
 
 RED_CELL_UM = 7.3

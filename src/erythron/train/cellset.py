@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from erythron.classify.crops import CropGeometry, balance_light, cut_cells
+from erythron.classify.crops import CropGeometry, cut_cells, cut_window
 from erythron.classify.framing import choose_mpp
 from erythron.errors import DataError, ImageReadError
+from erythron.models.bundle import DETECTOR, OUTLINER, load_bundle
 from erythron.models.schema import Framing
 from erythron.read.fields import read_image
+from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import estimate_background
+from erythron.segment.segmenter import load_segmenter
+from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background
 from erythron.shape.mask import convex_hull
 from erythron.shape.measure import measure_cells
 from erythron.stages import ERYTHROID_STAGES
 from erythron.train.augmentation import MARGIN
-from erythron.train.cells import hash_recipe, outline_cell
 from erythron.train.recipe import InputSettings
-from erythron.train.true_masks import read_true_mask
+from erythron.train.true_masks import box_window, read_true_mask
 
 FORMAT = 1
-POOL_FROM = 200
 CACHE_FOLDER = ".erythron-cells"
 
 
@@ -98,20 +97,21 @@ def make_framing(inputs: InputSettings) -> Framing:
     )
 
 
-def prepare_cells(
-    rows: pl.DataFrame, label_column: str, inputs: InputSettings, cache: Path, workers: int = 2
-) -> CellSet:
+Outline = Callable[[SmearImage], Segmentation]
+"""Outlines the central cell of a crop."""
+
+
+def prepare_cells(rows: pl.DataFrame, label_column: str, inputs: InputSettings, cache: Path) -> CellSet:
     """Outline, frame and store the cells of a manifest, or map the arrays that an earlier call stored.
 
-    True masks are used where the manifest names them, the segmenter's otherwise. The folder's name holds the
-    hash of content, framing and segmentation recipe, so that a change of any of them makes new arrays.
+    True masks are used where the manifest names them, the shipped segmenter's otherwise. The folder's name
+    holds the hash of content, framing and segmenter, so that a change of any of them makes new arrays.
 
     Args:
         rows: a manifest.
         label_column: where the class of each cell stands.
         inputs: size and scale.
         cache: folder for the arrays.
-        workers: processes.
 
     Raises:
         DataError: the label column is missing or has gaps, or an image or mask cannot be read.
@@ -124,7 +124,7 @@ def prepare_cells(
         raise DataError(f"{where}: has no '{label_column}'; choose another label column or drop such rows")
     folder = cache / _hash_preparation(rows, inputs)
     if not (folder / "done.json").exists():
-        _store(rows, inputs, folder, workers)
+        _store(rows, inputs, folder)
     classes = order_classes(names)
     return CellSet(
         np.load(folder / "pixels.npy", mmap_mode="r"),
@@ -137,49 +137,53 @@ def prepare_cells(
 
 
 def _hash_preparation(rows: pl.DataFrame, inputs: InputSettings) -> str:
-    keys = [
-        c
-        for c in ("sha256", "mpp", "mask_path", "mask_kind", "x_px", "y_px", "width_px")
-        if c in rows.columns
-    ]
-    content = [FORMAT, MARGIN, inputs.model_dump(mode="json"), hash_recipe(), rows.select(keys).rows()]
+    keys = ["sha256", "mpp", "mask_path", "mask_kind", "x_px", "y_px", "width_px", "height_px"]
+    card = load_bundle().card
+    segmenter = [card.segmenter.model_dump(), card.files[DETECTOR], card.files[OUTLINER]]
+    content = [FORMAT, MARGIN, inputs.model_dump(mode="json"), segmenter, rows.select(keys).rows()]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path, workers: int) -> None:
+def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    frame = partial(_frame_row, inputs=inputs, masks=folder.parent / f"masks-{hash_recipe()[:16]}")
-    jobs = rows.to_dicts()
-    if workers > 1 and len(jobs) >= POOL_FROM:
-        # Forked children would inherit the locks of Polars' threads and hang.
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            made = list(pool.map(frame, jobs, chunksize=16))
-    else:
-        made = [frame(job) for job in jobs]
-    pixels, masks = (np.stack([m[i] for m in made]) for i in (0, 1))
+    side = round(inputs.px * MARGIN)
+    pixels, masks = (np.zeros((rows.height, side, side, 3), np.uint8) for _ in range(2))
+    outline = _make_outliner(inputs) if rows["mask_path"].null_count() else None
+    for i, row in enumerate(rows.iter_rows(named=True)):
+        pixels[i], masks[i] = _frame_row(row, inputs, outline)
     np.save(folder / "pixels.npy", pixels)
     np.save(folder / "masks.npy", masks)
     np.save(folder / "has_cell.npy", masks[..., 1].any(axis=(1, 2)))
-    (folder / "done.json").write_text(
-        json.dumps({"cells": len(made), "inputs": inputs.model_dump(mode="json")})
-    )
+    done = {"cells": rows.height, "inputs": inputs.model_dump(mode="json")}
+    (folder / "done.json").write_text(json.dumps(done))
+
+
+def _make_outliner(inputs: InputSettings) -> Outline:
+    segmenter, framing = load_segmenter(load_bundle()), make_framing(inputs)
+    return lambda image: segmenter.segment_central(image.rgb, choose_mpp(image, framing))
 
 
 def _frame_row(
-    row: dict[str, str | float | int | None], inputs: InputSettings, masks: Path
+    row: dict[str, Any], inputs: InputSettings, outline: Outline | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    path = Path(str(row["path"]))
-    mpp = row.get("mpp")
     try:
-        image = read_image(path, None if mpp is None else float(mpp))
+        image = read_image(Path(row["path"]), row["mpp"])
     except ImageReadError as error:
         raise DataError(f"{error}; drop its row from the manifest or fetch the set again") from error
-    if row.get("mask_path") is not None:
-        segmentation = read_true_mask(Path(str(row["mask_path"])), str(row["mask_kind"]), image.rgb)
+    if row["x_px"] is not None:
+        image = _cut_box(image, row)
+    if row["mask_path"] is not None:
+        segmentation = read_true_mask(row, image.rgb)
+    elif outline is not None:
+        segmentation = outline(image)
     else:
-        masks.mkdir(parents=True, exist_ok=True)
-        segmentation = outline_cell(image.rgb, image.mpp, masks / f"{row['sha256']}.png")
+        raise ValueError("a row without a mask needs an outliner")
     return frame_cell(image.rgb, segmentation, choose_mpp(image, make_framing(inputs)), inputs)
+
+
+def _cut_box(image: SmearImage, row: dict[str, Any]) -> SmearImage:
+    """Cut a field's cell out, twice its box, so that it stands in its surroundings as in a crop."""
+    return replace(image, rgb=cut_window(image.rgb, box_window(row), BACKGROUND_LEVEL))
 
 
 def frame_cell(

@@ -13,6 +13,7 @@ from erythron.train.metrics import (
     Ints,
     area_under_curve,
     calibration_error,
+    confusion,
     estimate,
     macro_f1,
     quadratic_kappa,
@@ -73,6 +74,14 @@ def estimate_figures(scored: Scored, groups: NDArray[np.str_], seed: int) -> dic
         return score_cells(sample) if len(np.unique(sample.truth < STAGES)) == 2 else None
 
     return estimate(figures, groups, seed)
+
+
+def confident_confusion(scored: Scored, threshold: float) -> Ints:
+    """Return the confusion matrix (C, C + 1) with the calls under a confidence in a last column."""
+    classes = scored.probabilities.shape[1]
+    called = scored.probabilities.argmax(axis=1)
+    called[scored.probabilities.max(axis=1) < threshold] = classes
+    return confusion(scored.truth, called, classes, classes + 1)
 
 
 def fit_temperature(logits: Floats, truth: Ints) -> float:

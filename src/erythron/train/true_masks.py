@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from erythron.classify.crops import cut_window
 from erythron.errors import DataError
 from erythron.segment.segmentation import Segmentation
 
@@ -21,30 +24,29 @@ _FIRST_NUCLEUS = {
 _FIRST_CELL = {"nucleus_255_cell_128": 64, "nucleus_255_cell_155": 78, "cell": 128, "fourth_channel": 128}
 
 
-def read_true_mask(path: Path, kind: str, rgb: NDArray[np.uint8]) -> Segmentation:
-    """Return the one cell of a mask file.
+def read_true_mask(row: Mapping[str, Any], rgb: NDArray[np.uint8]) -> Segmentation:
+    """Return the one cell of a manifest's row.
 
-    Where a mask says nothing of the nucleus, the darker half of the cell stands for it.
-    Of several cells the one nearest to the image's centre is kept.
+    Where a mask says nothing of the nucleus, the darker half of the cell stands for it. Of several cells the
+    one nearest to the image's centre is kept.
 
     Args:
-        path: the mask.
-        kind: one of the manifest's mask kinds.
-        rgb: (H, W, 3) uint8, the image.
+        row: of a manifest, with ``mask_path`` and ``mask_kind``.
+        rgb: (H, W, 3) uint8, the image, or what was cut out of it by the row's box.
 
     Raises:
         DataError: the mask cannot be read, is of unknown kind or of another size than the image.
     """
+    path, kind = Path(row["mask_path"]), row["mask_kind"]
     if kind not in _FIRST_CELL:
         raise DataError(f"{path}: mask kind '{kind}' is not one of {', '.join(_FIRST_CELL)}")
     try:
         with Image.open(path) as image:
-            if kind == "fourth_channel":
-                grey = np.asarray(image)[..., 3]
-            else:
-                grey = np.asarray(image.convert("L"))
+            grey = np.asarray(image)[..., 3] if kind == "fourth_channel" else np.asarray(image.convert("L"))
     except (OSError, IndexError) as error:
         raise DataError(f"{path}: the mask cannot be read ({error}); fetch the set again") from error
+    if row["x_px"] is not None:
+        grey = cut_window(grey, box_window(row), 0)
     if grey.shape != rgb.shape[:2]:
         raise DataError(
             f"{path}: the mask is {grey.shape[1]}x{grey.shape[0]}, its image {rgb.shape[1]}x{rgb.shape[0]}"
@@ -55,6 +57,14 @@ def read_true_mask(path: Path, kind: str, rgb: NDArray[np.uint8]) -> Segmentatio
         light = rgb.mean(axis=2)
         nucleus = cell & (light <= np.median(light[cell]))
     return Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))
+
+
+def box_window(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a square twice as large as the box of a row, around its middle."""
+    side = 2 * max(row["width_px"], row["height_px"])
+    left = row["x_px"] + row["width_px"] // 2 - side // 2
+    top = row["y_px"] + row["height_px"] // 2 - side // 2
+    return left, top, left + side, top + side
 
 
 def _keep_central(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
