@@ -20,6 +20,9 @@ from erythron.cli import (
     demo,
     doctor,
     draw_field,
+    evaluate,
+    experiment,
+    export,
     extract,
     import_labels,
     mask,
@@ -40,7 +43,10 @@ app.command("mask")(mask.mask)
 app.command("extract")(extract.extract)
 app.command("convert")(convert.convert)
 app.command("import")(import_labels.import_labels)
-app.command("train")(train.train)
+app.add_typer(train.train_app, name="train")
+app.command("evaluate")(evaluate.evaluate)
+app.command("experiment")(experiment.experiment)
+app.command("export")(export.export)
 app.command("draw-field")(draw_field.draw_field)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)

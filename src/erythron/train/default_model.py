@@ -28,16 +28,15 @@ from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, UNSTAGED_ERYTHROB
 from erythron.train.cells import Cells, load_cells
 from erythron.train.evaluation import (
     Scored,
-    area_under_curve,
     choose_threshold,
     confident_confusion,
-    confusion,
     estimate_figures,
     fit_temperature,
 )
 from erythron.train.export import Fitted, write_bundle
 from erythron.train.head import Examples, FittedHead, fit_head
 from erythron.train.labels import merge_logits, open_labels
+from erythron.train.metrics import area_under_curve, confusion
 from erythron.train.network import ShapeFeatures, load_backbone
 from erythron.train.novelty import Novelty, fit_novelty
 from erythron.train.segmenter.evaluate import estimate_dice, outline_out_of_fold
