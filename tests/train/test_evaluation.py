@@ -3,17 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from erythron.train.evaluation import (
-    Scored,
-    area_under_curve,
-    choose_threshold,
-    confusion,
-    estimate_figures,
-    fit_temperature,
-    macro_f1,
-    quadratic_kappa,
-    score_cells,
-)
+from erythron.train.evaluation import Scored, choose_threshold, estimate_figures, fit_temperature, score_cells
+from erythron.train.metrics import area_under_curve, confusion, macro_f1, quadratic_kappa
 
 
 def test_figures_agree_with_scikit_learn() -> None:

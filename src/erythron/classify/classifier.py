@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from erythron.classify.crops import CellCrops
 from erythron.classify.framing import MEASUREMENT_INPUTS
-from erythron.classify.runtime import OpenVinoRuntime, Runtime
 from erythron.errors import BundleError
 from erythron.models.bundle import CARD, Bundle
+from erythron.models.runtime import OpenVinoRuntime, Runtime
 
 BATCH = 64
 
@@ -27,6 +27,19 @@ class CellInputs:
 
     crops: CellCrops
     measurements: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the network says of N cells.
+
+    Attributes:
+        probabilities: (N, C) float64, calibrated; every row sums to 1.
+        novelty: (N,) float64, how unlike the training cells each is; 99 % of those lie below 1.
+    """
+
+    probabilities: NDArray[np.float64]
+    novelty: NDArray[np.float64]
 
 
 class Classifier:
@@ -53,19 +66,22 @@ class Classifier:
         self._mean = np.array([m.mean for m in inputs], np.float32)
         self._sd = np.array([m.sd for m in inputs], np.float32)
 
-    def predict(self, cells: CellInputs) -> NDArray[np.float64]:
-        """Return calibrated probabilities, (N, C) float64; every row sums to 1."""
+    def predict(self, cells: CellInputs) -> Predictions:
+        """Return calibrated probabilities and novelty of cells."""
         count = len(cells.measurements)
         logits = np.zeros((count, len(self.bundle.classes)), np.float64)
+        novelty = np.zeros(count, np.float64)
         for i in range(0, count, BATCH):
-            logits[i : i + BATCH] = self._runtime.run(
+            found = self._runtime.run(
                 {
                     "pixels": self._normalise(cells.crops.pixels[i : i + BATCH]),
                     "masks": _channels_first(cells.crops.masks[i : i + BATCH]),
                     "measurements": self._standardise(cells.measurements[i : i + BATCH]),
                 }
             )
-        return soften(logits, self.bundle.card.temperature)
+            logits[i : i + BATCH] = found["logits"]
+            novelty[i : i + BATCH] = found["novelty"]
+        return Predictions(soften(logits, self.bundle.card.temperature), novelty)
 
     def _normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         rule = self.bundle.card.normalisation

@@ -46,6 +46,26 @@ class Normalisation(_Model):
     sd: tuple[float, float, float]
 
 
+class SegmenterCard(_Model):
+    """How the two networks of the segmenter are used.
+
+    The detector sees the whole field at ``detector_mpp``, and its maxima within ``centre_reach_um`` above
+    ``least_heat`` are centres. The outliner sees a square of ``window_px`` at ``window_mpp`` around each. A
+    cell counts where its score is at least ``least_score`` and its nucleus shares at most ``most_overlap`` of
+    the smaller with a surer one. In a crop, the trust in a cell falls with its distance from the middle as a
+    normal curve with a standard deviation of ``central_spread`` half sides.
+    """
+
+    detector_mpp: Annotated[float, Field(gt=0)]
+    centre_reach_um: Annotated[float, Field(gt=0)]
+    least_heat: Probability
+    window_px: Annotated[int, Field(ge=32, le=512)]
+    window_mpp: Annotated[float, Field(gt=0)]
+    least_score: Probability
+    most_overlap: Probability
+    central_spread: Annotated[float, Field(gt=0)]
+
+
 class MeasurementInput(_Model):
     """One measurement input, standardised as ``(value - mean) / sd`` and clipped to ``limit`` deviations."""
 
@@ -63,12 +83,18 @@ class Estimate(_Model):
 
 
 class CrossValidation(_Model):
-    """Out-of-fold results on the staged marrow crops."""
+    """Out-of-fold results on the staged marrow crops.
+
+    ``confusion`` has a row for each of ``true_classes`` and a column a class, by the most probable class of
+    every cell. ``confident_confusion`` counts the same cells as a smear is counted: calls under
+    ``unclassified_below`` stand in a last column of their own. Bundles of older versions have none.
+    """
 
     folds: int
     cells: int
     true_classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
+    confident_confusion: tuple[tuple[int, ...], ...] | None = None
     figures: dict[str, Estimate]
 
 
@@ -95,14 +121,14 @@ class SelfTest(_Model):
 class ModelCard(_Model):
     """All of ``model.json``."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     name: str
     version: str
     classes: tuple[ModelClass, ...]
     framing: Framing
+    segmenter: SegmenterCard
     normalisation: Normalisation
-    mask_recipe: str
-    mask_recipe_hash: Sha256
+    outlines: dict[str, Estimate]
     measurement_inputs: tuple[MeasurementInput, ...]
     measurement_limit: Annotated[float, Field(gt=0)]
     temperature: Annotated[float, Field(gt=0)]
@@ -129,4 +155,10 @@ class ModelCard(_Model):
             raise ValueError(
                 "confusion does not have a row for every true class and a column for every class"
             )
+        confident = self.cross_validation.confident_confusion
+        if confident is not None and (
+            len(confident) != len(rows)
+            or any(len(c) != count + 1 or sum(c) != sum(r) for c, r in zip(confident, rows, strict=True))
+        ):
+            raise ValueError("confident_confusion does not count the cells of confusion, one column more")
         return self
