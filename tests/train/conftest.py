@@ -23,7 +23,7 @@ STAGES = (
 
 
 def draw_manifest(folder: Path, per_class: int = 12, masks: bool = True) -> pl.DataFrame:
-    """Draw cells with their masks and return their manifest: two thirds train, the rest test and validation."""
+    """Draw cells with their masks and return their manifest, two thirds of it for training."""
     rows = []
     for k, label in enumerate(STAGES):
         for i in range(per_class):

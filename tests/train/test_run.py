@@ -65,7 +65,8 @@ def step(self, batch, batch_idx):
 CellFitting.training_step = step
 recipe = Recipe.model_validate_json(sys.argv[1])
 rows = pl.read_parquet(sys.argv[2])
-train_run(recipe, rows, "hash", Path(sys.argv[3]), Hardware(threads=1, loggers=("csv",)), cache=Path(sys.argv[5]))
+hardware = Hardware(threads=1, loggers=("csv",))
+train_run(recipe, rows, "hash", Path(sys.argv[3]), hardware, cache=Path(sys.argv[5]))
 """
 
 

@@ -53,7 +53,7 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a network by a recipe (needs the extra 'train'); the same command goes on after an interruption."""
+    """Train a network by a recipe (needs the extra 'train'); given again, it goes on where it was cut off."""
     if context.invoked_subcommand is not None:
         return
     if data is None or out is None:

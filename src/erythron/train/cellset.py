@@ -23,7 +23,7 @@ from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import load_segmenter
 from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background
-from erythron.shape.mask import convex_hull
+from erythron.shape.mask import hull_plane
 from erythron.shape.measure import measure_cells
 from erythron.stages import ERYTHROID_STAGES
 from erythron.train.augmentation import MARGIN
@@ -206,5 +206,4 @@ def frame_cell(
 
 def add_hull(masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return nucleus, cell and hull of the cell, (P, P, 3) uint8, from nucleus and cell, (P, P, 2)."""
-    hull = convex_hull(masks[..., 1] > 127).astype(np.uint8) * np.uint8(255)
-    return np.concatenate([masks, np.maximum(hull, masks[..., 1])[..., None]], axis=2)
+    return np.concatenate([masks, hull_plane(masks[..., 1])[..., None]], axis=2)

@@ -70,7 +70,7 @@ class CellBatches(Dataset[Batch]):
 
 
 class TrainingLoader:
-    """Training batches, epoch after epoch; its state names the next batch, so that a run resumes within an epoch.
+    """Training batches, epoch after epoch; its state names the next, so that a run resumes within one.
 
     What is left over when the cells do not fill the last batch is dropped; the next epoch has another order.
 

@@ -265,7 +265,7 @@ def _check_parts(training: CellSet, validation: CellSet, recipe: Recipe) -> None
 
 
 def _find_share(hardware: Hardware) -> Share:
-    """Return this process' part, from what torchrun or SLURM says; Lightning's own launcher sets the same names."""
+    """Return this process' part, from what torchrun or SLURM says."""
     processes = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
     rank = int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)
     if processes == 1 and hardware.devices > 1:

@@ -237,7 +237,7 @@ def test_missing_hub_weights_are_a_clear_error(monkeypatch: pytest.MonkeyPatch) 
         return model
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(DataError, match="no route to host.*pretraining = 'none'"):
+    with pytest.raises(DataError, match=r"no route to host.*pretraining = 'none'"):
         create_backbone("resnet18", Pretraining.AUTO, 64)
 
 
