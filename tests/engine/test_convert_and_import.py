@@ -208,7 +208,7 @@ def test_each_format_comes_back_as_the_same_labelled_data(
             assert (values == 255).sum() == (segmentation.nucleus == cell_id).sum()
             assert (values > 0).sum() == (segmentation.cell == cell_id).sum()
     for table in tables[1:]:
-        assert_frame_equal(table, tables[0])
+        assert_frame_equal(table.drop("crop", "mask"), tables[0].drop("crop", "mask"))
 
 
 def test_a_crop_shows_the_cell_at_its_centre(run: Path, fields: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ class QualityThresholds:
         most_unclassified: share of the nucleated cells.
         most_left_out: share of the area of an image, or of all images.
         stain_distance: standard deviations of the training cells by which the median cell's colour is off.
+        most_unlike: share of the cells that are less like the training cells than 99 % of those.
         drift_p: probability under equal mix of all fields below which they are said to differ; one test a
             specimen, so that many fields or classes raise no more false alarms.
     """
@@ -37,6 +38,7 @@ class QualityThresholds:
     most_unclassified: float = 0.2
     most_left_out: float = 0.1
     stain_distance: float = 2.0
+    most_unlike: float = 0.2
     drift_p: float = 0.01
 
 
@@ -51,11 +53,14 @@ class FieldQuality:
         scale_known: whether the image, the user or its red cells gave the scale.
         stain_distance: largest distance of the median cell's colours from the training cells' mean, in their
             standard deviations; None where there is no cell to judge by.
+        unlike_fraction: share of the cells that are less like the training cells than 99 % of those; None
+            where there is no cell.
         left_out: areas in which no cell is counted.
     """
 
     scale_known: bool = True
     stain_distance: float | None = None
+    unlike_fraction: float | None = None
     left_out: tuple[LeftOutArea, ...] = ()
 
     @property
@@ -124,6 +129,16 @@ def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[Qualit
                 limits.stain_distance,
             )
         )
+    if quality.unlike_fraction is not None and quality.unlike_fraction > limits.most_unlike:
+        flags.append(
+            QualityFlag(
+                "cells_unlike_training",
+                f"{quality.unlike_fraction:.0%} of the cells are less like those of the training than 99 % "
+                "of them: the image may show another stain, tissue or kind of picture",
+                quality.unlike_fraction,
+                limits.most_unlike,
+            )
+        )
     if quality.left_out_fraction > limits.most_left_out:
         flags.append(_flag_left_out(quality.left_out_fraction, limits))
     return flags
@@ -156,7 +171,7 @@ def judge_fields(
                 limits.drift_p,
             )
         )
-    for name in ("scale_unknown", "stain_unlike_training"):
+    for name in ("scale_unknown", "stain_unlike_training", "cells_unlike_training"):
         raised = [flag for one in of_fields for flag in one if flag.name == name]
         if raised:
             worst = max(raised, key=lambda flag: flag.value or 0.0)

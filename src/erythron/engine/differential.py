@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from erythron.classify.calls import UNLIKE_TRAINING
 from erythron.classify.framing import MEASUREMENT_INPUTS, derive_inputs
 from erythron.differential.areas import find_cells_inside, find_unreadable_areas
 from erythron.differential.assemble import LEFT_OUT_FLAG, DifferentialSettings, make_differential
@@ -82,6 +83,7 @@ def judge_image(found: FieldCells, bundle: Bundle) -> FieldQuality:
     return FieldQuality(
         scale_known=found.image.mpp is not None,
         stain_distance=measure_stain(found, bundle.card),
+        unlike_fraction=measure_unlike(found.table),
         left_out=find_unreadable_areas(found.image.rgb, found.image.mpp),
     )
 
@@ -96,6 +98,15 @@ def leave_out_cells(found: FieldCells, quality: FieldQuality) -> FieldCells:
         for flag, is_inside in zip(found.table["flags"].fill_null(""), inside, strict=True)
     ]
     return replace(found, table=found.table.with_columns(pl.Series("flags", flags, pl.String())))
+
+
+def measure_unlike(table: pl.DataFrame) -> float | None:
+    """Return the share of cells with the flag ``unlike_training``; None for fewer than ten cells."""
+    if table.height < _FEWEST_TO_JUDGE:
+        return None
+    return (
+        float(table["flags"].fill_null("").str.split(";").list.contains(UNLIKE_TRAINING).sum()) / table.height
+    )
 
 
 def measure_stain(found: FieldCells, card: ModelCard) -> float | None:
