@@ -138,8 +138,10 @@ def prepare_cells(rows: pl.DataFrame, label_column: str, inputs: InputSettings, 
 
 def _hash_preparation(rows: pl.DataFrame, inputs: InputSettings) -> str:
     keys = ["sha256", "mpp", "mask_path", "mask_kind", "x_px", "y_px", "width_px", "height_px"]
-    card = load_bundle().card
-    segmenter = [card.segmenter.model_dump(), card.files[DETECTOR], card.files[OUTLINER]]
+    segmenter: list[object] = []
+    if rows["mask_path"].null_count():
+        card = load_bundle().card
+        segmenter = [card.segmenter.model_dump(), card.files[DETECTOR], card.files[OUTLINER]]
     content = [FORMAT, MARGIN, inputs.model_dump(mode="json"), segmenter, rows.select(keys).rows()]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
