@@ -24,7 +24,7 @@ import polars as pl
 import torch
 from PIL import Image
 
-from erythron.data.manifest import MANIFEST_SCHEMA, hash_split
+from erythron.data.manifest import MANIFEST_SCHEMA
 from erythron.train.augmentation import augment
 from erythron.train.cellset import prepare_cells
 from erythron.train.loader import Share, TrainingLoader
@@ -93,7 +93,6 @@ def time_training(recipe: Recipe, rows: pl.DataFrame, folder: Path, cache: Path,
     train_run(
         recipe,
         rows,
-        hash_split(rows),
         folder,
         hardware,
         lambda _: ends.append(time.perf_counter()),

@@ -29,7 +29,7 @@ def trained(
     tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     run = tmp_path_factory.mktemp("trained") / "run"
-    train_run(tiny, drawn_rows, "0" * 64, run, QUIET, cache=cell_cache)
+    train_run(tiny, drawn_rows, run, QUIET, cache=cell_cache)
     return run
 
 
@@ -105,7 +105,7 @@ def test_the_light_install_gives_a_run_s_probabilities(
     """Through the command's own path: the image is outlined, framed and called by the exported bundle."""
     rows = drawn_rows.with_columns(mask_path=pl.lit(None, pl.String), mask_kind=pl.lit(None, pl.String))
     run = tmp_path / "run"
-    train_run(vary_recipe(tiny, {"fit.epochs": 1, **changes}), rows, "0" * 64, run, QUIET, cache=cell_cache)
+    train_run(vary_recipe(tiny, {"fit.epochs": 1, **changes}), rows, run, QUIET, cache=cell_cache)
     evaluate_run(run, cell_cache)
     bundle = write_run_bundle(run, tmp_path / "bundle")
     assert verify_bundle(bundle) <= bundle.card.self_test.tolerance

@@ -13,7 +13,7 @@ import torch
 
 import erythron.train
 from erythron.data.folds import assign_folds
-from erythron.data.manifest import verify_split
+from erythron.data.manifest import hash_split, verify_split
 from erythron.errors import DataError
 from erythron.shape.mask import convex_hull
 from erythron.train.augmentation import DRAWS, Batch, augment
@@ -48,7 +48,7 @@ def test_trap_2_only_one_branch_is_saved(
     recipe = vary_recipe(
         tiny, {"fit.epochs": 1, "network.fusion": "logits_gate", "network.mask_kind": "hull"}
     )
-    train_run(recipe, drawn_rows, "0" * 64, tmp_path / "run", QUIET, cache=cell_cache)
+    train_run(recipe, drawn_rows, tmp_path / "run", QUIET, cache=cell_cache)
     stored = torch.load(tmp_path / "run" / WEIGHTS_FILE, weights_only=True)
     parts = {name.split(".")[1] for name in stored}
     assert parts == {"image_branch", "mask_branch", "attention", "head"}
@@ -63,8 +63,8 @@ def test_trap_3_the_best_epoch_on_the_judged_cells_is_the_result(
     """Training never reads the test part: other test images leave the same weights."""
     recipe = vary_recipe(tiny, {"fit.select": "best"})
     swapped = drawn_rows.filter(pl.col("split") != "test")
-    train_run(recipe, drawn_rows, "0" * 64, tmp_path / "with", QUIET, cache=cell_cache)
-    train_run(recipe, swapped, "0" * 64, tmp_path / "without", QUIET, cache=cell_cache)
+    train_run(recipe, drawn_rows, tmp_path / "with", QUIET, cache=cell_cache)
+    train_run(recipe, swapped, tmp_path / "without", QUIET, cache=cell_cache)
     a, b = (torch.load(tmp_path / n / WEIGHTS_FILE, weights_only=True) for n in ("with", "without"))
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert evaluate_run(tmp_path / "with", cell_cache).scores.cells == 8
@@ -75,7 +75,8 @@ def test_trap_3_the_best_epoch_on_the_judged_cells_is_the_result(
 def test_trap_4_cells_of_one_smear_on_both_sides(drawn_rows: pl.DataFrame) -> None:
     groups = [f"smear {i % 8}" for i in range(drawn_rows.height)]
     leaking = drawn_rows.with_columns(pl.Series("group", groups))
-    with pytest.raises(DataError):
+    leaking = leaking.with_columns(pl.lit(hash_split(leaking)).alias("split_hash"))
+    with pytest.raises(DataError, match="the split leaks"):
         verify_split(leaking)
     folds = assign_folds(drawn_rows["label"].to_list(), groups, 4, 0)
     for group in set(groups):

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from erythron.data.folds import assign_folds
-from erythron.data.manifest import hash_split, verify_split
+from erythron.data.manifest import verify_split
 from erythron.errors import DataError, UsageError
 from erythron.train.cellset import CACHE_FOLDER, prepare_cells
 from erythron.train.evaluate import make_calls
@@ -93,7 +93,7 @@ def do_runs(
         folder = target.with_suffix("")
         recipe = make_recipe(plan.base, key)
         if not (folder / "run.json").exists():
-            train_run(recipe, split, hash_split(split), folder, hardware, cache=out / CACHE_FOLDER)
+            train_run(recipe, split, folder, hardware, cache=out / CACHE_FOLDER)
         network, record = load_network(folder)
         test = np.flatnonzero((split["split"] == "test").to_numpy())
         held = cells.take(test)
