@@ -58,6 +58,18 @@ def test_a_state_resumes_with_the_next_batch_and_its_random_numbers(served: int,
     assert all((a.draws == b.draws).all() for a, b in zip(rest, expected[served:], strict=True))
 
 
+def test_a_stated_epoch_is_served_from_its_start_and_the_present_one_goes_on() -> None:
+    fit = FitSettings(batch_size=5)
+    whole = TrainingLoader(CELLS, fit, 3, Share(), 0)
+    expected = [indices(whole) for _ in range(3)]
+    told = TrainingLoader(CELLS, fit, 3, Share(), 0)
+    told.sampler.set_epoch(2)
+    assert indices(told) == expected[2]
+    told.load_state_dict({"epoch": 1, "served": 4})
+    told.sampler.set_epoch(1)
+    assert indices(told) == expected[1][4:]
+
+
 def test_processes_share_the_global_batches_of_one() -> None:
     fit = FitSettings(batch_size=6)
     alone = indices(TrainingLoader(CELLS, fit, 0, Share(), 0))

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from erythron.errors import DataError, UsageError
-from erythron.train.module import find_rate
+from erythron.train.augmentation import Batch
+from erythron.train.module import CellFitting, find_rate
 from erythron.train.recipe import Recipe, vary_recipe
 from erythron.train.run import LAST, WEIGHTS_FILE, Hardware, choose_precision, load_network, train_run
 
@@ -107,6 +108,28 @@ def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(
     assert_same_weights(tmp_path / "whole", cut)
     for name in ("validation_loss", "validation_accuracy", "train_loss", "train_accuracy"):
         assert resumed.metrics[name] == whole.metrics[name], name
+
+
+def test_broken_off_between_checkpoints_and_resumed_from_the_end_of_an_epoch(
+    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = vary_recipe(tiny, {"fit.epochs": 3, "network.dropout": 0.3})
+    train_run(recipe, drawn_rows, tmp_path / "whole", QUIET, cache=cell_cache)
+    plain = CellFitting.training_step
+
+    def fail(self: CellFitting, batch: Batch, batch_idx: int) -> torch.Tensor:
+        if self.trainer.global_step == 6:
+            raise MemoryError("full")
+        return plain(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CellFitting, "training_step", fail)
+        with pytest.raises(MemoryError):
+            train_run(recipe, drawn_rows, tmp_path / "cut", QUIET, cache=cell_cache)
+    stored = torch.load(tmp_path / "cut" / "checkpoints" / LAST, weights_only=False)
+    assert stored["global_step"] == 4
+    train_run(recipe, drawn_rows, tmp_path / "cut", QUIET, cache=cell_cache)
+    assert_same_weights(tmp_path / "whole", tmp_path / "cut")
 
 
 def test_a_folder_of_another_run_is_refused(
