@@ -89,6 +89,6 @@ def tiny() -> Recipe:
             pretraining=Pretraining.NONE,
             norm=NormLayer.GROUP,
         ),
-        inputs=InputSettings(px=32, mpp=0.8),
+        inputs=InputSettings(px=64, mpp=0.45),
         fit=FitSettings(epochs=2, batch_size=8, checkpoint_steps=0),
     )

@@ -19,7 +19,7 @@ from erythron.shape.mask import convex_hull
 from erythron.train.augmentation import DRAWS, Batch, augment
 from erythron.train.evaluate import evaluate_run
 from erythron.train.networks.backbones import PixelScaling
-from erythron.train.networks.settings import MaskKind, NormLayer
+from erythron.train.networks.settings import MaskKind, NormLayer, Pretraining
 from erythron.train.networks.two_branch import build_network, select_planes
 from erythron.train.recipe import AugmentationKind, AugmentationSettings, Recipe, load_recipe, vary_recipe
 from erythron.train.run import WEIGHTS_FILE, Hardware, load_network, train_run
@@ -36,7 +36,7 @@ def test_trap_1_modules_that_are_not_there() -> None:
     assert "erythron.train.networks.two_branch" in names
     paper = load_recipe("paper").network
     with torch.device("meta"):
-        network = build_network(paper.model_copy(update={"pretraining": "none"}), 4, 224)
+        network = build_network(paper.model_copy(update={"pretraining": Pretraining.NONE}), 4, 224)
     count = sum(p.numel() for p in network.parameters())
     assert 230e6 < count < 238e6
 

@@ -5,13 +5,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from erythron.errors import UsageError
+from erythron.errors import DataError, UsageError
 from erythron.train.experiments.grids import EXPERIMENTS, Arm, choose_arms
 from erythron.train.experiments.runner import (
     Plan,
     RunKey,
     do_runs,
     find_calls,
+    keep_classes,
     list_runs,
     make_recipe,
     split_rows,
@@ -86,6 +87,16 @@ def test_an_experiment_resumes_and_its_table_says_what_is_missing(
     assert sorted(calls["sha256"]) == sorted(drawn_rows["sha256"])
     with pytest.raises(UsageError, match="other data or settings"):
         do_runs(plan, drawn_rows.head(40), tmp_path, QUIET)
+
+
+def test_classes_of_fewer_groups_than_folds_are_left_out(drawn_rows: pl.DataFrame) -> None:
+    rare = pl.col("label") == "proerythroblast"
+    rows = drawn_rows.with_columns(group=pl.when(rare).then(pl.lit("one smear")).otherwise(pl.col("group")))
+    kept = keep_classes(rows, "label", 3)
+    assert kept.equals(rows.filter(~rare))
+    assert keep_classes(rows, "label", 0).equals(rows)
+    with pytest.raises(DataError, match="fewer than two classes"):
+        keep_classes(rows, "label", 13)
 
 
 def test_folds_keep_groups_whole(tiny: Recipe, drawn_rows: pl.DataFrame) -> None:

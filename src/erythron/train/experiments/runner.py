@@ -72,7 +72,7 @@ def do_runs(
 
     Args:
         plan: the runs.
-        rows: a manifest; with folds, its split is not looked at.
+        rows: a manifest; with folds, its split is not looked at, and classes of fewer groups are left out.
         out: folder of this experiment and data set.
         hardware: where to compute.
         progress: called after each run.
@@ -81,7 +81,7 @@ def do_runs(
         UsageError: the folder holds an experiment of other data or settings.
         DataError: the split leaks or a class is missing.
     """
-    rows = _keep_labelled(rows, plan.base.label_column)
+    rows = keep_classes(rows, plan.base.label_column, plan.folds)
     _claim(out, plan, rows)
     cells = prepare_cells(rows, plan.base.label_column, plan.base.inputs, out / CACHE_FOLDER)
     for key in list_runs(plan):
@@ -133,10 +133,23 @@ def find_calls(out: Path, key: RunKey) -> Path:
     return out / "runs" / slug / f"seed{key.seed}-fold{key.fold}.csv"
 
 
-def _keep_labelled(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+def keep_classes(rows: pl.DataFrame, column: str, folds: int) -> pl.DataFrame:
+    """Return the rows that have a label, without classes of fewer groups than folds.
+
+    A class with fewer groups would be absent from some fold's training and tested all the same.
+
+    Raises:
+        DataError: the column is missing, or fewer than two classes are left.
+    """
     if column not in rows.columns:
         raise DataError(f"the manifest has no column '{column}'; it has {', '.join(rows.columns)}")
-    return rows.filter(pl.col(column).is_not_null())
+    labelled = rows.filter(pl.col(column).is_not_null())
+    kept = labelled.filter(pl.col("group").n_unique().over(column) >= max(folds, 1))
+    if kept[column].n_unique() < 2:
+        raise DataError(
+            f"fewer than two classes of '{column}' have {folds} groups or more; take fewer folds or more data"
+        )
+    return kept
 
 
 def _claim(out: Path, plan: Plan, rows: pl.DataFrame) -> None:
