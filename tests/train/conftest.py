@@ -23,7 +23,7 @@ STAGES = (
 
 
 def draw_manifest(folder: Path, per_class: int = 12, masks: bool = True) -> pl.DataFrame:
-    """Draw cells with their masks and return their manifest: two thirds train, the rest test and validation."""
+    """Draw cells with their masks and return their manifest, two thirds of it for training."""
     rows = []
     for k, label in enumerate(STAGES):
         for i in range(per_class):
@@ -89,6 +89,6 @@ def tiny() -> Recipe:
             pretraining=Pretraining.NONE,
             norm=NormLayer.GROUP,
         ),
-        inputs=InputSettings(px=32, mpp=0.8),
+        inputs=InputSettings(px=64, mpp=0.45),
         fit=FitSettings(epochs=2, batch_size=8, checkpoint_steps=0),
     )

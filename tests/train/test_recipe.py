@@ -56,7 +56,7 @@ def test_settings_of_the_command_line() -> None:
         Fusion.IMAGE,
         (0.5, 1.0),
     )
-    with pytest.raises(UsageError, match="fit.epoch'"):
+    with pytest.raises(UsageError, match=r"fit\.epoch'"):
         vary_recipe(Recipe(), {"fit.epoch": 3})
     with pytest.raises(UsageError, match="path=value"):
         parse_settings(["fit.epochs"])

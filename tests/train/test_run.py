@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from erythron.errors import DataError, UsageError
-from erythron.train.module import find_rate
+from erythron.train.augmentation import Batch
+from erythron.train.module import CellFitting, find_rate
 from erythron.train.recipe import Recipe, vary_recipe
 from erythron.train.run import LAST, WEIGHTS_FILE, Hardware, choose_precision, load_network, train_run
 
@@ -36,7 +37,7 @@ def test_a_run_learns_and_its_artefact_holds_everything(
 ) -> None:
     recipe = vary_recipe(tiny, {"fit.epochs": 12, "optimiser.rate": 5e-3})
     seen: list[str] = []
-    record = train_run(recipe, drawn_rows, "hash", tmp_path / "run", QUIET, seen.append, cell_cache)
+    record = train_run(recipe, drawn_rows, tmp_path / "run", QUIET, seen.append, cell_cache)
     assert record.metrics["validation_loss"] < 1.2 < 1.386
     assert len(seen) == record.epochs_run == 12
     network, again = load_network(tmp_path / "run")
@@ -46,7 +47,7 @@ def test_a_run_learns_and_its_artefact_holds_everything(
     )
     assert record.classes[0] == "proerythroblast"
     with pytest.raises(UsageError, match="finished"):
-        train_run(recipe, drawn_rows, "hash", tmp_path / "run", QUIET, cache=cell_cache)
+        train_run(recipe, drawn_rows, tmp_path / "run", QUIET, cache=cell_cache)
 
 
 KILLED = """
@@ -65,7 +66,8 @@ def step(self, batch, batch_idx):
 CellFitting.training_step = step
 recipe = Recipe.model_validate_json(sys.argv[1])
 rows = pl.read_parquet(sys.argv[2])
-train_run(recipe, rows, "hash", Path(sys.argv[3]), Hardware(threads=1, loggers=("csv",)), cache=Path(sys.argv[5]))
+hardware = Hardware(threads=1, loggers=("csv",))
+train_run(recipe, rows, Path(sys.argv[3]), hardware, cache=Path(sys.argv[5]))
 """
 
 
@@ -83,7 +85,7 @@ def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(
             "fit.batch_size": 6,
         },
     )
-    whole = train_run(recipe, drawn_rows, "hash", tmp_path / "whole", QUIET, cache=cell_cache)
+    whole = train_run(recipe, drawn_rows, tmp_path / "whole", QUIET, cache=cell_cache)
     manifest = tmp_path / "rows.parquet"
     drawn_rows.write_parquet(manifest)
     cut = tmp_path / "cut"
@@ -102,10 +104,32 @@ def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     stored = torch.load(cut / "checkpoints" / LAST, weights_only=False)
     assert stored["global_step"] == 7
-    resumed = train_run(recipe, drawn_rows, "hash", cut, QUIET, cache=cell_cache)
+    resumed = train_run(recipe, drawn_rows, cut, QUIET, cache=cell_cache)
     assert_same_weights(tmp_path / "whole", cut)
     for name in ("validation_loss", "validation_accuracy", "train_loss", "train_accuracy"):
         assert resumed.metrics[name] == whole.metrics[name], name
+
+
+def test_broken_off_between_checkpoints_and_resumed_from_the_end_of_an_epoch(
+    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = vary_recipe(tiny, {"fit.epochs": 3, "network.dropout": 0.3})
+    train_run(recipe, drawn_rows, tmp_path / "whole", QUIET, cache=cell_cache)
+    plain = CellFitting.training_step
+
+    def fail(self: CellFitting, batch: Batch, batch_idx: int) -> torch.Tensor:
+        if self.trainer.global_step == 6:
+            raise MemoryError("full")
+        return plain(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CellFitting, "training_step", fail)
+        with pytest.raises(MemoryError):
+            train_run(recipe, drawn_rows, tmp_path / "cut", QUIET, cache=cell_cache)
+    stored = torch.load(tmp_path / "cut" / "checkpoints" / LAST, weights_only=False)
+    assert stored["global_step"] == 4
+    train_run(recipe, drawn_rows, tmp_path / "cut", QUIET, cache=cell_cache)
+    assert_same_weights(tmp_path / "whole", tmp_path / "cut")
 
 
 def test_a_folder_of_another_run_is_refused(
@@ -117,12 +141,12 @@ def test_a_folder_of_another_run_is_refused(
         json.dumps({"recipe": Recipe().model_dump(mode="json"), "split_hash": "x"})
     )
     with pytest.raises(UsageError, match="another recipe or split"):
-        train_run(tiny, drawn_rows, "hash", run, QUIET, cache=cell_cache)
+        train_run(tiny, drawn_rows, run, QUIET, cache=cell_cache)
     other = tmp_path / "other"
     other.mkdir()
     (other / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="not empty"):
-        train_run(tiny, drawn_rows, "hash", other, QUIET, cache=cell_cache)
+        train_run(tiny, drawn_rows, other, QUIET, cache=cell_cache)
 
 
 def test_accumulation_gives_the_weights_of_one_batch(
@@ -130,7 +154,7 @@ def test_accumulation_gives_the_weights_of_one_batch(
 ) -> None:
     for name, parts in (("one", 1), ("two", 2)):
         recipe = vary_recipe(tiny, {"fit.epochs": 1, "fit.accumulate": parts, "network.dropout": 0.0})
-        train_run(recipe, drawn_rows, "hash", tmp_path / name, QUIET, cache=cell_cache)
+        train_run(recipe, drawn_rows, tmp_path / name, QUIET, cache=cell_cache)
     assert_same_weights(tmp_path / "one", tmp_path / "two", 2e-5)
 
 
@@ -142,7 +166,7 @@ from erythron.train.recipe import Recipe
 from erythron.train.run import Hardware, train_run
 
 train_run(
-    Recipe.model_validate_json(sys.argv[1]), pl.read_parquet(sys.argv[2]), "hash", Path(sys.argv[3]),
+    Recipe.model_validate_json(sys.argv[1]), pl.read_parquet(sys.argv[2]), Path(sys.argv[3]),
     Hardware(accelerator="cpu", threads=1, loggers=()), cache=Path(sys.argv[4]),
 )
 """
@@ -156,7 +180,7 @@ def test_two_gloo_processes_give_the_weights_of_one(
     recipe = vary_recipe(
         tiny, {"fit.epochs": 2, "network.dropout": 0.0, "optimiser.kind": "sgd", "optimiser.rate": 0.05}
     )
-    train_run(recipe, drawn_rows, "hash", tmp_path / "one", QUIET, cache=cell_cache)
+    train_run(recipe, drawn_rows, tmp_path / "one", QUIET, cache=cell_cache)
     manifest, script = tmp_path / "rows.parquet", tmp_path / "train.py"
     drawn_rows.write_parquet(manifest)
     script.write_text(TORCHRUN)
@@ -171,7 +195,7 @@ def test_more_devices_than_processes_says_how_to_start(
     tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="torchrun --nproc-per-node 2"):
-        train_run(tiny, drawn_rows, "hash", tmp_path / "run", replace(QUIET, devices=2), cache=cell_cache)
+        train_run(tiny, drawn_rows, tmp_path / "run", replace(QUIET, devices=2), cache=cell_cache)
 
 
 def test_early_stop_and_the_best_epoch(
@@ -184,9 +208,7 @@ def test_early_stop_and_the_best_epoch(
         "optimiser.rate": 0.3,
         "optimiser.kind": "sgd",
     }
-    record = train_run(
-        vary_recipe(tiny, changes), drawn_rows, "hash", tmp_path / "run", QUIET, cache=cell_cache
-    )
+    record = train_run(vary_recipe(tiny, changes), drawn_rows, tmp_path / "run", QUIET, cache=cell_cache)
     assert record.epochs_run < 30
     best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=False)["state_dict"]
     stored = weights_of(tmp_path / "run")
@@ -198,10 +220,10 @@ def test_missing_parts_are_named(
 ) -> None:
     no_validation = drawn_rows.filter(pl.col("split") != "validation")
     with pytest.raises(DataError, match="'validation'"):
-        train_run(vary_recipe(tiny, {"fit.patience": 2}), no_validation, "h", tmp_path / "a", QUIET)
+        train_run(vary_recipe(tiny, {"fit.patience": 2}), no_validation, tmp_path / "a", QUIET)
     no_class = drawn_rows.filter((pl.col("split") != "train") | (pl.col("label") != "proerythroblast"))
     with pytest.raises(DataError, match="proerythroblast"):
-        train_run(tiny, no_class, "h", tmp_path / "b", QUIET)
+        train_run(tiny, no_class, tmp_path / "b", QUIET)
     with pytest.raises(DataError, match="finished training run"):
         load_network(tmp_path / "nothing")
 
@@ -210,9 +232,7 @@ def test_unknown_loggers_are_refused_with_the_known_ones(
     tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="MLFlowLogger"):
-        train_run(
-            tiny, drawn_rows, "h", tmp_path / "run", replace(QUIET, loggers=("paper",)), cache=cell_cache
-        )
+        train_run(tiny, drawn_rows, tmp_path / "run", replace(QUIET, loggers=("paper",)), cache=cell_cache)
 
 
 def test_the_rate_warms_up_and_ends_at_its_final_value(tiny: Recipe) -> None:

@@ -53,7 +53,7 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a network by a recipe (needs the extra 'train'); the same command goes on after an interruption."""
+    """Train a network by a recipe (needs the extra 'train'); given again, it goes on where it was cut off."""
     if context.invoked_subcommand is not None:
         return
     if data is None or out is None:
@@ -71,7 +71,7 @@ def train(
 
     chosen = vary_recipe(load_recipe(recipe), parse_settings(settings or []))
     rows = load_rows(data)
-    split_hash = verify_split(rows)
+    verify_split(rows)
     hardware = Hardware(
         devices=devices,
         machines=machines,
@@ -81,7 +81,7 @@ def train(
         loggers=tuple(logger or ("csv", "tensorboard")),
     )
     with show_progress("Training", chosen.fit.epochs) as progress:
-        record = train_run(chosen, rows, split_hash, out, hardware, progress, cache_beside(data))
+        record = train_run(chosen, rows, out, hardware, progress, cache_beside(data))
     if as_json:
         typer.echo(
             json.dumps(

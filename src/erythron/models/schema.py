@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -69,6 +70,15 @@ class SegmenterCard(_Model):
     central_spread: Annotated[float, Field(gt=0)]
 
 
+class MaskInput(StrEnum):
+    """Which planes of a cell's mask the classifier takes; ``hull`` is the convex hull of the cell."""
+
+    NUCLEUS_CELL = "nucleus_cell"
+    CELL = "cell"
+    HULL = "hull"
+    NONE = "none"
+
+
 class MeasurementInput(_Model):
     """One measurement input, standardised as ``(value - mean) / sd`` and clipped to ``limit`` deviations."""
 
@@ -86,7 +96,7 @@ class Estimate(_Model):
 
 
 class CrossValidation(_Model):
-    """Out-of-fold results on the staged marrow crops.
+    """Out-of-fold results on the staged marrow crops, or, with one fold, results on a test part.
 
     ``confusion`` has a row for each of ``true_classes`` and a column a class, by the most probable class of
     every cell. ``confident_confusion`` counts the same cells as a smear is counted: calls under
@@ -132,6 +142,7 @@ class ModelCard(_Model):
     segmenter: SegmenterCard
     normalisation: Normalisation
     outlines: dict[str, Estimate]
+    mask_input: MaskInput = MaskInput.NUCLEUS_CELL
     measurement_inputs: tuple[MeasurementInput, ...]
     measurement_limit: Annotated[float, Field(gt=0)]
     temperature: Annotated[float, Field(gt=0)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +25,7 @@ from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import load_segmenter
 from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background
-from erythron.shape.mask import convex_hull
+from erythron.shape.mask import hull_plane
 from erythron.shape.measure import measure_cells
 from erythron.stages import ERYTHROID_STAGES
 from erythron.train.augmentation import MARGIN
@@ -123,7 +125,7 @@ def prepare_cells(rows: pl.DataFrame, label_column: str, inputs: InputSettings, 
         where = rows["path"][names.index(None)]
         raise DataError(f"{where}: has no '{label_column}'; choose another label column or drop such rows")
     folder = cache / _hash_preparation(rows, inputs)
-    if not (folder / "done.json").exists():
+    if not folder.is_dir():
         _store(rows, inputs, folder)
     classes = order_classes(names)
     return CellSet(
@@ -138,24 +140,32 @@ def prepare_cells(rows: pl.DataFrame, label_column: str, inputs: InputSettings, 
 
 def _hash_preparation(rows: pl.DataFrame, inputs: InputSettings) -> str:
     keys = ["sha256", "mpp", "mask_path", "mask_kind", "x_px", "y_px", "width_px", "height_px"]
-    card = load_bundle().card
-    segmenter = [card.segmenter.model_dump(), card.files[OUTLINER]]
+    segmenter: list[object] = []
+    if rows["mask_path"].null_count():
+        card = load_bundle().card
+        segmenter = [card.segmenter.model_dump(), card.files[OUTLINER]]
     content = [FORMAT, MARGIN, inputs.model_dump(mode="json"), segmenter, rows.select(keys).rows()]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    # Built aside and renamed, for another process may prepare the same cells at the same time.
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     side = round(inputs.px * MARGIN)
     pixels, masks = (np.zeros((rows.height, side, side, 3), np.uint8) for _ in range(2))
     outline = _make_outliner(inputs) if rows["mask_path"].null_count() else None
     for i, row in enumerate(rows.iter_rows(named=True)):
         pixels[i], masks[i] = _frame_row(row, inputs, outline)
-    np.save(folder / "pixels.npy", pixels)
-    np.save(folder / "masks.npy", masks)
-    np.save(folder / "has_cell.npy", masks[..., 1].any(axis=(1, 2)))
-    done = {"cells": rows.height, "inputs": inputs.model_dump(mode="json")}
-    (folder / "done.json").write_text(json.dumps(done))
+    np.save(aside / "pixels.npy", pixels)
+    np.save(aside / "masks.npy", masks)
+    np.save(aside / "has_cell.npy", masks[..., 1].any(axis=(1, 2)))
+    try:
+        aside.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(aside)
 
 
 def _make_outliner(inputs: InputSettings) -> Outline:
@@ -206,5 +216,4 @@ def frame_cell(
 
 def add_hull(masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return nucleus, cell and hull of the cell, (P, P, 3) uint8, from nucleus and cell, (P, P, 2)."""
-    hull = convex_hull(masks[..., 1] > 127).astype(np.uint8) * np.uint8(255)
-    return np.concatenate([masks, np.maximum(hull, masks[..., 1])[..., None]], axis=2)
+    return np.concatenate([masks, hull_plane(masks[..., 1])[..., None]], axis=2)

@@ -62,8 +62,8 @@ def evaluate_run(run: Path, cache: Path | None = None) -> Evaluation:
         stored = read_evaluation(run)
         if stored.weights_sha256 != digest:
             raise UsageError(
-                f"{folder}: the test part was evaluated with other weights; a second look would choose by it. "
-                "Train into a new folder, on a new split"
+                f"{folder}: the test part was evaluated with other weights; a second look would choose "
+                "by it. Train into a new folder, on a new split"
             )
         return stored
     rows = pl.read_parquet(run / ROWS_FILE)

@@ -17,6 +17,7 @@ from PIL import Image
 from scipy import ndimage
 from torch import nn
 
+from erythron import __version__
 from erythron.classify.classifier import Classifier
 from erythron.classify.framing import MEASUREMENT_INPUTS
 from erythron.classify.selftest import classify_stored_cell, verify_bundle
@@ -110,14 +111,14 @@ def write_bundle(fitted: Fitted, out: Path) -> Bundle:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     difference = max(_export_network(fitted, part / CLASSIFIER), fitted.write_segmenter(part))
-    _draw_test_cell(part)
+    draw_test_cell(part)
     card = _make_card(fitted, difference)
     (part / "card.md").write_text(render_card(card, fitted.blood_auc), encoding="utf-8")
     # Two passes: the classifier that says the stored probabilities needs a bundle to come from.
-    bundle = _store(card, part)
+    bundle = store_card(card, part)
     probabilities = classify_stored_cell(bundle, Classifier(bundle))
     test = card.self_test.model_copy(update={"probabilities": probabilities})
-    bundle = _store(card.model_copy(update={"self_test": test}), part)
+    bundle = store_card(card.model_copy(update={"self_test": test}), part)
     verify_bundle(bundle)
     if out.exists():
         out.rmdir()
@@ -125,7 +126,8 @@ def write_bundle(fitted: Fitted, out: Path) -> Bundle:
     return load_bundle(out)
 
 
-def _store(card: ModelCard, folder: Path) -> Bundle:
+def store_card(card: ModelCard, folder: Path) -> Bundle:
+    """Write ``model.json`` with the hash of every file beside it, and return the bundle as loaded again."""
     names = sorted(p.name for p in folder.iterdir() if p.name != CARD)
     full = card.model_copy(update={"files": {name: hash_file(folder / name) for name in names}})
     (folder / CARD).write_text(full.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -177,7 +179,7 @@ def _export_network(fitted: Fitted, path: Path) -> float:
     return difference
 
 
-def _draw_test_cell(folder: Path) -> None:
+def draw_test_cell(folder: Path) -> None:
     """Draw a cell with a nucleus off its centre, so that no image of a data set travels with the bundle."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:144, :144].astype(np.float64)
@@ -246,7 +248,7 @@ def _make_card(fitted: Fitted, difference: float) -> ModelCard:
         split_hash=fitted.split_hash,
         seed=fitted.seed,
         export_difference=difference,
-        software={name: _version(name) for name in PACKAGES},
+        software=list_software(),
         self_test=SelfTest(
             image="selftest.png",
             mask="selftest_mask.png",
@@ -258,9 +260,6 @@ def _make_card(fitted: Fitted, difference: float) -> ModelCard:
     )
 
 
-def _version(package: str) -> str:
-    if package == "erythron":
-        from erythron import __version__
-
-        return __version__
-    return version(package)
+def list_software() -> dict[str, str]:
+    """Return the version of every package that decides what a bundle says."""
+    return {name: __version__ if name == "erythron" else version(name) for name in PACKAGES}

@@ -70,7 +70,7 @@ class CellBatches(Dataset[Batch]):
 
 
 class TrainingLoader:
-    """Training batches, epoch after epoch; its state names the next batch, so that a run resumes within an epoch.
+    """Training batches, epoch after epoch; its state names the next, so that a run resumes within one.
 
     What is left over when the cells do not fill the last batch is dropped; the next epoch has another order.
 
@@ -90,10 +90,10 @@ class TrainingLoader:
         self._steps = len(cells.labels) // (self._micro * step)
         self.epoch = 0
         self.served = 0
-        self._plans: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+        self.sampler = _Plans(self)
         self._loader = DataLoader(
             CellBatches(cells),
-            sampler=_Plans(self),
+            sampler=self.sampler,
             batch_size=None,
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -123,6 +123,11 @@ class TrainingLoader:
             part = slice(start, start + size)
             yield order[part], draws[part]
 
+    def start_epoch(self, epoch: int) -> None:
+        """Start an epoch, unless it is the one that is being served."""
+        if epoch != self.epoch:
+            self.epoch, self.served = epoch, 0
+
     def state_dict(self) -> dict[str, int]:
         """Return which batch comes next."""
         return {"epoch": self.epoch, "served": self.served}
@@ -141,6 +146,10 @@ class _Plans:
 
     def __len__(self) -> int:
         return len(self._loader) - self._loader.served
+
+    def set_epoch(self, epoch: int) -> None:
+        """Be told the epoch, as Lightning tells samplers: it restores no loader's state between epochs."""
+        self._loader.start_epoch(epoch)
 
 
 def make_plain_loader(cells: CellSet, batch_size: int) -> DataLoader[Batch]:

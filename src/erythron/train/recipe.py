@@ -39,7 +39,7 @@ class InputSettings(_Settings):
 
 
 class AugmentationKind(StrEnum):
-    """``size_preserving``: turned by any angle, mirrored, hardly scaled. ``published``: as the paper's code."""
+    """``size_preserving``: turned by any angle, mirrored, hardly scaled. ``published``: as in the paper."""
 
     SIZE_PRESERVING = "size_preserving"
     PUBLISHED = "published"

@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from erythron.data.manifest import hash_split
 from erythron.errors import DataError, MissingExtraError, UsageError
 from erythron.train.cellset import CACHE_FOLDER, CellSet, prepare_cells
 from erythron.train.loader import Share, TrainingLoader, make_plain_loader
@@ -118,7 +119,6 @@ class _Clock(Callback):
 def train_run(
     recipe: Recipe,
     rows: pl.DataFrame,
-    split_hash: str,
     out: Path,
     hardware: Hardware = Hardware(),
     progress: Callable[[str], None] = lambda _: None,
@@ -131,8 +131,7 @@ def train_run(
 
     Args:
         recipe: what to train and how.
-        rows: a manifest with its split.
-        split_hash: of the split.
+        rows: a manifest with its split; whether that holds, the caller has checked.
         out: folder of the run.
         hardware: where to compute.
         progress: called after each epoch.
@@ -143,7 +142,9 @@ def train_run(
         DataError: the manifest has no training cells, or validation is asked for and there is none.
     """
     torch.set_num_threads(hardware.threads)
-    _claim(out, recipe, split_hash)
+    share, split_hash = _find_share(hardware), hash_split(rows)
+    if share.rank == 0:
+        _claim(out, recipe, split_hash)
     finished = out / RUN_FILE
     if finished.exists():
         raise UsageError(f"{out}: this run is finished; evaluate it, or name another folder")
@@ -151,7 +152,6 @@ def train_run(
     training, validation = cells.take_split("train"), cells.take_split("validation")
     _check_parts(training, validation, recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    share = _find_share(hardware)
     loader = TrainingLoader(training, recipe.fit, recipe.seed, share, hardware.workers)
     scaling = find_scaling(recipe.network)
     network = build_network(recipe.network, len(cells.classes), recipe.inputs.px)
@@ -265,7 +265,7 @@ def _check_parts(training: CellSet, validation: CellSet, recipe: Recipe) -> None
 
 
 def _find_share(hardware: Hardware) -> Share:
-    """Return this process' part, from what torchrun or SLURM says; Lightning's own launcher sets the same names."""
+    """Return this process' part, from what torchrun or SLURM says."""
     processes = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
     rank = int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)
     if processes == 1 and hardware.devices > 1:

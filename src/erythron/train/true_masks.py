@@ -60,7 +60,7 @@ def read_true_mask(row: Mapping[str, Any], rgb: NDArray[np.uint8]) -> Segmentati
 
 
 def box_window(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of a square twice as large as the box of a row, around its middle."""
+    """Return left, top, right and bottom of a square of twice the size of a row's box, around its middle."""
     side = 2 * max(row["width_px"], row["height_px"])
     left = row["x_px"] + row["width_px"] // 2 - side // 2
     top = row["y_px"] + row["height_px"] // 2 - side // 2

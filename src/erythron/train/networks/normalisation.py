@@ -9,7 +9,8 @@ from torch import nn
 
 from erythron.train.networks.settings import NormLayer
 
-GROUPS = 32
+MOST_GROUPS = 32
+FEWEST_CHANNELS = 8
 
 
 class FrozenBatchNorm(nn.BatchNorm2d):
@@ -39,13 +40,24 @@ def convert_norms(module: nn.Module, norm: NormLayer) -> None:
             convert_norms(child, norm)
 
 
+def count_groups(width: int) -> int:
+    """Return the groups of a GroupNorm: at most ``MOST_GROUPS``, each of ``FEWEST_CHANNELS`` or more.
+
+    A group of one channel on one pixel has no variance, and dividing by it would blow up rounding errors.
+    """
+    groups = math.gcd(MOST_GROUPS, width)
+    while groups > 1 and width // groups < FEWEST_CHANNELS:
+        groups //= 2
+    return groups
+
+
 def _replace(old: nn.BatchNorm2d, norm: NormLayer) -> nn.Module:
     width = old.num_features
     if norm is NormLayer.FROZEN:
         new: nn.Module = FrozenBatchNorm(width, eps=old.eps)
         new.load_state_dict({k: v for k, v in old.state_dict().items() if k in new.state_dict()}, strict=True)
         return new.eval()
-    groups = 1 if norm is NormLayer.LAYER else math.gcd(GROUPS, width)
+    groups = 1 if norm is NormLayer.LAYER else count_groups(width)
     group_norm = nn.GroupNorm(groups, width, eps=old.eps)
     with torch.no_grad():
         group_norm.weight.copy_(old.weight)

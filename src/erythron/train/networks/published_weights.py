@@ -70,7 +70,7 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
 
 
 def _find_part(tensors: dict[str, Tensor], part: nn.Module) -> dict[str, Tensor] | None:
-    """Return the tensors of one part without their prefix, the prefix being one under which all of it lies."""
+    """Return the tensors of one part without the prefix that they share, None where a part is not in."""
     wanted = {name: tensor.shape for name, tensor in part.state_dict().items()}
     anchor = next(iter(wanted))
     prefixes = [
