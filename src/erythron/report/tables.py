@@ -14,7 +14,6 @@ from erythron.differential.counts import Differential, Estimate, Index
 from erythron.report.model import FailedInput, FieldReport
 from erythron.stages import CellClass, Lineage
 
-
 _INDEX_COLUMNS = {
     "erythroid_share": "erythroid_percent",
     "me_ratio": "me_ratio",
