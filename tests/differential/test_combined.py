@@ -1,4 +1,4 @@
-"""The combined interval: a small simulation with a fixed seed; ``benchmarks/intervals.py`` is the large one."""
+"""The combined interval: a small seeded simulation; ``benchmarks/intervals.py`` is the large one."""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ def test_counts() -> None:
 def test_image() -> None:
     area = LeftOutArea("too_thick", ((0, 0), (1, 0), (1, 1)), 0.06)
     assert names(judge_field(FieldQuality(), THRESHOLDS)) == []
-    found = judge_field(FieldQuality(False, 2.1, (area, area)), THRESHOLDS)
+    found = judge_field(
+        FieldQuality(scale_known=False, stain_distance=2.1, left_out=(area, area)), THRESHOLDS
+    )
     assert names(found) == ["scale_unknown", "stain_unlike_training", "area_left_out"]
     assert found[2].value == pytest.approx(0.12)
 
