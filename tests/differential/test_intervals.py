@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 from statsmodels.stats.proportion import multinomial_proportions_confint
@@ -30,6 +30,7 @@ def test_equals_published_tables(count: int, total: int, low: float, high: float
     assert 100 * interval.high == pytest.approx(high, abs=0.005)
 
 
+@settings(deadline=None)
 @given(counts_of_total(), st.sampled_from([0.8, 0.9, 0.95, 0.99]))
 def test_equals_scipy(counts: tuple[int, int], level: float) -> None:
     count, total = counts
@@ -37,6 +38,7 @@ def test_equals_scipy(counts: tuple[int, int], level: float) -> None:
     assert clopper_pearson(count, total, level) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(counts_of_total())
 def test_limits_leave_half_of_the_error_on_each_side(counts: tuple[int, int]) -> None:
     count, total = counts
@@ -85,6 +87,7 @@ def test_ratio_by_hand() -> None:
     assert high == pytest.approx(0.8731 / 0.1269, abs=0.01)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2000), st.integers(1, 2000))
 def test_ratio_turned_over_has_the_limits_turned_over(a: int, b: int) -> None:
     low, high = ratio_interval(a, b) or (0.0, 0.0)
@@ -103,6 +106,7 @@ def test_ratio_of_nothing_starts_at_zero() -> None:
     assert 0.0 < high < math.inf
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 300), min_size=2, max_size=10).filter(any), st.sampled_from([0.9, 0.95, 0.99]))
 def test_simultaneous_limits_equal_statsmodels(counts: list[int], level: float) -> None:
     expected = multinomial_proportions_confint(counts, alpha=1 - level, method="goodman")

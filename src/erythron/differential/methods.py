@@ -119,7 +119,9 @@ def fit_passing_bablok(a: Floats, b: Floats, level: float = 0.95) -> PassingBabl
     if size == 0 or shift + (size - 1) // 2 >= size:
         return None
     middle = [shift + (size - 1) // 2, min(shift + size // 2, size - 1)]
-    slope = float(slopes[middle].mean())
+    # The geometric mean keeps the line of A on B and that of B on A one line turned over.
+    inner, outer = (float(slopes[i]) for i in middle)
+    slope = math.sqrt(inner * outer) if inner > 0 else (inner + outer) / 2.0
     if not math.isfinite(slope):
         return None
     intercept = float(np.median(b - slope * a))
