@@ -15,6 +15,7 @@ import typer
 from erythron import __version__
 from erythron.cli import (
     classify,
+    compare,
     convert,
     count,
     demo,
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command("count")(count.count)
 app.command("classify")(classify.classify)
 app.command("mask")(mask.mask)
+app.command("compare")(compare.compare)
 app.command("extract")(extract.extract)
 app.command("convert")(convert.convert)
 app.command("import")(import_labels.import_labels)
