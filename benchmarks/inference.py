@@ -20,15 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from erythron.train.networks.settings import (
-    Fusion,
-    HeadStart,
-    MaskKind,
-    NetworkSettings,
-    NormLayer,
-    Pretraining,
-)
-from erythron.train.networks.two_branch import build_network
 
 from erythron.classify.calls import prepare_cells
 from erythron.classify.classifier import CellInputs, Classifier
@@ -39,6 +30,15 @@ from erythron.models.runtime import OpenVinoRuntime
 from erythron.read.fields import read_image
 from erythron.segment.segmenter import load_segmenter
 from erythron.shape.measure import measure_cells
+from erythron.train.networks.settings import (
+    Fusion,
+    HeadStart,
+    MaskKind,
+    NetworkSettings,
+    NormLayer,
+    Pretraining,
+)
+from erythron.train.networks.two_branch import build_network
 
 PAPER = NetworkSettings(
     image_backbone="swin_base_patch4_window7_224",

@@ -64,7 +64,7 @@ def test_colour_changes_the_image_and_never_the_mask() -> None:
         plain, plain_masks = augment(batch, colourless, SIZE)
         assert torch.equal(masks, plain_masks)
         assert (pixels - plain).abs().max() > 0.05
-        assert 0 <= pixels.min()
+        assert pixels.min() >= 0
         assert pixels.max() <= 1
 
 

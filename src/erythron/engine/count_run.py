@@ -43,7 +43,7 @@ SUMMARY = "summary.csv"
 REPORT = "report.html"
 RUN = "run.json"
 
-SEGMENTER = "the detector and the outliner of the model"
+SEGMENTER = "the outliner of the model"
 
 _VERSIONS = ("numpy", "openvino", "polars", "scikit-image", "scipy")
 

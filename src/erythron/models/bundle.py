@@ -14,7 +14,6 @@ from erythron.stages import CellClass
 
 CARD = "model.json"
 CLASSIFIER = "classifier.onnx"
-DETECTOR = "detector.onnx"
 OUTLINER = "outliner.onnx"
 DEFAULT_BUNDLE = Path(__file__).parent / "default"
 
@@ -39,13 +38,8 @@ class Bundle:
         return self.path / CLASSIFIER
 
     @property
-    def detector_path(self) -> Path:
-        """The network that finds the centres of nucleated cells."""
-        return self.path / DETECTOR
-
-    @property
     def outliner_path(self) -> Path:
-        """The network that outlines the cell at a centre."""
+        """The network that outlines the cell at a point."""
         return self.path / OUTLINER
 
 
@@ -86,7 +80,7 @@ def hash_file(path: Path) -> str:
 
 
 def _check_files(folder: Path, card: ModelCard) -> None:
-    for name in (CLASSIFIER, DETECTOR, OUTLINER):
+    for name in (CLASSIFIER, OUTLINER):
         if name not in card.files:
             raise BundleError(f"{folder / CARD}: lists no {name}; export the bundle again")
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}

@@ -47,21 +47,24 @@ class Normalisation(_Model):
 
 
 class SegmenterCard(_Model):
-    """How the two networks of the segmenter are used.
+    """How the network of the segmenter is used.
 
-    The detector sees the whole field at ``detector_mpp``, and its maxima within ``centre_reach_um`` above
-    ``least_heat`` are centres. The outliner sees a square of ``window_px`` at ``window_mpp`` around each. A
-    cell counts where its score is at least ``least_score`` and its nucleus shares at most ``most_overlap`` of
-    the smaller with a surer one. In a crop, the trust in a cell falls with its distance from the middle as a
-    normal curve with a standard deviation of ``central_spread`` half sides.
+    Maxima of the nuclear stain, blurred with a standard deviation of ``stain_blur_um`` at ``stain_mpp``,
+    above ``least_stain`` are proposals. The outliner sees a square of ``window_px`` at ``window_mpp`` around
+    each, and once more around the nucleus where that lies over ``recentre_um`` away. A cell counts where its
+    score is at least ``least_score``, its nucleus at least ``least_nucleus_um2`` large and shared by a surer
+    cell to at most ``most_overlap`` of the smaller nucleus. In a crop, the trust in a cell falls with its
+    distance from the middle as a normal curve with a standard deviation of ``central_spread`` half sides.
     """
 
-    detector_mpp: Annotated[float, Field(gt=0)]
-    centre_reach_um: Annotated[float, Field(gt=0)]
-    least_heat: Probability
+    stain_mpp: Annotated[float, Field(gt=0)]
+    stain_blur_um: Annotated[float, Field(gt=0)]
+    least_stain: Probability
     window_px: Annotated[int, Field(ge=32, le=512)]
     window_mpp: Annotated[float, Field(gt=0)]
+    recentre_um: Annotated[float, Field(gt=0)]
     least_score: Probability
+    least_nucleus_um2: Annotated[float, Field(ge=0)]
     most_overlap: Probability
     central_spread: Annotated[float, Field(gt=0)]
 

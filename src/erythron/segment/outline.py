@@ -61,6 +61,15 @@ def outline_points(
     return OutlinedCells(start - size, maps, _score(maps))
 
 
+def join_cells(first: OutlinedCells, second: OutlinedCells) -> OutlinedCells:
+    """Return the cells of both, in order."""
+    return OutlinedCells(
+        np.concatenate([first.corner, second.corner]),
+        np.concatenate([first.maps, second.maps]),
+        np.concatenate([first.score, second.score]),
+    )
+
+
 def _score(maps: Floats) -> Floats:
     """Return how sure each cell is: mean probability of its nucleus times sharpness of its outline."""
     nucleus, cell = maps[:, 0], maps[:, 1]

@@ -1,8 +1,8 @@
-"""The learned segmenter: one network finds centres of nucleated cells, a second outlines the cell at each.
+"""The learned segmenter: stain says where nuclei may be, a network outlines the cell at each such place.
 
-Finding and outlining are apart because a smear asks different things of them: a centre is one point however
-lobed the nucleus and however crowded the place; an outline is of the one cell whose centre is given, whatever
-touches or covers it.
+The network sees a window around a point and draws the one cell whose nucleus is centred there, whatever
+touches or covers it, or nothing where there is none. So proposals may be many and wrong: the network refuses
+them, and of several that show one cell the surest is kept.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ from erythron.models.bundle import Bundle
 from erythron.models.runtime import OpenVinoRuntime, Runtime
 from erythron.models.schema import SegmenterCard
 from erythron.segment.canvas import Canvas
-from erythron.segment.outline import OutlinedCells, drop_repeats, nucleus_centres, outline_points
+from erythron.segment.outline import (
+    OutlinedCells,
+    drop_repeats,
+    join_cells,
+    nucleus_centres,
+    outline_points,
+)
 from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background
+from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background, nuclear_channel
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-
-STRIDE = 16
-"""Sides of what the detector takes are multiples of this."""
 
 TILE_PX = 1024
 """Side in the outliner's pixels of the part of a field that is worked on at once."""
@@ -34,27 +37,22 @@ def load_segmenter(bundle: Bundle) -> Segmenter:
     """Load the segmenter of a bundle into OpenVINO, on all cores.
 
     Raises:
-        BundleError: a network cannot be loaded.
+        BundleError: the network cannot be loaded.
     """
-    return Segmenter(
-        bundle.card.segmenter, OpenVinoRuntime(bundle.detector_path), OpenVinoRuntime(bundle.outliner_path)
-    )
+    return Segmenter(bundle.card.segmenter, OpenVinoRuntime(bundle.outliner_path))
 
 
 class Segmenter:
     """Finds and outlines nucleated cells.
 
     Args:
-        card: how the networks are used.
-        detector: takes ``pixels``, (1, H, W, 3) uint8, H and W multiples of 16, and returns
-            ``probabilities``, (1, 1, H, W) float32, warm at centres of nucleated cells.
+        card: how the network is used.
         outliner: takes ``pixels``, (N, S, S, 3) uint8, and returns ``probabilities``, (N, 2, S, S) float32,
             that a pixel is of the nucleus, and of the whole, of the cell in the middle.
     """
 
-    def __init__(self, card: SegmenterCard, detector: Runtime, outliner: Runtime) -> None:
+    def __init__(self, card: SegmenterCard, outliner: Runtime) -> None:
         self.card = card
-        self._detector = detector
         self._outliner = outliner
 
     def segment_field(self, rgb: Pixels, mpp: float) -> Segmentation:
@@ -88,24 +86,15 @@ class Segmenter:
             mpp: microns per pixel, assumed where unknown.
         """
         light = balance_light(rgb, estimate_background(rgb))
-        height, width = light.shape[:2]
         image = rescale(light, mpp / self.card.window_mpp)
-        centres, trust = self._find_centres(light, mpp)
         middle = np.array(image.shape[:2]) / 2
-        reach = min(image.shape[:2]) / 2
         # The middle itself is a candidate, for a crop is cut around its cell.
-        points = np.concatenate([middle[None], centres * (mpp / self.card.window_mpp)])
-        found = self._outline_at(image, points)
-        away = np.hypot(*(points - middle).T) / reach
-        rank = found.score * np.exp(-0.5 * (away / self.card.central_spread) ** 2)
-        rank *= np.concatenate([[1.0], np.sqrt(trust)])
-        best = int(rank.argmax())
-        canvas = Canvas(height, width)
-        if found.score[best] >= self.card.least_score:
-            # Once more around the nucleus that was found: the network outlines best what it is centred on.
-            again = self._outline_at(image, nucleus_centres(found.take(np.array([best]))))
-            chosen = again if again.score[0] >= self.card.least_score else found.take(np.array([best]))
-            canvas.add(chosen, self.card.window_mpp / mpp, (0, 0))
+        found = self._outline_points(image, np.concatenate([middle[None], self._propose(light, mpp)]))
+        canvas = Canvas(*rgb.shape[:2])
+        if len(found.score):
+            away = np.hypot(*(nucleus_centres(found) - middle).T) / (min(image.shape[:2]) / 2)
+            rank = found.score * np.exp(-0.5 * (away / self.card.central_spread) ** 2)
+            canvas.add(found.take(rank.argmax()[None]), self.card.window_mpp / mpp, (0, 0))
         return canvas.finish()
 
     def _add_tile(
@@ -116,38 +105,39 @@ class Segmenter:
         origin: tuple[int, int],
         owned: tuple[int, int, int],
     ) -> None:
-        centres, _ = self._find_centres(light, mpp)
-        if not len(centres):
-            return
         image = rescale(light, mpp / self.card.window_mpp)
-        found = self._outline_at(image, centres * (mpp / self.card.window_mpp))
-        kept = drop_repeats(
-            found.take(np.flatnonzero(found.score >= self.card.least_score)), self.card.most_overlap
-        )
+        found = self._outline_points(image, self._propose(light, mpp))
+        kept = drop_repeats(found, self.card.most_overlap)
         top, left, step = owned
         place = nucleus_centres(kept) * (self.card.window_mpp / mpp) + origin
         inside = (place >= (top, left)).all(1) & (place < (top + step, left + step)).all(1)
         canvas.add(kept.take(np.flatnonzero(inside)), self.card.window_mpp / mpp, origin)
 
-    def _find_centres(self, light: Pixels, mpp: float) -> tuple[Floats, Floats]:
-        """Return (N, 2) row and column of the centres in pixels of ``light``, and (N,) how sure each is."""
-        image = rescale(light, mpp / self.card.detector_mpp)
-        height, width = image.shape[:2]
-        padded = np.full(
-            (-(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE, 3), BACKGROUND_LEVEL, np.uint8
-        )
-        padded[:height, :width] = image
-        heat = self._detector.run({"pixels": padded[None]})["probabilities"][0, 0, :height, :width]
-        smooth = ndimage.gaussian_filter(heat, 0.7)
-        size = 2 * round(self.card.centre_reach_um / self.card.detector_mpp) + 1
-        peak = (smooth == ndimage.maximum_filter(smooth, size)) & (smooth > self.card.least_heat)
+    def _propose(self, light: Pixels, mpp: float) -> Floats:
+        """Return (N, 2) row and column, at the outliner's scale, of the maxima of the nuclear stain."""
+        card = self.card
+        image = rescale(light, mpp / card.stain_mpp)
+        stain = nuclear_channel((image / BACKGROUND_LEVEL).astype(np.float32))
+        smooth = ndimage.gaussian_filter(stain, card.stain_blur_um / card.stain_mpp)
+        size = 2 * round(card.stain_blur_um / card.stain_mpp) + 1
+        peak = (smooth == ndimage.maximum_filter(smooth, size)) & (smooth > card.least_stain)
         rows, columns = np.nonzero(peak)
-        scale = self.card.detector_mpp / mpp
-        centres = (np.stack([rows, columns], 1) + 0.5) * scale
-        return centres.astype(np.float32), smooth[rows, columns]
+        points = (np.stack([rows, columns], 1) + 0.5) * (card.stain_mpp / card.window_mpp)
+        return points.astype(np.float32)
 
-    def _outline_at(self, image: Pixels, points: NDArray[np.floating]) -> OutlinedCells:
-        return outline_points(self._outliner, image, points, self.card.window_px)
+    def _outline_points(self, image: Pixels, points: NDArray[np.floating]) -> OutlinedCells:
+        """Outline the cell at each point; those whose nucleus lies elsewhere once more, centred on it."""
+        card = self.card
+        found = outline_points(self._outliner, image, points, card.window_px)
+        centres = nucleus_centres(found)
+        moved = np.hypot(*(centres - points).T) * card.window_mpp > card.recentre_um
+        again = moved & (found.score > card.least_score / 2)
+        second = outline_points(self._outliner, image, centres[again], card.window_px)
+        both = join_cells(found.take(np.flatnonzero(~moved)), second)
+        area_um2 = (both.maps[:, 0] > 0.5).sum((1, 2)) * card.window_mpp**2
+        return both.take(
+            np.flatnonzero((both.score >= card.least_score) & (area_um2 >= card.least_nucleus_um2))
+        )
 
 
 def rescale(image: Pixels, factor: float) -> Pixels:

@@ -101,8 +101,8 @@ a patient.
 
 ## What it is
 
-A detector finds the centre of every nucleated cell and an outliner draws nucleus and cell around each; both
-are small U-shaped networks on EfficientNet-Lite0. The classifier is
+The outliner is a small U-shaped network on EfficientNet-Lite0. It is asked at every maximum of the nuclear
+stain and draws nucleus and whole cell of the one cell that is centred there, or nothing. The classifier is
 an ImageNet-trained EfficientNet-Lite0 up to stride 16, its features averaged over the nucleus, the cytoplasm
 and a rim around the cell, and {len(card.measurement_inputs)} measurements of the same masks, under a linear
 head. The trunk is not fine-tuned. Cells are framed at {framing.input_px}x{framing.input_px} px and

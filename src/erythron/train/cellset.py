@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from erythron.classify.crops import CropGeometry, cut_cells, cut_window
 from erythron.classify.framing import choose_mpp
 from erythron.errors import DataError, ImageReadError
-from erythron.models.bundle import DETECTOR, OUTLINER, load_bundle
+from erythron.models.bundle import OUTLINER, load_bundle
 from erythron.models.schema import Framing
 from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
@@ -139,7 +139,7 @@ def prepare_cells(rows: pl.DataFrame, label_column: str, inputs: InputSettings, 
 def _hash_preparation(rows: pl.DataFrame, inputs: InputSettings) -> str:
     keys = ["sha256", "mpp", "mask_path", "mask_kind", "x_px", "y_px", "width_px", "height_px"]
     card = load_bundle().card
-    segmenter = [card.segmenter.model_dump(), card.files[DETECTOR], card.files[OUTLINER]]
+    segmenter = [card.segmenter.model_dump(), card.files[OUTLINER]]
     content = [FORMAT, MARGIN, inputs.model_dump(mode="json"), segmenter, rows.select(keys).rows()]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 

@@ -117,7 +117,7 @@ class _Segmenters:
     Attributes:
         by_fold: fitted without that fold, or one and the same where none was fitted.
         whole: fitted on everything.
-        write: puts the networks of ``whole`` into a folder and returns the export's difference.
+        write: puts the network of ``whole`` into a folder and returns the export's difference.
         dice: cross-validated overlap with drawn outlines.
     """
 
@@ -232,15 +232,12 @@ def _get_segmenters(config: DefaultTrainingConfig, results: Path) -> _Segmenters
     trained = train_segmenter(
         SegmenterConfig(config.data, results / "networks", folds=config.folds, seed=config.seed)
     )
-    detector = TorchRuntime(trained.detector)
-    by_fold = {
-        fold: Segmenter(CARD, detector, TorchRuntime(net)) for fold, net in trained.fold_outliners.items()
-    }
+    by_fold = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_outliners.items()}
     scores = outline_out_of_fold(config.data, by_fold, FRAMING, config.seed, results / "outlines")
     scores.write_csv(results / "cv_outlines.csv")
     return _Segmenters(
         by_fold,
-        Segmenter(CARD, detector, TorchRuntime(trained.outliner)),
+        Segmenter(CARD, TorchRuntime(trained.outliner)),
         lambda folder: export_segmenter(trained, folder),
         estimate_dice(scores, config.seed),
     )

@@ -1,4 +1,4 @@
-"""Fitting both networks on drawn sets laid out like the public ones: small, but every part runs."""
+"""Fitting the outliner on drawn sets laid out like the public ones: small, but every part runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from erythron.errors import DataError
-from erythron.models.bundle import DETECTOR, OUTLINER
+from erythron.models.bundle import OUTLINER
 from erythron.models.runtime import OpenVinoRuntime
 from erythron.models.schema import Framing
 from erythron.segment.segmenter import Segmenter
@@ -112,10 +112,8 @@ def test_a_second_cell_takes_its_part_of_the_first(windows: Windows) -> None:
     assert 0.01 < float(lost.mean()) < 0.4
 
 
-def test_both_networks_are_fitted_exported_and_taken_again(data: Path, tmp_path: Path) -> None:
-    config = SegmenterConfig(
-        data, tmp_path / "work", folds=2, fold_steps=3, outliner_steps=3, detector_steps=2
-    )
+def test_networks_are_fitted_exported_and_taken_again(data: Path, tmp_path: Path) -> None:
+    config = SegmenterConfig(data, tmp_path / "work", folds=2, fold_steps=3, outliner_steps=3)
     trained = train_segmenter(config)
     assert export_segmenter(trained, tmp_path) < 2e-3
     kept = {p.name: p.stat().st_mtime_ns for p in config.work.iterdir()}
@@ -124,16 +122,13 @@ def test_both_networks_are_fitted_exported_and_taken_again(data: Path, tmp_path:
     for mine, other in zip(trained.outliner.parameters(), again.outliner.parameters(), strict=True):
         assert bool((mine == other).all())
 
-    pixels = np.random.default_rng(0).integers(0, 256, (1, 48, 80, 3), dtype=np.uint8)
-    mine = TorchRuntime(trained.detector).run({"pixels": pixels})["probabilities"]
-    shipped = OpenVinoRuntime(tmp_path / DETECTOR).run({"pixels": pixels})["probabilities"]
+    pixels = np.random.default_rng(0).integers(0, 256, (3, WINDOW_PX, WINDOW_PX, 3), dtype=np.uint8)
+    mine = TorchRuntime(trained.outliner).run({"pixels": pixels})["probabilities"]
+    shipped = OpenVinoRuntime(tmp_path / OUTLINER).run({"pixels": pixels})["probabilities"]
     np.testing.assert_allclose(mine, shipped, atol=2e-3)
     assert b"recipe.py" not in (tmp_path / OUTLINER).read_bytes()
 
-    segmenters = {
-        fold: Segmenter(CARD, TorchRuntime(trained.detector), TorchRuntime(net))
-        for fold, net in trained.fold_outliners.items()
-    }
+    segmenters = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_outliners.items()}
     scores = outline_out_of_fold(data, segmenters, FRAMING, 0, tmp_path / "outlines")
     assert scores.height == 20
     assert scores["cell_dice"].is_between(0, 1).all()

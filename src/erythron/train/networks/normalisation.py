@@ -15,7 +15,7 @@ GROUPS = 32
 class FrozenBatchNorm(nn.BatchNorm2d):
     """A BatchNorm whose running statistics training never uses or moves; scale and shift still learn."""
 
-    def train(self, mode: bool = True) -> FrozenBatchNorm:  # noqa: ARG002, FBT001, FBT002 - torch's signature
+    def train(self, mode: bool = True) -> FrozenBatchNorm:  # noqa: ARG002 - torch's signature
         """Stay in evaluation mode."""
         super().train(False)  # noqa: FBT003
         return self

@@ -1,4 +1,4 @@
-"""Augmented batches: windows and scenes turned, mirrored, rescaled, crowded by other cells and restained."""
+"""Augmented batches of windows: turned, mirrored, rescaled, crowded by other cells and restained."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from erythron.train.segmenter.samples import Windows
-from erythron.train.segmenter.scenes import Scenes
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
-
-MOSAIC_PX = 128
-"""Side of a mosaic of four scenes at the detector's scale."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +57,6 @@ class Batch:
     nucleus_known: Tensor
 
 
-@dataclass(frozen=True)
-class SceneBatch:
-    """N augmented mosaics of four scenes.
-
-    Attributes:
-        pixels: (N, 3, S, S) float32 light, 0..1.
-        heat: (N, 1, S, S) float32, 1 at centres of nucleated cells.
-        known: (N, 1, S, S) float32, 0 where the heat is not known.
-    """
-
-    pixels: Tensor
-    heat: Tensor
-    known: Tensor
-
-
 def make_batch(windows: Windows, index: Index, size: int, rng: np.random.Generator, spread: Spread) -> Batch:
     """Return augmented windows of side ``size``.
 
@@ -109,26 +90,6 @@ def make_batch(windows: Windows, index: Index, size: int, rng: np.random.Generat
 
     light = _restain(1 - dark, rng, spread)
     return Batch(light, masks, torch.from_numpy(windows.nucleus_known[index]))
-
-
-def make_scene_batch(scenes: Scenes, index: Index, rng: np.random.Generator, spread: Spread) -> SceneBatch:
-    """Return mosaics of four scenes each, so that a cell may stand anywhere and beside anything.
-
-    Args:
-        scenes: where to take them from.
-        index: (4 N,) int64, which ones.
-        rng: source of chance.
-        spread: how far to vary.
-    """
-    count, size = len(index), MOSAIC_PX // 2
-    scale = np.exp(rng.uniform(-spread.log_scale, spread.log_scale, count))
-    shift = rng.uniform(-0.2, 0.2, (count, 2)) * size
-    maps = np.stack([scenes.heat[index], 255 - scenes.known[index]], 3)
-    moved = _warp(scenes.pixels[index], maps, size, scale, shift, rng)
-    light = _restain(1 - moved[:, :3], rng, spread)
-    whole = torch.cat([light, moved[:, 3:]], 1).reshape(count // 4, 2, 2, 5, size, size)
-    whole = whole.permute(0, 3, 1, 4, 2, 5).reshape(count // 4, 5, MOSAIC_PX, MOSAIC_PX)
-    return SceneBatch(whole[:, :3], whole[:, 3:4], 1 - whole[:, 4:].round())
 
 
 def plain_batch(windows: Windows, index: Index, size: int) -> Batch:

@@ -1,11 +1,10 @@
-"""Fitting of both networks, and running them in torch behind the interface that the package runs them by."""
+"""Fitting of the outliner, and running it in torch behind the interface that the package runs it by."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from erythron.train.network import load_backbone
-from erythron.train.segmenter.augment import Batch, SceneBatch, Spread, make_batch, make_scene_batch
-from erythron.train.segmenter.network import SegmentNet
+from erythron.train.segmenter.augment import Batch, Spread, make_batch
+from erythron.train.segmenter.network import OutlineNet
 from erythron.train.segmenter.samples import WINDOW_PX, Windows
-from erythron.train.segmenter.scenes import Scenes
-
-AnyBatch = TypeVar("AnyBatch", Batch, SceneBatch)
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +31,6 @@ class FitConfig:
     Attributes:
         steps: batches.
         batch: windows a batch of the outliner.
-        mosaics: mosaics of four scenes a batch of the detector.
         rate: largest learning rate of the decoder; the encoder learns at ``encoder_share`` of it.
         encoder_share: see ``rate``.
         weight_decay: of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
@@ -44,7 +39,6 @@ class FitConfig:
 
     steps: int = 600
     batch: int = 32
-    mosaics: int = 16
     rate: float = 2e-3
     encoder_share: float = 0.3
     weight_decay: float = 1e-2
@@ -84,8 +78,12 @@ class TorchRuntime:
         return {"probabilities": found}
 
 
-def fit_outliner(windows: Windows, config: FitConfig) -> SegmentNet:
-    """Fit the network that outlines the cell in the middle of a window."""
+def fit_outliner(windows: Windows, config: FitConfig) -> OutlineNet:
+    """Fit the network that outlines the cell in the middle of a window.
+
+    Returns:
+        The network with the running mean of its weights, ready for use.
+    """
     rng = np.random.default_rng(config.seed)
     has_cell = windows.has_cell
     chance = np.zeros(len(has_cell))
@@ -94,56 +92,9 @@ def fit_outliner(windows: Windows, config: FitConfig) -> SegmentNet:
         chance[chosen] = share / max(chosen.sum(), 1)
     chance[~has_cell] = EMPTY_SHARE / max((~has_cell).sum(), 1)
     chance /= chance.sum()
-
-    def draw() -> Batch:
-        return make_batch(windows, rng.choice(len(chance), config.batch, p=chance), WINDOW_PX, rng, Spread())
-
-    return _fit(2, centred=True, config=config, draw=draw, measure=outline_loss)
-
-
-def fit_detector(scenes: Scenes, config: FitConfig) -> SegmentNet:
-    """Fit the network that finds the centres of nucleated cells."""
-    rng = np.random.default_rng(config.seed)
-    _, source, counts = np.unique(scenes.source, return_inverse=True, return_counts=True)
-    chance = 1 / np.sqrt(counts[source])
-    chance /= chance.sum()
-
-    def draw() -> SceneBatch:
-        return make_scene_batch(scenes, rng.choice(len(chance), 4 * config.mosaics, p=chance), rng, Spread())
-
-    return _fit(1, centred=False, config=config, draw=draw, measure=heat_loss)
-
-
-def outline_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Return cross-entropy of all pixels plus one minus the soft Dice of the cells that are there."""
-    known = torch.stack([batch.nucleus_known, torch.ones_like(batch.nucleus_known)], 1).float()
-    entropy = functional.binary_cross_entropy_with_logits(logits, batch.masks, reduction="none").mean((2, 3))
-    p = torch.sigmoid(logits)
-    both, total = (p * batch.masks).sum((2, 3)), (p + batch.masks).sum((2, 3))
-    there = (batch.masks.sum((2, 3)) > 0).float()
-    dice = (1 - (2 * both + 1) / (total + 1)) * there
-    return ((2 * entropy + dice) * known).mean()
-
-
-def heat_loss(logits: Tensor, batch: SceneBatch) -> Tensor:
-    """Return cross-entropy with the heat where it is known, warm places counting up to ten times."""
-    entropy = functional.binary_cross_entropy_with_logits(logits, batch.heat, reduction="none")
-    weight = batch.known * (1 + 9 * batch.heat)
-    return (entropy * weight).sum() / weight.sum()
-
-
-def _fit(
-    outputs: int,
-    *,
-    centred: bool,
-    config: FitConfig,
-    draw: Callable[[], AnyBatch],
-    measure: Callable[[Tensor, AnyBatch], Tensor],
-) -> SegmentNet:
-    """Learn for ``config.steps`` batches and return the running mean of the weights, ready for use."""
     torch.manual_seed(config.seed)
     # Depthwise convolutions on a CPU are several times faster with the channels last.
-    net: SegmentNet = SegmentNet(load_backbone(), outputs, centred=centred)
+    net: OutlineNet = OutlineNet(load_backbone())
     net.to(memory_format=torch.channels_last)
     net.train()
     # ImageNet's statistics of the encoder stay: batches are small, and frozen ones cost a third less time.
@@ -159,8 +110,8 @@ def _fit(
         pace = min(1.0, (step + 1) / 50) * 0.5 * (1 + np.cos(np.pi * step / config.steps))
         for group in solver.param_groups:
             group["lr"] = config.rate * group["share"] * pace
-        batch = draw()
-        loss = measure(net((batch.pixels * 2 - 1).contiguous(memory_format=torch.channels_last)), batch)
+        batch = make_batch(windows, rng.choice(len(chance), config.batch, p=chance), WINDOW_PX, rng, Spread())
+        loss = outline_loss(net((batch.pixels * 2 - 1).contiguous(memory_format=torch.channels_last)), batch)
         solver.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         solver.step()
@@ -175,3 +126,14 @@ def _fit(
     net.load_state_dict(mean)
     net.eval()
     return net
+
+
+def outline_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Return cross-entropy of all pixels plus one minus the soft Dice of the cells that are there."""
+    known = torch.stack([batch.nucleus_known, torch.ones_like(batch.nucleus_known)], 1).float()
+    entropy = functional.binary_cross_entropy_with_logits(logits, batch.masks, reduction="none").mean((2, 3))
+    p = torch.sigmoid(logits)
+    both, total = (p * batch.masks).sum((2, 3)), (p + batch.masks).sum((2, 3))
+    there = (batch.masks.sum((2, 3)) > 0).float()
+    dice = (1 - (2 * both + 1) / (total + 1)) * there
+    return ((2 * entropy + dice) * known).mean()

@@ -1,4 +1,4 @@
-"""The segmenter's networks: an ImageNet-trained encoder with a light decoder, conditioned on the centre."""
+"""The outliner: an ImageNet-trained encoder with a light decoder that knows where the middle is."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ CHANNELS = (16, 24, 40, 112)
 WIDTHS = (24, 32, 48, 64)
 """Channels of the decoder at the same strides."""
 
+OUTPUTS = 2
+"""Nucleus and whole cell."""
+
 
 class _Merge(nn.Module):
     """Upsample, join the encoder's map of that stride and the distance to the centre, convolve."""
 
-    def __init__(self, deep: int, skip: int, out: int, extra: int) -> None:
+    def __init__(self, deep: int, skip: int, out: int) -> None:
         super().__init__()
-        self.reduce = nn.Conv2d(deep + skip + extra, out, 1, bias=False)
+        self.reduce = nn.Conv2d(deep + skip, out, 1, bias=False)
         self.norm = nn.BatchNorm2d(out)
         self.mix = nn.Sequential(
             nn.Conv2d(out, out, 3, padding=1, groups=out, bias=False),
@@ -39,31 +42,28 @@ class _Merge(nn.Module):
         return out
 
 
-class SegmentNet(nn.Module):
+class OutlineNet(nn.Module):
     """U-shaped network (Ronneberger et al. 2015, arXiv 1505.04597) on EfficientNet-Lite0.
+
+    The decoder sees how far each place is from the middle of the window, which makes the cell in the middle
+    the one that is outlined.
 
     Args:
         backbone: timm's EfficientNet-Lite0; the blocks after stride 16 are dropped.
-        outputs: maps to predict.
-        centred: whether the decoder sees how far each place is from the middle of the window, which makes
-            the cell in the middle the one that is outlined.
     """
 
-    def __init__(self, backbone: nn.Module, outputs: int, *, centred: bool) -> None:
+    def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
-        self.centred = centred
         self.stem = nn.Sequential(backbone.get_submodule("conv_stem"), backbone.get_submodule("bn1"))
         self.blocks = nn.ModuleList(backbone.get_submodule(f"blocks.{i}") for i in range(STAGES[-1] + 1))
-        extra = 1 if centred else 0
-        deep = WIDTHS[1:]
         self.merges = nn.ModuleList(
-            _Merge(deep[i], CHANNELS[i], WIDTHS[i], extra) for i in range(len(STAGES) - 1)
+            _Merge(WIDTHS[i + 1], CHANNELS[i] + 1, WIDTHS[i]) for i in range(len(STAGES) - 1)
         )
-        self.widen = nn.Conv2d(CHANNELS[-1] + extra, WIDTHS[-1], 1)
-        self.head = nn.Conv2d(WIDTHS[0], outputs, 1)
+        self.widen = nn.Conv2d(CHANNELS[-1] + 1, WIDTHS[-1], 1)
+        self.head = nn.Conv2d(WIDTHS[0], OUTPUTS, 1)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return logits at the size of the input, (N, outputs, H, W).
+        """Return logits at the size of the input, (N, 2, H, W): nucleus and cell.
 
         Args:
             pixels: (N, 3, H, W) normalised; H and W multiples of 16.
@@ -74,19 +74,19 @@ class SegmentNet(nn.Module):
             x = block(x)
             if i in STAGES:
                 maps.append(x)
-        y = self.widen(self._join(maps[-1]))
+        y = self.widen(_join(maps[-1]))
         for merge, skip in zip(reversed(self.merges), reversed(maps[:-1]), strict=True):
-            y = merge(y, self._join(skip))
+            y = merge(y, _join(skip))
         logits: Tensor = functional.interpolate(
             self.head(y), scale_factor=2.0, mode="bilinear", align_corners=False
         )
         return logits
 
-    def _join(self, features: Tensor) -> Tensor:
-        if not self.centred:
-            return features
-        count, _, height, width = features.shape
-        y = (torch.arange(height, dtype=features.dtype) + 0.5) / height - 0.5
-        x = (torch.arange(width, dtype=features.dtype) + 0.5) / width - 0.5
-        distance = torch.sqrt(y[:, None] ** 2 + x[None, :] ** 2 + 1e-6) * 2
-        return torch.cat([features, distance.expand(count, 1, height, width)], 1)
+
+def _join(features: Tensor) -> Tensor:
+    """Append the distance to the middle, 1 at the middle of a side."""
+    count, _, height, width = features.shape
+    y = (torch.arange(height, dtype=features.dtype) + 0.5) / height - 0.5
+    x = (torch.arange(width, dtype=features.dtype) + 0.5) / width - 0.5
+    distance = torch.sqrt(y[:, None] ** 2 + x[None, :] ** 2 + 1e-6) * 2
+    return torch.cat([features, distance.expand(count, 1, height, width)], 1)
