@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from segmentation import plain
+from peers import plain
 from skimage.draw import polygon2mask
 
-from erythron.classify.classifier import Classifier
 from erythron.differential.intervals import clopper_pearson
-from erythron.engine.field import count_field
+from erythron.engine.field import count_field, load_networks
 from erythron.models.bundle import load_bundle
 from erythron.read.fields import read_image
 from erythron.segment.segmentation import Segmentation
@@ -78,8 +77,8 @@ def main() -> None:
         np.array([c for c in peer.select("x_px", "y_px").rows() if is_kept(*c)]),
     )
 
-    classifier = Classifier(load_bundle())
-    table = count_field(image, lambda: classifier).table
+    networks = load_networks(load_bundle())
+    table = count_field(image, lambda: networks).table
     rows = [row for row in table.select("x_px", "y_px", "label").rows() if is_kept(row[0], row[1])]
     pairs = describe("erythron", reference, np.array([row[:2] for row in rows]))
     stages = [c.name for c in ERYTHROID_STAGES]

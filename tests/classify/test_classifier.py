@@ -12,13 +12,14 @@ from erythron.classify.calls import call_cells, calls_schema
 from erythron.classify.classifier import CellInputs, Classifier, soften
 from erythron.classify.crops import CellCrops
 from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp
-from erythron.classify.runtime import OnnxRuntime, OpenVinoRuntime
+from erythron.engine.field import Networks, classify_crop
 from erythron.errors import BundleError
 from erythron.models.bundle import load_bundle
+from erythron.models.runtime import OnnxRuntime, OpenVinoRuntime
 from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource, SmearImage
-from erythron.segment.classical import segment_central
 from erythron.segment.segmentation import Segmentation
+from erythron.segment.segmenter import load_segmenter
 from erythron.shape.measure import measure_cells
 
 
@@ -40,7 +41,9 @@ def make_inputs(count: int) -> CellInputs:
 
 @pytest.mark.parametrize("count", [0, 1, 3, 70])
 def test_probabilities_sum_to_one_for_any_number_of_cells(classifier: Classifier, count: int) -> None:
-    probabilities = classifier.predict(make_inputs(count))
+    predicted = classifier.predict(make_inputs(count))
+    probabilities = predicted.probabilities
+    assert predicted.novelty.shape == (count,)
     assert probabilities.shape == (count, len(classifier.bundle.classes))
     assert probabilities.dtype == np.float64
     assert (probabilities >= 0).all()
@@ -50,7 +53,9 @@ def test_probabilities_sum_to_one_for_any_number_of_cells(classifier: Classifier
 def test_a_cell_does_not_depend_on_its_batch(classifier: Classifier) -> None:
     whole = make_inputs(5)
     alone = CellInputs(CellCrops(whole.crops.pixels[2:3], whole.crops.masks[2:3]), whole.measurements[2:3])
-    np.testing.assert_allclose(classifier.predict(whole)[2], classifier.predict(alone)[0], atol=1e-5)
+    together, apart = classifier.predict(whole), classifier.predict(alone)
+    np.testing.assert_allclose(together.probabilities[2], apart.probabilities[0], atol=1e-5)
+    np.testing.assert_allclose(together.novelty[2], apart.novelty[0], atol=1e-4)
 
 
 def test_runtimes_agree(classifier: Classifier) -> None:
@@ -58,7 +63,9 @@ def test_runtimes_agree(classifier: Classifier) -> None:
 
     other = Classifier(classifier.bundle, OnnxRuntime(classifier.bundle.classifier_path))
     cells = make_inputs(4)
-    np.testing.assert_allclose(classifier.predict(cells), other.predict(cells), atol=1e-4)
+    mine, others = classifier.predict(cells), other.predict(cells)
+    np.testing.assert_allclose(mine.probabilities, others.probabilities, atol=1e-4)
+    np.testing.assert_allclose(mine.novelty, others.novelty, atol=1e-3)
 
 
 @pytest.mark.parametrize("runtime", [OpenVinoRuntime, OnnxRuntime])
@@ -141,11 +148,11 @@ def test_real_crops_get_the_lineage_of_their_label(classifier: Classifier, data_
     names = ["proerythroblast", "polychromatic", "orthochromatic", "segmented", "plasma"]
     folder = data_dir / "pathology-bites-cells"
     paths = [p for name in names for p in sorted(folder.rglob(f"{name}_*.png"))[:3]]
+    networks = Networks(load_segmenter(classifier.bundle), classifier)
     right = 0
     for path in paths:
         image = read_image(path)
-        segmentation = segment_central(image.rgb)
-        calls = call_cells(image, segmentation, measure_cells(image.rgb, segmentation, None), classifier)
+        calls = classify_crop(image, networks).table
         assert calls.height == 1
         right += ("erythroblast" in calls["label"][0]) == (path.name[0] in "po" and "plasma" not in path.name)
     # These crops were trained on: this asks whether the path works, not how well the model does.

@@ -47,7 +47,9 @@ def read_results(out: Path) -> dict[str, bytes]:
 def test_help_names_every_command() -> None:
     result = run("--help")
     assert result.returncode == 0
-    for command in ("count", "classify", "mask", "extract", "train", "draw-field", "demo", "doctor"):
+    for command in (
+        "count", "classify", "mask", "extract", "convert", "import", "train", "draw-field", "demo", "doctor",
+    ):  # fmt: skip
         assert command in result.stdout
 
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 from uuid import UUID
 
+import geojson
 import numpy as np
 import polars as pl
 import pytest
@@ -18,7 +19,9 @@ from scipy import ndimage
 from shapely import contains_xy
 from shapely.geometry import shape
 
-from erythron.interchange.geojson import cells_to_geojson
+from erythron.errors import DataError
+from erythron.interchange.cells import CountedImage
+from erythron.interchange.geojson import cells_to_geojson, read_geojson
 from erythron.report.palette import colour_of
 from erythron.segment.segmentation import Segmentation
 
@@ -64,10 +67,10 @@ def test_any_mask_gives_valid_outlines_with_the_right_pixels(mask: NDArray[np.bo
     assert outline.is_valid
     rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
     assert np.array_equal(contains_xy(whole, columns + 0.5, rows + 0.5), mask)
-    parts, count = ndimage.label(mask)
+    count = ndimage.label(mask)[1]
     holes = sum(len(p.interiors) for p in (whole.geoms if count > 1 else [whole]))
     assert whole.area == pytest.approx(mask.sum() - 0.5 * count + 0.5 * holes)
-    assert contains_xy(outline, columns + 0.5, rows + 0.5).sum() == np.bincount(parts.ravel())[1:].max()
+    assert outline.equals(whole)
 
 
 def test_coordinates_are_pixels_with_y_down() -> None:
@@ -98,10 +101,12 @@ def test_lobes_make_a_multipolygon_within_the_cell() -> None:
     assert shape(feature["geometry"]).covers(lobes)
 
 
-def test_the_largest_part_is_the_cell() -> None:
+def test_a_cell_in_two_parts_keeps_both_the_largest_first() -> None:
     mask = np.zeros((20, 20), bool)
     mask[1:3, 1:3] = mask[8:18, 8:18] = True
-    assert shape(features_of(mask, mask)[0]["geometry"]).bounds == (8, 8, 18, 18)
+    geometry = features_of(mask, mask)[0]["geometry"]
+    assert geometry["type"] == "MultiPolygon"
+    assert [part.bounds for part in shape(geometry).geoms] == [(8, 8, 18, 18), (1, 1, 3, 3)]
 
 
 def test_what_qupath_reads() -> None:
@@ -149,3 +154,78 @@ def test_three_hundred_cells_take_less_than_a_moment() -> None:
         cells_to_geojson(Segmentation(labels, labels), cells)
         seconds.append(time.process_time() - start)
     assert min(seconds) < 1.0  # an idle core needs a fraction of it; the margin is for a busy machine
+
+
+def test_the_geojson_library_finds_every_geometry_valid(
+    counted_image: CountedImage, segmentation: Segmentation
+) -> None:
+    collection = geojson.loads(cells_to_geojson(segmentation, counted_image.table))
+    assert isinstance(collection, geojson.FeatureCollection)
+    assert len(collection["features"]) == 4
+    for feature in collection["features"]:
+        nucleus = geojson.loads(json.dumps(feature["nucleusGeometry"]))
+        for geometry in (feature["geometry"], nucleus):
+            assert isinstance(geometry, geojson.Polygon | geojson.MultiPolygon)
+            assert not geometry.errors()
+            assert shape(geometry).is_valid
+        assert shape(feature["geometry"]).covers(shape(nucleus))
+
+
+def test_a_round_trip_loses_nothing(counted_image: CountedImage, segmentation: Segmentation) -> None:
+    image = read_geojson(json.loads(cells_to_geojson(segmentation, counted_image.table)), "other.png")[0]
+    assert image.name == counted_image.name
+    assert image.left_out == ()
+    assert [(c.cell_id, c.label) for c in image.cells] == [
+        (1, "polychromatic_erythroblast"), (2, "granulocyte"), (3, "unclassified"), (4, "granulocyte"),
+    ]  # fmt: skip
+    for found, (cell, nucleus) in zip(image.cells, counted_image.outlines, strict=True):
+        assert found.nucleus is not None
+        for back, sent in ((found.cell, cell), (found.nucleus, nucleus)):
+            assert (back.left, back.top) == (sent.left, sent.top)
+            assert np.array_equal(back.mask, sent.mask)
+
+
+def qupath_feature(**properties: Any) -> dict[str, Any]:
+    """An annotation as QuPath exports one that a person drew."""
+    ring = [[3, 2], [9, 2], [9, 7], [3, 7], [3, 2]]
+    return {
+        "type": "Feature",
+        "id": "6d4f3a1e-0b0c-4b60-9a7e-0f4f4f1f2d11",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"objectType": "annotation", **properties},
+    }
+
+
+@pytest.mark.parametrize(
+    ("classification", "label"),
+    [
+        ({"name": "Lymphocyte", "color": [1, 2, 3]}, "Lymphocyte"),
+        ({"names": ["Erythroid", "Late"], "color": [1, 2, 3]}, "Erythroid: Late"),
+    ],
+)
+def test_what_qupath_writes_itself_is_read(classification: dict[str, Any], label: str) -> None:
+    feature = qupath_feature(classification=classification)
+    for document in (feature, [feature], {"type": "FeatureCollection", "features": [feature]}):
+        (image,) = read_geojson(document, "a.png")
+        (cell,) = image.cells
+        assert (image.name, cell.label, cell.cell_id, cell.nucleus) == ("a.png", label, None, None)
+        assert (cell.cell.left, cell.cell.top, cell.cell.mask.shape) == (3, 2, (5, 6))
+        assert cell.cell.mask.all()
+
+
+def test_objects_that_give_no_cell_are_named() -> None:
+    classified = {"classification": {"name": "x"}}
+    point = qupath_feature(**classified) | {"geometry": {"type": "Point", "coordinates": [1, 1]}}
+    nothing = qupath_feature(**classified) | {"geometry": None}
+    (image,) = read_geojson([qupath_feature(name="Ann"), point, nothing], "a.png")
+    assert image.cells == ()
+    assert [("no class" in r, "Point" in r, "None" in r) for r in image.left_out] == [
+        (True, False, False), (False, True, False), (False, False, True),
+    ]  # fmt: skip
+    assert "Ann" in image.left_out[0]
+
+
+@pytest.mark.parametrize("wrong", [3, {}, {"features": [1]}, {"features": None}])
+def test_what_is_no_geojson_is_named(wrong: Any) -> None:
+    with pytest.raises(DataError, match="export the objects"):
+        read_geojson(wrong, "a.png")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from erythron.differential.counts import make_differential, merge_differentials
+from erythron.differential.assemble import DifferentialSettings, make_differential, merge_differentials
 from erythron.read.image import ScaleSource
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
 from erythron.report.model import Entry, FailedInput, FieldReport, RunReport
@@ -56,7 +56,7 @@ def field() -> Field:
 
 def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunReport:
     cells = field.cells.clear() if empty else field.cells
-    found = make_differential(cells, DEFAULT_CLASSES)
+    found = make_differential(cells, DifferentialSettings(DEFAULT_CLASSES))
     picture = make_overlay_picture(
         draw_overlay(field.rgb, field.segmentation, field.cells, legend=False), len(names)
     )
@@ -67,7 +67,9 @@ def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunRe
     return RunReport(
         specimen="A-1",
         made_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
-        differential=merge_differentials([f.differential for f in fields], DEFAULT_CLASSES),
+        differential=merge_differentials(
+            [f.differential for f in fields], DifferentialSettings(DEFAULT_CLASSES)
+        ),
         fields=fields,
         failed=(FailedInput(HOSTILE_NAME, "not an image"),),
         gallery=keep_most_doubtful(cut_gallery(field.rgb, cells)),

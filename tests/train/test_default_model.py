@@ -10,7 +10,7 @@ from PIL import Image
 
 from erythron.classify.selftest import verify_bundle
 from erythron.errors import DataError, UsageError
-from erythron.models.bundle import load_bundle
+from erythron.models.bundle import DEFAULT_BUNDLE, load_bundle
 from erythron.train.default_model import DefaultTrainingConfig, train_default
 
 
@@ -40,7 +40,7 @@ def draw_sets(folder: Path) -> Path:
 
 def test_training_writes_a_bundle_that_verifies_and_calls_that_score(tmp_path: Path) -> None:
     data = draw_sets(tmp_path / "data")
-    config = DefaultTrainingConfig(data, tmp_path / "bundle", folds=2, workers=1, threads=1)
+    config = DefaultTrainingConfig(data, tmp_path / "bundle", DEFAULT_BUNDLE, folds=2, threads=1)
     result = train_default(config)
     assert result.bundle == config.out
     bundle = load_bundle(config.out)
@@ -58,7 +58,7 @@ def test_training_writes_a_bundle_that_verifies_and_calls_that_score(tmp_path: P
     assert "proerythroblasts" in (config.out / "card.md").read_text()
 
     again = DefaultTrainingConfig(
-        data, tmp_path / "again", folds=2, workers=1, threads=1, cross_validate_only=True
+        data, tmp_path / "again", DEFAULT_BUNDLE, folds=2, threads=1, cross_validate_only=True
     )
     repeated = train_default(again)
     assert repeated.bundle is None

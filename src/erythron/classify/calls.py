@@ -7,17 +7,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.classify.classifier import CellInputs, Classifier
-from erythron.classify.crops import CropGeometry, balance_light, cut_cells
+from erythron.classify.crops import CropGeometry, cut_cells
 from erythron.classify.framing import choose_mpp, derive_inputs
 from erythron.models.bundle import Bundle
 from erythron.models.schema import Framing
 from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import estimate_background
+from erythron.segment.stain import balance_light, estimate_background
 from erythron.shape.measure import MEASUREMENT_SCHEMA, MEASUREMENTS
 
 UNCLASSIFIED = "unclassified"
 TOUCHES_EDGE = "touches_edge"
+UNLIKE_TRAINING = "unlike_training"
 
 
 def calls_schema(bundle: Bundle) -> dict[str, pl.DataType]:
@@ -67,14 +68,16 @@ def call_cells(
     Returns:
         One row a cell with the columns of :func:`calls_schema`. ``label`` is the most probable class; a
         call less confident than the bundle's threshold has the flag ``unclassified``, a cell that the
-        image's border cuts ``touches_edge``. Flags are joined by ``;``.
+        image's border cuts ``touches_edge``, and one that is less like the training cells than 99 % of those
+        ``unlike_training``. Flags are joined by ``;``.
     """
     bundle = classifier.bundle
     schema = calls_schema(bundle)
     if measurements.height == 0:
         return pl.DataFrame(schema=schema)
     cells = prepare_cells(image, segmentation, measurements, bundle.card.framing)
-    probabilities = classifier.predict(cells)
+    predicted = classifier.predict(cells)
+    probabilities = predicted.probabilities
     confidence = probabilities.max(axis=1)
     labels = [bundle.classes[i].name for i in probabilities.argmax(axis=1)]
     columns = [
@@ -83,14 +86,19 @@ def call_cells(
         pl.Series("confidence", confidence),
         *(pl.Series(f"prob_{c.name}", probabilities[:, i]) for i, c in enumerate(bundle.classes)),
         pl.Series(
-            "flags", _make_flags(confidence < bundle.card.unclassified_below, measurements["touches_edge"])
+            "flags",
+            _join_flags(
+                {
+                    UNCLASSIFIED: confidence < bundle.card.unclassified_below,
+                    TOUCHES_EDGE: measurements["touches_edge"].to_numpy(),
+                    UNLIKE_TRAINING: predicted.novelty > 1,
+                }
+            ),
         ),
     ]
     return measurements.with_columns(columns).select(*schema).cast(pl.Schema(schema))
 
 
-def _make_flags(unsure: NDArray[np.bool_], touches_edge: pl.Series) -> list[str]:
-    return [
-        ";".join(name for name, on in ((UNCLASSIFIED, u), (TOUCHES_EDGE, e)) if on)
-        for u, e in zip(unsure, touches_edge, strict=True)
-    ]
+def _join_flags(flags: dict[str, NDArray[np.bool_]]) -> list[str]:
+    rows = zip(*flags.values(), strict=True)
+    return [";".join(name for name, on in zip(flags, row, strict=True) if on) for row in rows]

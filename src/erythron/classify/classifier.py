@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from erythron.classify.crops import CellCrops
 from erythron.classify.framing import MEASUREMENT_INPUTS
-from erythron.classify.runtime import OpenVinoRuntime, Runtime
 from erythron.errors import BundleError
 from erythron.models.bundle import CARD, Bundle
+from erythron.models.runtime import OpenVinoRuntime, Runtime
+from erythron.models.schema import MaskInput
+from erythron.shape.mask import hull_plane
 
 BATCH = 64
 
@@ -29,6 +31,20 @@ class CellInputs:
     measurements: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """What the network says of N cells.
+
+    Attributes:
+        probabilities: (N, C) float64, calibrated; every row sums to 1.
+        novelty: (N,) float64, how unlike the training cells each is; 99 % of those lie below 1. nan where the
+            bundle's network does not say it.
+    """
+
+    probabilities: NDArray[np.float64]
+    novelty: NDArray[np.float64]
+
+
 class Classifier:
     """The classifier of a bundle.
 
@@ -43,7 +59,7 @@ class Classifier:
     def __init__(self, bundle: Bundle, runtime: Runtime | None = None) -> None:
         inputs = bundle.card.measurement_inputs
         names = tuple(m.name for m in inputs)
-        if names != MEASUREMENT_INPUTS:
+        if names and names != MEASUREMENT_INPUTS:
             raise BundleError(
                 f"{bundle.path / CARD}: its measurement inputs are not those of this version of erythron "
                 f"({', '.join(MEASUREMENT_INPUTS)}); train or export it again"
@@ -53,19 +69,24 @@ class Classifier:
         self._mean = np.array([m.mean for m in inputs], np.float32)
         self._sd = np.array([m.sd for m in inputs], np.float32)
 
-    def predict(self, cells: CellInputs) -> NDArray[np.float64]:
-        """Return calibrated probabilities, (N, C) float64; every row sums to 1."""
+    def predict(self, cells: CellInputs) -> Predictions:
+        """Return calibrated probabilities and novelty of cells."""
         count = len(cells.measurements)
         logits = np.zeros((count, len(self.bundle.classes)), np.float64)
+        novelty = np.full(count, np.nan)
         for i in range(0, count, BATCH):
-            logits[i : i + BATCH] = self._runtime.run(
-                {
-                    "pixels": self._normalise(cells.crops.pixels[i : i + BATCH]),
-                    "masks": _channels_first(cells.crops.masks[i : i + BATCH]),
-                    "measurements": self._standardise(cells.measurements[i : i + BATCH]),
-                }
-            )
-        return soften(logits, self.bundle.card.temperature)
+            part = slice(i, i + BATCH)
+            inputs = {"pixels": self._normalise(cells.crops.pixels[part])}
+            if self.bundle.card.mask_input is not MaskInput.NONE:
+                planes = select_planes(cells.crops.masks[part], self.bundle.card.mask_input)
+                inputs["masks"] = _channels_first(planes)
+            if self.bundle.card.measurement_inputs:
+                inputs["measurements"] = self._standardise(cells.measurements[part])
+            found = self._runtime.run(inputs)
+            logits[part] = found["logits"]
+            if "novelty" in found:
+                novelty[part] = found["novelty"]
+        return Predictions(soften(logits, self.bundle.card.temperature), novelty)
 
     def _normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         rule = self.bundle.card.normalisation
@@ -75,6 +96,20 @@ class Classifier:
     def _standardise(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         limit = self.bundle.card.measurement_limit
         return np.asarray(np.clip((values - self._mean) / self._sd, -limit, limit), np.float32)
+
+
+def select_planes(masks: NDArray[np.uint8], wanted: MaskInput) -> NDArray[np.uint8]:
+    """Return the planes that a network takes, (N, S, S, K) uint8.
+
+    Args:
+        masks: (N, S, S, 2) uint8, nucleus and cell.
+        wanted: which.
+    """
+    if wanted is MaskInput.NUCLEUS_CELL:
+        return masks
+    if wanted is MaskInput.CELL:
+        return masks[..., 1:]
+    return np.stack([hull_plane(m[..., 1]) for m in masks])[..., None]
 
 
 def soften(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from erythron.segment.segmentation import Segmentation
+from erythron.segment.stain import BACKGROUND_LEVEL
 
 Pixel = TypeVar("Pixel", bound=np.generic)
-
-BACKGROUND_LEVEL = 255
-"""What the empty smear becomes in a crop, and what padding is filled with."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +72,6 @@ def cut_cells(
             inside = (cut_window(labels, window, 0) == i + 1).astype(np.uint8) * 255
             masks[i, ..., k] = _resize(inside, size, box)
     return CellCrops(pixels, masks)
-
-
-def balance_light(rgb: NDArray[np.uint8], background: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the image relative to the empty smear, (H, W, 3) uint8, brighter pixels clipped to 255.
-
-    It takes lamp, camera balance and the tint of the glass out of the colours, so that scanners differ less.
-    """
-    return np.minimum(rgb * (BACKGROUND_LEVEL / background), 255).round().astype(np.uint8)
 
 
 def cut_window(image: NDArray[Pixel], window: tuple[int, int, int, int], fill: int) -> NDArray[Pixel]:

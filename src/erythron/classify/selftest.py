@@ -34,8 +34,8 @@ def classify_stored_cell(bundle: Bundle, classifier: Classifier) -> tuple[float,
     )
     image = SmearImage(test.image, rgb, test.mpp, ScaleSource.METADATA)
     measured = measure_cells(rgb, segmentation, test.mpp)
-    probabilities = classifier.predict(prepare_cells(image, segmentation, measured, bundle.card.framing))
-    return tuple(float(p) for p in probabilities[0])
+    cells = prepare_cells(image, segmentation, measured, bundle.card.framing)
+    return tuple(float(p) for p in classifier.predict(cells).probabilities[0])
 
 
 def verify_bundle(bundle: Bundle, classifier: Classifier | None = None) -> float:

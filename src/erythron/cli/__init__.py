@@ -13,7 +13,23 @@ from typing import Annotated
 import typer
 
 from erythron import __version__
-from erythron.cli import classify, count, data, demo, doctor, draw_field, extract, mask, train
+from erythron.cli import (
+    classify,
+    compare,
+    convert,
+    count,
+    data,
+    demo,
+    doctor,
+    draw_field,
+    evaluate,
+    experiment,
+    export,
+    extract,
+    import_labels,
+    mask,
+    train,
+)
 from erythron.errors import ErythronError, UsageError
 
 app = typer.Typer(
@@ -26,9 +42,15 @@ app = typer.Typer(
 app.command("count")(count.count)
 app.command("classify")(classify.classify)
 app.command("mask")(mask.mask)
+app.command("compare")(compare.compare)
 app.command("extract")(extract.extract)
-app.command("train")(train.train)
-app.add_typer(data.data)
+app.command("convert")(convert.convert)
+app.command("import")(import_labels.import_labels)
+app.add_typer(data.data_app, name="data")
+app.add_typer(train.train_app, name="train")
+app.command("evaluate")(evaluate.evaluate)
+app.command("experiment")(experiment.experiment)
+app.command("export")(export.export)
 app.command("draw-field")(draw_field.draw_field)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from erythron.cli.options import Force, Images, Json, Mpp
+from erythron.cli.options import Force, Images, Json, Model, Mpp
 
 
 def mask(
@@ -20,6 +20,7 @@ def mask(
         ),
     ] = False,
     mpp: Mpp = None,
+    model: Model = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -33,7 +34,7 @@ def mask(
 
     inputs = find_images(images)
     with show_progress("Outlining", len(inputs)) as progress:
-        run = mask_images(inputs, out, MaskOptions(every_cell, mpp, force), progress)
+        run = mask_images(inputs, out, MaskOptions(every_cell, model, mpp, force), progress)
     show_failures([failure.reason for failure in run.failures])
     if as_json:
         typer.echo(json.dumps({"out": str(out), **asdict(run)}))

@@ -20,7 +20,7 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def show_progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
+def show_progress(title: str, total: int | None) -> Iterator[Callable[[str], None]]:
     """Show a bar on stderr while the block runs.
 
     Yields:

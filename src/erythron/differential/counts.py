@@ -1,93 +1,112 @@
-"""The differential: counts, shares and indices of the cells that were called, each with its exact interval.
+"""What a differential is made of: counts, shares and indices, as counted and corrected, with their intervals.
 
-In: the calls of a field, or the counts of many fields. Out: a :class:`Differential`, which is also what
-``differential.json`` holds. A diagnosis is never stated.
+In: nothing; these are the dataclasses that cross the folder's border. Out: a :class:`Differential`, which is
+also what ``differential.json`` holds. "Raw" is what was called; "corrected" is an estimate of what was there,
+given how often the model calls each true class what. A diagnosis is never stated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-import polars as pl
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from erythron.differential.intervals import Interval, clopper_pearson, ratio_interval
+from erythron.differential.intervals import Interval
 from erythron.errors import DataError
-from erythron.stages import (
-    BASOPHILIC_ERYTHROBLAST,
-    ERYTHROID_STAGES,
-    ORTHOCHROMATIC_ERYTHROBLAST,
-    POLYCHROMATIC_ERYTHROBLAST,
-    PROERYTHROBLAST,
-    CellClass,
-    Lineage,
-)
+from erythron.stages import CellClass, Lineage
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 """Version of the layout of ``differential.json``; it rises with every change that a reader would notice."""
-
-UNCLASSIFIED_FLAG = "unclassified"
-TOUCHES_EDGE_FLAG = "touches_edge"
 
 
 @dataclass(frozen=True)
 class CellCounts:
-    """How many cells were called what.
+    """How many cells of one field were called what.
 
     Attributes:
         classes: the classes of the model, in the order of its outputs.
         counts: cells of each class, in the same order, unclassified cells left out.
         unclassified: cells called with less than the stated confidence, whatever their most probable class.
         touching_edge: cells among all the above that the border of their image cuts.
+        left_out: cells in areas that are too thick or out of focus, which stand in none of the above.
     """
 
     classes: tuple[CellClass, ...]
     counts: tuple[int, ...]
     unclassified: int = 0
     touching_edge: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
 class Proportion:
-    """A counted share.
+    """A counted share: raw, with the error of sampling alone.
 
     Attributes:
         count: cells of the class.
         total: cells that the share is of.
         fraction: ``count / total``, 0 to 1; None where ``total`` is 0.
-        interval: exact limits of the true fraction, 0 to 1.
+        interval: exact limits of the share of calls (Clopper-Pearson), 0 to 1.
+        simultaneous: limits that hold for all lines of the table together (Goodman), 0 to 1.
     """
 
     count: int
     total: int
     fraction: float | None
     interval: Interval
+    simultaneous: Interval
 
 
 @dataclass(frozen=True)
-class Index:
-    """An index of a differential.
+class Estimate:
+    """A corrected share or ratio: an estimate of the truth behind the calls.
 
     Attributes:
-        title: name as printed.
-        loinc: code of the observation, or None where there is none.
-        kind: ``share``, where the numerator is part of the denominator, or ``ratio`` of two separate counts.
-        numerator: a count.
-        denominator: a count.
-        value: ``numerator / denominator``; None, that is "not defined", where ``denominator`` is 0.
-        interval: exact limits; for a share of no cell 0 to 1, for a ratio to no cell None.
+        value: best estimate; None where it is not defined.
+        interval: combined limits, for the error of sampling and of the model together; None where not
+            defined. The upper limit of a ratio is None where its denominator may be 0.
     """
 
-    title: str
-    loinc: str | None
-    kind: Literal["share", "ratio"]
-    numerator: int
-    denominator: int
     value: float | None
-    interval: Interval | None
+    interval: tuple[float, float | None] | None
+
+
+@dataclass(frozen=True)
+class ReferenceRange:
+    """Limits between which an index or share lies in a stated population; no diagnosis follows from them.
+
+    Attributes:
+        low: lower limit, in the unit of the value it belongs to (fractions for shares); None for no limit.
+        high: upper limit; None for no limit.
+        population: whom it holds for.
+        source: where it was published, or which laboratory states it.
+    """
+
+    low: float | None
+    high: float | None
+    population: str
+    source: str
+
+
+@dataclass(frozen=True)
+class CellsNeeded:
+    """How many more nucleated cells a question about a share or index takes, if the mix stays as counted.
+
+    Attributes:
+        of: name of the class (its share of the nucleated cells) or of the index.
+        question: ``width``, the raw interval gets no wider than ``goal``; ``reference``, it gets wholly to
+            one side of the reference limit ``goal``.
+        goal: in the unit of the value: a fraction for a share, a ratio for a ratio.
+        more: further cells to count; 0 where it is so already, None where more than
+            :data:`erythron.differential.planning.MOST_CELLS` would not do.
+    """
+
+    of: str
+    question: Literal["width", "reference"]
+    goal: float
+    more: int | None
 
 
 @dataclass(frozen=True)
@@ -98,9 +117,12 @@ class ClassCount:
         name: canonical name of the class.
         title: name as printed.
         lineage: lineage of the class.
-        count: cells called so.
-        of_nucleated: share of the nucleated cells; None for a class that is not nucleated.
-        of_erythroid: share of the erythroid cells; None for a class that is not erythroid.
+        count: cells called so (raw).
+        of_nucleated: raw share of the nucleated cells; None for a class that is not nucleated.
+        of_erythroid: raw share of the erythroid cells; None for a class that is not erythroid.
+        corrected_of_nucleated: corrected share of the nucleated cells; None as above, or without correction.
+        corrected_of_erythroid: corrected share of the erythroid cells; None as above, or without correction.
+        reference: range of the share of the nucleated cells; None where none is given.
     """
 
     name: str
@@ -109,21 +131,118 @@ class ClassCount:
     count: int
     of_nucleated: Proportion | None
     of_erythroid: Proportion | None
+    corrected_of_nucleated: Estimate | None = None
+    corrected_of_erythroid: Estimate | None = None
+    reference: ReferenceRange | None = None
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index of a differential.
+
+    Attributes:
+        name: snake_case name, as in ``summary.csv`` and the file of reference ranges.
+        title: name as printed.
+        loinc: code of the observation, or None where there is none.
+        definition: what it is the share or ratio of, and whose definition that is.
+        kind: ``share``, where the numerator is part of the denominator, or ``ratio`` of two separate counts.
+        numerator: a count (raw).
+        denominator: a count (raw).
+        value: ``numerator / denominator``; None, that is "not defined", where ``denominator`` is 0.
+        interval: exact limits of the raw value; for a share of no cell 0 to 1, for a ratio to no cell None.
+        corrected: the corrected value with combined limits; None without correction.
+        reference: its range; None where none is given.
+    """
+
+    name: str
+    title: str
+    loinc: str | None
+    definition: str
+    kind: Literal["share", "ratio"]
+    numerator: int
+    denominator: int
+    value: float | None
+    interval: Interval | None
+    corrected: Estimate | None = None
+    reference: ReferenceRange | None = None
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How the corrected figures were made, or why there are none.
+
+    Attributes:
+        method: of the estimate; None where the counts could not be corrected.
+        reason: why there is no correction; None where there is one.
+        confusion_cells: cells of the cross-validation that the confusion matrix rests on.
+        unclassified: how unclassified cells enter: ``column``, as a call of its own with measured rates;
+            ``excess``, likewise, and those that no mix explains as cells of any class, by limits that allow
+            each; ``bounds``, all of them as cells of any class; ``none``, there were none.
+        unexplained: share of the nucleated cells that is unclassified beyond what any mix explains.
+        draws: draws of the bootstrap.
+        seed: of the draws.
+        over: what was drawn: ``cells`` and the confusion matrix, or ``fields``, cells and that matrix.
+    """
+
+    method: str | None
+    reason: str | None
+    confusion_cells: int = 0
+    unclassified: Literal["column", "excess", "bounds", "none"] = "none"
+    unexplained: float = 0.0
+    draws: int = 0
+    seed: int = 0
+    over: Literal["cells", "fields"] = "cells"
+
+
+@dataclass(frozen=True)
+class QualityFlag:
+    """Something about the specimen or the image that a reader of the figures should know.
+
+    Attributes:
+        name: snake_case name.
+        text: what was found and what it means, one sentence.
+        value: what was measured; None where the flag has no figure.
+        threshold: the limit that was passed, in the unit of ``value``.
+    """
+
+    name: str
+    text: str
+    value: float | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class LeftOutArea:
+    """A part of an image in which no cell is counted.
+
+    Attributes:
+        cause: ``out_of_focus`` or ``too_thick``.
+        outline: corners of a closed polygon as (x, y), in pixels of the image; the first is not repeated.
+        area_fraction: share of the image's area, 0 to 1.
+    """
+
+    cause: Literal["out_of_focus", "too_thick"]
+    outline: tuple[tuple[float, float], ...]
+    area_fraction: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Differential:
     """A differential count.
 
-    An unclassified cell stands in the total of nucleated cells and is counted in no class. So every share is
-    of all nucleated cells, and the shares of the classes and of the unclassified cells add up to one. Classes
-    that are not nucleated are reported but stand outside the total. Cells that the image's border cuts are
-    counted.
+    An unclassified cell stands in the total of nucleated cells and is counted in no class. So every raw share
+    is of all nucleated cells, and the raw shares of the classes and of the unclassified cells add up to one.
+    The corrected shares of the classes add up to one without the unclassified. Classes that are not nucleated
+    are reported but stand outside the total. Cells that the image's border cuts are counted; cells in areas
+    left out are not.
 
     Attributes:
         schema_version: version of the layout.
-        interval_method: how the intervals were computed; that of a ratio is given the sum of its two counts.
+        interval_method: of the raw intervals; that of a ratio is given the sum of its two counts.
+        simultaneous_method: of the raw intervals that hold for all lines together.
+        combined_method: of the corrected intervals.
         interval_level: probability of coverage of every interval.
+        fields: fields that the cells were counted in.
         nucleated_cells: the total.
         erythroid_cells: cells called an erythroid class.
         touching_edge_cells: cells that the border of an image cuts.
@@ -131,15 +250,26 @@ class Differential:
         unclassified: cells called with less than the stated confidence.
         erythroid_share: erythroid cells of all nucleated cells; None where the model has no erythroid class.
         me_ratio: granulocytic to erythroid cells; None where the model has no class of one of the two.
-        maturation_index: (pro- + basophilic) to (polychromatic + orthochromatic) erythroblasts; None where
-            the model does not tell these four stages.
+        maturation_index: (pro- + basophilic) to (polychromatic + orthochromatic) erythroblasts; None, as
+            the next two, where the model does not tell these four stages.
+        proliferation_ratio: erythroblasts that divide to those that only mature.
+        left_shift: pro- and basophilic erythroblasts of all erythroid cells.
+        correction: how the corrected figures were made.
+        count_more: cells still needed, for the erythroid stages.
+        flags: quality of the specimen; empty where nothing is to be said.
+        left_out_cells: cells in areas left out; they are in no count.
+        left_out: areas in which no cell was counted; of several fields together always empty.
+        left_out_fraction: their share of the area; of several fields the mean.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     interval_method: Literal["clopper_pearson"] = "clopper_pearson"
+    simultaneous_method: Literal["goodman"] = "goodman"
+    combined_method: Literal["bayesian_bootstrap"] = "bayesian_bootstrap"
     interval_level: float
+    fields: int = 1
     nucleated_cells: int
     erythroid_cells: int
     touching_edge_cells: int
@@ -148,11 +278,25 @@ class Differential:
     erythroid_share: Index | None
     me_ratio: Index | None
     maturation_index: Index | None
+    proliferation_ratio: Index | None = None
+    left_shift: Index | None = None
+    correction: Correction
+    count_more: tuple[CellsNeeded, ...] = ()
+    flags: tuple[QualityFlag, ...] = ()
+    left_out_cells: int = 0
+    left_out: tuple[LeftOutArea, ...] = ()
+    left_out_fraction: float = 0.0
 
     @property
     def indices(self) -> tuple[Index, ...]:
         """The indices that the model's classes allow, in the order of a report."""
-        known = (self.erythroid_share, self.me_ratio, self.maturation_index)
+        known = (
+            self.erythroid_share,
+            self.me_ratio,
+            self.maturation_index,
+            self.proliferation_ratio,
+            self.left_shift,
+        )
         return tuple(index for index in known if index is not None)
 
     def to_json(self) -> str:
@@ -180,151 +324,6 @@ class Differential:
 def differential_schema() -> dict[str, Any]:
     """Return the JSON schema of ``differential.json``."""
     return _adapter().json_schema(mode="serialization")
-
-
-def count_cells(cells: pl.DataFrame, classes: Sequence[CellClass]) -> CellCounts:
-    """Count the calls of a table of cells.
-
-    Args:
-        cells: one row a cell, with the columns ``label`` and ``flags`` (separated by ``;``).
-        classes: the classes of the model.
-
-    Raises:
-        DataError: a label is the name of none of the classes.
-    """
-    names = [c.name for c in classes]
-    unknown = sorted(set(cells["label"].to_list()) - set(names), key=str)
-    if unknown:
-        raise DataError(
-            f"cells are called {', '.join(map(str, unknown))}, which is no class of the model "
-            f"({', '.join(names)}); call them again with the same model that they are counted with"
-        )
-    flags = cells["flags"].cast(pl.String).fill_null("").str.split(";")
-    unclassified = flags.list.contains(UNCLASSIFIED_FLAG)
-    found = dict(cells["label"].filter(~unclassified).value_counts().iter_rows())
-    return CellCounts(
-        classes=tuple(classes),
-        counts=tuple(int(found.get(name, 0)) for name in names),
-        unclassified=int(unclassified.sum()),
-        touching_edge=int(flags.list.contains(TOUCHES_EDGE_FLAG).sum()),
-    )
-
-
-def make_differential(cells: pl.DataFrame, classes: Sequence[CellClass], level: float = 0.95) -> Differential:
-    """Return the differential of a table of cells.
-
-    Args:
-        cells: one row a cell, with the columns ``label`` and ``flags`` (separated by ``;``).
-        classes: the classes of the model.
-        level: probability of coverage of the intervals.
-
-    Raises:
-        DataError: a label is the name of none of the classes.
-    """
-    return make_differential_from_counts(count_cells(cells, classes), level)
-
-
-def merge_differentials(differentials: Iterable[Differential], classes: Sequence[CellClass]) -> Differential:
-    """Return the differential of all cells of several fields; of none, a differential without cells.
-
-    Args:
-        differentials: differentials of separate fields, all made with ``classes``; read one after the other.
-        classes: the classes of the model.
-
-    Raises:
-        DataError: a differential was made with other classes or another level of intervals.
-    """
-    names = [c.name for c in classes]
-    counts = [0] * len(names)
-    unclassified = touching_edge = 0
-    levels = set()
-    for differential in differentials:
-        if [line.name for line in differential.classes] != names:
-            raise DataError(
-                "differentials made with different classes cannot be added up; "
-                "count all images again with one model"
-            )
-        counts = [have + line.count for have, line in zip(counts, differential.classes, strict=True)]
-        unclassified += differential.unclassified.count
-        touching_edge += differential.touching_edge_cells
-        levels.add(differential.interval_level)
-    if len(levels) > 1:
-        raise DataError(
-            f"differentials with intervals of different levels ({', '.join(map(str, sorted(levels)))}) "
-            "cannot be added up; count all images again with one level"
-        )
-    merged = CellCounts(tuple(classes), tuple(counts), unclassified, touching_edge)
-    return make_differential_from_counts(merged, *levels)
-
-
-def make_differential_from_counts(counts: CellCounts, level: float = 0.95) -> Differential:
-    """Return the differential of counted cells.
-
-    Args:
-        counts: counts of one field, or the sums over many.
-        level: probability of coverage of the intervals.
-    """
-    by_name = {c.name: n for c, n in zip(counts.classes, counts.counts, strict=True)}
-    lineages = {c.lineage for c in counts.classes}
-
-    def total_of(*lineage: Lineage) -> int:
-        return sum(by_name[c.name] for c in counts.classes if c.lineage in lineage)
-
-    nucleated = sum(counts.counts) - total_of(Lineage.NOT_NUCLEATED) + counts.unclassified
-    erythroid = total_of(Lineage.ERYTHROID)
-
-    share = me_ratio = maturation = None
-    if Lineage.ERYTHROID in lineages:
-        share = _share_index("Erythroid share of nucleated cells", "40689-2", (erythroid, nucleated), level)
-    if {Lineage.ERYTHROID, Lineage.GRANULOCYTIC} <= lineages:
-        granulocytic = total_of(Lineage.GRANULOCYTIC)
-        me_ratio = _ratio_index("M:E ratio", "11138-5", (granulocytic, erythroid), level)
-    if {c.name for c in ERYTHROID_STAGES} <= by_name.keys():
-        immature = by_name[PROERYTHROBLAST.name] + by_name[BASOPHILIC_ERYTHROBLAST.name]
-        mature = by_name[POLYCHROMATIC_ERYTHROBLAST.name] + by_name[ORTHOCHROMATIC_ERYTHROBLAST.name]
-        maturation = _ratio_index("Maturation index I:Me", None, (immature, mature), level)
-
-    return Differential(
-        interval_level=level,
-        nucleated_cells=nucleated,
-        erythroid_cells=erythroid,
-        touching_edge_cells=counts.touching_edge,
-        classes=tuple(_make_line(c, by_name[c.name], (nucleated, erythroid), level) for c in counts.classes),
-        unclassified=_make_proportion(counts.unclassified, nucleated, level),
-        erythroid_share=share,
-        me_ratio=me_ratio,
-        maturation_index=maturation,
-    )
-
-
-def _make_line(cell_class: CellClass, count: int, totals: tuple[int, int], level: float) -> ClassCount:
-    nucleated, erythroid = totals
-    is_nucleated = cell_class.lineage is not Lineage.NOT_NUCLEATED
-    is_erythroid = cell_class.lineage is Lineage.ERYTHROID
-    return ClassCount(
-        name=cell_class.name,
-        title=cell_class.title,
-        lineage=cell_class.lineage,
-        count=count,
-        of_nucleated=_make_proportion(count, nucleated, level) if is_nucleated else None,
-        of_erythroid=_make_proportion(count, erythroid, level) if is_erythroid else None,
-    )
-
-
-def _make_proportion(count: int, total: int, level: float) -> Proportion:
-    fraction = count / total if total else None
-    return Proportion(count, total, fraction, clopper_pearson(count, total, level))
-
-
-def _share_index(title: str, loinc: str | None, counts: tuple[int, int], level: float) -> Index:
-    share = _make_proportion(*counts, level)
-    return Index(title, loinc, "share", *counts, share.fraction, share.interval)
-
-
-def _ratio_index(title: str, loinc: str | None, counts: tuple[int, int], level: float) -> Index:
-    numerator, denominator = counts
-    value = numerator / denominator if denominator else None
-    return Index(title, loinc, "ratio", *counts, value, ratio_interval(*counts, level))
 
 
 @cache

@@ -5,9 +5,10 @@ In: counts. Out: an :class:`Interval`. Pure functions: check, format, compute, r
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
-from scipy.special import betaincinv
+from scipy.special import betaincinv, chdtri
 
 
 class Interval(NamedTuple):
@@ -48,6 +49,40 @@ def clopper_pearson(count: int, total: int, level: float = 0.95) -> Interval:
     low = 0.0 if count == 0 else float(betaincinv(count, total - count + 1, tail))
     high = 1.0 if count == total else float(betaincinv(count + 1, total - count, 1.0 - tail))
     return Interval(low, high)
+
+
+def goodman(count: int, total: int, lines: int, level: float = 0.95) -> Interval:
+    r"""Return the limits of one share of a table such that all its lines hold together.
+
+    With :math:`x` the upper :math:`\alpha / k` point of chi-squared with one degree of freedom, they are
+
+    .. math::
+        \frac{x + 2 n_i \pm \sqrt{x (x + 4 n_i (N - n_i) / N)}}{2 (N + x)}
+
+    for a table of :math:`k` lines. Goodman, Technometrics 1965, doi 10.1080/00401706.1965.10490252.
+
+    Args:
+        count: cells of the line.
+        total: cells of the table; with 0 nothing is known and the interval is 0 to 1.
+        lines: lines of the table.
+        level: probability that all lines are covered, between 0 and 1.
+
+    Raises:
+        ValueError: a count is negative, or more than the total, or ``level`` is not between 0 and 1, or
+            there is no line.
+
+    >>> [round(100 * x, 2) for x in goodman(5, 100, lines=4)]
+    [1.74, 13.55]
+    """
+    _check(count, total, level)
+    if lines < 1:
+        raise ValueError(f"a table must have a line, not {lines}")
+    if total == 0:
+        return Interval(0.0, 1.0)
+    point = float(chdtri(1, (1.0 - level) / lines))
+    half = math.sqrt(point * (point + 4.0 * count * (total - count) / total))
+    low, high = ((point + 2.0 * count + sign * half) / (2.0 * (total + point)) for sign in (-1.0, 1.0))
+    return Interval(max(0.0, low), min(1.0, high))
 
 
 def ratio_interval(numerator: int, denominator: int, level: float = 0.95) -> Interval | None:

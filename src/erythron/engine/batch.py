@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from erythron.errors import BundleError, ErythronError, UsageError
 from erythron.read.inputs import InputImage
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 Progress = Callable[[str], None]
 """Called after each image with its name."""
@@ -28,11 +32,15 @@ class RunOptions:
         model: bundle folder, or None for the shipped one.
         mpp: microns per pixel of all images, or None to take them from the files.
         force: do everything again and replace what is there.
+        reference: file of reference ranges, or None for the shipped ones; of a count only.
+        width: of a stage's interval that "count more" aims at, 0 to 1; of a count only.
     """
 
     model: Path | None = None
     mpp: float | None = None
     force: bool = False
+    reference: Path | None = None
+    width: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,29 +66,38 @@ def run_batch(
     """
     failures = []
     for image in inputs:
-        try:
-            work(image)
-        except BundleError:
-            raise  # no input can be done without the model
-        except ErythronError as error:
-            failures.append(Failure(str(image.path), str(error)))
-        except MemoryError:
-            failures.append(
-                Failure(
-                    str(image.path), f"{image.path}: not enough memory; cut the image into smaller fields"
-                )
-            )
-        except Exception as error:
-            log.exception("%s: unforeseen error", image.path)
-            failures.append(
-                Failure(
-                    str(image.path),
-                    f"{image.path}: unforeseen {type(error).__name__}: {error}; "
-                    "run again with --verbose and report the traceback",
-                )
-            )
+        outcome = attempt(str(image.path), partial(work, image))
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
         progress(str(image.path))
     return tuple(failures)
+
+
+def attempt(name: str, work: Callable[[], Result]) -> Result | Failure:
+    """Do ``work`` on one input and return what it returns, or why it failed.
+
+    Args:
+        name: of the input, as the user gave it.
+        work: what to do.
+
+    Raises:
+        BundleError: no input can be done without the model.
+    """
+    try:
+        return work()
+    except BundleError:
+        raise
+    except ErythronError as error:
+        return Failure(name, str(error))
+    except MemoryError:
+        return Failure(name, f"{name}: not enough memory; cut the image into smaller fields")
+    except Exception as error:
+        log.exception("%s: unforeseen error", name)
+        return Failure(
+            name,
+            f"{name}: unforeseen {type(error).__name__}: {error}; "
+            "run again with --verbose and report the traceback",
+        )
 
 
 def check_distinct(outputs: Sequence[tuple[InputImage, Path]]) -> None:

@@ -15,9 +15,8 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from erythron.classify.calls import calls_schema
-from erythron.classify.classifier import Classifier
 from erythron.engine.batch import Failure, Progress, RunOptions, no_progress, run_batch
-from erythron.engine.field import classify_crop
+from erythron.engine.field import Networks, classify_crop, load_networks
 from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
 from erythron.engine.outputs import PARTIAL_SUFFIX, remove, write_file
 from erythron.errors import ImageReadError, UsageError
@@ -66,9 +65,10 @@ def classify_images(
         raise UsageError(f"{out} is a folder; give --out the path of a CSV file")
     if out.exists() and not options.force:
         raise UsageError(f"{out} is there already; add --force to replace it or choose another --out")
-    classifier = Classifier(load_bundle(options.model))
-    settings = Settings("classify", options.mpp, hash_bundle(classifier.bundle))
-    schema = {k: v for k, v in calls_schema(classifier.bundle).items() if k not in _LEFT_OUT}
+    bundle = load_bundle(options.model)
+    networks = load_networks(bundle)
+    settings = Settings("classify", options.mpp, hash_bundle(bundle))
+    schema = {k: v for k, v in calls_schema(bundle).items() if k not in _LEFT_OUT}
     finished = out.with_name(f".{out.name}.chunks{PARTIAL_SUFFIX}")
     tables: list[pl.DataFrame] = []
     failures: list[Failure] = []
@@ -81,7 +81,7 @@ def classify_images(
             for image in part:
                 progress(str(image.path))
         else:
-            chunk = _classify_chunk(part, classifier, options.mpp, progress)
+            chunk = _classify_chunk(part, networks, options.mpp, progress)
             write_file(stored, _CHUNK_JSON.dump_json(chunk))
         failures.extend(chunk.failures)
         if chunk.csv:
@@ -102,12 +102,12 @@ def _identify(image: InputImage) -> str:
 
 
 def _classify_chunk(
-    part: Sequence[InputImage], classifier: Classifier, mpp: float | None, progress: Progress
+    part: Sequence[InputImage], networks: Networks, mpp: float | None, progress: Progress
 ) -> _Chunk:
     rows: list[pl.DataFrame] = []
 
     def work(image: InputImage) -> None:
-        found = classify_crop(read_image(image.path, mpp), classifier)
+        found = classify_crop(read_image(image.path, mpp), networks)
         if found.table.is_empty():
             raise ImageReadError(
                 f"{image.path}: no nucleated cell at the centre; "

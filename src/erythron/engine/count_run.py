@@ -19,21 +19,23 @@ from PIL import Image
 
 from erythron import __version__
 from erythron.classify.calls import calls_schema
-from erythron.differential.counts import Differential, make_differential, merge_differentials
+from erythron.differential.assemble import merge_differentials
+from erythron.differential.counts import Differential
 from erythron.engine.batch import Failure, Progress, RunOptions, no_progress
+from erythron.engine.differential import choose_settings, count_calls
 from erythron.engine.field import FieldCells
+from erythron.engine.field_folder import fill_field_folder
 from erythron.engine.fingerprint import hash_bundle
 from erythron.engine.folder_run import FolderRun, FolderRunner
-from erythron.engine.outputs import whole_file, write_file
-from erythron.engine.record import CELLS, DIFFERENTIAL, GEOJSON, OVERLAY, ImageRecord, read_record
+from erythron.engine.outputs import write_file
+from erythron.engine.record import CELLS, DIFFERENTIAL, OVERLAY, ImageRecord, read_record
 from erythron.errors import DataError, UsageError
-from erythron.interchange.geojson import cells_to_geojson
 from erythron.models.bundle import Bundle
 from erythron.read.fields import read_image
 from erythron.read.inputs import InputImage
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
 from erythron.report.model import Entry, FailedInput, FieldReport, GalleryCell, RunReport
-from erythron.report.overlay import draw_overlay, make_overlay_picture
+from erythron.report.overlay import make_overlay_picture
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import make_summary
 
@@ -41,7 +43,7 @@ SUMMARY = "summary.csv"
 REPORT = "report.html"
 RUN = "run.json"
 
-SEGMENTER = "stain-adaptive thresholds and watershed"
+SEGMENTER = "the outliner of the model"
 
 _VERSIONS = ("numpy", "openvino", "polars", "scikit-image", "scipy")
 
@@ -96,20 +98,17 @@ def count_images(
     started = datetime.now(UTC)
     runner = FolderRunner("count", out, options)
     bundle = runner.bundle
+    settings = choose_settings(bundle, options)
     if not options.force:
         _refuse_other_run(inputs, out)
 
     def fill(found: FieldCells, folder: Path) -> None:
-        write_file(folder / CELLS, found.table.write_csv())
-        write_file(folder / GEOJSON, cells_to_geojson(found.segmentation, found.table))
-        write_file(folder / DIFFERENTIAL, make_differential(found.table, bundle.classes).to_json())
-        with whole_file(folder / OVERLAY) as partial:
-            overlay = draw_overlay(found.image.rgb, found.segmentation, found.table)
-            overlay.save(partial, format="PNG", compress_level=1)
+        found, differential = count_calls(found, bundle, settings)
+        fill_field_folder(found, folder, differential)
 
     done = runner.run(inputs, fill, progress)
     fields = _read_fields(done)
-    total = merge_differentials((field.differential for field in fields), bundle.classes)
+    total = merge_differentials((field.differential for field in fields), settings)
     reasons = {failure.image: failure.reason for failure in done.failures}
     by_image = {field.image: field for field in fields}
     every = [

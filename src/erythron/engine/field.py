@@ -1,23 +1,47 @@
 """One image through every step that finds and names its cells.
 
-In: a read image and, for calls, a classifier. Out: its cells. Writes nothing.
+In: a read image and the networks of a bundle. Out: its cells. Writes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from erythron.classify.calls import call_cells
 from erythron.classify.classifier import Classifier
+from erythron.classify.framing import choose_mpp
+from erythron.models.bundle import Bundle
+from erythron.models.schema import Framing
 from erythron.read.image import ScaleSource, SmearImage
-from erythron.segment.classical import segment_central, segment_field
 from erythron.segment.scale import ScaleEstimate, estimate_scale
 from erythron.segment.segmentation import Segmentation
+from erythron.segment.segmenter import Segmenter, load_segmenter
 from erythron.shape.measure import measure_cells
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The loaded networks of a bundle.
+
+    Attributes:
+        segmenter: finds and outlines cells.
+        classifier: names them.
+    """
+
+    segmenter: Segmenter
+    classifier: Classifier
+
+
+def load_networks(bundle: Bundle) -> Networks:
+    """Load the networks of a bundle.
+
+    Raises:
+        BundleError: a network cannot be loaded.
+    """
+    return Networks(load_segmenter(bundle), Classifier(bundle))
 
 
 @dataclass(frozen=True)
@@ -37,46 +61,52 @@ class FieldCells:
     table: pl.DataFrame
 
 
-def outline_field(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | None, Segmentation]:
-    """Outline the cells of a field and, where its scale is unknown, estimate that from its red cells.
-
-    Returns:
-        The image, with ``mpp`` where it could be found; the estimate that gave it, if one did; the cells.
-    """
+def find_scale(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | None]:
+    """Return a field with ``mpp`` where the file, the user or its red cells give it, and their estimate."""
     if image.mpp is not None:
-        return image, None, segment_field(image.rgb, image.mpp)
-    # Neither needs the other, and both spend much of their time outside the interpreter's lock.
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting = pool.submit(estimate_scale, image.rgb)
-        segmentation = segment_field(image.rgb)
-    estimate = waiting.result()
+        return image, None
+    estimate = estimate_scale(image.rgb)
     if estimate is None:
-        return image, None, segmentation
-    return replace(image, mpp=estimate.mpp, mpp_source=ScaleSource.RED_CELLS), estimate, segmentation
+        return image, None
+    return replace(image, mpp=estimate.mpp, mpp_source=ScaleSource.RED_CELLS), estimate
 
 
-def count_field(image: SmearImage, get_classifier: Callable[[], Classifier]) -> FieldCells:
+def outline_field(image: SmearImage, segmenter: Segmenter, framing: Framing) -> Segmentation:
+    """Outline every nucleated cell of a field, at the scale that ``framing`` assumes where none is known."""
+    return segmenter.segment_field(image.rgb, choose_mpp(image, framing))
+
+
+def outline_crop(image: SmearImage, segmenter: Segmenter, framing: Framing) -> Segmentation:
+    """Outline the central cell of a crop, at the scale that ``framing`` assumes where none is known."""
+    return segmenter.segment_central(image.rgb, choose_mpp(image, framing))
+
+
+def count_field(image: SmearImage, get_networks: Callable[[], Networks]) -> FieldCells:
     """Find, outline, measure and name every nucleated cell of a field.
 
-    Where neither the file, the user nor the red cells give a scale, sizes stay in pixels and the classifier
-    frames by the assumption that its bundle states.
+    Where neither the file, the user nor the red cells give a scale, sizes stay in pixels and the networks
+    work at the scale that the bundle assumes.
 
     Args:
         image: the field.
-        get_classifier: gives the model; asked only after segmentation, so that it may load meanwhile.
+        get_networks: gives the networks; asked only when they are needed, so that they may load meanwhile.
     """
-    image, estimate, segmentation = outline_field(image)
+    image, estimate = find_scale(image)
+    networks = get_networks()
+    framing = networks.classifier.bundle.card.framing
+    segmentation = outline_field(image, networks.segmenter, framing)
     measurements = measure_cells(image.rgb, segmentation, image.mpp)
-    table = call_cells(image, segmentation, measurements, get_classifier())
+    table = call_cells(image, segmentation, measurements, networks.classifier)
     return FieldCells(image, estimate, segmentation, table)
 
 
-def classify_crop(image: SmearImage, classifier: Classifier) -> FieldCells:
+def classify_crop(image: SmearImage, networks: Networks) -> FieldCells:
     """Outline, measure and name the central cell of a single-cell crop.
 
     Returns:
         A table of one row, or of none where the crop shows no nucleated cell.
     """
-    segmentation = segment_central(image.rgb, image.mpp)
+    segmentation = outline_crop(image, networks.segmenter, networks.classifier.bundle.card.framing)
     measurements = measure_cells(image.rgb, segmentation, image.mpp)
-    return FieldCells(image, None, segmentation, call_cells(image, segmentation, measurements, classifier))
+    table = call_cells(image, segmentation, measurements, networks.classifier)
+    return FieldCells(image, None, segmentation, table)

@@ -11,14 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from erythron.classify.classifier import Classifier
 from erythron.engine.batch import Failure, Progress, RunOptions, check_distinct, run_batch
-from erythron.engine.field import FieldCells, count_field
+from erythron.engine.field import FieldCells, Networks, count_field, load_networks
+from erythron.engine.field_folder import write_record
 from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
-from erythron.engine.outputs import whole_folder, write_file
-from erythron.engine.record import RECORD, ImageRecord, read_record
+from erythron.engine.outputs import whole_folder
+from erythron.engine.record import read_record
 from erythron.errors import ImageReadError, UsageError
-from erythron.models.bundle import load_bundle
+from erythron.models.bundle import Bundle, load_bundle
 from erythron.read.fields import read_image
 from erythron.read.inputs import InputImage
 
@@ -40,6 +40,12 @@ FillFolder = Callable[[FieldCells, Path], None]
 """Writes one image's results into an empty folder."""
 
 
+def describe_settings(task: str, options: RunOptions, bundle: Bundle) -> Settings:
+    """Return what the results of a run over fields depend on besides the images."""
+    reference = "" if options.reference is None else hash_file(options.reference)
+    return Settings(task, options.mpp, hash_bundle(bundle), (reference, str(options.width)))
+
+
 class FolderRunner:
     """Counts fields into folders.
 
@@ -56,7 +62,7 @@ class FolderRunner:
         self.out = out
         self.options = options
         self.bundle = load_bundle(options.model)
-        self._settings = Settings(task, options.mpp, hash_bundle(self.bundle))
+        self._settings = describe_settings(task, options, self.bundle)
 
     def run(self, inputs: Sequence[InputImage], fill: FillFolder, progress: Progress) -> FolderRun:
         """Do every input that is not done yet.
@@ -70,11 +76,11 @@ class FolderRunner:
             for image, folder in folders.items():
                 self._refuse_foreign(image, folder)
 
-        # The network loads while the first field is read and segmented.
+        # The networks load while the first field is read and its scale is found.
         with ThreadPoolExecutor(max_workers=1) as pool:
-            classifier = pool.submit(Classifier, self.bundle)
+            networks = pool.submit(load_networks, self.bundle)
             failures = run_batch(
-                inputs, lambda image: self._do(image, folders[image], classifier, fill), progress
+                inputs, lambda image: self._do(image, folders[image], networks, fill), progress
             )
         failed = {failure.image for failure in failures}
         return FolderRun(
@@ -82,16 +88,16 @@ class FolderRunner:
             failures,
         )
 
-    def _do(self, image: InputImage, folder: Path, classifier: Future[Classifier], fill: FillFolder) -> None:
+    def _do(self, image: InputImage, folder: Path, networks: Future[Networks], fill: FillFolder) -> None:
         sha256 = hash_file(image.path)
         mark = fingerprint(self._settings, str(image.path), sha256)
         record = None if self.options.force else read_record(folder)
         if record is not None and record.fingerprint == mark:
             return
-        found = count_field(read_image(image.path, self.options.mpp), classifier.result)
+        found = count_field(read_image(image.path, self.options.mpp), networks.result)
         with whole_folder(folder) as partial:
             fill(found, partial)
-            write_file(partial / RECORD, _describe(found, sha256, mark).model_dump_json(indent=2) + "\n")
+            write_record(found, partial, sha256, mark)
 
     def _refuse_foreign(self, image: InputImage, folder: Path) -> None:
         if not folder.exists():
@@ -106,19 +112,3 @@ class FolderRunner:
                 f"{folder} is there and was not made from {image.path} with these settings; "
                 "add --force to replace it or choose another --out"
             )
-
-
-def _describe(found: FieldCells, sha256: str, mark: str) -> ImageRecord:
-    height, width = found.image.rgb.shape[:2]
-    scale = found.scale
-    return ImageRecord(
-        image=found.image.name,
-        sha256=sha256,
-        fingerprint=mark,
-        width_px=width,
-        height_px=height,
-        mpp=found.image.mpp,
-        mpp_source=found.image.mpp_source,
-        mpp_interval=None if scale is None else (scale.mpp_low, scale.mpp_high),
-        red_cells=None if scale is None else scale.red_cells,
-    )

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from erythron.engine.batch import Failure, Progress, check_distinct, no_progress, run_batch
-from erythron.engine.fingerprint import Settings, fingerprint, hash_file
+from erythron.engine.field import find_scale, outline_crop, outline_field
+from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
 from erythron.engine.outputs import whole_file
 from erythron.errors import UsageError
+from erythron.models.bundle import load_bundle
 from erythron.read.fields import read_image
 from erythron.read.inputs import InputImage
-from erythron.segment.classical import segment_central, segment_field
+from erythron.segment.segmenter import load_segmenter
 from erythron.shape.mask import render_mask
 
 _TEXT_KEY = "erythron-fingerprint"
@@ -28,11 +28,13 @@ class MaskOptions:
 
     Attributes:
         every_cell: every nucleated cell of a field instead of the central cell of a crop.
+        model: bundle folder, or None for the shipped one.
         mpp: microns per pixel of all images, or None to take them from the files.
         force: replace masks that other images or settings made.
     """
 
     every_cell: bool = False
+    model: Path | None = None
     mpp: float | None = None
     force: bool = False
 
@@ -65,10 +67,15 @@ def mask_images(
 
     Raises:
         UsageError: two inputs have one output.
+        BundleError: the model cannot be used.
     """
     targets = {image: out / image.relative.with_suffix(".png") for image in inputs}
     check_distinct([(image, target.relative_to(out)) for image, target in targets.items()])
-    settings = Settings("mask", options.mpp, variant=("all",) if options.every_cell else ("central",))
+    bundle = load_bundle(options.model)
+    framing = bundle.card.framing
+    segmenter = load_segmenter(bundle)
+    variant = ("all",) if options.every_cell else ("central",)
+    settings = Settings("mask", options.mpp, hash_bundle(bundle), variant)
     kept = 0
 
     def work(image: InputImage) -> None:
@@ -83,7 +90,11 @@ def mask_images(
                 f"{image.path}: {target} is there and was not made from this image with these settings; "
                 "add --force to replace it or choose another --out"
             )
-        mask = _outline(image, options)
+        smear = read_image(image.path, options.mpp)
+        if options.every_cell:
+            mask = render_mask(outline_field(find_scale(smear)[0], segmenter, framing))
+        else:
+            mask = render_mask(outline_crop(smear, segmenter, framing))
         text = PngImagePlugin.PngInfo()
         text.add_text(_TEXT_KEY, mark)
         with whole_file(target) as partial:
@@ -91,13 +102,6 @@ def mask_images(
 
     failures = run_batch(inputs, work, progress)
     return MaskRun(len(inputs) - kept - len(failures), kept, failures)
-
-
-def _outline(source: InputImage, options: MaskOptions) -> NDArray[np.uint8]:
-    image = read_image(source.path, options.mpp)
-    if not options.every_cell:
-        return render_mask(segment_central(image.rgb, image.mpp))
-    return render_mask(segment_field(image.rgb, image.mpp))
 
 
 def _read_mark(path: Path) -> str | None:

@@ -1,1 +1,5 @@
-"""Cells in other programs' formats. In: cell tables and outlines. Out: GeoJSON. Never: changes a call."""
+"""Cells in other programs' formats.
+
+In: cell tables and outlines. Out: GeoJSON, COCO, Label Studio. Back: the cells that a person labelled there.
+Never: changes a call, reads an image.
+"""

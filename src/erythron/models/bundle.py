@@ -14,6 +14,7 @@ from erythron.stages import CellClass
 
 CARD = "model.json"
 CLASSIFIER = "classifier.onnx"
+OUTLINER = "outliner.onnx"
 DEFAULT_BUNDLE = Path(__file__).parent / "default"
 
 
@@ -33,8 +34,13 @@ class Bundle:
 
     @property
     def classifier_path(self) -> Path:
-        """The ONNX network."""
+        """The network that names a cell."""
         return self.path / CLASSIFIER
+
+    @property
+    def outliner_path(self) -> Path:
+        """The network that outlines the cell at a point."""
+        return self.path / OUTLINER
 
 
 def load_bundle(path: Path | None = None) -> Bundle:
@@ -74,8 +80,9 @@ def hash_file(path: Path) -> str:
 
 
 def _check_files(folder: Path, card: ModelCard) -> None:
-    if CLASSIFIER not in card.files:
-        raise BundleError(f"{folder / CARD}: lists no {CLASSIFIER}; export the bundle again")
+    for name in (CLASSIFIER, OUTLINER):
+        if name not in card.files:
+            raise BundleError(f"{folder / CARD}: lists no {name}; export the bundle again")
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     for name in sorted(card.files):
         if name not in present:

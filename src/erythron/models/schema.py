@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -46,6 +47,38 @@ class Normalisation(_Model):
     sd: tuple[float, float, float]
 
 
+class SegmenterCard(_Model):
+    """How the network of the segmenter is used.
+
+    Maxima of the nuclear stain, blurred with a standard deviation of ``stain_blur_um`` at ``stain_mpp``,
+    above ``least_stain`` are proposals. The outliner sees a square of ``window_px`` at ``window_mpp`` around
+    each, and once more around the nucleus where that lies over ``recentre_um`` away. A cell counts where its
+    score is at least ``least_score``, its nucleus at least ``least_nucleus_um2`` large and shared by a surer
+    cell to at most ``most_overlap`` of the smaller nucleus. In a crop, the trust in a cell falls with its
+    distance from the middle as a normal curve with a standard deviation of ``central_spread`` half sides.
+    """
+
+    stain_mpp: Annotated[float, Field(gt=0)]
+    stain_blur_um: Annotated[float, Field(gt=0)]
+    least_stain: Probability
+    window_px: Annotated[int, Field(ge=32, le=512)]
+    window_mpp: Annotated[float, Field(gt=0)]
+    recentre_um: Annotated[float, Field(gt=0)]
+    least_score: Probability
+    least_nucleus_um2: Annotated[float, Field(ge=0)]
+    most_overlap: Probability
+    central_spread: Annotated[float, Field(gt=0)]
+
+
+class MaskInput(StrEnum):
+    """Which planes of a cell's mask the classifier takes; ``hull`` is the convex hull of the cell."""
+
+    NUCLEUS_CELL = "nucleus_cell"
+    CELL = "cell"
+    HULL = "hull"
+    NONE = "none"
+
+
 class MeasurementInput(_Model):
     """One measurement input, standardised as ``(value - mean) / sd`` and clipped to ``limit`` deviations."""
 
@@ -63,12 +96,18 @@ class Estimate(_Model):
 
 
 class CrossValidation(_Model):
-    """Out-of-fold results on the staged marrow crops."""
+    """Out-of-fold results on the staged marrow crops, or, with one fold, results on a test part.
+
+    ``confusion`` has a row for each of ``true_classes`` and a column a class, by the most probable class of
+    every cell. ``confident_confusion`` counts the same cells as a smear is counted: calls under
+    ``unclassified_below`` stand in a last column of their own. Bundles of older versions have none.
+    """
 
     folds: int
     cells: int
     true_classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
+    confident_confusion: tuple[tuple[int, ...], ...] | None = None
     figures: dict[str, Estimate]
 
 
@@ -95,14 +134,15 @@ class SelfTest(_Model):
 class ModelCard(_Model):
     """All of ``model.json``."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     name: str
     version: str
     classes: tuple[ModelClass, ...]
     framing: Framing
+    segmenter: SegmenterCard
     normalisation: Normalisation
-    mask_recipe: str
-    mask_recipe_hash: Sha256
+    outlines: dict[str, Estimate]
+    mask_input: MaskInput = MaskInput.NUCLEUS_CELL
     measurement_inputs: tuple[MeasurementInput, ...]
     measurement_limit: Annotated[float, Field(gt=0)]
     temperature: Annotated[float, Field(gt=0)]
@@ -129,4 +169,10 @@ class ModelCard(_Model):
             raise ValueError(
                 "confusion does not have a row for every true class and a column for every class"
             )
+        confident = self.cross_validation.confident_confusion
+        if confident is not None and (
+            len(confident) != len(rows)
+            or any(len(c) != count + 1 or sum(c) != sum(r) for c, r in zip(confident, rows, strict=True))
+        ):
+            raise ValueError("confident_confusion does not count the cells of confusion, one column more")
         return self

@@ -11,6 +11,8 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -76,11 +78,7 @@ def read_image(path: str | Path, mpp: float | None = None) -> SmearImage:
         ImageReadError: the file is missing, unreadable, empty, broken, of another kind, too small or too
             large; the message says which and what to do.
     """
-    if mpp is not None and not (math.isfinite(mpp) and MPP_RANGE[0] <= mpp <= MPP_RANGE[1]):
-        raise UsageError(
-            f"{mpp} microns per pixel cannot be; give a number from {MPP_RANGE[0]} to {MPP_RANGE[1]:g}, "
-            "or none for the file's own"
-        )
+    check_mpp(mpp)
     place = Path(path)
     with _open(place) as file:
         start = file.read(132)
@@ -97,6 +95,42 @@ def read_image(path: str | Path, mpp: float | None = None) -> SmearImage:
         return SmearImage(str(path), rgb, mpp, ScaleSource.OPTION)
     source = ScaleSource.UNKNOWN if own_mpp is None else ScaleSource.METADATA
     return SmearImage(str(path), rgb, own_mpp, source)
+
+
+def take_array(pixels: NDArray[np.uint8], mpp: float | None = None, name: str = "array") -> SmearImage:
+    """Take an image that is in memory already.
+
+    Args:
+        pixels: (H, W, 3) uint8, red, green, blue. They are copied, so that the caller may go on to use them.
+        mpp: microns per pixel, None where unknown.
+        name: what tables and messages call the image.
+
+    Raises:
+        UsageError: ``mpp`` is not a number from 0.01 to 10.
+        ImageReadError: the array is of another shape or type, too small or too large.
+    """
+    check_mpp(mpp)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise ImageReadError(
+            f"{name}: an array of shape {pixels.shape} and type {pixels.dtype} is no image here; "
+            "give (height, width, 3) of uint8, in the order red, green, blue"
+        )
+    _check_size(Path(name), pixels.shape[1], pixels.shape[0])
+    source = ScaleSource.UNKNOWN if mpp is None else ScaleSource.OPTION
+    return SmearImage(name, np.array(pixels, order="C"), mpp, source)
+
+
+def check_mpp(mpp: float | None) -> None:
+    """Check what a caller states as microns per pixel.
+
+    Raises:
+        UsageError: it is not a number from 0.01 to 10.
+    """
+    if mpp is not None and not (math.isfinite(mpp) and MPP_RANGE[0] <= mpp <= MPP_RANGE[1]):
+        raise UsageError(
+            f"{mpp} microns per pixel cannot be; give a number from {MPP_RANGE[0]} to {MPP_RANGE[1]:g}, "
+            "or none for the file's own"
+        )
 
 
 def _open(path: Path) -> BinaryIO:

@@ -6,21 +6,25 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from PIL import Image
 from scipy.special import bdtr
 
-from erythron.segment.nuclei import solidity, split_at_necks
-from erythron.segment.stain import MIN_CONTRAST, balance, estimate_background, nuclear_channel, otsu
+from erythron.segment.red_cells import RedCells, find_red_cells
 
 RED_CELL_UM = 7.3
 """Diameter taken for a red cell on a dried smear."""
 
+RED_CELL_SPREAD = 0.06
+"""Standard deviation, relative, of that diameter between smears (``benchmarks/scale.py`` measures it)."""
+
 MIN_RED_CELLS = 5
-MIN_SOLIDITY, MIN_AXIS_RATIO, MIN_CIRCLE_FILL = 0.93, 0.8, 0.85
-MIN_AREA_PX = 80
-NUCLEAR = 0.25
-SIZE_BAND = (0.5, 1.8)
-MAX_SIDE_PX = 2500
+SIZE_BAND = 1.3
+"""Red cells lie within this factor of the diameter that most of the measured area has."""
+
+MIN_DARK_SHARE = 0.07
+"""Share that the measured red cells must have of all that is dark and not nuclear."""
+
+WORKED_PX = 700_000
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,10 @@ class ScaleEstimate:
 
     Attributes:
         mpp: 7.3 um over the median diameter of the red cells.
-        mpp_low: lower end of the interval that the 95 % order-statistic interval of that median gives.
-        mpp_high: upper end. The interval covers sampling only, not red cells that are not 7.3 um wide.
+        mpp_low: lower end of a 95 % interval, from the order-statistic interval of that median and the
+            spread of the true diameter between smears, 6 %. A smear with frank micro- or macrocytosis can
+            lie outside it.
+        mpp_high: upper end.
         red_cells: how many were measured.
     """
 
@@ -41,69 +47,55 @@ class ScaleEstimate:
 
 
 def estimate_scale(rgb: NDArray[np.uint8]) -> ScaleEstimate | None:
-    """Estimate the scale from well-separated round red cells.
+    """Estimate the scale from the round red cells of an image, whether or not they overlap.
 
     Args:
-        rgb: (H, W, 3) uint8; of images with a side over 2500 px the middle is measured.
+        rgb: (H, W, 3) uint8. An image of more than 0.7 million pixels is measured reduced to that, and where
+            its red cells are too small for that, in its middle.
 
     Returns:
-        None where fewer than five such cells are in view.
+        None where fewer than five round red cells are in view, or where they are under 16 pixels across.
     """
-    diameter = _red_cell_diameters(_middle(rgb))
+    shrink = float(np.sqrt(rgb.shape[0] * rgb.shape[1] / WORKED_PX))
+    if shrink <= 1:
+        return _estimate(find_red_cells(rgb), 1.0)
+    height, width = rgb.shape[:2]
+    size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+    reduced = Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    estimate = _estimate(find_red_cells(np.asarray(reduced)), shrink)
+    return estimate or _estimate(find_red_cells(_middle(rgb)), 1.0)
+
+
+def _middle(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    side = int(np.sqrt(WORKED_PX))
+    top, left = (max(0, (length - side) // 2) for length in rgb.shape[:2])
+    return rgb[top : top + side, left : left + side]
+
+
+def _estimate(found: RedCells, pixels: float) -> ScaleEstimate | None:
+    """Turn circles into a scale; ``pixels`` of the original image are one of theirs."""
+    diameter = _keep_one_size(found)
     count = len(diameter)
-    if count < MIN_RED_CELLS:
+    area = float(np.sum(diameter**2)) * np.pi / 4
+    if count < MIN_RED_CELLS or area < MIN_DARK_SHARE * found.dark_px:
         return None
     rank = 0
     while rank + 1 < count / 2 and bdtr(rank, count, 0.5) <= 0.025:
         rank += 1
-    low, high = diameter[max(0, rank - 1)], diameter[min(count - 1, count - rank)]
-    return ScaleEstimate(
-        RED_CELL_UM / float(np.median(diameter)), RED_CELL_UM / float(high), RED_CELL_UM / float(low), count
-    )
+    middle = float(np.median(diameter))
+    between = 1.96 * RED_CELL_SPREAD
+    small = np.hypot(np.log(middle / diameter[max(0, rank - 1)]), between)
+    large = np.hypot(np.log(diameter[min(count - 1, count - rank)] / middle), between)
+    mpp = RED_CELL_UM / (middle * pixels)
+    return ScaleEstimate(mpp, mpp * float(np.exp(-large)), mpp * float(np.exp(small)), count)
 
 
-def _middle(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    top, left = (max(0, (side - MAX_SIDE_PX) // 2) for side in rgb.shape[:2])
-    return rgb[top : top + MAX_SIDE_PX, left : left + MAX_SIDE_PX]
-
-
-def _red_cell_diameters(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Sorted diameters in pixels."""
-    light = balance(rgb, estimate_background(rgb), 1.0)
-    brightness = light.mean(axis=2)
-    nuclear = nuclear_channel(light) > NUCLEAR
-    rest = brightness[~nuclear]
-    if not len(rest) or float(np.ptp(rest)) < MIN_CONTRAST:
-        return np.zeros(0)
-    dark = brightness < otsu(rest)
-    depth = ndimage.distance_transform_edt(dark)
-    holes, _ = ndimage.label(~dark)
-    pallor_px = np.pi * (2 * np.percentile(depth[dark], 95)) ** 2
-    discs = dark | (np.bincount(holes.ravel()) < pallor_px)[holes]
-    labels = split_at_necks(np.asarray(ndimage.binary_opening(discs, iterations=2)), 5)
-    height, width = labels.shape
-    areas = []
-    for i, found in enumerate(ndimage.find_objects(labels), 1):
-        if found is None:
-            continue
-        rows, columns = found
-        if rows.start == 0 or columns.start == 0 or rows.stop == height or columns.stop == width:
-            continue
-        mask = labels[rows, columns] == i
-        area = np.count_nonzero(mask)
-        sides = sorted(mask.shape)
-        if area < MIN_AREA_PX or sides[0] < MIN_AXIS_RATIO * sides[1]:
-            continue
-        if (
-            nuclear[rows, columns][mask].mean() > 0.1
-            or area < MIN_CIRCLE_FILL * np.pi / 4 * sides[0] * sides[1]
-        ):
-            continue
-        if solidity(mask) >= MIN_SOLIDITY:
-            areas.append(area)
-    area_px = np.sort(np.array(areas, np.float64))
-    if not len(area_px):
-        return area_px
-    heavy = area_px[np.searchsorted(np.cumsum(area_px), area_px.sum() / 2)]
-    kept = area_px[(area_px > SIZE_BAND[0] * heavy) & (area_px < SIZE_BAND[1] * heavy)]
-    return np.asarray(2 * np.sqrt(kept / np.pi))
+def _keep_one_size(found: RedCells) -> NDArray[np.float64]:
+    """Return, sorted, the diameters near the one that halves the measured area, weighted by seen rim."""
+    order = np.argsort(found.diameter_px)
+    diameter = found.diameter_px[order]
+    if not len(diameter):
+        return diameter
+    weight = np.cumsum(diameter**2 * found.rim[order])
+    usual = diameter[np.searchsorted(weight, weight[-1] / 2)]
+    return np.asarray(diameter[(diameter > usual / SIZE_BAND) & (diameter < usual * SIZE_BAND)])

@@ -54,6 +54,16 @@ def convex_hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return hull
 
 
+def hull_plane(cell: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the convex hull of a mask plane with a graded border, (H, W) uint8, nowhere below the plane.
+
+    Args:
+        cell: (H, W) uint8, 255 inside, graded at the border; more than half counts as inside.
+    """
+    hull = convex_hull(cell > np.iinfo(np.uint8).max // 2).astype(np.uint8) * np.uint8(255)
+    return np.maximum(hull, cell)
+
+
 def shape_mask(
     segmentation: Segmentation, cell_id: int, window: tuple[slice, slice] | None = None
 ) -> NDArray[np.uint8]:

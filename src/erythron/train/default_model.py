@@ -1,9 +1,10 @@
-"""The default model from the public sets: grouped cross-validation, final fit, bundle."""
+"""The default model from the public sets: segmenter, grouped cross-validation, final fit, bundle."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +13,41 @@ import torch
 from numpy.typing import NDArray
 
 from erythron.classify.classifier import soften
+from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp
 from erythron.data.folds import assign_folds
 from erythron.data.labelled import LabelledSet
 from erythron.data.manifest import hash_rows
 from erythron.data.sets import read_set
 from erythron.errors import UsageError
+from erythron.models.bundle import load_bundle
 from erythron.models.schema import Estimate, Framing, Normalisation
+from erythron.read.image import SmearImage
+from erythron.segment.segmentation import Segmentation
+from erythron.segment.segmenter import Segmenter, load_segmenter
 from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, UNSTAGED_ERYTHROBLAST
 from erythron.train.cells import Cells, load_cells
 from erythron.train.evaluation import (
     Scored,
-    area_under_curve,
     choose_threshold,
-    confusion,
+    confident_confusion,
     estimate_figures,
     fit_temperature,
 )
 from erythron.train.export import Fitted, write_bundle
 from erythron.train.head import Examples, FittedHead, fit_head
+from erythron.train.labels import merge_logits, open_labels
+from erythron.train.metrics import area_under_curve, confusion
 from erythron.train.network import ShapeFeatures, load_backbone
+from erythron.train.novelty import Novelty, fit_novelty
+from erythron.train.segmenter.evaluate import estimate_dice, outline_out_of_fold
+from erythron.train.segmenter.fit import TorchRuntime
+from erythron.train.segmenter.recipe import (
+    CARD,
+    SegmenterConfig,
+    copy_segmenter,
+    export_segmenter,
+    train_segmenter,
+)
 from erythron.train.views import make_view, pool_features
 
 FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
@@ -45,13 +62,12 @@ class DefaultTrainingConfig:
     """What to train on and how.
 
     Attributes:
-        data: folder that holds ``pathology-bites-cells`` and ``pbc-acevedo``.
+        data: folder that holds the public sets.
         out: folder of the bundle; the cross-validation's files go beside it, into ``<out>-results``.
-        work: folder for masks that a later run may use again; None is ``<out>-results/masks``.
+        segmenter: bundle whose segmenter is taken instead of fitting one; its outlines are not out of fold.
         folds: folds of the cross-validation.
         seed: of folds, sampling and augmentation.
-        workers: processes that segment.
-        threads: threads of the network.
+        threads: threads of torch.
         blood_per_label: cells of each label of ``pbc-acevedo`` that are used.
         blood_weight: weight of all ``pbc-acevedo`` cells together, against 1 of all marrow cells.
         l2: penalty of the head.
@@ -61,15 +77,14 @@ class DefaultTrainingConfig:
 
     data: Path
     out: Path
-    work: Path | None = None
+    segmenter: Path | None = None
     folds: int = 5
     seed: int = 0
-    workers: int = 2
     threads: int = 2
     blood_per_label: int = 120
     blood_weight: float = 0.5
-    l2: float = 3e-4
-    risk: float = 0.07
+    l2: float = 3e-3
+    risk: float = 0.05
     cross_validate_only: bool = False
 
 
@@ -79,13 +94,16 @@ class DefaultTrainingResult:
 
     Attributes:
         figures: cross-validated figures of the marrow cells with intervals.
+        dice: cross-validated overlap of outlines with drawn ones; empty where no segmenter was fitted.
         blood_auc: out-of-fold area under the curve, erythroblast or not, on ``pbc-acevedo``.
-        results: folder with ``cv_calls.csv``, ``cv_calls_pbc.csv`` and ``results.json``.
+        results: folder with ``cv_calls.csv``, ``cv_calls_pbc.csv``, ``results.json`` and, where a segmenter
+            was fitted, ``cv_outlines.csv`` and the out-of-fold outlines.
         bundle: the bundle, None after cross-validation only.
         left_out: ``path`` and ``reason`` of images that were not used.
     """
 
     figures: dict[str, Estimate]
+    dice: dict[str, Estimate]
     blood_auc: float
     results: Path
     bundle: Path | None
@@ -93,8 +111,25 @@ class DefaultTrainingResult:
 
 
 @dataclass(frozen=True)
+class _Segmenters:
+    """Segmenters for training.
+
+    Attributes:
+        by_fold: fitted without that fold, or one and the same where none was fitted.
+        whole: fitted on everything.
+        write: puts the network of ``whole`` into a folder and returns the export's difference.
+        dice: cross-validated overlap with drawn outlines.
+    """
+
+    by_fold: dict[int, Segmenter]
+    whole: Segmenter
+    write: Callable[[Path], float]
+    dice: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
 class _Source:
-    """One set ready to fit: cells, folds, weight of each cell, allowed classes, features of every view."""
+    """One set ready to fit: cells, folds, weight of each cell, open labels, features of every view."""
 
     cells: Cells
     folds: NDArray[np.int64]
@@ -109,6 +144,7 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     Raises:
         UsageError: the output folder is not empty.
         DataError: a set is missing or not laid out as expected.
+        BundleError: the bundle whose segmenter is to be taken cannot be used.
         MissingExtraError: the training extra is not installed.
     """
     if config.out.exists() and any(config.out.iterdir()):
@@ -118,12 +154,13 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     results.mkdir(parents=True, exist_ok=True)
     marrow_set = read_set("pathology-bites-cells", config.data / "pathology-bites-cells")
     blood_set = read_set("pbc-acevedo", config.data / "pbc-acevedo")
+    segmenters = _get_segmenters(config, results)
     trunk = ShapeFeatures(load_backbone()).eval()
-    marrow = _prepare(marrow_set.rows, trunk, config, is_blood=False)
-    blood = _prepare(_sample(blood_set, config), trunk, config, is_blood=True)
+    marrow = _prepare(marrow_set.rows, trunk, config, segmenters, is_blood=False)
+    blood = _prepare(_sample(blood_set, config), trunk, config, segmenters, is_blood=True)
 
-    marrow_logits, blood_logits = _cross_validate(marrow, blood, config)
-    truth = marrow.allowed.argmax(axis=1)
+    marrow_logits, blood_logits, distances = _cross_validate(marrow, blood, config)
+    truth = np.array([CLASS_NAMES.index(name) for name in marrow.cells.rows["class"]])
     temperature = fit_temperature(marrow_logits, truth)
     scored = Scored(truth, soften(marrow_logits, temperature))
     blood_probabilities = soften(blood_logits, temperature)
@@ -136,6 +173,7 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     table = confusion(truth, scored.probabilities.argmax(axis=1), len(CLASS_NAMES), len(CLASS_NAMES))
     summary = {
         "figures": {name: figure.model_dump() for name, figure in figures.items()},
+        "outlines": {name: figure.model_dump() for name, figure in segmenters.dice.items()},
         "cells": len(truth),
         "classes": CLASS_NAMES,
         "confusion": table.tolist(),
@@ -147,17 +185,25 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     bundle = None
     if not config.cross_validate_only:
         head = fit_head(_examples([marrow, blood], None), config.l2)
+        threshold = round(choose_threshold(scored, config.risk), 4)
         fitted = Fitted(
             trunk=trunk,
             head=head,
+            novelty=replace(
+                _fit_novelty([marrow, blood], head, None), limits=np.percentile(distances, 99, axis=0)
+            ),
             framing=FRAMING,
             normalisation=NORMALISATION,
+            segmenter=CARD if config.segmenter is None else load_bundle(config.segmenter).card.segmenter,
+            write_segmenter=segmenters.write,
             temperature=temperature,
-            threshold=round(choose_threshold(scored, config.risk), 4),
+            threshold=threshold,
             risk=config.risk,
             figures=figures,
+            dice=segmenters.dice,
             blood_auc=blood_auc,
             confusion=table,
+            confident_confusion=confident_confusion(scored, threshold),
             folds=config.folds,
             seed=config.seed,
             rows={"pathology-bites-cells": marrow.cells.rows, "pbc-acevedo": blood.cells.rows},
@@ -170,7 +216,31 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
         write_bundle(fitted, config.out)
         bundle = config.out
     left_out = pl.concat([marrow_set.left_out, blood_set.left_out])
-    return DefaultTrainingResult(figures, blood_auc, results, bundle, left_out)
+    return DefaultTrainingResult(figures, segmenters.dice, blood_auc, results, bundle, left_out)
+
+
+def _get_segmenters(config: DefaultTrainingConfig, results: Path) -> _Segmenters:
+    if config.segmenter is not None:
+        bundle = load_bundle(config.segmenter)
+        segmenter = load_segmenter(bundle)
+        return _Segmenters(
+            dict.fromkeys(range(config.folds), segmenter),
+            segmenter,
+            lambda folder: copy_segmenter(bundle, folder),
+            dict(bundle.card.outlines),
+        )
+    trained = train_segmenter(
+        SegmenterConfig(config.data, results / "networks", folds=config.folds, seed=config.seed)
+    )
+    by_fold = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_outliners.items()}
+    scores = outline_out_of_fold(config.data, by_fold, FRAMING, config.seed, results / "outlines")
+    scores.write_csv(results / "cv_outlines.csv")
+    return _Segmenters(
+        by_fold,
+        Segmenter(CARD, TorchRuntime(trained.outliner)),
+        lambda folder: export_segmenter(trained, folder),
+        estimate_dice(scores, config.seed),
+    )
 
 
 def _sample(labelled: LabelledSet, config: DefaultTrainingConfig) -> pl.DataFrame:
@@ -182,23 +252,27 @@ def _sample(labelled: LabelledSet, config: DefaultTrainingConfig) -> pl.DataFram
 
 
 def _prepare(
-    rows: pl.DataFrame, trunk: ShapeFeatures, config: DefaultTrainingConfig, *, is_blood: bool
+    rows: pl.DataFrame,
+    trunk: ShapeFeatures,
+    config: DefaultTrainingConfig,
+    segmenters: _Segmenters,
+    *,
+    is_blood: bool,
 ) -> _Source:
-    results = config.out.with_name(f"{config.out.name}-results")
-    cells = load_cells(rows, FRAMING, config.work or results / "masks", config.workers)
+    folds = assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), config.folds, config.seed)
+
+    def outline(number: int, image: SmearImage) -> Segmentation:
+        # No blood cell's outline was drawn, so the segmenter of all folds has seen none of them.
+        segmenter = segmenters.whole if is_blood else segmenters.by_fold[int(folds[number])]
+        return segmenter.segment_central(image.rgb, choose_mpp(image, FRAMING))
+
+    cells = load_cells(rows, FRAMING, outline)
+    kept = rows["path"].is_in(cells.rows["path"].implode()).to_numpy()
     labels = cells.rows["source_label"].to_list()
-    folds = assign_folds(labels, cells.rows["group"].to_list(), config.folds, config.seed)
-    allowed = np.zeros((len(labels), len(CLASS_NAMES)), bool)
-    for i, name in enumerate(cells.rows["class"]):
-        allowed[i, CLASS_NAMES.index(name) if name is not None else slice(len(ERYTHROID_STAGES))] = True
-    # Every class counts the same; blood keeps its own labels, whose classes are broader.
-    _, key, counts = np.unique(
-        allowed if not is_blood else np.array(labels)[:, None],
-        axis=0,
-        return_inverse=True,
-        return_counts=True,
-    )
-    weights = 1 / counts[key.ravel()] / len(counts)
+    allowed = open_labels(labels)
+    # Every label counts the same.
+    _, key, counts = np.unique(np.array(labels), return_inverse=True, return_counts=True)
+    weights = 1 / counts[key] / len(counts)
     if is_blood:
         weights *= config.blood_weight
     features = []
@@ -206,7 +280,7 @@ def _prepare(
     for seed in [None, *range(config.seed * 1000, config.seed * 1000 + views)]:
         view = make_view(cells, FRAMING.input_px, seed)
         features.append(np.hstack([pool_features(view, trunk, NORMALISATION), view.inputs]))
-    return _Source(cells, folds, weights, allowed, features)
+    return _Source(cells, folds[kept], weights, allowed, features)
 
 
 def _examples(sources: list[_Source], without: int | None) -> Examples:
@@ -222,13 +296,28 @@ def _examples(sources: list[_Source], without: int | None) -> Examples:
 
 def _cross_validate(
     marrow: _Source, blood: _Source, config: DefaultTrainingConfig
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return out-of-fold logits of both sets and novelty distances of all their cells."""
+    distances = []
     out = [np.zeros((len(s.folds), len(CLASS_NAMES))) for s in (marrow, blood)]
     for fold in range(config.folds):
-        head: FittedHead = fit_head(_examples([marrow, blood], fold), config.l2)
+        head = fit_head(_examples([marrow, blood], fold), config.l2)
+        novelty = _fit_novelty([marrow, blood], head, fold)
         for source, logits in zip((marrow, blood), out, strict=True):
-            logits[source.folds == fold] = head.logits(source.views[0][source.folds == fold])
-    return out[0], out[1]
+            here = source.folds == fold
+            logits[here] = merge_logits(head.logits(source.views[0][here]))
+            distances.append(novelty.distances(_pooled(source.views[0][here], head)))
+    return out[0], out[1], np.concatenate(distances)
+
+
+def _fit_novelty(sources: list[_Source], head: FittedHead, without: int | None) -> Novelty:
+    examples = _examples(sources, without)
+    return fit_novelty(_pooled(examples.features, head), examples.allowed.argmax(axis=1))
+
+
+def _pooled(features: NDArray[np.float32], head: FittedHead) -> NDArray[np.float64]:
+    """Return the standardised image features without the measurements, which follow them."""
+    return head.standardise(features)[:, : -len(MEASUREMENT_INPUTS)].astype(np.float64)
 
 
 def _calls(rows: pl.DataFrame, probabilities: NDArray[np.float64]) -> pl.DataFrame:

@@ -8,14 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erythron.models.schema import Estimate
+from erythron.train.metrics import (
+    Floats,
+    Ints,
+    area_under_curve,
+    calibration_error,
+    confusion,
+    estimate,
+    macro_f1,
+    quadratic_kappa,
+)
 
 STAGES = 4
 NOT_ERYTHROID = 4
-BOOTSTRAPS = 1000
-ECE_BINS = 10
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -62,61 +67,21 @@ def score_cells(scored: Scored) -> dict[str, float]:
 
 def estimate_figures(scored: Scored, groups: NDArray[np.str_], seed: int) -> dict[str, Estimate]:
     """Return every figure of :func:`score_cells` with its percentile interval from resampled groups."""
-    rng = np.random.default_rng(seed)
-    _, group_of = np.unique(groups, return_inverse=True)
-    members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
-    value = score_cells(scored)
-    drawn: dict[str, list[float]] = {name: [] for name in value}
-    while len(drawn["ece"]) < BOOTSTRAPS:
-        chosen = rng.integers(0, len(members), len(members))
-        sample = scored.take(np.concatenate([members[i] for i in chosen]))
+
+    def figures(index: Ints) -> dict[str, float] | None:
+        sample = scored.take(index)
         # A resample without one side has no figure for telling the sides apart.
-        if len(np.unique(sample.truth < STAGES)) == 2:
-            for name, figure in score_cells(sample).items():
-                drawn[name].append(figure)
-    bounds = {name: np.percentile(figures, [2.5, 97.5]) for name, figures in drawn.items()}
-    return {
-        name: Estimate(
-            value=round(v, 4), low=round(float(bounds[name][0]), 4), high=round(float(bounds[name][1]), 4)
-        )
-        for name, v in value.items()
-    }
+        return score_cells(sample) if len(np.unique(sample.truth < STAGES)) == 2 else None
+
+    return estimate(figures, groups, seed)
 
 
-def macro_f1(truth: Ints, called: Ints, classes: int) -> float:
-    """Return the mean over classes of ``2 TP / (2 TP + FP + FN)``."""
-    table = confusion(truth, called, classes, classes)
-    return float(np.mean(2 * table.diagonal() / np.maximum(table.sum(0) + table.sum(1), 1)))
-
-
-def quadratic_kappa(truth: Ints, called: Ints, classes: int) -> float:
-    """Return Cohen's kappa with quadratic weights (Cohen 1968, doi 10.1037/h0026256)."""
-    table = confusion(truth, called, classes, classes)
-    weight = (np.arange(classes)[:, None] - np.arange(classes)) ** 2
-    chance = np.outer(table.sum(1), table.sum(0)) / max(table.sum(), 1)
-    return float(1 - (weight * table).sum() / max((weight * chance).sum(), 1e-12))
-
-
-def confusion(truth: Ints, called: Ints, rows: int, columns: int) -> Ints:
-    """Return how often each true class (row) was called each class (column)."""
-    table = np.zeros((rows, columns), np.int64)
-    np.add.at(table, (truth, called), 1)
-    return table
-
-
-def area_under_curve(positive: NDArray[np.bool_], score: Floats) -> float:
-    """Return the probability that a positive scores above a negative, ties counting half."""
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    n = int(positive.sum())
-    return float((rank[positive].sum() - n * (n + 1) / 2) / max(n * (len(score) - n), 1))
-
-
-def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Return the mean distance of confidence and accuracy over bins, weighted by their cells."""
-    of = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
-    gap = np.bincount(of, confidence - right, ECE_BINS)
-    return float(np.abs(gap).sum() / max(len(confidence), 1))
+def confident_confusion(scored: Scored, threshold: float) -> Ints:
+    """Return the confusion matrix (C, C + 1) with the calls under a confidence in a last column."""
+    classes = scored.probabilities.shape[1]
+    called = scored.probabilities.argmax(axis=1)
+    called[scored.probabilities.max(axis=1) < threshold] = classes
+    return confusion(scored.truth, called, classes, classes + 1)
 
 
 def fit_temperature(logits: Floats, truth: Ints) -> float:

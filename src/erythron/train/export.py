@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +17,14 @@ from PIL import Image
 from scipy import ndimage
 from torch import nn
 
+from erythron import __version__
 from erythron.classify.classifier import Classifier
 from erythron.classify.framing import MEASUREMENT_INPUTS
-from erythron.classify.runtime import OpenVinoRuntime
 from erythron.classify.selftest import classify_stored_cell, verify_bundle
 from erythron.data.manifest import hash_rows
 from erythron.errors import BundleError
 from erythron.models.bundle import CARD, CLASSIFIER, Bundle, hash_file, load_bundle
+from erythron.models.runtime import OpenVinoRuntime
 from erythron.models.schema import (
     CrossValidation,
     DataUsed,
@@ -32,18 +34,21 @@ from erythron.models.schema import (
     ModelCard,
     ModelClass,
     Normalisation,
+    SegmenterCard,
     SelfTest,
 )
 from erythron.segment.segmentation import Segmentation
 from erythron.shape.mask import render_mask
 from erythron.stages import DEFAULT_CLASSES
 from erythron.train.card import SOURCES, render_card
-from erythron.train.cells import hash_recipe
 from erythron.train.head import LIMIT, FittedHead
+from erythron.train.labels import class_of_fine
 from erythron.train.network import ShapeAttentiveNet, ShapeFeatures
+from erythron.train.novelty import Novelty, NoveltyLayer
+from erythron.train.onnx_file import strip_traces
 
 NAME = "erythron-default"
-VERSION = "1"
+VERSION = "2"
 MAX_EXPORT_DIFFERENCE = 1e-3
 SELF_TEST_TOLERANCE = 1e-3
 PACKAGES = ("torch", "timm", "onnx", "openvino", "numpy", "scipy", "scikit-image", "pillow", "erythron")
@@ -56,14 +61,19 @@ class Fitted:
     Attributes:
         trunk: the feature network.
         head: on its features and the measurements.
+        novelty: on its standardised features.
         framing: of the inputs.
         normalisation: of the pixels.
+        segmenter: how its networks are used.
+        write_segmenter: puts its networks into a folder and returns the difference of their export.
         temperature: of the logits.
         threshold: confidence below which a call is unclassified.
         risk: what the threshold was chosen by.
         figures: cross-validated.
+        dice: cross-validated overlap of outlines with drawn ones.
         blood_auc: cross-validated, erythroblast or not, on peripheral blood.
         confusion: (C, C) int64 of the cross-validation.
+        confident_confusion: (C, C + 1) int64, calls under the threshold in the last column.
         folds: of the cross-validation.
         seed: of everything.
         rows: the manifest of each training set by its name.
@@ -72,14 +82,19 @@ class Fitted:
 
     trunk: ShapeFeatures
     head: FittedHead
+    novelty: Novelty
     framing: Framing
     normalisation: Normalisation
+    segmenter: SegmenterCard
+    write_segmenter: Callable[[Path], float]
     temperature: float
     threshold: float
     risk: float
     figures: dict[str, Estimate]
+    dice: dict[str, Estimate]
     blood_auc: float
     confusion: NDArray[np.int64]
+    confident_confusion: NDArray[np.int64]
     folds: int
     seed: int
     rows: dict[str, pl.DataFrame]
@@ -95,15 +110,15 @@ def write_bundle(fitted: Fitted, out: Path) -> Bundle:
     part = out.with_name(f"{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    difference = _export_network(fitted, part / CLASSIFIER)
-    _draw_test_cell(part)
+    difference = max(_export_network(fitted, part / CLASSIFIER), fitted.write_segmenter(part))
+    draw_test_cell(part)
     card = _make_card(fitted, difference)
     (part / "card.md").write_text(render_card(card, fitted.blood_auc), encoding="utf-8")
     # Two passes: the classifier that says the stored probabilities needs a bundle to come from.
-    bundle = _store(card, part)
+    bundle = store_card(card, part)
     probabilities = classify_stored_cell(bundle, Classifier(bundle))
     test = card.self_test.model_copy(update={"probabilities": probabilities})
-    bundle = _store(card.model_copy(update={"self_test": test}), part)
+    bundle = store_card(card.model_copy(update={"self_test": test}), part)
     verify_bundle(bundle)
     if out.exists():
         out.rmdir()
@@ -111,7 +126,8 @@ def write_bundle(fitted: Fitted, out: Path) -> Bundle:
     return load_bundle(out)
 
 
-def _store(card: ModelCard, folder: Path) -> Bundle:
+def store_card(card: ModelCard, folder: Path) -> Bundle:
+    """Write ``model.json`` with the hash of every file beside it, and return the bundle as loaded again."""
     names = sorted(p.name for p in folder.iterdir() if p.name != CARD)
     full = card.model_copy(update={"files": {name: hash_file(folder / name) for name in names}})
     (folder / CARD).write_text(full.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -127,7 +143,9 @@ def _export_network(fitted: Fitted, path: Path) -> float:
         linear.weight.copy_(torch.from_numpy(head.weight))
         linear.bias.copy_(torch.from_numpy(head.bias))
     mean, sd = (torch.from_numpy(v[:-count]) for v in (head.mean, head.sd))
-    net = ShapeAttentiveNet(fitted.trunk, mean, sd, linear, LIMIT).eval()
+    net = ShapeAttentiveNet(
+        fitted.trunk, mean, sd, linear, LIMIT, NoveltyLayer(fitted.novelty), class_of_fine()
+    ).eval()
     side = fitted.framing.input_px
     generator = torch.Generator().manual_seed(0)
     inputs = (
@@ -141,7 +159,7 @@ def _export_network(fitted: Fitted, path: Path) -> float:
         net,
         inputs,
         input_names=names,
-        output_names=["logits"],
+        output_names=["logits", "novelty"],
         dynamic_shapes={name: {0: batch} for name in names},
         dynamo=True,
         verbose=False,
@@ -150,39 +168,18 @@ def _export_network(fitted: Fitted, path: Path) -> float:
         raise BundleError(f"{path}: torch made no ONNX network; check the versions of torch and onnxscript")
     onnx.save(strip_traces(program.model_proto), path)
     with torch.no_grad():
-        expected = net(*inputs).numpy()
+        expected = dict(zip(("logits", "novelty"), net(*inputs), strict=True))
     got = OpenVinoRuntime(path).run({n: v.numpy() for n, v in zip(names, inputs, strict=True)})
-    difference = float(np.abs(expected - got).max())
+    difference = max(float(np.abs(v.numpy() - got[n]).max()) for n, v in expected.items())
     if difference > MAX_EXPORT_DIFFERENCE:
         raise BundleError(
-            f"{path}: OpenVINO's logits differ from torch's by {difference:.2g}, more than "
+            f"{path}: OpenVINO's outputs differ from torch's by {difference:.2g}, more than "
             f"{MAX_EXPORT_DIFFERENCE:g}; train with other versions of torch or OpenVINO"
         )
     return difference
 
 
-def strip_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Remove what the exporter notes of the machine it ran on: stack traces with paths, node by node."""
-    graph = model.graph
-    for item in (
-        model,
-        graph,
-        *graph.node,
-        *graph.initializer,
-        *graph.value_info,
-        *graph.input,
-        *graph.output,
-    ):
-        item.ClearField("metadata_props")
-        item.ClearField("doc_string")
-    for function in model.functions:
-        for item in (function, *function.node):
-            item.ClearField("metadata_props")
-            item.ClearField("doc_string")
-    return model
-
-
-def _draw_test_cell(folder: Path) -> None:
+def draw_test_cell(folder: Path) -> None:
     """Draw a cell with a nucleus off its centre, so that no image of a data set travels with the bundle."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:144, :144].astype(np.float64)
@@ -205,7 +202,7 @@ def _make_card(fitted: Fitted, difference: float) -> ModelCard:
     table = fitted.confusion
     present = [i for i, row in enumerate(table) if row.any()]
     return ModelCard(
-        schema_version=1,
+        schema_version=2,
         name=NAME,
         version=VERSION,
         classes=tuple(
@@ -216,8 +213,8 @@ def _make_card(fitted: Fitted, difference: float) -> ModelCard:
         ),
         framing=fitted.framing,
         normalisation=fitted.normalisation,
-        mask_recipe="erythron.segment.classical.segment_central",
-        mask_recipe_hash=hash_recipe(),
+        outlines=fitted.dice,
+        segmenter=fitted.segmenter,
         measurement_inputs=tuple(
             MeasurementInput(name=n, mean=float(m), sd=float(s))
             for n, m, s in zip(MEASUREMENT_INPUTS, fitted.head.mean[-k:], fitted.head.sd[-k:], strict=True)
@@ -235,6 +232,7 @@ def _make_card(fitted: Fitted, difference: float) -> ModelCard:
             cells=int(table.sum()),
             true_classes=tuple(DEFAULT_CLASSES[i].name for i in present),
             confusion=tuple(tuple(int(v) for v in table[i]) for i in present),
+            confident_confusion=tuple(tuple(int(v) for v in fitted.confident_confusion[i]) for i in present),
             figures=fitted.figures,
         ),
         data=tuple(
@@ -250,7 +248,7 @@ def _make_card(fitted: Fitted, difference: float) -> ModelCard:
         split_hash=fitted.split_hash,
         seed=fitted.seed,
         export_difference=difference,
-        software={name: _version(name) for name in PACKAGES},
+        software=list_software(),
         self_test=SelfTest(
             image="selftest.png",
             mask="selftest_mask.png",
@@ -262,9 +260,6 @@ def _make_card(fitted: Fitted, difference: float) -> ModelCard:
     )
 
 
-def _version(package: str) -> str:
-    if package == "erythron":
-        from erythron import __version__
-
-        return __version__
-    return version(package)
+def list_software() -> dict[str, str]:
+    """Return the version of every package that decides what a bundle says."""
+    return {name: __version__ if name == "erythron" else version(name) for name in PACKAGES}

@@ -44,8 +44,11 @@ class FittedHead:
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return (N, C) float64."""
-        x = np.clip((features - self.mean) / self.sd, -LIMIT, LIMIT)
-        return np.asarray(x @ self.weight.T + self.bias, dtype=np.float64)
+        return np.asarray(self.standardise(features) @ self.weight.T + self.bias, dtype=np.float64)
+
+    def standardise(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return features in standard deviations, cut at ``LIMIT``, (N, D) float32."""
+        return np.asarray(np.clip((features - self.mean) / self.sd, -LIMIT, LIMIT), np.float32)
 
 
 LIMIT = 6.0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from erythron.errors import MissingExtraError
+from erythron.train.novelty import NoveltyLayer
 
 POOLED_BLOCKS = (2, 4)
 """Blocks of EfficientNet-Lite0 whose output is pooled: strides 8 and 16, 40 and 112 channels."""
@@ -55,26 +58,38 @@ class ShapeAttentiveNet(nn.Module):
         sd: (D,) float32, their standard deviation.
         head: from D + K to the classes, K measurements last.
         limit: standard deviations at which pooled features are cut.
+        novelty: of the standardised pooled features.
+        merge: (F,) class of each of the head's outputs, whose odds are summed to the class's.
     """
 
     mean: Tensor
     sd: Tensor
 
     def __init__(
-        self, features: ShapeFeatures, mean: Tensor, sd: Tensor, head: nn.Linear, limit: float
+        self,
+        features: ShapeFeatures,
+        mean: Tensor,
+        sd: Tensor,
+        head: nn.Linear,
+        limit: float,
+        novelty: NoveltyLayer,
+        merge: NDArray[np.int64],
     ) -> None:
         super().__init__()
         self.limit = limit
+        self.novelty = novelty
+        self.merge = [np.flatnonzero(merge == c).tolist() for c in range(int(merge.max()) + 1)]
         self.features = features
         self.register_buffer("mean", mean)
         self.register_buffer("sd", sd)
         self.head = head
 
-    def forward(self, pixels: Tensor, masks: Tensor, measurements: Tensor) -> Tensor:
-        """Return logits, (N, C); measurements are (N, K), standardised."""
+    def forward(self, pixels: Tensor, masks: Tensor, measurements: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits, (N, C), and novelty, (N,); measurements are (N, K), standardised."""
         pooled = ((self.features(pixels, masks) - self.mean) / self.sd).clamp(-self.limit, self.limit)
-        logits: Tensor = self.head(torch.cat([pooled, measurements], 1))
-        return logits
+        fine = self.head(torch.cat([pooled, measurements], 1))
+        merged = torch.stack([torch.logsumexp(fine[:, columns], 1) for columns in self.merge], 1)
+        return merged, self.novelty(pooled)
 
 
 def make_regions(masks: Tensor) -> Tensor:

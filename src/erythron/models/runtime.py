@@ -15,10 +15,10 @@ FloatArray = NDArray[np.float32]
 
 
 class Runtime(Protocol):
-    """A loaded network with named inputs and one output."""
+    """A loaded network with named inputs and outputs."""
 
-    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Return the output for a batch of any size from 1."""
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, FloatArray]:
+        """Return the outputs by name for a batch of any size from 1."""
 
 
 class OpenVinoRuntime:
@@ -52,9 +52,10 @@ class OpenVinoRuntime:
                 f"{path}: OpenVINO cannot load this network; export it again ({error})"
             ) from error
 
-    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Return the output for a batch of any size from 1."""
-        return np.asarray(self._model(dict(inputs))[0], dtype=np.float32)
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, FloatArray]:
+        """Return the outputs by name for a batch of any size from 1."""
+        found = self._model(dict(inputs))
+        return {port.any_name: np.array(found[port], dtype=np.float32) for port in self._model.outputs}
 
 
 class OnnxRuntime:
@@ -81,6 +82,8 @@ class OnnxRuntime:
                 f"{path}: ONNX Runtime cannot load this network; export it again ({error})"
             ) from error
 
-    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Return the output for a batch of any size from 1."""
-        return np.asarray(self._session.run(None, dict(inputs))[0], dtype=np.float32)
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, FloatArray]:
+        """Return the outputs by name for a batch of any size from 1."""
+        names = [output.name for output in self._session.get_outputs()]
+        found = self._session.run(names, dict(inputs))
+        return {n: np.asarray(v, dtype=np.float32) for n, v in zip(names, found, strict=True)}

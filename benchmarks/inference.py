@@ -1,0 +1,137 @@
+"""Speed of the shipped model beside the paper's network, and of a whole count from a cold start.
+
+Prints cells a second of the shipped classifier (mask branch included) and of the published network (Swin-B,
+VGG19-BN at 224 px, random weights: speed does not depend on them) in torch and in the runtime of the shipped
+classifier, all in float32 and in one run; megapixels a second of the segmenter; and seconds of
+``erythron count``. Medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from erythron.classify.calls import prepare_cells
+from erythron.classify.classifier import CellInputs, Classifier
+from erythron.classify.crops import CellCrops
+from erythron.engine.field import find_scale, outline_field
+from erythron.models.bundle import load_bundle
+from erythron.models.runtime import OpenVinoRuntime
+from erythron.read.fields import read_image
+from erythron.segment.segmenter import load_segmenter
+from erythron.shape.measure import measure_cells
+from erythron.train.networks.settings import (
+    Fusion,
+    HeadStart,
+    MaskKind,
+    NetworkSettings,
+    NormLayer,
+    Pretraining,
+)
+from erythron.train.networks.two_branch import build_network
+
+PAPER = NetworkSettings(
+    image_backbone="swin_base_patch4_window7_224",
+    mask_backbone="vgg19_bn",
+    fusion=Fusion.LOGITS_GATE,
+    mask_kind=MaskKind.HULL,
+    norm=NormLayer.BATCH,
+    pretraining=Pretraining.NONE,
+    head_start=HeadStart.PUBLISHED,
+    dropout=0.4,
+)
+PAPER_PX = 224
+
+
+def median_seconds(work: Callable[[], object], repeats: int) -> float:
+    """Return the median time of one call, after one that warms up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def export_paper_network(net: torch.nn.Module, path: Path, batch: int) -> None:
+    """Write the published network as ONNX with a fixed batch."""
+    inputs = (torch.zeros(batch, 3, PAPER_PX, PAPER_PX), torch.zeros(batch, 1, PAPER_PX, PAPER_PX))
+    torch.onnx.export(
+        net, inputs, path, input_names=["pixels", "masks"], output_names=["logits"], dynamo=False
+    )
+
+
+def repeat_cells(cells: CellInputs, count: int) -> CellInputs:
+    """Return ``count`` cells, the given ones again and again."""
+    index = np.arange(count) % len(cells.measurements)
+    crops = CellCrops(cells.crops.pixels[index], cells.crops.masks[index])
+    return CellInputs(crops, cells.measurements[index])
+
+
+def time_count(path: Path, repeats: int) -> float:
+    """Return the median time of the whole command, interpreter and imports included."""
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as out:
+            command = [sys.executable, "-m", "erythron", "count", str(path), "--out", out]
+            subprocess.run(command, check=True, capture_output=True)
+
+    return median_seconds(run, repeats)
+
+
+def main() -> None:
+    """Time everything and print figures and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
+    parser.add_argument("--cells", type=int, default=512)
+    parser.add_argument("--paper-batch", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(os.cpu_count() or 1)
+    path = options.data / "marrow-field" / "marrow-field-left.png"
+    bundle = load_bundle()
+    image, _ = find_scale(read_image(path))
+    segmenter = load_segmenter(bundle)
+    segmentation = outline_field(image, segmenter, bundle.card.framing)
+    measured = measure_cells(image.rgb, segmentation, image.mpp)
+    cells = repeat_cells(prepare_cells(image, segmentation, measured, bundle.card.framing), options.cells)
+    classifier = Classifier(bundle)
+
+    paper = build_network(PAPER, 4, PAPER_PX).eval()
+    batch = options.paper_batch
+    inputs = {
+        "pixels": np.zeros((batch, 3, PAPER_PX, PAPER_PX), np.float32),
+        "masks": np.zeros((batch, 1, PAPER_PX, PAPER_PX), np.float32),
+    }
+    tensors = [torch.from_numpy(v) for v in inputs.values()]
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        exported = Path(folder) / "paper.onnx"
+        export_paper_network(paper, exported, batch)
+        runtime = OpenVinoRuntime(exported)
+        torch_rate = batch / median_seconds(lambda: paper(*tensors), options.repeats)
+        same_rate = batch / median_seconds(lambda: runtime.run(inputs), options.repeats)
+    ours = options.cells / median_seconds(lambda: classifier.predict(cells), options.repeats)
+    print(f"paper's network, torch      {torch_rate:8.1f} cells/s")
+    print(f"paper's network, OpenVINO   {same_rate:8.1f} cells/s")
+    print(f"shipped classifier          {ours:8.1f} cells/s")
+    print(f"ratio to torch {ours / torch_rate:.0f}, ratio to the same runtime {ours / same_rate:.0f}")
+
+    pixels = image.rgb.shape[0] * image.rgb.shape[1] / 1e6
+    outlining = median_seconds(lambda: outline_field(image, segmenter, bundle.card.framing), options.repeats)
+    print(f"segmenter                   {pixels / outlining:8.2f} megapixels/s, {segmentation.count} cells")
+    print(f"erythron count, cold start  {time_count(path, options.repeats):8.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Simulated specimens of known mix: coverage of the combined intervals, bias of raw and corrected shares.
+
+    python benchmarks/intervals.py [--specimens 2000] [--cells 400] [--fields 1] [--json]
+
+Each specimen has its own confusion matrix, drawn as a cross-validation of the shipped model's size would have
+measured it: the known rates are those of that model's matrix, a little smoothed, and stay hidden from the
+estimate. With several fields, each has a mix of its own around that of the specimen (Dirichlet, concentration
+30), and the question is the specimen's. The seed is fixed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erythron.differential.combined import Calls, Contrast, estimate_contrasts
+from erythron.differential.correction import ConfusionMatrix
+from erythron.differential.indices import list_indices
+from erythron.engine.differential import make_confusion
+from erythron.models.bundle import load_bundle
+from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
+
+Floats = NDArray[np.float64]
+
+STAGES = len(ERYTHROID_STAGES)
+MIXES = {
+    "steep": (0.6, 1.8, 40.0, 57.6),
+    "flat": (25.0, 25.0, 25.0, 25.0),
+    "basophilic absent": (1.0, 0.0, 30.0, 69.0),
+    "proerythroblast absent": (0.0, 2.0, 40.0, 58.0),
+}
+"""Per cent of the erythroid cells; the first is a published natural mix."""
+
+ERYTHROID_SHARE = 0.3
+OTHERS = (0.55, 0.10, 0.05, 0.02, 0.03)
+SMOOTHING = 0.25
+CONCENTRATION = 30.0
+
+
+@dataclass(frozen=True)
+class Design:
+    """How many specimens of each mix, of how many nucleated cells, in how many fields."""
+
+    specimens: int = 2000
+    cells: int = 400
+    fields: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the simulation of one mix gave.
+
+    Attributes:
+        mix: its name.
+        names: of the shares and indices that were asked for.
+        truth: their true values.
+        coverage: share of the specimens whose combined interval holds the truth.
+        width: mean width of the combined interval; of ratios on the scale of the share.
+        raw_bias: mean error of the raw shares, unclassified cells left out of the total.
+        corrected_bias: mean error of the corrected shares.
+        excess: share of the specimens in which an excess of unclassified cells was found (there is none).
+    """
+
+    mix: str
+    names: tuple[str, ...]
+    truth: tuple[float, ...]
+    coverage: tuple[float, ...]
+    width: tuple[float, ...]
+    raw_bias: tuple[float, ...]
+    corrected_bias: tuple[float, ...]
+    excess: float
+
+    @property
+    def mean_coverage(self) -> float:
+        """Mean over shares and indices."""
+        return float(np.mean(self.coverage))
+
+    @property
+    def bias_ratio(self) -> float:
+        """Sum of the absolute biases of the corrected shares over that of the raw ones."""
+        return float(np.abs(self.corrected_bias).sum() / np.abs(self.raw_bias).sum())
+
+
+def make_truth() -> tuple[ConfusionMatrix, Floats]:
+    """Return the shipped model's confusion matrix and the rates (K, J) that the simulation takes for true."""
+    confusion = make_confusion(load_bundle().card)
+    table = np.array(confusion.counts, dtype=np.float64)
+    # No rate is 0: an error that 10 cells did not show may still happen.
+    rates = table + SMOOTHING / table.shape[1]
+    return confusion, rates / rates.sum(axis=1, keepdims=True)
+
+
+def make_mix(stages: tuple[float, ...]) -> Floats:
+    """Return the shares of all nucleated classes for a mix of the stages."""
+    red = np.array(stages) / sum(stages) * ERYTHROID_SHARE
+    return np.concatenate([red, np.array(OTHERS) / sum(OTHERS) * (1.0 - ERYTHROID_SHARE)])
+
+
+def simulate(mix: str, design: Design, seed: int = 0) -> Outcome:
+    """Simulate specimens of one mix."""
+    specimens, cells = design.specimens, design.cells
+    template, rates = make_truth()
+    sizes = np.array(template.counts).sum(axis=1)
+    shares = make_mix(MIXES[mix])
+    names = list(template.true_classes)
+    nucleated = [c for c in DEFAULT_CLASSES if c.lineage is not Lineage.NOT_NUCLEATED]
+    indices = list_indices(nucleated)
+    contrasts = [Contrast((n,), tuple(m for m in names if m != n), "share") for n in names]
+    contrasts += [Contrast((n,), tuple(m for m in names[:STAGES] if m != n), "share") for n in names[:STAGES]]
+    contrasts += [index.contrast for index in indices]
+    titles = (*names, *(f"{n} of erythroid" for n in names[:STAGES]), *(index.name for index in indices))
+    truth = [_evaluate(contrast, shares, names) for contrast in contrasts]
+
+    rng = np.random.default_rng([seed, list(MIXES).index(mix)])
+    covered = np.zeros(len(contrasts))
+    widths = np.zeros(len(contrasts))
+    raw = np.zeros((specimens, len(names)))
+    corrected = np.zeros((specimens, len(names)))
+    excess = 0
+    for i in range(specimens):
+        table = [rng.multinomial(n, row) for n, row in zip(sizes, rates, strict=True)]
+        confusion = ConfusionMatrix(
+            template.true_classes,
+            template.calls,
+            tuple(tuple(int(v) for v in row) for row in table),
+            has_unclassified=True,
+        )
+        mixes = shares[None]
+        if design.fields > 1:
+            mixes = rng.dirichlet(CONCENTRATION * shares, design.fields)
+        calls = np.array([rng.multinomial(cells // design.fields, m @ rates) for m in mixes])
+        found = estimate_contrasts(Calls(calls[:, :-1], calls[:, -1]), confusion, contrasts, 0.95)
+        excess += found.unclassified == "excess"
+        for k, (contrast, estimate, true) in enumerate(zip(contrasts, found.estimates, truth, strict=True)):
+            low, high = estimate.interval or (0.0, None)
+            covered[k] += low <= true and (high is None or true <= high)
+            widths[k] += _as_share(contrast, high) - _as_share(contrast, low)
+        raw[i] = calls[:, :-1].sum(axis=0) / calls[:, :-1].sum()
+        corrected[i] = [e.value for e in found.estimates[: len(names)]]
+    return Outcome(
+        mix,
+        titles,
+        tuple(truth),
+        tuple(covered / specimens),
+        tuple(widths / specimens),
+        tuple(raw.mean(axis=0) - shares),
+        tuple(corrected.mean(axis=0) - shares),
+        excess / specimens,
+    )
+
+
+def _evaluate(contrast: Contrast, shares: Floats, names: list[str]) -> float:
+    part, rest = (sum(shares[names.index(n)] for n in side) for side in (contrast.part, contrast.rest))
+    return float(part / (part + rest) if contrast.kind == "share" else part / rest)
+
+
+def _as_share(contrast: Contrast, value: float | None) -> float:
+    if value is None:
+        return 1.0
+    return value if contrast.kind == "share" else value / (1.0 + value)
+
+
+def main() -> None:
+    """Print the tables of ``docs/results/intervals.md``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--specimens", type=int, default=2000, help="of each mix")
+    parser.add_argument("--cells", type=int, default=400)
+    parser.add_argument("--fields", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    design = Design(options.specimens, options.cells, options.fields)
+    outcomes = [simulate(mix, design) for mix in MIXES]
+    if options.json:
+        print(json.dumps([asdict(o) for o in outcomes], indent=1))
+        return
+    print(
+        f"{design.specimens} specimens of each mix, {design.cells} nucleated cells each "
+        f"in {design.fields} field(s)\n"
+    )
+    print("| mix | mean coverage | raw bias | corrected bias | ratio | false excess |")
+    print("|---|---|---|---|---|---|")
+    for o in outcomes:
+        raw, corrected = (np.abs(b).sum() for b in (o.raw_bias, o.corrected_bias))
+        print(
+            f"| {o.mix} | {o.mean_coverage:.1%} | {raw:.4f} | {corrected:.4f} | {o.bias_ratio:.2f} "
+            f"| {o.excess:.1%} |"
+        )
+    print("\n| coverage (mean width) of |" + "".join(f" {o.mix} |" for o in outcomes))
+    print("|---|" + "---|" * len(outcomes))
+    for k, name in enumerate(outcomes[0].names):
+        print(f"| {name} |" + "".join(f" {o.coverage[k]:.1%} ({o.width[k]:.3f}) |" for o in outcomes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Areas of an image that cannot be read: out of focus, or too thick.
+
+In: pixels, a segmentation and the scale. Out: outlines of areas, as
+:class:`~erythron.differential.counts.LeftOutArea`, and which cells lie in them.
+
+The image is judged in squares about as wide as a cell, on windows of five by five of them. *Sharpness* is
+the energy of the finest detail over that of coarser detail, so that it depends on neither stain nor light:
+out of focus, the finest detail fades first. *Thickness* is the light that comes through where hardly any
+glass is seen. The measures are the project's own; ``docs/results/intervals.md`` says how the thresholds
+were set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from erythron.differential.counts import LeftOutArea
+from erythron.segment.segmentation import Segmentation
+from erythron.segment.stain import estimate_background
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class AreaThresholds:
+    """Where an area cannot be read.
+
+    Attributes:
+        square_um: side of a square.
+        fallback_mpp: microns per pixel where the scale is unknown.
+        fine_um: width of the mean that the finest detail is the difference to.
+        least_sharpness: energy of the finest detail over that of detail up to three times as wide.
+        least_relative_sharpness: the same over the median of that half of the field that has most detail;
+            asked besides where the scale is unknown, because then the fineness of the pixels is too.
+        least_detail: standard deviation of the coarser detail over the light of the empty smear, under which
+            there is nothing to be sharp or not.
+        least_light: mean light of a window over that of the empty smear, where it is too thick.
+        most_glass: share of a too thick window that may be as bright as glass.
+        least_area: windows' worth of area under which an area is too small to be left out.
+    """
+
+    square_um: float = 12.0
+    fallback_mpp: float = 0.25
+    fine_um: float = 0.75
+    least_sharpness: float = 0.045
+    least_relative_sharpness: float = 0.6
+    least_detail: float = 0.006
+    least_light: float = 0.22
+    most_glass: float = 0.02
+    least_area: float = 1.0
+
+
+THRESHOLDS = AreaThresholds()
+_WINDOW = 5
+
+
+def find_unreadable_areas(
+    rgb: NDArray[np.uint8], mpp: float | None, limits: AreaThresholds = THRESHOLDS
+) -> tuple[LeftOutArea, ...]:
+    """Return the areas of a field that are out of focus or too thick.
+
+    Args:
+        rgb: (H, W, 3), light on a bright ground.
+        mpp: microns per pixel, or None where unknown.
+        limits: thresholds.
+
+    Returns:
+        Areas, those out of focus first; none in a field smaller than a window.
+    """
+    side = max(8, round(limits.square_um / (mpp or limits.fallback_mpp)))
+    shape = (rgb.shape[0] // side, rgb.shape[1] // side)
+    if min(shape) < _WINDOW:
+        return ()
+    background = estimate_background(rgb)
+    light = rgb[: shape[0] * side, : shape[1] * side, 1].astype(np.float32) / float(background[1])
+    blurred = _measure_blur(light, side, mpp, limits)
+    thick = _measure_thickness(light, side, limits) & ~blurred
+    found: list[LeftOutArea] = []
+    named: tuple[tuple[Literal["out_of_focus", "too_thick"], Mask], ...] = (
+        ("out_of_focus", blurred),
+        ("too_thick", thick),
+    )
+    for cause, mask in named:
+        found += _outline(mask, side, cause, (rgb.shape[0], rgb.shape[1]), limits)
+    return tuple(found)
+
+
+def find_cells_inside(segmentation: Segmentation, areas: tuple[LeftOutArea, ...]) -> Mask:
+    """Return for each cell, (count,) bool in order of its number, whether its nucleus' centre is left out."""
+    inside = np.zeros(segmentation.count, dtype=bool)
+    if not areas or not segmentation.count:
+        return inside
+    centres = np.array(
+        ndimage.center_of_mass(segmentation.nucleus > 0, segmentation.nucleus, range(1, len(inside) + 1))
+    )
+    for area in areas:
+        inside |= _contains(area.outline, centres[:, 1], centres[:, 0])
+    return inside
+
+
+def _measure_blur(light: Floats, side: int, mpp: float | None, limits: AreaThresholds) -> Mask:
+    width = max(3, round(limits.fine_um / (mpp or limits.fallback_mpp)))
+    smooth = ndimage.uniform_filter(light, width)
+    fine = _average((light - smooth) ** 2, side)
+    coarse = _average((smooth - ndimage.uniform_filter(smooth, 3 * width)) ** 2, side)
+    fine, coarse = (ndimage.uniform_filter(e, _WINDOW, mode="nearest") for e in (fine, coarse))
+    has_detail = coarse > limits.least_detail**2
+    sharpness = fine / np.maximum(coarse, limits.least_detail**2)
+    is_blurred = has_detail & (sharpness < limits.least_sharpness)
+    if mpp is None and has_detail.any():
+        best = float(np.median(sharpness[has_detail & (coarse >= np.median(coarse[has_detail]))]))
+        is_blurred &= sharpness < limits.least_relative_sharpness * best
+    return np.asarray(is_blurred)
+
+
+def _measure_thickness(light: Floats, side: int, limits: AreaThresholds) -> Mask:
+    mean = ndimage.uniform_filter(_average(light, side), _WINDOW, mode="nearest")
+    glass = _average((light > 0.8).astype(np.float32), side)
+    glass = ndimage.uniform_filter(glass, _WINDOW, mode="nearest")
+    return np.asarray((mean < limits.least_light) & (glass <= limits.most_glass))
+
+
+def _average(values: Floats, side: int) -> Floats:
+    """Return the mean of each square."""
+    rows, columns = values.shape[0] // side, values.shape[1] // side
+    return np.asarray(values.reshape(rows, side, columns, side).mean(axis=(1, 3)))
+
+
+def _outline(
+    mask: Mask,
+    side: int,
+    cause: Literal["out_of_focus", "too_thick"],
+    shape: tuple[int, int],
+    limits: AreaThresholds,
+) -> list[LeftOutArea]:
+    """Return the areas of a mask of squares; holes belong to them, for what they enclose is doubtful too."""
+    labels, count = ndimage.label(ndimage.binary_fill_holes(mask))
+    areas = []
+    for i in range(1, count + 1):
+        one = labels == i
+        if one.sum() >= limits.least_area * _WINDOW**2:
+            outline = tuple((float(x * side), float(y * side)) for x, y in _trace(one))
+            fraction = float(one.sum()) * side * side / (shape[0] * shape[1])
+            areas.append(LeftOutArea(cause, outline, fraction))
+    return areas
+
+
+def _trace(mask: Mask) -> list[tuple[int, int]]:
+    """Return the corners (x, y) of the border of a connected mask without holes, on the grid's lines."""
+    padded = np.pad(mask, 1)
+    y, x = (int(v) for v in np.argwhere(padded)[0])
+    start, here, step = (x, y), (x, y), (1, 0)
+    corners = [start]
+    while True:
+        here = (here[0] + step[0], here[1] + step[1])
+        # Walking with the mask on the right: turn left where it goes on ahead on the left, and so on.
+        ahead_left, ahead_right = (_cell(padded, here, step, is_left=left) for left in (True, False))
+        if ahead_left and ahead_right:
+            turned = (step[1], -step[0])
+        elif ahead_right:
+            turned = step
+        else:
+            turned = (-step[1], step[0])
+        if here == start:
+            break
+        if turned != step:
+            corners.append(here)
+        step = turned
+    return [(cx - 1, cy - 1) for cx, cy in corners]
+
+
+def _cell(mask: Mask, corner: tuple[int, int], step: tuple[int, int], *, is_left: bool) -> bool:
+    """Return whether the square ahead of a corner, left or right of the step, is in the mask."""
+    side = (step[1], -step[0]) if is_left else (-step[1], step[0])
+    x = corner[0] + (step[0] + side[0] - 1) // 2
+    y = corner[1] + (step[1] + side[1] - 1) // 2
+    return bool(mask[y, x])
+
+
+def _contains(
+    outline: tuple[tuple[float, float], ...], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> Mask:
+    """Return which points lie in a polygon, by the number of its edges to their right."""
+    inside = np.zeros(len(x), dtype=bool)
+    for (x0, y0), (x1, y1) in zip(outline, (*outline[1:], outline[0]), strict=True):
+        if y0 != y1:
+            crosses = (y0 > y) != (y1 > y)
+            inside ^= crosses & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+    return inside

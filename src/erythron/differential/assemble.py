@@ -1,0 +1,357 @@
+"""Calls put together to a differential: of one field, or of many.
+
+In: tables of calls, or the differentials of fields. Out: a
+:class:`~erythron.differential.counts.Differential`, with corrected figures where the model's confusion matrix
+allows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from erythron.differential.combined import DRAWS, SEED, Calls, Contrast, estimate_contrasts
+from erythron.differential.correction import ConfusionMatrix
+from erythron.differential.counts import (
+    CellCounts,
+    CellsNeeded,
+    ClassCount,
+    Correction,
+    Differential,
+    Estimate,
+    Index,
+    LeftOutArea,
+    Proportion,
+    QualityFlag,
+    ReferenceRange,
+)
+from erythron.differential.indices import IndexDefinition, list_indices
+from erythron.differential.intervals import clopper_pearson, goodman, ratio_interval
+from erythron.differential.planning import cells_for_width, cells_to_separate, scale_to_all
+from erythron.differential.quality import (
+    THRESHOLDS,
+    FieldQuality,
+    QualityThresholds,
+    judge_correction,
+    judge_counts,
+    judge_field,
+    judge_fields,
+)
+from erythron.errors import DataError
+from erythron.stages import CellClass, Lineage
+
+UNCLASSIFIED_FLAG = "unclassified"
+TOUCHES_EDGE_FLAG = "touches_edge"
+LEFT_OUT_FLAG = "left_out"
+
+
+@dataclass(frozen=True)
+class DifferentialSettings:
+    """What a differential is made with.
+
+    Attributes:
+        classes: the classes of the model, in the order of its outputs.
+        confusion: of the model; None for no correction.
+        references: ranges by the name of an index or class.
+        level: probability of coverage of the intervals.
+        width: of a stage's interval that "count more" aims at, a fraction of the nucleated cells.
+        thresholds: of the flags.
+    """
+
+    classes: tuple[CellClass, ...]
+    confusion: ConfusionMatrix | None = None
+    references: Mapping[str, ReferenceRange] = field(default_factory=dict)
+    level: float = 0.95
+    width: float = 0.05
+    thresholds: QualityThresholds = THRESHOLDS
+
+
+def count_cells(cells: pl.DataFrame, classes: Sequence[CellClass]) -> CellCounts:
+    """Count the calls of a table of cells.
+
+    Args:
+        cells: one row a cell, with the columns ``label`` and ``flags`` (separated by ``;``).
+        classes: the classes of the model.
+
+    Raises:
+        DataError: a label is the name of none of the classes.
+    """
+    names = [c.name for c in classes]
+    unknown = sorted(set(cells["label"].to_list()) - set(names), key=str)
+    if unknown:
+        raise DataError(
+            f"cells are called {', '.join(map(str, unknown))}, which is no class of the model "
+            f"({', '.join(names)}); call them again with the same model that they are counted with"
+        )
+    flags = cells["flags"].cast(pl.String).fill_null("").str.split(";")
+    left_out = flags.list.contains(LEFT_OUT_FLAG)
+    unclassified = flags.list.contains(UNCLASSIFIED_FLAG) & ~left_out
+    found = dict(cells["label"].filter(~unclassified & ~left_out).value_counts().iter_rows())
+    return CellCounts(
+        classes=tuple(classes),
+        counts=tuple(int(found.get(name, 0)) for name in names),
+        unclassified=int(unclassified.sum()),
+        touching_edge=int((flags.list.contains(TOUCHES_EDGE_FLAG) & ~left_out).sum()),
+        left_out=int(left_out.sum()),
+    )
+
+
+def make_differential(
+    cells: pl.DataFrame, settings: DifferentialSettings, quality: FieldQuality | None = None
+) -> Differential:
+    """Return the differential of the cells of one field.
+
+    Args:
+        cells: one row a cell, with the columns ``label`` and ``flags`` (separated by ``;``).
+        settings: classes, confusion matrix and the rest.
+        quality: what the image showed; None where nothing is known of it.
+
+    Raises:
+        DataError: a label is the name of none of the classes.
+    """
+    return make_differential_from_counts(count_cells(cells, settings.classes), settings, quality)
+
+
+def make_differential_from_counts(
+    counts: CellCounts, settings: DifferentialSettings, quality: FieldQuality | None = None
+) -> Differential:
+    """Return the differential of the counted cells of one field."""
+    quality = quality or FieldQuality()
+    return _assemble(
+        [counts],
+        settings,
+        tuple(judge_field(quality, settings.thresholds)),
+        quality.left_out,
+        quality.left_out_fraction,
+    )
+
+
+def merge_differentials(
+    differentials: Iterable[Differential], settings: DifferentialSettings
+) -> Differential:
+    """Return the differential of all cells of several fields; of none, a differential without cells.
+
+    Args:
+        differentials: differentials of separate fields; read one after the other.
+        settings: the same that they were made with.
+
+    Raises:
+        DataError: a differential was made with other classes or another level of intervals.
+    """
+    names = [c.name for c in settings.classes]
+    fields: list[CellCounts] = []
+    flags: list[tuple[QualityFlag, ...]] = []
+    areas: tuple[LeftOutArea, ...] = ()
+    left_out = 0.0
+    for differential in differentials:
+        if [line.name for line in differential.classes] != names:
+            raise DataError(
+                "differentials made with different classes cannot be added up; "
+                "count all images again with one model"
+            )
+        if differential.interval_level != settings.level:
+            raise DataError(
+                f"a differential with intervals of level {differential.interval_level} cannot be added to "
+                f"those of level {settings.level}; count all images again with one level"
+            )
+        fields.append(
+            CellCounts(
+                settings.classes,
+                tuple(line.count for line in differential.classes),
+                differential.unclassified.count,
+                differential.touching_edge_cells,
+                differential.left_out_cells,
+            )
+        )
+        flags.append(differential.flags)
+        areas = differential.left_out
+        left_out += differential.left_out_fraction
+    if len(fields) == 1:
+        kept = tuple(f for f in flags[0] if f.name not in _OF_COUNTS)
+        return _assemble(fields, settings, kept, areas, left_out)
+    mean = left_out / max(len(fields), 1)
+    raised = judge_fields(fields, flags, mean, settings.thresholds) if fields else []
+    return _assemble(fields, settings, tuple(raised), (), mean)
+
+
+_OF_COUNTS = ("too_few_cells", "many_unclassified", "unclassified_unexplained")
+
+
+def _assemble(
+    fields: Sequence[CellCounts],
+    settings: DifferentialSettings,
+    flags: tuple[QualityFlag, ...],
+    areas: tuple[LeftOutArea, ...],
+    left_out_fraction: float,
+) -> Differential:
+    classes = settings.classes
+    counts = [sum(f.counts[i] for f in fields) for i in range(len(classes))]
+    by_name = {c.name: n for c, n in zip(classes, counts, strict=True)}
+    unclassified = sum(f.unclassified for f in fields)
+    nucleated_names = [c.name for c in classes if c.lineage is not Lineage.NOT_NUCLEATED]
+    erythroid_names = [c.name for c in classes if c.lineage is Lineage.ERYTHROID]
+    nucleated = sum(by_name[n] for n in nucleated_names) + unclassified
+    erythroid = sum(by_name[n] for n in erythroid_names)
+
+    definitions = list_indices(classes)
+    contrasts = [_against(n, nucleated_names) for n in nucleated_names]
+    contrasts += [_against(n, erythroid_names) for n in erythroid_names]
+    contrasts += [d.contrast for d in definitions]
+    estimates, correction = _correct(fields, settings, nucleated_names, contrasts)
+    of_all = dict(zip(nucleated_names, estimates, strict=False))
+    of_red = dict(zip(erythroid_names, estimates[len(nucleated_names) :], strict=False))
+    of_index = dict(
+        zip((d.name for d in definitions), estimates[len(contrasts) - len(definitions) :], strict=False)
+    )
+
+    def proportion(count: int, total: int, lines: int) -> Proportion:
+        return Proportion(
+            count,
+            total,
+            count / total if total else None,
+            clopper_pearson(count, total, settings.level),
+            goodman(count, total, lines, settings.level),
+        )
+
+    # The unclassified cells are a line of the first table.
+    lines = len(nucleated_names) + 1
+    made = [
+        ClassCount(
+            name=c.name,
+            title=c.title,
+            lineage=c.lineage,
+            count=by_name[c.name],
+            of_nucleated=proportion(by_name[c.name], nucleated, lines) if c.name in nucleated_names else None,
+            of_erythroid=(
+                proportion(by_name[c.name], erythroid, len(erythroid_names))
+                if c.name in erythroid_names
+                else None
+            ),
+            corrected_of_nucleated=of_all.get(c.name),
+            corrected_of_erythroid=of_red.get(c.name),
+            reference=settings.references.get(c.name),
+        )
+        for c in classes
+    ]
+    indices = {
+        d.name: _make_index(d, by_name, nucleated, settings, of_index.get(d.name)) for d in definitions
+    }
+    return Differential(
+        interval_level=settings.level,
+        fields=len(fields),
+        nucleated_cells=nucleated,
+        erythroid_cells=erythroid,
+        touching_edge_cells=sum(f.touching_edge for f in fields),
+        classes=tuple(made),
+        unclassified=proportion(unclassified, nucleated, lines),
+        erythroid_share=indices.get("erythroid_share"),
+        me_ratio=indices.get("me_ratio"),
+        maturation_index=indices.get("maturation_index"),
+        proliferation_ratio=indices.get("proliferation_ratio"),
+        left_shift=indices.get("left_shift"),
+        correction=correction,
+        count_more=_plan(made, tuple(indices.values()), nucleated, settings),
+        flags=(
+            *judge_counts(nucleated, unclassified, settings.thresholds),
+            *judge_correction(correction),
+            *flags,
+        ),
+        left_out_cells=sum(f.left_out for f in fields),
+        left_out=areas,
+        left_out_fraction=left_out_fraction,
+    )
+
+
+def _against(name: str, of: Sequence[str]) -> Contrast:
+    return Contrast((name,), tuple(n for n in of if n != name), "share")
+
+
+def _correct(
+    fields: Sequence[CellCounts],
+    settings: DifferentialSettings,
+    names: Sequence[str],
+    contrasts: Sequence[Contrast],
+) -> tuple[list[Estimate], Correction]:
+    """Return one estimate a contrast, or none at all with the reason."""
+    confusion = settings.confusion
+    if confusion is None:
+        return [], Correction(None, "the model states no confusion matrix")
+    missing = [n for n in names if n not in confusion.true_classes]
+    if missing:
+        return [], Correction(None, f"no cell of {', '.join(missing)} was in the model's cross-validation")
+    if list(confusion.true_classes) != list(names) or list(confusion.calls) != list(names):
+        return [], Correction(None, "the confusion matrix has other classes than the model")
+    unclassified = np.array([f.unclassified for f in fields], dtype=np.int64)
+    columns = [i for i, c in enumerate(settings.classes) if c.name in names]
+    counts = np.array([[f.counts[i] for i in columns] for f in fields], dtype=np.int64)
+    if counts.sum() + unclassified.sum() == 0:
+        return [], Correction(None, "no nucleated cell was counted")
+    corrected = estimate_contrasts(Calls(counts, unclassified), confusion, contrasts, settings.level)
+    return list(corrected.estimates), Correction(
+        method="maximum likelihood of the calls under the cross-validated confusion matrix",
+        reason=None,
+        confusion_cells=confusion.cells,
+        unclassified=corrected.unclassified,
+        unexplained=corrected.unexplained,
+        draws=DRAWS,
+        seed=SEED,
+        over="fields" if len(fields) > 1 else "cells",
+    )
+
+
+def _make_index(
+    definition: IndexDefinition,
+    by_name: Mapping[str, int],
+    nucleated: int,
+    settings: DifferentialSettings,
+    corrected: Estimate | None,
+) -> Index:
+    part = sum(by_name[n] for n in definition.contrast.part)
+    rest = sum(by_name[n] for n in definition.contrast.rest)
+    if definition.contrast.kind == "ratio":
+        denominator = rest
+        interval = ratio_interval(part, rest, settings.level)
+    else:
+        denominator = nucleated if definition.of_nucleated else part + rest
+        interval = clopper_pearson(part, denominator, settings.level)
+    return Index(
+        name=definition.name,
+        title=definition.title,
+        loinc=definition.loinc,
+        definition=definition.definition,
+        kind=definition.contrast.kind,
+        numerator=part,
+        denominator=denominator,
+        value=part / denominator if denominator else None,
+        interval=interval,
+        corrected=corrected,
+        reference=settings.references.get(definition.name),
+    )
+
+
+def _plan(
+    lines: Sequence[ClassCount], indices: Sequence[Index], nucleated: int, settings: DifferentialSettings
+) -> tuple[CellsNeeded, ...]:
+    """Return what counting more would give: widths of the stages, and limits of every reference range."""
+    level = settings.level
+    needed = []
+    for line in lines:
+        if line.of_erythroid is not None:
+            more = cells_for_width(line.count, nucleated, settings.width, level)
+            needed.append(CellsNeeded(line.name, "width", settings.width, more))
+    asked = [(line.name, line.reference, (line.count, nucleated), "share") for line in lines]
+    for index in indices:
+        base = index.denominator + (index.numerator if index.kind == "ratio" else 0)
+        asked.append((index.name, index.reference, (index.numerator, base), index.kind))
+    for name, reference, (count, base), kind in asked:
+        limits = () if reference is None else (reference.low, reference.high)
+        for limit in limits:
+            if limit is not None and base:
+                # A ratio r of two counts is the share r / (1 + r) of their sum.
+                share = limit / (1.0 + limit) if kind == "ratio" else limit
+                more = scale_to_all(cells_to_separate(count, base, share, level), base, nucleated)
+                needed.append(CellsNeeded(name, "reference", limit, more))
+    return tuple(needed)

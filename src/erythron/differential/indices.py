@@ -1,0 +1,108 @@
+"""The indices of a differential: which classes stand over which, by whose definition.
+
+In: the classes of a model. Out: the indices that these classes allow. The one place for their definitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from erythron.differential.combined import Contrast
+from erythron.stages import (
+    BASOPHILIC_ERYTHROBLAST,
+    ERYTHROID_STAGES,
+    ORTHOCHROMATIC_ERYTHROBLAST,
+    POLYCHROMATIC_ERYTHROBLAST,
+    PROERYTHROBLAST,
+    CellClass,
+    Lineage,
+)
+
+_YOUNG = (PROERYTHROBLAST.name, BASOPHILIC_ERYTHROBLAST.name)
+_OLD = (POLYCHROMATIC_ERYTHROBLAST.name, ORTHOCHROMATIC_ERYTHROBLAST.name)
+
+
+@dataclass(frozen=True)
+class IndexDefinition:
+    """What an index is.
+
+    Attributes:
+        name: snake_case name.
+        title: name as printed.
+        loinc: code of the observation, or None.
+        definition: in words, with whose definition it is.
+        contrast: the classes over the other classes; of a share, ``rest`` is the rest of its denominator.
+        of_nucleated: whether unclassified cells stand in the denominator of the raw value.
+    """
+
+    name: str
+    title: str
+    loinc: str | None
+    definition: str
+    contrast: Contrast
+    of_nucleated: bool = False
+
+
+def list_indices(classes: Sequence[CellClass]) -> tuple[IndexDefinition, ...]:
+    """Return the indices that a model's classes allow, in the order of a report."""
+    erythroid = _of(classes, Lineage.ERYTHROID)
+    granulocytic = _of(classes, Lineage.GRANULOCYTIC)
+    other = tuple(c.name for c in classes if c.lineage not in (Lineage.ERYTHROID, Lineage.NOT_NUCLEATED))
+    found = []
+    if erythroid:
+        found.append(
+            IndexDefinition(
+                "erythroid_share",
+                "Erythroid share of nucleated cells",
+                "40689-2",
+                "erythroid cells of all nucleated cells (LOINC 40689-2)",
+                _contrast(erythroid, other, "share"),
+                of_nucleated=True,
+            )
+        )
+    if erythroid and granulocytic:
+        found.append(
+            IndexDefinition(
+                "me_ratio",
+                "M:E ratio",
+                "11138-5",
+                "granulocytic to erythroid cells, all nucleated stages of both (LOINC 11138-5)",
+                _contrast(granulocytic, erythroid, "ratio"),
+            )
+        )
+    if {c.name for c in ERYTHROID_STAGES} <= set(erythroid):
+        found += [
+            IndexDefinition(
+                "maturation_index",
+                "Maturation index I:Me",
+                None,
+                "(pro- + basophilic) to (polychromatic + orthochromatic) erythroblasts",
+                _contrast(_YOUNG, _OLD, "ratio"),
+            ),
+            IndexDefinition(
+                "proliferation_ratio",
+                "Proliferating to maturing erythroblasts",
+                None,
+                "(pro- + basophilic + polychromatic) to orthochromatic erythroblasts, which no longer "
+                "divide; the project's definition",
+                _contrast((*_YOUNG, _OLD[0]), _OLD[1:], "ratio"),
+            ),
+            IndexDefinition(
+                "left_shift",
+                "Left shift of erythropoiesis",
+                None,
+                "pro- and basophilic erythroblasts of all erythroid cells; the project's definition",
+                _contrast(_YOUNG, tuple(n for n in erythroid if n not in _YOUNG), "share"),
+            ),
+        ]
+    return tuple(found)
+
+
+def _of(classes: Sequence[CellClass], lineage: Lineage) -> tuple[str, ...]:
+    return tuple(c.name for c in classes if c.lineage is lineage)
+
+
+def _contrast(part: tuple[str, ...], rest: tuple[str, ...], kind: Literal["share", "ratio"]) -> Contrast:
+    return Contrast(part, rest, kind)

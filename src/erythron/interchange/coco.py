@@ -1,0 +1,151 @@
+"""COCO instances: one annotation a cell and one a nucleus, masks without loss, and back.
+
+The categories are the classes of the model, then ``unclassified`` and ``nucleus``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from erythron.errors import DataError
+from erythron.interchange.cells import (
+    NUCLEUS,
+    UNCLASSIFIED,
+    CountedImage,
+    LabelledCell,
+    LabelledImage,
+    check_same_classes,
+    join_nuclei,
+    name_group,
+)
+from erythron.interchange.coco_rle import decode_coco_rle, encode_coco_rle
+from erythron.interchange.outlines import Patch, fill_parts
+from erythron.stages import find_class
+
+
+def write_coco(images: Iterable[CountedImage], classes: tuple[str, ...], version: str) -> Iterator[str]:
+    """Yield the text of a COCO file piece by piece, so that a long run needs the memory of one image.
+
+    Every annotation has ``segmentation`` (compressed run-length encoding), ``area``, ``bbox`` and, under
+    ``attributes``, the ``cell_id``; a cell's has ``confidence`` and ``flags`` too. A cell flagged
+    ``unclassified`` has that as its category, as it is counted.
+
+    Args:
+        images: the images, all counted with ``classes``.
+        classes: of the model, in order; category ids follow this order, from 1.
+        version: of erythron.
+
+    Raises:
+        DataError: an image was counted with other classes.
+    """
+    names = (*classes, UNCLASSIFIED, NUCLEUS)
+    ids = {name: i for i, name in enumerate(names, start=1)}
+    categories = [{"id": ids[n], "name": n, "supercategory": _name_super(n)} for n in names]
+    head = {"info": {"description": f"cells counted by erythron {version}"}, "categories": categories}
+    yield json.dumps(head, ensure_ascii=False)[:-1] + ', "annotations": ['
+    listed = []
+    annotation_id = 0
+    for image_id, image in enumerate(images, start=1):
+        check_same_classes(classes, image)
+        size = {"width": image.width_px, "height": image.height_px}
+        listed.append({"id": image_id, "file_name": image.name, **size})
+        for annotation in _annotate(image, ids):
+            annotation_id += 1
+            text = json.dumps({"id": annotation_id, "image_id": image_id, **annotation})
+            yield (",\n" if annotation_id > 1 else "\n") + text
+    yield '\n], "images": ' + json.dumps(listed, ensure_ascii=False) + "}\n"
+
+
+def read_coco(document: Any) -> tuple[LabelledImage, ...]:
+    """Read cells out of a COCO file.
+
+    Polygons and both encodings of masks are read. Annotations of the category ``nucleus`` go to the cell that
+    holds most of them; boxes without a mask and unknown categories are left out. ``iscrowd`` says nothing
+    here, because CVAT sets it on every painted mask.
+
+    Args:
+        document: the parsed file.
+
+    Raises:
+        DataError: it is no COCO file of instances.
+    """
+    try:
+        categories = {c["id"]: str(c["name"]) for c in document["categories"]}
+        images = {i["id"]: str(i["file_name"]) for i in document["images"]}
+        annotations = [(a["image_id"], a) for a in document["annotations"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"this is no COCO file with images, categories and annotations ({error!r}); export it again"
+        ) from error
+    cells: defaultdict[Any, list[LabelledCell]] = defaultdict(list)
+    nuclei: defaultdict[Any, list[Patch]] = defaultdict(list)
+    left_out: defaultdict[Any, list[str]] = defaultdict(list)
+    for image_id, annotation in annotations:
+        try:
+            label, patch = _read_annotation(annotation, categories)
+        except (DataError, TypeError, ValueError, KeyError) as error:
+            left_out[image_id].append(f"annotation {annotation.get('id')}: {error}")
+            continue
+        if label == NUCLEUS:
+            nuclei[image_id].append(patch)
+        else:
+            cells[image_id].append(LabelledCell(label, patch, cell_id=_find_id(annotation)))
+    found = []
+    for image_id, name in images.items():
+        joined, alone = join_nuclei(cells[image_id], nuclei[image_id])
+        found.append(LabelledImage(name, joined, (*left_out[image_id], *alone)))
+    return tuple(found)
+
+
+def _annotate(image: CountedImage, ids: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    columns = image.table.select("cell_id", "label", "confidence", "flags").rows()
+    for (cell_id, label, confidence, flags), (cell, nucleus) in zip(columns, image.outlines, strict=True):
+        group = name_group(label, flags)
+        own = {"cell_id": cell_id, "confidence": confidence, "flags": flags or ""}
+        yield {"category_id": ids[group], **_describe(cell, image), "attributes": own}
+        yield {"category_id": ids[NUCLEUS], **_describe(nucleus, image), "attributes": {"cell_id": cell_id}}
+
+
+def _describe(patch: Patch, image: CountedImage) -> dict[str, Any]:
+    height, width = patch.mask.shape
+    return {
+        "segmentation": encode_coco_rle(patch, image.width_px, image.height_px),
+        "area": patch.area_px,
+        "bbox": [patch.left, patch.top, width, height],
+        "iscrowd": 0,
+    }
+
+
+def _name_super(name: str) -> str:
+    if name in (UNCLASSIFIED, NUCLEUS):
+        return {UNCLASSIFIED: "cell", NUCLEUS: "part"}[name]
+    try:
+        return find_class(name).lineage.value
+    except DataError:  # a model may have classes of its own
+        return "cell"
+
+
+def _read_annotation(annotation: Mapping[str, Any], categories: Mapping[Any, str]) -> tuple[str, Patch]:
+    if annotation["category_id"] not in categories:
+        raise DataError(f"its category {annotation['category_id']} is not listed")
+    segmentation = annotation.get("segmentation")
+    if not segmentation:
+        raise DataError("has no mask; outline the cell")
+    if isinstance(segmentation, dict):
+        patch = decode_coco_rle(segmentation)
+    else:  # flat lists x, y, x, y of separate polygons
+        patch = fill_parts(
+            [[list(corner) for corner in zip(flat[::2], flat[1::2], strict=True)]] for flat in segmentation
+        )
+    if patch is None:
+        raise DataError("its mask holds no pixel")
+    return categories[annotation["category_id"]], patch
+
+
+def _find_id(annotation: Mapping[str, Any]) -> int | None:
+    attributes = annotation.get("attributes")
+    cell_id = attributes.get("cell_id") if isinstance(attributes, dict) else None
+    return cell_id if isinstance(cell_id, int) and not isinstance(cell_id, bool) and cell_id > 0 else None

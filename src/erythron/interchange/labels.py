@@ -1,0 +1,137 @@
+"""Labels that come back: which format a file is of, and which class a name in it stands for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from erythron.errors import DataError
+from erythron.interchange.cells import UNCLASSIFIED, LabelledImage
+from erythron.interchange.coco import read_coco
+from erythron.interchange.geojson import read_geojson
+from erythron.interchange.label_studio import read_label_studio
+from erythron.stages import CellType, find_type
+
+ClassMap = Mapping[str, CellType | None]
+"""The kind of cell that a name stands for, None to leave its cells out."""
+
+
+def read_labels(path: Path) -> tuple[LabelledImage, ...]:
+    """Read the labelled cells of a QuPath GeoJSON, COCO or Label Studio file, told apart by content.
+
+    Raises:
+        DataError: the file cannot be read or is none of these.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:  # also text that is no UTF-8
+        raise DataError(f"{path}: is no JSON ({error}); export the labels again") from error
+    try:
+        if isinstance(document, dict) and "annotations" in document:
+            return read_coco(document)
+        if isinstance(document, list) and any(isinstance(d, dict) and "data" in d for d in document):
+            return read_label_studio(document)
+        if _is_geojson(document):
+            return read_geojson(document, path.stem)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    raise DataError(
+        f"{path}: is no QuPath GeoJSON, COCO or Label Studio file; export the labels in one of these formats"
+    )
+
+
+def _is_geojson(document: Any) -> bool:
+    first = document[0] if isinstance(document, list) and document else document
+    return isinstance(first, dict) and first.get("type") in {"FeatureCollection", "Feature"}
+
+
+def map_labels(labels: Iterable[str], class_map: ClassMap) -> dict[str, CellType | None]:
+    """Return the kind of cell of every label; None where its cells are to be left out.
+
+    Args:
+        labels: names as files have them.
+        class_map: what names stand for, before the synonyms are asked. ``unclassified`` is left out unless
+            it stands here.
+
+    Raises:
+        DataError: names are unknown; the message lists them all.
+    """
+    known: dict[str, CellType | None] = {}
+    unknown = []
+    for label in dict.fromkeys(labels):
+        if label in class_map:
+            known[label] = class_map[label]
+        elif label == UNCLASSIFIED:
+            known[label] = None
+        else:
+            try:
+                known[label] = find_type(label)
+            except DataError:
+                unknown.append(label)
+    if unknown:
+        raise DataError(
+            f"unknown class {', '.join(repr(label) for label in unknown)}; say what it stands for with "
+            f"--class-map '{unknown[0]}=CLASS', or leave its cells out with --class-map '{unknown[0]}='"
+        )
+    return known
+
+
+def parse_class_map(entries: Iterable[str]) -> ClassMap:
+    """Return the class map that options ``NAME=CLASS`` or ``NAME=`` (leave out) give.
+
+    Raises:
+        DataError: an entry has no ``=``, or its class is unknown.
+
+    >>> {name: kind and kind.name for name, kind in parse_class_map(["Late=metarubricyte", "Dirt="]).items()}
+    {'Late': 'orthochromatic_erythroblast', 'Dirt': None}
+    """
+    found: dict[str, CellType | None] = {}
+    for entry in entries:
+        name, separator, target = entry.rpartition("=")
+        if not separator or not name:
+            raise DataError(f"'{entry}' is no class map; give NAME=CLASS, or NAME= to leave its cells out")
+        found[name.strip()] = find_type(target) if target.strip() else None
+    return found
+
+
+def find_image(name: str, paths: Iterable[Path]) -> Path:
+    """Return the file that a name in a labelled file stands for.
+
+    The file whose path ends in the most parts of the name is meant; a name without a suffix, as QuPath's
+    exports have, may also be a file's name less its suffix.
+
+    Raises:
+        DataError: no file or several files fit.
+    """
+    wanted = [part for part in name.replace("\\", "/").split("/") if part]
+    best: list[Path] = []
+    depth = 0
+    for path in paths:
+        shared = _count_shared(wanted, path.parts)
+        if not shared and wanted and path.stem == wanted[-1]:
+            shared = 1
+        if shared > depth:
+            best, depth = [path], shared
+        elif shared and shared == depth:
+            best.append(path)
+    if len(best) == 1:
+        return best[0]
+    if not best:
+        raise DataError(f"{name}: no such image in the folder given; check --images")
+    raise DataError(
+        f"{name}: may be {best[0]} or {best[1]}; rename one, or give --images a folder that holds one of them"
+    )
+
+
+def _count_shared(wanted: list[str], parts: tuple[str, ...]) -> int:
+    """Return how many parts two paths share at their ends."""
+    count = 0
+    for mine, theirs in zip(reversed(wanted), reversed(parts), strict=False):
+        if mine != theirs:
+            break
+        count += 1
+    return count

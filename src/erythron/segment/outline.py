@@ -1,0 +1,110 @@
+"""Outlines of the cells at given points: windows through the network, trust in each, repeats dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erythron.models.runtime import Runtime
+from erythron.segment.stain import BACKGROUND_LEVEL
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class OutlinedCells:
+    """N cells of one image at the outliner's scale.
+
+    Attributes:
+        corner: (N, 2) int64, row and column of each window's first pixel in the image.
+        maps: (N, 2, S, S) float32, probability of nucleus and of cell.
+        score: (N,) float32, trust in each cell.
+    """
+
+    corner: NDArray[np.int64]
+    maps: Floats
+    score: Floats
+
+    def take(self, index: NDArray[np.generic]) -> OutlinedCells:
+        """Return the cells of the given rows."""
+        return OutlinedCells(self.corner[index], self.maps[index], self.score[index])
+
+
+def outline_points(
+    outliner: Runtime, image: Pixels, points: NDArray[np.floating], size: int
+) -> OutlinedCells:
+    """Outline the cell at each point.
+
+    Args:
+        outliner: takes ``pixels``, (N, S, S, 3) uint8, and returns ``probabilities``, (N, 2, S, S) float32.
+        image: (H, W, 3) uint8, balanced light at the outliner's scale.
+        points: (N, 2) row and column.
+        size: S.
+    """
+    corner = np.floor(points - size / 2 + 0.5).astype(np.int64)
+    padded = np.pad(image, ((size, size), (size, size), (0, 0)), constant_values=BACKGROUND_LEVEL)
+    start = np.clip(corner + size, 0, np.array(padded.shape[:2]) - size)
+    if not len(start):
+        return OutlinedCells(start, np.zeros((0, 2, size, size), np.float32), np.zeros(0, np.float32))
+    windows = np.stack([padded[y : y + size, x : x + size] for y, x in start])
+    maps = np.concatenate(
+        [
+            outliner.run({"pixels": windows[i : i + BATCH]})["probabilities"]
+            for i in range(0, len(windows), BATCH)
+        ]
+    )
+    return OutlinedCells(start - size, maps, _score(maps))
+
+
+def join_cells(first: OutlinedCells, second: OutlinedCells) -> OutlinedCells:
+    """Return the cells of both, in order."""
+    return OutlinedCells(
+        np.concatenate([first.corner, second.corner]),
+        np.concatenate([first.maps, second.maps]),
+        np.concatenate([first.score, second.score]),
+    )
+
+
+def _score(maps: Floats) -> Floats:
+    """Return how sure each cell is: mean probability of its nucleus times sharpness of its outline."""
+    nucleus, cell = maps[:, 0], maps[:, 1]
+    inner = nucleus > 0.5
+    trust = (nucleus * inner).sum((1, 2)) / np.maximum(inner.sum((1, 2)), 1)
+    sharp = (cell > 0.7).sum((1, 2)) / np.maximum((cell > 0.3).sum((1, 2)), 1)
+    return np.asarray(np.where(inner.any((1, 2)), trust * sharp, 0), np.float32)
+
+
+def nucleus_centres(found: OutlinedCells) -> Floats:
+    """Return (N, 2) row and column of the centre of each nucleus, in the image."""
+    weight = found.maps[:, 0] * (found.maps[:, 0] > 0.5)
+    total = np.maximum(weight.sum((1, 2)), 1e-6)
+    steps = np.arange(weight.shape[1]) + 0.5
+    rows = (weight.sum(2) * steps).sum(1) / total
+    columns = (weight.sum(1) * steps).sum(1) / total
+    return np.stack([rows, columns], 1).astype(np.float32) + found.corner.astype(np.float32)
+
+
+def drop_repeats(found: OutlinedCells, most_overlap: float) -> OutlinedCells:
+    """Keep the surest of the cells whose nuclei share more than ``most_overlap`` of the smaller one."""
+    order = np.argsort(-found.score, kind="stable")
+    size = found.maps.shape[-1]
+    nuclei = found.maps[:, 0] > 0.5
+    area = nuclei.sum((1, 2))
+    kept: list[int] = []
+    for i in order:
+        for j in kept:
+            dy, dx = found.corner[j] - found.corner[i]
+            if abs(dy) >= size or abs(dx) >= size:
+                continue
+            mine = nuclei[i, max(0, dy) : size + min(0, dy), max(0, dx) : size + min(0, dx)]
+            other = nuclei[j, max(0, -dy) : size + min(0, -dy), max(0, -dx) : size + min(0, -dx)]
+            if np.count_nonzero(mine & other) > most_overlap * min(area[i], area[j]):
+                break
+        else:
+            kept.append(int(i))
+    return found.take(np.array(sorted(kept), np.int64))

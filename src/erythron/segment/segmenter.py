@@ -1,0 +1,148 @@
+"""The learned segmenter: stain says where nuclei may be, a network outlines the cell at each such place.
+
+The network sees a window around a point and draws the one cell whose nucleus is centred there, whatever
+touches or covers it, or nothing where there is none. So proposals may be many and wrong: the network refuses
+them, and of several that show one cell the surest is kept.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from erythron.models.bundle import Bundle
+from erythron.models.runtime import OpenVinoRuntime, Runtime
+from erythron.models.schema import SegmenterCard
+from erythron.segment.canvas import Canvas
+from erythron.segment.outline import (
+    OutlinedCells,
+    drop_repeats,
+    join_cells,
+    nucleus_centres,
+    outline_points,
+)
+from erythron.segment.segmentation import Segmentation
+from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background, nuclear_channel
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+TILE_PX = 1024
+"""Side in the outliner's pixels of the part of a field that is worked on at once."""
+
+
+def load_segmenter(bundle: Bundle) -> Segmenter:
+    """Load the segmenter of a bundle into OpenVINO, on all cores.
+
+    Raises:
+        BundleError: the network cannot be loaded.
+    """
+    return Segmenter(bundle.card.segmenter, OpenVinoRuntime(bundle.outliner_path))
+
+
+class Segmenter:
+    """Finds and outlines nucleated cells.
+
+    Args:
+        card: how the network is used.
+        outliner: takes ``pixels``, (N, S, S, 3) uint8, and returns ``probabilities``, (N, 2, S, S) float32,
+            that a pixel is of the nucleus, and of the whole, of the cell in the middle.
+    """
+
+    def __init__(self, card: SegmenterCard, outliner: Runtime) -> None:
+        self.card = card
+        self._outliner = outliner
+
+    def segment_field(self, rgb: Pixels, mpp: float) -> Segmentation:
+        """Outline every nucleated cell of a field.
+
+        Large fields are worked through in overlapping tiles; a cell belongs to the tile with its centre.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            mpp: microns per pixel, assumed where unknown.
+        """
+        light = balance_light(rgb, estimate_background(rgb))
+        height, width = light.shape[:2]
+        canvas = Canvas(height, width)
+        step = max(1, round(TILE_PX * self.card.window_mpp / mpp))
+        margin = round(self.card.window_px * self.card.window_mpp / mpp)
+        for top in range(0, height, step):
+            for left in range(0, width, step):
+                rows = slice(max(0, top - margin), min(height, top + step + margin))
+                columns = slice(max(0, left - margin), min(width, left + step + margin))
+                self._add_tile(
+                    light[rows, columns], mpp, canvas, (rows.start, columns.start), (top, left, step)
+                )
+        return canvas.finish()
+
+    def segment_central(self, rgb: Pixels, mpp: float) -> Segmentation:
+        """Outline the cell at the centre of a crop; count 0 where no nucleated cell is near it.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            mpp: microns per pixel, assumed where unknown.
+        """
+        light = balance_light(rgb, estimate_background(rgb))
+        image = rescale(light, mpp / self.card.window_mpp)
+        middle = np.array(image.shape[:2]) / 2
+        # The middle itself is a candidate, for a crop is cut around its cell.
+        found = self._outline_points(image, np.concatenate([middle[None], self._propose(light, mpp)]))
+        canvas = Canvas(*rgb.shape[:2])
+        if len(found.score):
+            away = np.hypot(*(nucleus_centres(found) - middle).T) / (min(image.shape[:2]) / 2)
+            rank = found.score * np.exp(-0.5 * (away / self.card.central_spread) ** 2)
+            canvas.add(found.take(rank.argmax()[None]), self.card.window_mpp / mpp, (0, 0))
+        return canvas.finish()
+
+    def _add_tile(
+        self,
+        light: Pixels,
+        mpp: float,
+        canvas: Canvas,
+        origin: tuple[int, int],
+        owned: tuple[int, int, int],
+    ) -> None:
+        image = rescale(light, mpp / self.card.window_mpp)
+        found = self._outline_points(image, self._propose(light, mpp))
+        kept = drop_repeats(found, self.card.most_overlap)
+        top, left, step = owned
+        place = nucleus_centres(kept) * (self.card.window_mpp / mpp) + origin
+        inside = (place >= (top, left)).all(1) & (place < (top + step, left + step)).all(1)
+        canvas.add(kept.take(np.flatnonzero(inside)), self.card.window_mpp / mpp, origin)
+
+    def _propose(self, light: Pixels, mpp: float) -> Floats:
+        """Return (N, 2) row and column, at the outliner's scale, of the maxima of the nuclear stain."""
+        card = self.card
+        image = rescale(light, mpp / card.stain_mpp)
+        stain = nuclear_channel((image / BACKGROUND_LEVEL).astype(np.float32))
+        smooth = ndimage.gaussian_filter(stain, card.stain_blur_um / card.stain_mpp)
+        size = 2 * round(card.stain_blur_um / card.stain_mpp) + 1
+        peak = (smooth == ndimage.maximum_filter(smooth, size)) & (smooth > card.least_stain)
+        rows, columns = np.nonzero(peak)
+        points = (np.stack([rows, columns], 1) + 0.5) * (card.stain_mpp / card.window_mpp)
+        return points.astype(np.float32)
+
+    def _outline_points(self, image: Pixels, points: NDArray[np.floating]) -> OutlinedCells:
+        """Outline the cell at each point; those whose nucleus lies elsewhere once more, centred on it."""
+        card = self.card
+        found = outline_points(self._outliner, image, points, card.window_px)
+        centres = nucleus_centres(found)
+        moved = np.hypot(*(centres - points).T) * card.window_mpp > card.recentre_um
+        again = moved & (found.score > card.least_score / 2)
+        second = outline_points(self._outliner, image, centres[again], card.window_px)
+        both = join_cells(found.take(np.flatnonzero(~moved)), second)
+        area_um2 = (both.maps[:, 0] > 0.5).sum((1, 2)) * card.window_mpp**2
+        return both.take(
+            np.flatnonzero((both.score >= card.least_score) & (area_um2 >= card.least_nucleus_um2))
+        )
+
+
+def rescale(image: Pixels, factor: float) -> Pixels:
+    """Return the image ``factor`` times as large, at least one pixel a side."""
+    height, width = image.shape[:2]
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    # Pillow widens the filter when it shrinks, so that fine chromatin does not alias.
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))

@@ -1,0 +1,139 @@
+"""Variation of whole batches, image and mask by one geometry, on the device that trains.
+
+Every random choice comes from uniform numbers that the loader draws for each cell, so that a run depends
+neither on the number of processes nor on where it was resumed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from erythron.train.recipe import AugmentationKind, AugmentationSettings
+
+DRAWS = 12
+"""Uniform numbers that one cell's augmentation takes."""
+
+MARGIN = 1.25
+"""Side of a stored crop over the input's, room for turning without a border."""
+
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N cells.
+
+    Attributes:
+        pixels: (N, 3, P, P) uint8, or float in 0..1 once augmented.
+        masks: (N, 3, P, P) alike: nucleus, cell, hull.
+        labels: (N,) int64.
+        draws: (N, DRAWS) float32 in 0..1.
+        index: (N,) int64, row of each cell.
+    """
+
+    pixels: Tensor
+    masks: Tensor
+    labels: Tensor
+    draws: Tensor
+    index: Tensor
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
+        """Return the batch on a device."""
+        moved = (t.to(device, non_blocking=non_blocking) for t in vars(self).values())
+        return Batch(*moved)
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory."""
+        return Batch(*(t.pin_memory() for t in vars(self).values()))
+
+
+def augment(batch: Batch, settings: AugmentationSettings, size: int) -> tuple[Tensor, Tensor]:
+    """Return varied pixels and masks at the input's size, (N, 3, S, S) float32 in 0..1 each.
+
+    Args:
+        batch: stored crops.
+        settings: how to vary them.
+        size: S.
+    """
+    if settings.kind is AugmentationKind.NONE:
+        return cut_centre(batch, size)
+    if settings.kind is AugmentationKind.PUBLISHED:
+        theta = _crop_at_random(batch, settings, size)
+        pixels, masks = _sample(batch, theta, size)
+        return _jitter_colour(pixels, batch.draws[:, 6:9], settings.jitter), masks
+    pixels, masks = _sample(batch, _turn(batch, settings, size), size)
+    return _restain(pixels, batch.draws[:, 5:12], settings), masks
+
+
+def cut_centre(batch: Batch, size: int) -> tuple[Tensor, Tensor]:
+    """Return the middle of the stored crops as in use, (N, 3, S, S) float32 in 0..1 each."""
+    start = (batch.pixels.shape[-1] - size) // 2
+    window = slice(start, start + size)
+    pixels, masks = (t[..., window, window].float() / 255 for t in (batch.pixels, batch.masks))
+    return pixels, masks
+
+
+def _turn(batch: Batch, settings: AugmentationSettings, size: int) -> Tensor:
+    """Rotation by any angle, mirroring, a small change of size and a small shift, (N, 2, 3)."""
+    u = batch.draws
+    angle = 2 * math.pi * u[:, 0]
+    mirror = torch.where(u[:, 1] < 0.5, -1.0, 1.0)
+    share = size / batch.pixels.shape[-1]
+    zoom = share / (1 + settings.scale * (2 * u[:, 2] - 1))
+    shift = settings.shift * share * 2 * (2 * u[:, 3:5] - 1)
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    rows = [
+        torch.stack([mirror * cos, -sin, shift[:, 0]], 1),
+        torch.stack([mirror * sin, cos, shift[:, 1]], 1),
+    ]
+    return torch.stack(rows, 1)
+
+
+def _crop_at_random(batch: Batch, settings: AugmentationSettings, size: int) -> Tensor:
+    """A crop of a random share of the input's area and random aspect from 3/4 to 4/3, mirrored, (N, 2, 3)."""
+    u = batch.draws
+    low, high = settings.area
+    area = low + (high - low) * u[:, 0]
+    aspect = torch.exp(math.log(4 / 3) * (2 * u[:, 1] - 1))
+    width, height = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    mirror = torch.where(u[:, 2] < 0.5, -1.0, 1.0)
+    share = size / batch.pixels.shape[-1]
+    x, y = (1 - width) * (2 * u[:, 3] - 1), (1 - height) * (2 * u[:, 4] - 1)
+    zero = torch.zeros_like(x)
+    rows = [
+        torch.stack([mirror * width, zero, x], 1),
+        torch.stack([zero, height, y], 1),
+    ]
+    return torch.stack(rows, 1) * share
+
+
+def _sample(batch: Batch, theta: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    # Darkness rather than light, so that what comes from beyond the crop is empty smear.
+    planes = torch.cat([255 - batch.pixels, batch.masks], 1).float() / 255
+    grid = functional.affine_grid(theta, [len(planes), planes.shape[1], size, size], align_corners=False)
+    moved = functional.grid_sample(planes, grid, align_corners=False)
+    return 1 - moved[:, :3], moved[:, 3:]
+
+
+def _restain(pixels: Tensor, u: Tensor, settings: AugmentationSettings) -> Tensor:
+    """Stain as in Beer and Lambert's law: light to a power, one for all channels and one for each."""
+    centred = (2 * u - 1)[:, :, None, None]
+    power = torch.exp(settings.stain * (centred[:, :1] + 0.5 * centred[:, 1:4]))
+    tint = 1 + settings.tint * centred[:, 4:7]
+    return (pixels.clamp(1e-3, 1) ** power * tint).clamp(0, 1)
+
+
+def _jitter_colour(pixels: Tensor, u: Tensor, jitter: float) -> Tensor:
+    """Brightness, contrast and saturation, each by a factor within ``1 ± jitter``."""
+    brightness, contrast, saturation = (1 + jitter * (2 * u - 1))[:, :, None, None].split(1, 1)
+    luma = torch.tensor(_LUMA, device=pixels.device).view(1, 3, 1, 1)
+    x = (pixels * brightness).clamp(0, 1)
+    mean = (x * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+    x = (mean + (x - mean) * contrast).clamp(0, 1)
+    grey = (x * luma).sum(1, keepdim=True)
+    return (grey + (x - grey) * saturation).clamp(0, 1)

@@ -1,0 +1,168 @@
+"""Runs of an experiment, each done once: cut off, the same command goes on with what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from erythron.data.folds import assign_folds
+from erythron.data.manifest import verify_split
+from erythron.errors import DataError, UsageError
+from erythron.train.cellset import CACHE_FOLDER, prepare_cells
+from erythron.train.evaluate import make_calls
+from erythron.train.experiments.grids import Arm
+from erythron.train.predict import predict
+from erythron.train.recipe import Recipe, vary_recipe
+from erythron.train.run import Hardware, load_network, train_run
+
+STATED_SPLIT = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of an experiment on one data set.
+
+    Attributes:
+        arms: what is compared.
+        base: recipe that the arms change.
+        seeds: 0..seeds-1, each with its own folds.
+        folds: of the grouped cross-validation; ``STATED_SPLIT`` takes the manifest's own split instead.
+    """
+
+    arms: tuple[Arm, ...]
+    base: Recipe
+    seeds: int
+    folds: int
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """One run: arm, seed and fold."""
+
+    arm: Arm
+    seed: int
+    fold: int
+
+
+def list_runs(plan: Plan) -> Iterator[RunKey]:
+    """Yield the runs, every arm of one seed before the next seed, so that a part is a whole comparison."""
+    for seed in range(plan.seeds):
+        for arm in plan.arms:
+            for fold in range(max(plan.folds, 1)):
+                yield RunKey(arm, seed, fold)
+
+
+def do_runs(
+    plan: Plan,
+    rows: pl.DataFrame,
+    out: Path,
+    hardware: Hardware,
+    progress: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Do every run that has no calls yet.
+
+    Each run writes ``runs/<arm>/seed<k>-fold<j>.csv`` with the calls of its test cells, when done.
+
+    Args:
+        plan: the runs.
+        rows: a manifest; with folds, its split is not looked at, and classes of fewer groups are left out.
+        out: folder of this experiment and data set.
+        hardware: where to compute.
+        progress: called after each run.
+
+    Raises:
+        UsageError: the folder holds an experiment of other data or settings.
+        DataError: the split leaks or a class is missing.
+    """
+    rows = keep_classes(rows, plan.base.label_column, plan.folds)
+    _claim(out, plan, rows)
+    cells = prepare_cells(rows, plan.base.label_column, plan.base.inputs, out / CACHE_FOLDER)
+    for key in list_runs(plan):
+        target = find_calls(out, key)
+        if target.exists():
+            progress(target.stem)
+            continue
+        split = split_rows(rows, plan, key.seed, key.fold)
+        folder = target.with_suffix("")
+        recipe = make_recipe(plan.base, key)
+        if not (folder / "run.json").exists():
+            train_run(recipe, split, folder, hardware, cache=out / CACHE_FOLDER)
+        network, record = load_network(folder)
+        test = np.flatnonzero((split["split"] == "test").to_numpy())
+        held = cells.take(test)
+        probabilities = predict(network, record.scaling, held, recipe.inputs.px)
+        partial = target.with_suffix(".partial")
+        make_calls(held.rows, held.labels, probabilities, record.classes).write_csv(partial)
+        partial.replace(target)
+        # Weights of a hundred runs would fill the disk, and the calls hold all that the table needs.
+        shutil.rmtree(folder)
+        progress(f"{key.arm.name}, seed {key.seed}, fold {key.fold}")
+
+
+def make_recipe(base: Recipe, key: RunKey) -> Recipe:
+    """Return the recipe of one run."""
+    return vary_recipe(base, {**key.arm.changes, "name": key.arm.name, "seed": key.seed})
+
+
+def split_rows(rows: pl.DataFrame, plan: Plan, seed: int, fold: int) -> pl.DataFrame:
+    """Return the manifest with the split of one fold, whole groups and copies on one side.
+
+    Raises:
+        DataError: the manifest's own split is asked for and does not hold.
+    """
+    if plan.folds == STATED_SPLIT:
+        verify_split(rows)
+        return rows
+    # Where a class has fewer groups than folds, a fold without it in training would know nothing of it.
+    labels = rows[plan.base.label_column].to_list()
+    folds = assign_folds(labels, rows["group"].to_list(), plan.folds, seed)
+    is_test = pl.Series(folds == fold)
+    return rows.with_columns(pl.when(is_test).then(pl.lit("test")).otherwise(pl.lit("train")).alias("split"))
+
+
+def find_calls(out: Path, key: RunKey) -> Path:
+    """Return where the calls of a run are."""
+    slug = "".join(c if c.isalnum() else "-" for c in key.arm.name.lower())
+    return out / "runs" / slug / f"seed{key.seed}-fold{key.fold}.csv"
+
+
+def keep_classes(rows: pl.DataFrame, column: str, folds: int) -> pl.DataFrame:
+    """Return the rows that have a label, without classes of fewer groups than folds.
+
+    A class with fewer groups would be absent from some fold's training and tested all the same.
+
+    Raises:
+        DataError: the column is missing, or fewer than two classes are left.
+    """
+    if column not in rows.columns:
+        raise DataError(f"the manifest has no column '{column}'; it has {', '.join(rows.columns)}")
+    labelled = rows.filter(pl.col(column).is_not_null())
+    kept = labelled.filter(pl.col("group").n_unique().over(column) >= max(folds, 1))
+    if kept[column].n_unique() < 2:
+        raise DataError(
+            f"fewer than two classes of '{column}' have {folds} groups or more; take fewer folds or more data"
+        )
+    return kept
+
+
+def _claim(out: Path, plan: Plan, rows: pl.DataFrame) -> None:
+    content = json.dumps(
+        {
+            "base": plan.base.model_dump(mode="json"),
+            "folds": plan.folds,
+            "rows": hashlib.sha256("\n".join(sorted(rows["sha256"])).encode()).hexdigest(),
+        },
+        indent=1,
+    )
+    path = out / "experiment.json"
+    if path.exists() and path.read_text() != content:
+        raise UsageError(f"{out}: holds an experiment with other data or settings; name another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)

@@ -1,0 +1,199 @@
+"""The published network and the same parts put together otherwise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from erythron.train.networks.backbones import IMAGENET_CLASSES, create_backbone
+from erythron.train.networks.fusion_head import FusionHead, initialise_published
+from erythron.train.networks.normalisation import convert_norms
+from erythron.train.networks.settings import Fusion, HeadStart, MaskKind, NetworkSettings
+from erythron.train.networks.shape_attention import ShapeAttention
+
+
+class OneBranch(nn.Module):
+    """A backbone with a linear classifier, on the image or on the mask alone."""
+
+    def __init__(self, backbone: nn.Module, classes: int, fusion: Fusion, dropout: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.sees_image = fusion.sees_image
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(count_features(backbone), classes)
+
+    def forward(self, pixels: Tensor, masks: Tensor) -> Tensor:
+        """Return logits, (N, C)."""
+        x = extract_features(self.backbone, pixels if self.sees_image else masks)
+        logits: Tensor = self.classifier(self.dropout(x))
+        return logits
+
+
+class LogitsFusion(nn.Module):
+    """The published network where the fusion is ``logits_gate``: 1000 logits of each branch are fused.
+
+    ``R = image branch``, ``M = mask branch``, ``G = shape attention``, ``head(concat[R, M, G])``; ``concat``
+    leaves G out and ``image_head`` leaves M out too.
+
+    Source: Wang et al. 2023, doi 10.1007/s10489-023-04465-z.
+    """
+
+    def __init__(
+        self, image: nn.Module, mask: nn.Module | None, settings: NetworkSettings, classes: int
+    ) -> None:
+        super().__init__()
+        gated = settings.fusion is Fusion.LOGITS_GATE
+        self.image_branch = image
+        self.mask_branch = mask
+        self.attention = ShapeAttention(hidden=settings.attention_hidden) if gated else None
+        parts = 1 + (mask is not None) + gated
+        self.head = FusionHead(parts * IMAGENET_CLASSES, classes, settings.head_hidden, settings.dropout)
+
+    def forward(self, pixels: Tensor, masks: Tensor) -> Tensor:
+        """Return logits, (N, C)."""
+        image = self.image_branch(pixels)
+        fused = [image]
+        if self.mask_branch is not None:
+            mask = self.mask_branch(masks)
+            fused.append(mask)
+            if self.attention is not None:
+                fused.append(self.attention(image, mask))
+        logits: Tensor = self.head(torch.cat(fused, 1))
+        return logits
+
+
+class FeatureFusion(nn.Module):
+    """Pooled features of both branches, gated or not, under one linear layer.
+
+    The logits of ImageNet's classes are a 1000-way bottleneck that was trained to forget what does not tell
+    dogs from cars; pooled features are what plain fine-tuning classifies from.
+    """
+
+    def __init__(self, image: nn.Module, mask: nn.Module, settings: NetworkSettings, classes: int) -> None:
+        super().__init__()
+        self.image_branch, self.mask_branch = image, mask
+        image_size, mask_size = count_features(image), count_features(mask)
+        gated = settings.fusion is Fusion.FEATURE_GATE
+        self.attention = ShapeAttention(mask_size, image_size, settings.attention_hidden) if gated else None
+        self.dropout = nn.Dropout(settings.dropout)
+        self.classifier = nn.Linear(image_size * (2 if gated else 1) + mask_size, classes)
+
+    def forward(self, pixels: Tensor, masks: Tensor) -> Tensor:
+        """Return logits, (N, C)."""
+        image = extract_features(self.image_branch, pixels)
+        mask = extract_features(self.mask_branch, masks)
+        fused = [image, mask]
+        if self.attention is not None:
+            fused.append(self.attention(image, mask))
+        logits: Tensor = self.classifier(self.dropout(torch.cat(fused, 1)))
+        return logits
+
+
+class CellNetwork(nn.Module):
+    """A network with its mask input: planes of nucleus, cell and hull to the three channels of a branch.
+
+    One plane is repeated, as published; nucleus and cell get their difference, the cytoplasm, as the third.
+    Values become -1 outside and 1 inside.
+
+    Args:
+        core: takes (N, 3, S, S) pixels and (N, 3, S, S) masks.
+        mask_kind: which planes it sees.
+    """
+
+    def __init__(self, core: nn.Module, mask_kind: MaskKind) -> None:
+        super().__init__()
+        self.core = core
+        self.mask_kind = mask_kind
+
+    def forward(self, pixels: Tensor, masks: Tensor) -> Tensor:
+        """Return logits, (N, C).
+
+        Args:
+            pixels: (N, 3, S, S), normalised.
+            masks: (N, K, S, S) in 0..1, the planes of :func:`select_planes`.
+        """
+        if self.mask_kind is MaskKind.NUCLEUS_CELL:
+            nucleus, cell = masks[:, :1], masks[:, 1:2]
+            three = torch.cat([nucleus, cell, cell - nucleus], 1)
+        else:
+            three = masks[:, :1].expand(-1, 3, -1, -1)
+        logits: Tensor = self.core(pixels, three * 2 - 1)
+        return logits
+
+
+def select_planes(masks: Tensor, mask_kind: MaskKind) -> Tensor:
+    """Return the planes that a network of a mask kind takes, (N, K, S, S).
+
+    Args:
+        masks: (N, 3, S, S), nucleus, cell and hull.
+        mask_kind: of the network.
+    """
+    if mask_kind is MaskKind.NUCLEUS_CELL:
+        return masks[:, :2]
+    return masks[:, 1:2] if mask_kind is MaskKind.CELL else masks[:, 2:3]
+
+
+def build_network(settings: NetworkSettings, classes: int, image_px: int) -> CellNetwork:
+    """Return the network of a recipe.
+
+    Args:
+        settings: what it is made of.
+        classes: number of classes.
+        image_px: side of its inputs.
+
+    Raises:
+        UsageError: timm knows no such backbone.
+        DataError: no ImageNet weights can be had for a backbone.
+    """
+    fusion = settings.fusion
+    image, mask = (
+        create_backbone(name, settings.pretraining, image_px) if seen else None
+        for name, seen in (
+            (settings.image_backbone, fusion.sees_image),
+            (settings.mask_backbone, fusion.sees_mask),
+        )
+    )
+    for branch in (image, mask):
+        if branch is not None:
+            convert_norms(branch, settings.norm)
+    core: nn.Module
+    if image is not None and mask is not None and fusion in (Fusion.FEATURE_CONCAT, Fusion.FEATURE_GATE):
+        core = FeatureFusion(image, mask, settings, classes)
+        new: list[nn.Module | None] = [core.attention, core.classifier]
+    elif image is not None and fusion in (Fusion.IMAGE_HEAD, Fusion.CONCAT, Fusion.LOGITS_GATE):
+        core = LogitsFusion(image, mask, settings, classes)
+        new = [core.attention, core.head]
+    else:
+        only = image if image is not None else mask
+        if only is None:
+            raise ValueError(f"fusion '{fusion}' has no branch")
+        core = OneBranch(only, classes, fusion, settings.dropout)
+        new = [core.classifier]
+    if settings.head_start is HeadStart.PUBLISHED:
+        for part in new:
+            if part is not None:
+                initialise_published(part)
+    for branch in (image, mask):
+        if branch is not None and not isinstance(core, LogitsFusion):
+            _drop_classifier(branch)
+    return CellNetwork(core, settings.mask_kind)
+
+
+def count_features(backbone: nn.Module) -> int:
+    """Return the size of the pooled features of a timm network."""
+    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
+
+
+def extract_features(backbone: nn.Module, x: Tensor) -> Tensor:
+    """Return pooled features of a timm network, (N, D)."""
+    features: Tensor = backbone.forward_head(backbone.forward_features(x), pre_logits=True)  # type: ignore[operator]
+    return features
+
+
+def _drop_classifier(backbone: nn.Module) -> None:
+    # Weights that no gradient reaches would stop distributed training and swell the checkpoint.
+    classifier = backbone.get_classifier()  # type: ignore[operator]
+    for name, module in backbone.named_modules():
+        if module is classifier:
+            backbone.set_submodule(name, nn.Identity())
+            return

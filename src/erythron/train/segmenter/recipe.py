@@ -1,0 +1,162 @@
+"""The segmenter from the public sets: an outliner for each fold and the one that ships.
+
+Every network that was fitted is kept in the work folder under a name that its data and settings determine, so
+that a run which was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from erythron.errors import BundleError
+from erythron.models.bundle import OUTLINER, Bundle
+from erythron.models.runtime import OpenVinoRuntime
+from erythron.models.schema import SegmenterCard
+from erythron.train.network import load_backbone
+from erythron.train.onnx_file import strip_traces
+from erythron.train.segmenter.fit import FitConfig, Probabilities, fit_outliner
+from erythron.train.segmenter.network import OutlineNet
+from erythron.train.segmenter.samples import WINDOW_MPP, WINDOW_PX, Windows, load_windows
+
+log = logging.getLogger(__name__)
+
+MAX_EXPORT_DIFFERENCE = 2e-3
+CARD = SegmenterCard(
+    stain_mpp=0.5,
+    stain_blur_um=1.2,
+    least_stain=0.25,
+    window_px=WINDOW_PX,
+    window_mpp=WINDOW_MPP,
+    recentre_um=1.0,
+    least_score=0.4,
+    least_nucleus_um2=8.0,
+    most_overlap=0.4,
+    central_spread=0.5,
+)
+
+
+@dataclass(frozen=True)
+class SegmenterConfig:
+    """What to train on and how.
+
+    Attributes:
+        data: folder that holds the public sets.
+        work: folder for networks that a later run may use again.
+        folds: folds of the cross-validation.
+        seed: of everything.
+        fold_steps: batches of each outliner of the cross-validation; fewer than those of the one that ships,
+            whose figures are therefore not flattered.
+        outliner_steps: batches of the outliner that ships.
+    """
+
+    data: Path
+    work: Path
+    folds: int = 5
+    seed: int = 0
+    fold_steps: int = 500
+    outliner_steps: int = 800
+
+
+@dataclass(frozen=True)
+class TrainedSegmenter:
+    """Networks ready for use.
+
+    Attributes:
+        outliner: of all folds.
+        fold_outliners: by fold, fitted without it.
+    """
+
+    outliner: OutlineNet
+    fold_outliners: dict[int, OutlineNet]
+
+
+def train_segmenter(config: SegmenterConfig) -> TrainedSegmenter:
+    """Fit all networks, or take those that an earlier run with the same data and settings has fitted.
+
+    Raises:
+        DataError: a set is missing.
+        MissingExtraError: the training extra is not installed.
+    """
+    config.work.mkdir(parents=True, exist_ok=True)
+    windows = load_windows(config.data, config.folds, config.seed)
+
+    def outline(chosen: NDArray[np.bool_], steps: int) -> OutlineNet:
+        settings = FitConfig(steps=steps, seed=config.seed)
+        part = windows.take(np.flatnonzero(chosen))
+        path = config.work / f"outliner-{_hash(settings, part.pixels, part.masks)}.pt"
+        return _load(path) if path.exists() else _fit(path, part, settings)
+
+    by_fold = {fold: outline(windows.fold != fold, config.fold_steps) for fold in range(config.folds)}
+    return TrainedSegmenter(outline(np.ones(len(windows.fold), bool), config.outliner_steps), by_fold)
+
+
+def copy_segmenter(bundle: Bundle, folder: Path) -> float:
+    """Copy the network of a bundle and return the difference that its export had."""
+    shutil.copyfile(bundle.outliner_path, folder / OUTLINER)
+    return bundle.card.export_difference
+
+
+def export_segmenter(trained: TrainedSegmenter, folder: Path) -> float:
+    """Write the ONNX file and return the largest difference of a probability between torch and OpenVINO.
+
+    Raises:
+        BundleError: they differ by more than ``MAX_EXPORT_DIFFERENCE``.
+    """
+    path = folder / OUTLINER
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, WINDOW_PX, WINDOW_PX, 3)
+    pixels = torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
+    whole = Probabilities(trained.outliner).eval()
+    torch.onnx.export(
+        whole,
+        (pixels,),
+        path,
+        input_names=["pixels"],
+        output_names=["probabilities"],
+        dynamic_axes={"pixels": {0: "batch"}, "probabilities": {0: "batch"}},
+        dynamo=False,
+    )
+    onnx.save(strip_traces(onnx.load(path)), path)
+    with torch.no_grad():
+        expected = whole(pixels).numpy()
+    got = OpenVinoRuntime(path).run({"pixels": pixels.numpy()})["probabilities"]
+    difference = float(np.abs(expected - got).max())
+    if difference > MAX_EXPORT_DIFFERENCE:
+        raise BundleError(
+            f"{path}: OpenVINO's probabilities differ from torch's by {difference:.2g}, more than "
+            f"{MAX_EXPORT_DIFFERENCE:g}; train with other versions of torch or OpenVINO"
+        )
+    return difference
+
+
+def _load(path: Path) -> OutlineNet:
+    net = OutlineNet(load_backbone())
+    net.load_state_dict(torch.load(path, weights_only=True))
+    net.eval()
+    return net
+
+
+def _fit(path: Path, windows: Windows, settings: FitConfig) -> OutlineNet:
+    log.info("fitting %s", path.name)
+    net = fit_outliner(windows, settings)
+    part = path.with_suffix(".part")
+    torch.save(net.state_dict(), part)
+    part.replace(path)
+    return net
+
+
+def _hash(settings: FitConfig, *arrays: NDArray[np.generic]) -> str:
+    digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,79 @@
+"""Masks that a data set brings, read as the segmentation of its central cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from erythron.classify.crops import cut_window
+from erythron.errors import DataError
+from erythron.segment.segmentation import Segmentation
+
+_FIRST_NUCLEUS = {
+    "nucleus_255_cell_128": 192,
+    "nucleus_255_cell_155": 205,
+    "cell": 256,
+    "fourth_channel": 256,
+}
+_FIRST_CELL = {"nucleus_255_cell_128": 64, "nucleus_255_cell_155": 78, "cell": 128, "fourth_channel": 128}
+
+
+def read_true_mask(row: Mapping[str, Any], rgb: NDArray[np.uint8]) -> Segmentation:
+    """Return the one cell of a manifest's row.
+
+    Where a mask says nothing of the nucleus, the darker half of the cell stands for it. Of several cells the
+    one nearest to the image's centre is kept.
+
+    Args:
+        row: of a manifest, with ``mask_path`` and ``mask_kind``.
+        rgb: (H, W, 3) uint8, the image, or what was cut out of it by the row's box.
+
+    Raises:
+        DataError: the mask cannot be read, is of unknown kind or of another size than the image.
+    """
+    path, kind = Path(row["mask_path"]), row["mask_kind"]
+    if kind not in _FIRST_CELL:
+        raise DataError(f"{path}: mask kind '{kind}' is not one of {', '.join(_FIRST_CELL)}")
+    try:
+        with Image.open(path) as image:
+            grey = np.asarray(image)[..., 3] if kind == "fourth_channel" else np.asarray(image.convert("L"))
+    except (OSError, IndexError) as error:
+        raise DataError(f"{path}: the mask cannot be read ({error}); fetch the set again") from error
+    if row["x_px"] is not None:
+        grey = cut_window(grey, box_window(row), 0)
+    if grey.shape != rgb.shape[:2]:
+        raise DataError(
+            f"{path}: the mask is {grey.shape[1]}x{grey.shape[0]}, its image {rgb.shape[1]}x{rgb.shape[0]}"
+        )
+    cell = _keep_central(grey >= _FIRST_CELL[kind])
+    nucleus = cell & (grey >= _FIRST_NUCLEUS[kind])
+    if cell.any() and not nucleus.any():
+        light = rgb.mean(axis=2)
+        nucleus = cell & (light <= np.median(light[cell]))
+    return Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))
+
+
+def box_window(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a square of twice the size of a row's box, around its middle."""
+    side = 2 * max(row["width_px"], row["height_px"])
+    left = row["x_px"] + row["width_px"] // 2 - side // 2
+    top = row["y_px"] + row["height_px"] // 2 - side // 2
+    return left, top, left + side, top + side
+
+
+def _keep_central(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    if count <= 1:
+        return mask
+    middle = np.array(mask.shape) / 2
+    sizes = np.bincount(parts.ravel())[1:]
+    large = np.flatnonzero(sizes >= sizes.max() / 4) + 1
+    distances = [np.hypot(*(np.argwhere(parts == i) - middle).T).min() for i in large]
+    kept: NDArray[np.bool_] = parts == large[int(np.argmin(distances))]
+    return kept

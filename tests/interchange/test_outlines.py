@@ -1,0 +1,101 @@
+"""Masks to outlines and back: nothing is lost, and what is no outline is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from shapely import contains_xy
+from shapely.geometry import Polygon
+
+from erythron.errors import DataError
+from erythron.interchange.outlines import (
+    MAX_SIDE_PX,
+    Patch,
+    clip_patch,
+    fill_parts,
+    trace_patch,
+    trim_patch,
+    unite_patches,
+)
+
+masks = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
+
+
+def same(a: Patch | None, b: Patch | None) -> bool:
+    return (
+        a is not None
+        and b is not None
+        and (a.left, a.top) == (b.left, b.top)
+        and np.array_equal(a.mask, b.mask)
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(masks, st.integers(-5, 3000), st.integers(-5, 3000))
+def test_a_mask_that_is_traced_and_filled_is_the_same_mask(
+    mask: NDArray[np.bool_], left: int, top: int
+) -> None:
+    patch = trim_patch(mask, left, top)
+    if patch is None:
+        assert not mask.any()
+        return
+    assert same(fill_parts(trace_patch(patch)), patch)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.floats(-9, 30), st.floats(-9, 30)), min_size=3, max_size=3))
+def test_a_triangle_holds_the_pixels_whose_centres_it_contains(corners: list[tuple[float, float]]) -> None:
+    triangle = Polygon(corners)
+    patch = fill_parts([[[list(c) for c in corners]]])
+    rows, columns = np.mgrid[-10:31, -10:31]
+    filled = np.zeros(rows.shape, bool)
+    if patch is not None:
+        y, x = patch.top + 10, patch.left + 10
+        filled[y : y + patch.mask.shape[0], x : x + patch.mask.shape[1]] = patch.mask
+    # a centre on the very edge may go either way
+    assert not (filled & ~contains_xy(triangle.buffer(1e-6), columns + 0.5, rows + 0.5)).any()
+    assert not (contains_xy(triangle.buffer(-1e-6), columns + 0.5, rows + 0.5) & ~filled).any()
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ([[[[0, 0], [1, 1]]]], "three corners"),
+        ([[]], "three corners"),
+        ([[[[0, 0], [1, "x"], [2, 2]]]], "pair of numbers"),
+        ([[[[0, 0], [1], [2, 2]]]], "pair of numbers"),
+        ([[[[0, 0], [float("nan"), 1], [2, 2]]]], "pair of numbers"),
+        ([[[[0, 0], [1e9, 0], [0, 1e9]]]], str(MAX_SIDE_PX)),
+        ([[[[0, 0], [9, 0], [0, 9]]], [[[90000, 0], [90009, 0], [90000, 9]]]], str(MAX_SIDE_PX)),
+    ],
+)
+def test_what_is_no_outline_is_named(parts: Any, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        fill_parts(parts)
+
+
+def test_an_outline_between_pixel_centres_holds_none() -> None:
+    assert fill_parts([[[[0.6, 0.6], [0.9, 0.6], [0.9, 0.9]]]]) is None
+
+
+def test_overlap_union_and_clipping_are_those_of_the_whole_masks() -> None:
+    random = np.random.default_rng(3)
+    for _ in range(60):
+        images = random.random((2, 20, 24)) < 0.1
+        a, b = (trim_patch(image) for image in images)
+        assert a is not None
+        assert b is not None
+        assert a.overlap_px(b) == b.overlap_px(a) == (images[0] & images[1]).sum()
+        assert same(unite_patches([a, b]), trim_patch(images.any(axis=0)))
+        moved = Patch(a.left - 8, a.top - 9, a.mask)
+        inside = images[0][9 : 9 + 6, 8 : 8 + 7]
+        clipped = clip_patch(moved, 7, 6)
+        assert (clipped is None) == (not inside.any())
+        if clipped is not None:
+            assert same(clipped, trim_patch(inside))

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from erythron.errors import DataError, UsageError
+from erythron.train.experiments.grids import EXPERIMENTS, Arm, choose_arms
+from erythron.train.experiments.runner import (
+    Plan,
+    RunKey,
+    do_runs,
+    find_calls,
+    keep_classes,
+    list_runs,
+    make_recipe,
+    split_rows,
+)
+from erythron.train.experiments.table import list_missing, render_table, summarise, write_table
+from erythron.train.recipe import Recipe, load_recipe, vary_recipe
+from erythron.train.run import Hardware
+
+QUIET = Hardware(threads=1, loggers=())
+ARMS = (Arm("image only", {"network.fusion": "image"}), Arm("both", {}, "image only"))
+
+
+@pytest.mark.parametrize("name", sorted(EXPERIMENTS))
+def test_every_arm_of_every_experiment_is_a_recipe_and_is_compared_with_an_arm(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    names = [arm.name for arm in experiment.arms]
+    assert len(set(names)) == len(names)
+    base = load_recipe(experiment.base)
+    files = {find_calls(Path(), RunKey(arm, 0, 0)) for arm in experiment.arms}
+    assert len(files) == len(names)
+    for arm in experiment.arms:
+        assert make_recipe(base, RunKey(arm, 0, 0)).name == arm.name
+        assert arm.against is None or arm.against in names
+
+
+def test_the_ablation_compares_what_the_paper_leaves_open() -> None:
+    base = load_recipe("small")
+    arms = {a.name: make_recipe(base, RunKey(a, 0, 0)) for a in EXPERIMENTS["ablation"].arms}
+    assert {r.network.fusion for r in arms.values()} >= {
+        "image",
+        "mask",
+        "feature_concat",
+        "feature_gate",
+        "logits_gate",
+    }
+    assert {r.network.mask_kind for r in arms.values()} == {"hull", "cell", "nucleus_cell"}
+    assert {r.network.norm for r in arms.values()} >= {"batch", "group", "frozen"}
+    assert {r.augmentation.kind for r in arms.values()} == {"published", "size_preserving"}
+    assert len({(r.fit.epochs, r.fit.batch_size) for r in arms.values()}) == 1
+
+
+def test_an_experiment_resumes_and_its_table_says_what_is_missing(
+    tiny: Recipe, drawn_rows: pl.DataFrame, tmp_path: Path
+) -> None:
+    base = vary_recipe(tiny, {"fit.epochs": 1})
+    plan = Plan(ARMS, base, seeds=2, folds=2)
+    assert len(list(list_runs(plan))) == 8
+    do_runs(Plan(ARMS, base, seeds=1, folds=2), drawn_rows, tmp_path, QUIET)
+    missing = list_missing(plan, tmp_path)
+    assert len(missing) == 4
+    assert all("seed 1" in m for m in missing)
+    kept = find_calls(tmp_path, RunKey(ARMS[0], 0, 0))
+    before = kept.stat().st_mtime_ns
+    do_runs(plan, drawn_rows, tmp_path, QUIET)
+    assert kept.stat().st_mtime_ns == before
+    assert list_missing(plan, tmp_path) == []
+    results = summarise(plan, tmp_path)
+    assert [r.seeds for r in results] == [2, 2]
+    assert results[0].difference is None
+    assert results[1].difference is not None
+    assert results[1].figures is not None
+    first = results[0].figures
+    assert first is not None
+    gap = results[1].figures["accuracy"].value - first["accuracy"].value
+    assert results[1].difference.value == pytest.approx(gap, abs=2e-4)
+    write_table(results, [], tmp_path)
+    assert "both" in (tmp_path / "table.md").read_text()
+    assert pl.read_csv(tmp_path / "table.csv").height == 2
+    assert (tmp_path / "accuracy.png").stat().st_size > 5000
+    # Every cell is called once a seed, by a network that did not train on its group.
+    calls = pl.concat([pl.read_csv(find_calls(tmp_path, RunKey(ARMS[0], 0, f))) for f in range(2)])
+    assert sorted(calls["sha256"]) == sorted(drawn_rows["sha256"])
+    with pytest.raises(UsageError, match="other data or settings"):
+        do_runs(plan, drawn_rows.head(40), tmp_path, QUIET)
+
+
+def test_classes_of_fewer_groups_than_folds_are_left_out(drawn_rows: pl.DataFrame) -> None:
+    rare = pl.col("label") == "proerythroblast"
+    rows = drawn_rows.with_columns(group=pl.when(rare).then(pl.lit("one smear")).otherwise(pl.col("group")))
+    kept = keep_classes(rows, "label", 3)
+    assert kept.equals(rows.filter(~rare))
+    assert keep_classes(rows, "label", 0).equals(rows)
+    with pytest.raises(DataError, match="fewer than two classes"):
+        keep_classes(rows, "label", 13)
+
+
+def test_folds_keep_groups_whole(tiny: Recipe, drawn_rows: pl.DataFrame) -> None:
+    grouped = drawn_rows.with_columns(group=pl.col("group").str.replace(r"^(\d+)-(\d+)$", "pair ${2}"))
+    plan = Plan(ARMS, tiny, seeds=1, folds=3)
+    for fold in range(3):
+        split = split_rows(grouped, plan, 0, fold)
+        sides = split.group_by("group").agg(pl.col("split").n_unique())
+        assert sides["split"].max() == 1
+        assert set(split["split"]) == {"train", "test"}
+
+
+def test_the_stated_split_is_used_and_checked(tiny: Recipe, drawn_rows: pl.DataFrame) -> None:
+    plan = Plan(ARMS, tiny, seeds=1, folds=0)
+    assert split_rows(drawn_rows, plan, 0, 0).equals(drawn_rows)
+
+
+def test_an_empty_experiment_has_a_table_that_says_so(tiny: Recipe, tmp_path: Path) -> None:
+    plan = Plan(ARMS, tiny, 1, 2)
+    results, missing = summarise(plan, tmp_path), list_missing(plan, tmp_path)
+    text = render_table(results, missing)
+    assert text.count("not run") == 2
+    assert "4 runs are missing" in text
+    write_table(results, missing, tmp_path)
+
+
+def test_unknown_arms_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="image only; mask only"):
+        choose_arms(EXPERIMENTS["ablation"], ("magic",))
+    assert [a.name for a in choose_arms(EXPERIMENTS["ablation"], ("published", "image only"))] == [
+        "image only",
+        "published",
+    ]

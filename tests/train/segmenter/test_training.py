@@ -1,0 +1,143 @@
+"""Fitting the outliner on drawn sets laid out like the public ones: small, but every part runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from erythron.errors import DataError
+from erythron.models.bundle import OUTLINER
+from erythron.models.runtime import OpenVinoRuntime
+from erythron.models.schema import Framing
+from erythron.segment.segmenter import Segmenter
+from erythron.train.segmenter.augment import Spread, make_batch, plain_batch
+from erythron.train.segmenter.evaluate import estimate_dice, outline_out_of_fold
+from erythron.train.segmenter.fit import TorchRuntime
+from erythron.train.segmenter.recipe import CARD, SegmenterConfig, export_segmenter, train_segmenter
+from erythron.train.segmenter.samples import STORE_PX, WINDOW_PX, Windows, load_windows
+
+FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
+
+
+def draw(side: tuple[int, int], radius: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A cell in the middle of an image, and its mask."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: side[0], : side[1]]
+    away = np.hypot(y - side[0] / 2, x - side[1] / 2)
+    image = np.full((*side, 3), (238, 230, 215), float)
+    image[away < radius * 1.4] = (175, 165, 205)
+    image[away < radius] = (90, 40, 130)
+    mask = np.where(away < radius, 255, np.where(away < radius * 1.4, 128, 0)).astype(np.uint8)
+    return (image + rng.normal(0, 3, image.shape)).clip(0, 255).astype(np.uint8), mask
+
+
+def save(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for k, label in enumerate(("proerythroblast", "basophilic", "band")):
+        for i in range(4):
+            image, mask = draw((137, 137), 28 - 5 * k, 10 * k + i)
+            save(folder / "pathology-bites-cells" / "cells" / f"{label}_{i:03d}.png", image)
+            save(folder / "marrow-masks" / f"{label}_{i:03d}.png", mask)
+    (folder / "pathology-bites-cells" / "overlap_groups.json").write_text(
+        json.dumps([["band_000.png", "band_001.png"]])
+    )
+    for i in range(4):
+        image, mask = draw((256, 256), 45, 100 + i)
+        save(folder / "bcisc" / "sub-images" / "images" / f"neut_{i}-1_0.jpg", image)
+        save(
+            folder / "bcisc" / "sub-images" / "masks" / f"neut_{i}-1_0.png",
+            (mask > 64).astype(np.uint8) * 255,
+        )
+        image, mask = draw((480, 640), 60, 200 + i)
+        save(folder / "bccd" / "BCCD" / "JPEGImages" / f"BloodImage_{i:05d}.jpg", image)
+        save(folder / "bccd-masks" / f"BloodImage_Mask_{i:05d}.png", mask)
+        box = "<xmin>20</xmin><ymin>30</ymin><xmax>120</xmax><ymax>130</ymax>"
+        annotation = folder / "bccd" / "BCCD" / "Annotations" / f"BloodImage_{i:05d}.xml"
+        annotation.parent.mkdir(parents=True, exist_ok=True)
+        annotation.write_text(f"<a><object><name>RBC</name><bndbox>{box}</bndbox></object></a>")
+        save(folder / "pbc-acevedo" / "wbc" / "monocyte" / f"{i}.jpg", draw((360, 360), 60, 300 + i)[0])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def windows(data: Path) -> Windows:
+    return load_windows(data, 2, 0)
+
+
+def test_every_drawn_cell_has_a_window_around_its_nucleus(windows: Windows) -> None:
+    assert {
+        s: int((windows.has_cell & (windows.source == s)).sum()) for s in ("marrow", "bcisc", "bccd")
+    } == {
+        "marrow": 12,
+        "bcisc": 4,
+        "bccd": 4,
+    }
+    middle = STORE_PX // 2
+    assert (windows.masks[windows.has_cell][:, middle, middle, 1] > 127).all()
+    assert not windows.nucleus_known[windows.has_cell & (windows.source == "bcisc")].any()
+
+
+def test_windows_of_one_piece_of_smear_share_a_fold(windows: Windows) -> None:
+    folds = windows.fold[np.isin(windows.name, ["band_000.png", "band_001.png"])]
+    assert len(set(folds.tolist())) == 1
+
+
+def test_colour_changes_pixels_and_no_mask(windows: Windows) -> None:
+    index = np.flatnonzero(windows.has_cell)[:6]
+    still = Spread(log_scale=0, shift=0, crowd=0)
+    batch = make_batch(windows, index, WINDOW_PX, np.random.default_rng(0), still)
+    plain = plain_batch(windows, index, WINDOW_PX)
+    assert np.unique(batch.masks.round(decimals=3).numpy()).size > 2
+    area, plain_area = batch.masks.sum((2, 3)), plain.masks.sum((2, 3))
+    np.testing.assert_allclose(area.numpy(), plain_area.numpy(), rtol=0.03)
+    assert abs(batch.pixels - plain.pixels).mean() > 0.01
+
+
+def test_a_second_cell_takes_its_part_of_the_first(windows: Windows) -> None:
+    index = np.flatnonzero(windows.has_cell)
+    alone = make_batch(windows, index, WINDOW_PX, np.random.default_rng(1), Spread(crowd=0))
+    crowded = make_batch(windows, index, WINDOW_PX, np.random.default_rng(1), Spread(crowd=1))
+    assert (crowded.masks <= alone.masks + 1e-6).all()
+    lost = 1 - crowded.masks[:, 1].sum((1, 2)) / alone.masks[:, 1].sum((1, 2))
+    assert 0.01 < float(lost.mean()) < 0.4
+
+
+def test_networks_are_fitted_exported_and_taken_again(data: Path, tmp_path: Path) -> None:
+    config = SegmenterConfig(data, tmp_path / "work", folds=2, fold_steps=3, outliner_steps=3)
+    trained = train_segmenter(config)
+    assert export_segmenter(trained, tmp_path) < 2e-3
+    kept = {p.name: p.stat().st_mtime_ns for p in config.work.iterdir()}
+    again = train_segmenter(config)
+    assert {p.name: p.stat().st_mtime_ns for p in config.work.iterdir()} == kept
+    for mine, other in zip(trained.outliner.parameters(), again.outliner.parameters(), strict=True):
+        assert bool((mine == other).all())
+
+    pixels = np.random.default_rng(0).integers(0, 256, (3, WINDOW_PX, WINDOW_PX, 3), dtype=np.uint8)
+    mine = TorchRuntime(trained.outliner).run({"pixels": pixels})["probabilities"]
+    shipped = OpenVinoRuntime(tmp_path / OUTLINER).run({"pixels": pixels})["probabilities"]
+    np.testing.assert_allclose(mine, shipped, atol=2e-3)
+    assert b"recipe.py" not in (tmp_path / OUTLINER).read_bytes()
+
+    segmenters = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_outliners.items()}
+    scores = outline_out_of_fold(data, segmenters, FRAMING, 0, tmp_path / "outlines")
+    assert scores.height == 20
+    assert scores["cell_dice"].is_between(0, 1).all()
+    assert (tmp_path / "outlines" / "marrow" / "cells" / "band_000.png").exists()
+    figures = estimate_dice(scores, 0)
+    assert {"marrow_cell_dice_mean", "marrow_nucleus_dice_p10", "bcisc_cell_dice_mean"} <= figures.keys()
+    assert "bcisc_nucleus_dice_mean" not in figures
+
+
+def test_a_missing_set_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="pathology-bites-cells"):
+        train_segmenter(SegmenterConfig(tmp_path, tmp_path / "work"))
