@@ -96,8 +96,9 @@ def test_what_the_audit_finds_the_split_keeps_together(tmp_path: Path) -> None:
         for i in range(4)
     ]
     rows = make_set("s", cells).rows
-    for seed in range(4):
-        result = split_rows(rows, SplitPlan(0.2, 0.2, seed), find_similar_rows(rows))
+    similar = find_similar_rows(rows)
+    for seed in range(2):
+        result = split_rows(rows, SplitPlan(0.2, 0.2, seed), similar)
         assert not audit_manifest(result.rows, "s").leaks
 
 
