@@ -18,6 +18,7 @@ from erythron.cli import (
     compare,
     convert,
     count,
+    data,
     demo,
     doctor,
     draw_field,
@@ -49,6 +50,7 @@ app.add_typer(train.train_app, name="train")
 app.command("evaluate")(evaluate.evaluate)
 app.command("experiment")(experiment.experiment)
 app.command("export")(export.export)
+app.add_typer(data.data)
 app.command("draw-field")(draw_field.draw_field)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
