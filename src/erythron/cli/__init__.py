@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from erythron import __version__
-from erythron.cli import classify, count, demo, doctor, draw_field, extract, mask, train
+from erythron.cli import classify, compare, count, demo, doctor, draw_field, extract, mask, train
 from erythron.errors import ErythronError, UsageError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("count")(count.count)
 app.command("classify")(classify.classify)
 app.command("mask")(mask.mask)
+app.command("compare")(compare.compare)
 app.command("extract")(extract.extract)
 app.command("train")(train.train)
 app.command("draw-field")(draw_field.draw_field)

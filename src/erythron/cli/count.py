@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from erythron.cli.options import Force, Images, Json, Model, Mpp
+from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Width
 
 if TYPE_CHECKING:
     from erythron.differential.counts import Differential
@@ -21,6 +21,8 @@ def count(
     mpp: Mpp = None,
     model: Model = None,
     force: Force = False,
+    reference: Reference = None,
+    width: Width = 5.0,
     as_json: Json = False,
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Print the report to report.pdf; needs Chromium.")
@@ -34,7 +36,8 @@ def count(
     """
     from erythron.engine.batch import RunOptions
 
-    raise typer.Exit(run_count(images, out, RunOptions(model, mpp, force), as_json=as_json, pdf=pdf))
+    run = RunOptions(model, mpp, force, reference, width / 100)
+    raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf))
 
 
 def run_count(
