@@ -15,7 +15,14 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from erythron.differential.counts import CellsNeeded, Differential, Estimate, Index, ReferenceRange
+from erythron.differential.counts import (
+    CellsNeeded,
+    ClassCount,
+    Differential,
+    Estimate,
+    Index,
+    ReferenceRange,
+)
 from erythron.differential.intervals import Interval
 from erythron.read.image import ScaleSource
 from erythron.report.model import FieldReport, GalleryCell, RunReport
@@ -187,7 +194,8 @@ def _list_groups(field: FieldReport) -> list[tuple[str, str, int]]:
 
 def _list_sources(differential: Differential) -> list[str]:
     found: dict[tuple[str, str], list[str]] = {}
-    for line in (*differential.indices, *differential.classes):
+    lines: list[ClassCount | Index] = [*differential.indices, *differential.classes]
+    for line in lines:
         if line.reference is not None:
             found.setdefault((line.reference.population, line.reference.source), []).append(line.title)
     return [
@@ -200,7 +208,8 @@ def _say_plan(plan: CellsNeeded, differential: Differential) -> str | None:
     """Return how many more cells a question takes as a sentence; None where no more are needed."""
     if plan.more == 0:
         return None
-    named = {line.name: line.title for line in (*differential.classes, *differential.indices)}
+    lines: list[ClassCount | Index] = [*differential.classes, *differential.indices]
+    named = {line.name: line.title for line in lines}
     is_share = plan.question == "width" or plan.goal < 1
     goal = f"{100 * plan.goal:.3g} %" if is_share else f"{plan.goal:.3g}"
     purpose = (
