@@ -10,8 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from erythron.differential.assemble import DifferentialSettings, make_differential, merge_differentials
+from erythron.differential.assemble import make_differential, merge_differentials
+from erythron.engine.batch import RunOptions
+from erythron.engine.differential import choose_settings
 from erythron.interchange.geojson import cells_to_geojson
+from erythron.models.bundle import load_bundle
 from erythron.read.image import ScaleSource
 from erythron.report.distributions import make_distributions
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
@@ -64,7 +67,8 @@ def field() -> Field:
 
 def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunReport:
     cells = field.cells.clear() if empty else field.cells
-    found = make_differential(cells, DifferentialSettings(DEFAULT_CLASSES))
+    settings = choose_settings(load_bundle(None), RunOptions())
+    found = make_differential(cells, settings)
     picture = make_overlay_picture(Image.fromarray(field.rgb), len(names))
     marks = make_marks(cells_to_geojson(field.segmentation, cells), cells, cells.height)
     fields = tuple(
@@ -73,9 +77,7 @@ def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunRe
     return RunReport(
         specimen="A-1",
         made_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
-        differential=merge_differentials(
-            [f.differential for f in fields], DifferentialSettings(DEFAULT_CLASSES)
-        ),
+        differential=merge_differentials([f.differential for f in fields], settings),
         fields=fields,
         failed=(FailedInput(HOSTILE_NAME, "not an image"),),
         gallery=keep_most_doubtful(cut_gallery(field.rgb, cells)),

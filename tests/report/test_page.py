@@ -197,10 +197,12 @@ def test_in_a_browser(
         found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")
+        field_width = page.locator(".map svg").first.evaluate("svg => svg.getBoundingClientRect().width")
         images = page.evaluate("document.images.length")
         browser.close()
     assert errors == []
     assert [v for v in found if v[0] in {"serious", "critical"}] == []
     assert [url for url in requests if not url.startswith(("data:", "file:"))] == []
     assert overflow <= 0
+    assert field_width > 200
     assert (broken, images > 2) == (0, True)

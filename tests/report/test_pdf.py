@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from erythron.cli.count import run_count
+from erythron.engine.batch import RunOptions
 from erythron.errors import BrowserError
 from erythron.report.pdf import find_chromium, print_pdf
 
@@ -38,3 +40,12 @@ def test_prints(tmp_path: Path) -> None:
     page.write_text("<!doctype html><title>page</title><p>page")
     print_pdf(browser, page, tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_missing_browser_is_said_before_work_begins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CHROME", "no-such-browser")
+    with pytest.raises(BrowserError):
+        run_count([tmp_path / "a.png"], tmp_path / "out", RunOptions(), as_json=False, pdf=True)
+    assert not (tmp_path / "out").exists()

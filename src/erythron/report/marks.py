@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from erythron.report.model import CellMark
 
-MAX_MARKS = 4000
+MAX_MARKS = 2400
 """Cells outlined on one page; beyond them a field's picture is shown without outlines."""
 
 _SPACING_PX = 4.0

@@ -194,7 +194,7 @@ def _list_groups(field: FieldReport) -> list[tuple[str, str, int]]:
 
 def _list_sources(differential: Differential) -> list[str]:
     found: dict[tuple[str, str], list[str]] = {}
-    lines: list[Index | ClassCount] = [*differential.indices, *differential.classes]
+    lines: list[ClassCount | Index] = [*differential.indices, *differential.classes]
     for line in lines:
         if line.reference is not None:
             found.setdefault((line.reference.population, line.reference.source), []).append(line.title)
@@ -208,8 +208,8 @@ def _say_plan(plan: CellsNeeded, differential: Differential) -> str | None:
     """Return how many more cells a question takes as a sentence; None where no more are needed."""
     if plan.more == 0:
         return None
-    named = {line.name: line.title for line in differential.classes}
-    named |= {index.name: index.title for index in differential.indices}
+    lines: list[ClassCount | Index] = [*differential.classes, *differential.indices]
+    named = {line.name: line.title for line in lines}
     is_share = plan.question == "width" or plan.goal < 1
     goal = f"{100 * plan.goal:.3g} %" if is_share else f"{plan.goal:.3g}"
     purpose = (
