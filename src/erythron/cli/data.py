@@ -12,9 +12,7 @@ from erythron.cli.options import Force, Json
 if TYPE_CHECKING:
     from erythron.data.labelled import LabelledSet
 
-data = typer.Typer(
-    name="data", help="Labelled sets: list, fetch, audit and split them.", no_args_is_help=True
-)
+data_app = typer.Typer(help="Labelled sets: list, fetch, audit and split them.", no_args_is_help=True)
 
 Source = Annotated[
     str,
@@ -28,7 +26,7 @@ ClassMapOption = Annotated[
 ]
 
 
-@data.command("list")
+@data_app.command("list")
 def list_sets(as_json: Json = False) -> None:
     """Show the public sets that are known, with their licences."""
     import json
@@ -58,7 +56,7 @@ def list_sets(as_json: Json = False) -> None:
     Console().print(table)
 
 
-@data.command("fetch")
+@data_app.command("fetch")
 def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A registered name.", show_default=False)],
     class_map: ClassMapOption = None,
@@ -98,7 +96,7 @@ def fetch(
         typer.echo(note)
 
 
-@data.command("audit")
+@data_app.command("audit")
 def audit(
     source: Source,
     out: Annotated[
@@ -154,7 +152,7 @@ def audit(
     raise typer.Exit(1 if result.leaks else 0)
 
 
-@data.command("split")
+@data_app.command("split")
 def split(
     source: Source,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Manifest to write: .parquet or .csv.")],
