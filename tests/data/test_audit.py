@@ -226,6 +226,8 @@ def test_near_copies_of_segmentation_wbc_are_found(data_dir: Path) -> None:
     audit = audit_manifest(rows, "segmentation_WBC")
     assert audit.count("exact_copy") >= 1
     assert audit.count("ungrouped_copy") >= 10
+    conflict = next(f for f in audit.findings if f.kind == "label_conflict")
+    assert [Path(p).name for p in conflict.paths] == ["060.bmp", "090.bmp"]
 
 
 @pytest.mark.real_data
@@ -236,3 +238,19 @@ def test_exact_copies_and_overlaps_of_pbc_are_found(data_dir: Path) -> None:
     audit = audit_manifest(part, "pbc-acevedo")
     assert audit.count("exact_copy") == 2
     assert audit.count("ungrouped_overlap") >= 1
+
+
+@pytest.mark.real_data
+def test_a_split_of_the_marrow_crops_keeps_every_overlap_on_one_side(bites: Audit, data_dir: Path) -> None:
+    """Trap 4, on real data: splitting by the listed groups alone leaks, splitting as the command does not."""
+    rows = read_set("pathology-bites-cells", data_dir / "pathology-bites-cells").rows
+    pairs = bites.similar.select("first", "second")
+
+    def count_leaks(split: pl.DataFrame) -> int:
+        part = dict(split.select("path", "split").iter_rows())
+        return sum(part[a] != part[b] for a, b in pairs.iter_rows())
+
+    assert count_leaks(split_rows(rows, SplitPlan()).rows) > 20
+    result = split_rows(rows, SplitPlan(), pairs)
+    assert count_leaks(result.rows) == 0
+    assert set(result.rows.filter(pl.col("label") == "proerythroblast")["split"]) >= {"train", "test"}

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from erythron.cli.options import Force, Json
-
-if TYPE_CHECKING:
-    from erythron.data.labelled import LabelledSet
 
 data_app = typer.Typer(help="Labelled sets: list, fetch, audit and split them.", no_args_is_help=True)
 
@@ -113,11 +110,12 @@ def audit(
     from erythron.cli.progress import show_failures, show_progress
     from erythron.data.audit import audit_manifest, tabulate_findings
     from erythron.data.audit_page import KINDS, render_audit
+    from erythron.data.sets import open_set
     from erythron.engine.outputs import write_file
 
     if out is not None:
         _refuse_used(out, force)
-    labelled = _open_set(source, class_map, keep_contradictions=True)
+    labelled = open_set(source, _parse_class_map(class_map), keep_contradictions=True)
     show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
     images = labelled.rows["path"].n_unique()
     with show_progress(f"Auditing {labelled.name}", images) as progress:
@@ -170,6 +168,7 @@ def split(
     from erythron.cli.progress import show_failures, show_progress
     from erythron.data.audit import find_similar_rows
     from erythron.data.manifest import check_suffix, write_manifest
+    from erythron.data.sets import open_set
     from erythron.data.split import SplitPlan, count_labels, split_rows
     from erythron.engine.outputs import write_file
     from erythron.errors import UsageError
@@ -178,7 +177,7 @@ def split(
         raise UsageError(f"{out}: is there already; name another file or give --force")
     check_suffix(out)
     plan = SplitPlan(validation, test, seed)
-    labelled = _open_set(source, class_map, keep_contradictions=False)
+    labelled = open_set(source, _parse_class_map(class_map))
     show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
     with show_progress(f"Comparing {labelled.name}", labelled.rows["path"].n_unique()) as progress:
         similar = find_similar_rows(labelled.rows, progress=progress)
@@ -208,37 +207,6 @@ def split(
         typer.echo("  {label}: {train} train, {validation} validation, {test} test".format(**row))
     for note in result.notes:
         typer.echo(note)
-
-
-def _open_set(source: str, class_map: list[str] | None, *, keep_contradictions: bool) -> LabelledSet:
-    """Open a manifest, a registered set or a folder, whichever the words name."""
-    import polars as pl
-
-    from erythron.data.labelled import LabelledSet
-    from erythron.data.manifest import read_manifest
-    from erythron.data.registry import find_registered, load_registry, locate_set
-    from erythron.data.sets import read_set
-    from erythron.errors import UsageError
-
-    path = Path(source)
-    if path.suffix in (".parquet", ".csv"):
-        nothing = pl.DataFrame(schema={"path": pl.String, "reason": pl.String})
-        return LabelledSet(path.stem, read_manifest(path), nothing)
-    names = _parse_class_map(class_map)
-    if source in load_registry():
-        if (whole := find_registered(source).part_of) is not None:
-            raise UsageError(f"{source} is a part of {whole}; name that")
-        folder = locate_set(source)
-        if folder is None:
-            raise UsageError(f"{source} is not here; run erythron data fetch {source}")
-        return read_set(source, folder, class_map=names, keep_contradictions=keep_contradictions)
-    if not path.is_dir():
-        raise UsageError(
-            f"'{source}' is no manifest (.parquet, .csv), folder or registered set "
-            f"({', '.join(load_registry())})"
-        )
-    name = path.resolve().name
-    return read_set(name, path, class_map=names, keep_contradictions=keep_contradictions)
 
 
 def _parse_class_map(entries: list[str] | None) -> dict[str, str]:

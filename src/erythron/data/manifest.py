@@ -47,6 +47,8 @@ MANIFEST_SCHEMA: dict[str, pl.DataType] = {
 - ``split_hash``: :func:`hash_split` of the whole manifest, the same on every row; null before splitting.
 """
 
+MANIFEST_SUFFIXES = (".parquet", ".csv")
+
 SPLITS = ("train", "validation", "test")
 """Names of the parts of a split."""
 
@@ -60,7 +62,6 @@ MASK_KINDS = ("nucleus_255_cell_128", "nucleus_255_cell_155", "cell", "fourth_ch
 """
 
 _REQUIRED = ("path", "label", "source_label", "group", "source", "sha256")
-_SUFFIXES = (".parquet", ".csv")
 _TYPE_NAMES = frozenset(t.name for t in CELL_TYPES)
 _CLASS_NAMES = frozenset(c.name for c in DEFAULT_CLASSES)
 
@@ -267,8 +268,8 @@ def hash_file(path: Path) -> str:
 
 def check_suffix(path: Path) -> None:
     """Raise DataError unless the path ends as a manifest does."""
-    if path.suffix not in _SUFFIXES:
-        raise DataError(f"{path}: a manifest ends in {' or '.join(_SUFFIXES)}; choose one of them")
+    if path.suffix not in MANIFEST_SUFFIXES:
+        raise DataError(f"{path}: a manifest ends in {' or '.join(MANIFEST_SUFFIXES)}; choose one of them")
 
 
 def _relate(path: str, folder: Path) -> str:

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
+
 from erythron.data import readers
 from erythron.data.bloodmnist import read_bloodmnist
 from erythron.data.class_folders import describe_bmec, name_labels, read_class_folders
 from erythron.data.labelled import ClassMap, FoundCell, LabelledSet, leave_out_contradictions, make_set
-from erythron.errors import DataError
+from erythron.data.manifest import MANIFEST_SUFFIXES, read_manifest
+from erythron.data.registry import find_registered, load_registry, locate_set
+from erythron.errors import DataError, UsageError
 
 READERS: dict[str, Callable[[Path], list[FoundCell]]] = {
     "pathology-bites-cells": readers.read_pathology_bites,
@@ -56,3 +60,39 @@ def read_set(
             labels = labelled.rows["label"].to_list()
             labelled = replace(labelled, notes=describe_bmec(labels, labelled.rows["group"].n_unique()))
     return labelled if keep_contradictions else leave_out_contradictions(labelled)
+
+
+def open_set(
+    source: str, class_map: ClassMap | None = None, *, keep_contradictions: bool = False
+) -> LabelledSet:
+    """Open what a command line names: a manifest file, a registered set that is here, or a folder.
+
+    Args:
+        source: path of a ``.parquet`` or ``.csv`` manifest, a registered name, or path of a folder.
+        class_map: see :func:`read_set`.
+        keep_contradictions: see :func:`read_set`.
+
+    Raises:
+        UsageError: it is none of these, or the set has not been fetched.
+        DataError: the manifest or the set cannot be read.
+    """
+    path = Path(source)
+    if path.suffix in MANIFEST_SUFFIXES:
+        nothing = pl.DataFrame(schema={"path": pl.String, "reason": pl.String})
+        return LabelledSet(path.stem, read_manifest(path), nothing)
+    if source in load_registry():
+        if (whole := find_registered(source).part_of) is not None:
+            raise UsageError(f"{source} is a part of {whole}; name that")
+        folder = locate_set(source)
+        if folder is None:
+            raise UsageError(
+                f"{source} is not here; run erythron data fetch {source}, or set ERYTHRON_DATA_DIR"
+            )
+        return read_set(source, folder, class_map=class_map, keep_contradictions=keep_contradictions)
+    if not path.is_dir():
+        raise UsageError(
+            f"'{source}' is no manifest (.parquet, .csv), folder or registered set "
+            f"({', '.join(load_registry())})"
+        )
+    name = path.resolve().name
+    return read_set(name, path, class_map=class_map, keep_contradictions=keep_contradictions)
