@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from segmentation import plain
+from peers import plain
 from skimage.draw import polygon2mask
 
 from erythron.differential.intervals import clopper_pearson

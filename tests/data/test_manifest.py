@@ -135,7 +135,7 @@ def test_a_row_moved_by_hand_is_noticed(tmp_path: Path) -> None:
 def test_a_group_on_two_sides_is_refused(tmp_path: Path) -> None:
     """Trap 4: cells of one smear on both sides of a split."""
     rows = split_rows(make_rows(tmp_path), ["train", "test"] * 3)
-    with pytest.raises(DataError, match=r"group 'drawn slide_0' is in test and train"):
+    with pytest.raises(DataError, match=r"group 'slide_0' is in test and train"):
         verify_split(rows)
 
 

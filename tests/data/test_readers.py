@@ -10,7 +10,7 @@ from erythron.data.manifest import MANIFEST_SCHEMA
 from erythron.data.sets import read_set
 from erythron.errors import DataError
 
-from .conftest import save_flat
+from .conftest import draw_smear, save, save_flat
 
 
 def make_bites(folder: Path) -> Path:
@@ -118,7 +118,7 @@ def test_crops_of_one_series_of_bcisc_share_a_group(tmp_path: Path) -> None:
         save_flat(tmp_path / "sub-images" / "images" / f"{name}.jpg", i)
     save_flat(tmp_path / "sub-images" / "masks" / "mono_1-1_0.png", 255)
     rows = read_set("bcisc", tmp_path).rows
-    assert rows["group"].to_list() == ["baso_1", "baso_1", "baso_10", "mono_1"]
+    assert rows["group"].to_list() == ["series_1", "series_1", "series_10", "series_1"]
     assert rows["mask_kind"].to_list() == [None, None, None, "cell"]
     save_flat(tmp_path / "sub-images" / "images" / "strange.jpg", 1)
     with pytest.raises(DataError, match=r"strange\.jpg"):
@@ -146,9 +146,24 @@ def test_every_box_of_bccd_is_a_row_and_white_cells_have_masks(tmp_path: Path) -
         read_set("bccd", tmp_path / "bccd")
 
 
-def test_an_unknown_set_is_refused_with_the_known_names(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="pbc-acevedo"):
-        read_set("nothing", tmp_path)
+def test_a_folder_that_is_not_there_is_named_with_the_way_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="erythron data fetch pbc-acevedo"):
+        read_set("pbc-acevedo", tmp_path / "nothing")
+
+
+def test_overlaps_come_from_the_pixels_where_no_list_is_there(tmp_path: Path) -> None:
+    field = draw_smear(0, 200, 200)
+    save(tmp_path / "band_000.png", field[:140, :140])
+    save(tmp_path / "polychromatic_000.png", field[30:170, 20:160])
+    save(tmp_path / "polychromatic_001.png", draw_smear(1))
+    group = by_name(read_set("pathology-bites-cells", tmp_path).rows, "group")
+    assert group["band_000"] == group["polychromatic_000"] != group["polychromatic_001"]
+
+
+def test_a_broken_list_of_overlaps_is_refused(tmp_path: Path) -> None:
+    (make_bites(tmp_path) / "overlap_groups.json").write_text("[[")
+    with pytest.raises(DataError, match=r"overlap_groups\.json"):
+        read_set("pathology-bites-cells", tmp_path)
 
 
 @pytest.mark.real_data

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
+from statsmodels.stats.proportion import multinomial_proportions_confint
 
-from erythron.differential.intervals import clopper_pearson, ratio_interval
+from erythron.differential.intervals import clopper_pearson, goodman, ratio_interval
 
 
 @st.composite
@@ -28,6 +30,7 @@ def test_equals_published_tables(count: int, total: int, low: float, high: float
     assert 100 * interval.high == pytest.approx(high, abs=0.005)
 
 
+@settings(deadline=None)
 @given(counts_of_total(), st.sampled_from([0.8, 0.9, 0.95, 0.99]))
 def test_equals_scipy(counts: tuple[int, int], level: float) -> None:
     count, total = counts
@@ -35,6 +38,7 @@ def test_equals_scipy(counts: tuple[int, int], level: float) -> None:
     assert clopper_pearson(count, total, level) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(counts_of_total())
 def test_limits_leave_half_of_the_error_on_each_side(counts: tuple[int, int]) -> None:
     count, total = counts
@@ -83,6 +87,7 @@ def test_ratio_by_hand() -> None:
     assert high == pytest.approx(0.8731 / 0.1269, abs=0.01)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2000), st.integers(1, 2000))
 def test_ratio_turned_over_has_the_limits_turned_over(a: int, b: int) -> None:
     low, high = ratio_interval(a, b) or (0.0, 0.0)
@@ -99,3 +104,17 @@ def test_ratio_of_nothing_starts_at_zero() -> None:
     low, high = ratio_interval(0, 20) or (1.0, 0.0)
     assert low == 0.0
     assert 0.0 < high < math.inf
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 300), min_size=2, max_size=10).filter(any), st.sampled_from([0.9, 0.95, 0.99]))
+def test_simultaneous_limits_equal_statsmodels(counts: list[int], level: float) -> None:
+    expected = multinomial_proportions_confint(counts, alpha=1 - level, method="goodman")
+    found = [goodman(count, sum(counts), len(counts), level) for count in counts]
+    assert np.array(found) == pytest.approx(expected, abs=1e-9)
+
+
+def test_simultaneous_limits_of_no_cells_or_no_lines() -> None:
+    assert goodman(0, 0, 3) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="line"):
+        goodman(1, 2, 0)

@@ -112,7 +112,7 @@ def test_real_fields_of_blood_are_answered(data_dir: Path, folder, low, high):
     paths = sorted((data_dir / folder).rglob("*.jpg"))
     found = [estimate_scale(read_rgb(p)) for p in paths[:: len(paths) // 5]]
     diameters = [RED_CELL_UM / e.mpp for e in found if e is not None]
-    assert len(diameters) >= 0.9 * len(found)
+    assert len(diameters) >= 0.8 * len(found) > 3
     assert low < min(diameters)
     assert max(diameters) < high
 

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from erythron.train.evaluation import Scored, choose_threshold, estimate_figures, fit_temperature, score_cells
+from erythron.train.evaluation import (
+    Scored,
+    choose_threshold,
+    confident_confusion,
+    estimate_figures,
+    fit_temperature,
+    score_cells,
+)
 from erythron.train.metrics import area_under_curve, confusion, macro_f1, quadratic_kappa
 
 
@@ -60,3 +67,9 @@ def test_the_threshold_keeps_its_risk() -> None:
     wrong = np.minimum(scored.probabilities.argmax(1), 4) != np.minimum(scored.truth, 4)
     assert 0 < kept.sum() < 300
     assert wrong[kept].mean() <= 0.1
+
+
+def test_calls_under_the_threshold_stand_in_a_column_of_their_own() -> None:
+    scored = Scored(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.45, 0.55], [0.2, 0.8]]))
+    assert confident_confusion(scored, 0.6).tolist() == [[1, 0, 1], [0, 1, 0]]
+    assert confident_confusion(scored, 0.0).sum(axis=0).tolist() == [1, 2, 0]

@@ -15,8 +15,10 @@ import typer
 from erythron import __version__
 from erythron.cli import (
     classify,
+    compare,
     convert,
     count,
+    data,
     demo,
     doctor,
     draw_field,
@@ -40,9 +42,11 @@ app = typer.Typer(
 app.command("count")(count.count)
 app.command("classify")(classify.classify)
 app.command("mask")(mask.mask)
+app.command("compare")(compare.compare)
 app.command("extract")(extract.extract)
 app.command("convert")(convert.convert)
 app.command("import")(import_labels.import_labels)
+app.add_typer(data.data_app, name="data")
 app.add_typer(train.train_app, name="train")
 app.command("evaluate")(evaluate.evaluate)
 app.command("experiment")(experiment.experiment)

@@ -20,5 +20,19 @@ Mpp = Annotated[
 Model = Annotated[
     Path | None, typer.Option("--model", metavar="BUNDLE", help="Model bundle; the shipped one by default.")
 ]
+Reference = Annotated[
+    Path | None,
+    typer.Option("--reference", metavar="FILE.toml", help="Reference ranges; shipped ones by default."),
+]
+Width = Annotated[
+    float,
+    typer.Option(
+        "--width",
+        metavar="P",
+        help="Width of a stage's interval, in percentage points, that 'count more' aims at.",
+        min=0.1,
+        max=99.0,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace results that are there already.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

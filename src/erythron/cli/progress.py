@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -28,3 +36,16 @@ def show_failures(reasons: Sequence[str]) -> None:
     """Name every input that failed, with its reason."""
     for reason in reasons:
         stderr.print(f"failed: {reason}", markup=False, style="red")
+
+
+@contextmanager
+def show_bytes(title: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a download on stderr while the block runs.
+
+    Yields:
+        A function to call with the bytes that are there and the bytes expected, None where that is not known.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=stderr, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

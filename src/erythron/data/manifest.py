@@ -75,7 +75,7 @@ def write_manifest(rows: pl.DataFrame, path: Path) -> None:
     Raises:
         DataError: the suffix is another, or the rows are not valid.
     """
-    _check_suffix(path)
+    check_suffix(path)
     check_manifest(rows, str(path))
     folder = path.absolute().parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def read_manifest(path: Path) -> pl.DataFrame:
     Raises:
         DataError: the file is missing, unreadable, lacks a column or breaks a rule of :func:`check_manifest`.
     """
-    _check_suffix(path)
+    check_suffix(path)
     try:
         is_parquet = path.suffix == ".parquet"
         rows = pl.read_parquet(path) if is_parquet else pl.read_csv(path, infer_schema=False)
@@ -229,14 +229,12 @@ def verify_split(rows: pl.DataFrame) -> str:
         if part not in present:
             raise DataError(f"no row is in the part '{part}'; run erythron data split")
     for column, what in (("group", "group"), ("sha256", "image content")):
-        # Two sets may happen to use one name for a group; one content is one content anywhere.
-        keys = ["source", "group"] if column == "group" else ["sha256"]
-        parts = rows.group_by(keys).agg(pl.col("split").unique().sort())
+        parts = rows.group_by(column).agg(pl.col("split").unique().sort())
         leaks = parts.filter(pl.col("split").list.len() > 1).sort(column)
         if leaks.height:
             first = leaks.row(0, named=True)
             raise DataError(
-                f"{what} '{' '.join(str(first[k]) for k in keys)}' is in {' and '.join(first['split'])} "
+                f"{what} '{first[column]}' is in {' and '.join(first['split'])} "
                 f"({leaks.height} such); the split leaks, so run erythron data split again"
             )
     return actual
@@ -267,7 +265,8 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_suffix(path: Path) -> None:
+def check_suffix(path: Path) -> None:
+    """Raise DataError unless the path ends as a manifest does."""
     if path.suffix not in _SUFFIXES:
         raise DataError(f"{path}: a manifest ends in {' or '.join(_SUFFIXES)}; choose one of them")
 

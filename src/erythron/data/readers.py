@@ -8,7 +8,9 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from erythron.data.features import compute_features
 from erythron.data.labelled import Box, FoundCell, list_images
+from erythron.data.similarity import find_similar, group_similar
 from erythron.errors import DataError
 
 MARROW_MASKS = "marrow-masks"
@@ -23,22 +25,28 @@ _WBC_CLASSES = {"1": "neutrophil", "2": "lymphocyte", "3": "monocyte", "4": "eos
 def read_pathology_bites(folder: Path) -> list[FoundCell]:
     """Read ``pathology-bites-cells``: marrow crops, the class before the last underscore of the name.
 
-    Crops that ``overlap_groups.json`` lists together show one piece of smear and share a group. Where the
-    folder ``marrow-masks`` lies beside this one, its outlines are the cells' masks.
+    Crops that ``overlap_groups.json`` lists together show one piece of smear and share a group; where the
+    file is not there, as in the source, the groups are found from the pixels. Where ``marrow-masks`` lies
+    beside this folder, its outlines are the cells' masks.
 
     Raises:
-        DataError: the folder, its images or its list of overlaps are missing or not laid out as expected.
+        DataError: no images, or a list of overlaps that cannot be read.
     """
     paths = list_images(folder, ".png")
     listing = folder / "overlap_groups.json"
-    try:
-        overlaps: list[list[str]] = json.loads(listing.read_text())
-        group_of = {name: f"overlap_{i:02d}" for i, names in enumerate(overlaps) for name in names}
-    except (OSError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{listing}: the list of overlapping crops cannot be read ({error}); without it a split "
-            "would leak, so fetch the set again"
-        ) from error
+    if listing.is_file():
+        try:
+            overlaps: list[list[str]] = json.loads(listing.read_text())
+            group_of = {name: f"overlap_{i:02d}" for i, names in enumerate(overlaps) for name in names}
+        except (OSError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{listing}: the list of overlapping crops cannot be read ({error}); fetch the set again, or "
+                "remove the file and the overlaps are found from the pixels"
+            ) from error
+    else:
+        features = compute_features([str(p) for p in paths], workers=2)
+        members = group_similar(len(paths), find_similar(features))
+        group_of = {p.name: f"overlap_{m:03d}" for p, m in zip(paths, members, strict=True)}
     masks = folder.parent / MARROW_MASKS
     cells = []
     for path in paths:
@@ -119,15 +127,15 @@ def read_segmentation_wbc(folder: Path) -> list[FoundCell]:
 def read_bcisc(folder: Path) -> list[FoundCell]:
     """Read the crops of ``bcisc``: ``sub-images/images/CLASS_A-B_I.jpg`` with whole-cell masks.
 
-    A-B names the field. What A stands for is not documented; fields that share it are kept in one group, the
-    careful choice.
+    A-B names the field. What A stands for is not documented, but crops of different classes that show one
+    piece of smear agree in A and not in B; so everything with one A is one group.
 
     Raises:
         DataError: no crops; or a name is not of that form.
     """
     cells = []
     for path in list_images(folder / "sub-images" / "images", ".jpg"):
-        parts = re.fullmatch(r"([a-z]+)_(\d+)-\d+_\d+", path.stem)
+        parts = re.fullmatch(r"[a-z]+_(\d+)-\d+_\d+", path.stem)
         if not parts:
             raise DataError(f"{path}: the name is not CLASS_A-B_I.jpg; fetch the set again")
         mask = folder / "sub-images" / "masks" / f"{path.stem}.png"
@@ -135,8 +143,8 @@ def read_bcisc(folder: Path) -> list[FoundCell]:
         cells.append(
             FoundCell(
                 path,
-                parts[1],
-                f"{parts[1]}_{parts[2]}",
+                path.stem.split("_", 1)[0],
+                f"series_{parts[1]}",
                 mask_path=mask if has_mask else None,
                 mask_kind="cell" if has_mask else None,
             )
@@ -152,6 +160,7 @@ def read_bccd(folder: Path) -> list[FoundCell]:
     Raises:
         DataError: no fields; or an annotation is missing or broken.
     """
+    masks = {p.name: p for p in (folder.parent / BCCD_MASKS).rglob("BloodImage_Mask_*.png")}
     cells = []
     for path in list_images(folder, ".jpg"):
         annotation = path.parent.parent / "Annotations" / f"{path.stem}.xml"
@@ -163,17 +172,16 @@ def read_bccd(folder: Path) -> list[FoundCell]:
             raise DataError(
                 f"{annotation}: the boxes of {path.name} cannot be read ({error}); fetch the set again"
             ) from error
-        mask = folder.parent / BCCD_MASKS / f"{path.stem.replace('_', '_Mask_', 1)}.png"
-        has_mask = mask.is_file()
+        mask = masks.get(f"{path.stem.replace('_', '_Mask_', 1)}.png")
         for label, box in found:
-            masked = has_mask and label == "WBC"
+            own_mask = mask if label == "WBC" else None
             cells.append(
                 FoundCell(
                     path,
                     label,
                     path.stem,
-                    mask_path=mask if masked else None,
-                    mask_kind="nucleus_255_cell_155" if masked else None,
+                    mask_path=own_mask,
+                    mask_kind="nucleus_255_cell_155" if own_mask else None,
                     box=box,
                 )
             )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from erythron.data import readers
+from erythron.data.bloodmnist import read_bloodmnist
+from erythron.data.class_folders import describe_bmec, name_labels, read_class_folders
 from erythron.data.labelled import ClassMap, FoundCell, LabelledSet, leave_out_contradictions, make_set
 from erythron.errors import DataError
 
@@ -17,8 +20,11 @@ READERS: dict[str, Callable[[Path], list[FoundCell]]] = {
     "segmentation_WBC": readers.read_segmentation_wbc,
     "bcisc": readers.read_bcisc,
     "bccd": readers.read_bccd,
+    "bloodmnist": read_bloodmnist,
 }
-"""The reader of every registered set that needs no map of classes."""
+"""The reader of every registered set of fixed layout; every other folder is read as class folders."""
+
+BMEC = "bmec"
 
 
 def read_set(
@@ -27,18 +33,26 @@ def read_set(
     """Read a set to its manifest.
 
     Args:
-        name: name of the set.
+        name: a registered name; any other is a set of class folders.
         folder: where it lies, as its source lays it out.
         class_map: for labels that the synonyms do not know.
         keep_contradictions: keep images that are filed under different labels, as the audit needs; else they
             are left out and named.
 
     Raises:
-        DataError: no such set; or it is not laid out as expected.
+        DataError: no such folder; or it is not laid out as expected.
     """
-    if name not in READERS:
-        raise DataError(f"'{name}' is no known set; known are {', '.join(sorted(READERS))}")
     if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder; run erythron data fetch {name}")
-    labelled = make_set(name, READERS[name](folder), class_map)
+        raise DataError(
+            f"{folder}: there is no such folder; check the path, or run erythron data fetch {name}"
+        )
+    reader = READERS.get(name)
+    if reader is not None:
+        labelled = make_set(name, reader(folder), class_map)
+    else:
+        found = read_class_folders(folder, class_map or {})
+        labelled = make_set(name, found, name_labels(found, class_map or {}))
+        if name == BMEC:
+            labels = labelled.rows["label"].to_list()
+            labelled = replace(labelled, notes=describe_bmec(labels, labelled.rows["group"].n_unique()))
     return labelled if keep_contradictions else leave_out_contradictions(labelled)

@@ -6,8 +6,8 @@ In: pixels, a segmentation and the scale. Out: outlines of areas, as
 The image is judged in squares about as wide as a cell, on windows of five by five of them. *Sharpness* is
 the energy of the finest detail over that of coarser detail, so that it depends on neither stain nor light:
 out of focus, the finest detail fades first. *Thickness* is the light that comes through where hardly any
-glass is seen. The measures are the project's own; ``docs/results/intervals.md`` says how the thresholds were
-set.
+glass is seen. The measures are the project's own; ``docs/results/intervals.md`` says how the thresholds
+were set.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The table of a run: ``summary.csv``, one row an image."""
+"""The table of a run: ``summary.csv``, one row an image.
+
+Plain columns are raw, as counted; those that begin with ``corrected_`` are estimates with combined intervals.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,18 @@ from typing import Any
 
 import polars as pl
 
-from erythron.differential.counts import Index
+from erythron.differential.counts import Differential, Estimate, Index
 from erythron.report.model import FailedInput, FieldReport
-from erythron.stages import CellClass
+from erythron.stages import CellClass, Lineage
+
+_INDEX_COLUMNS = {
+    "erythroid_share": "erythroid_percent",
+    "me_ratio": "me_ratio",
+    "maturation_index": "maturation_index",
+    "proliferation_ratio": "proliferation_ratio",
+    "left_shift": "left_shift_percent",
+}
+"""Columns of the indices by their name; shares are in per cent."""
 
 
 def summary_schema(classes: Sequence[CellClass]) -> pl.Schema:
@@ -20,9 +32,14 @@ def summary_schema(classes: Sequence[CellClass]) -> pl.Schema:
     columns |= {"touching_edge_cells": pl.Int64}
     columns |= {f"count_{c.name}": pl.Int64 for c in classes}
     columns |= {f"percent_{c.name}": pl.Float64 for c in classes}
-    for name in ("erythroid_percent", "me_ratio", "maturation_index"):
+    for name in _INDEX_COLUMNS.values():
         columns |= {name: pl.Float64, f"{name}_low": pl.Float64, f"{name}_high": pl.Float64}
-    return pl.Schema(columns | {"quality_flags": pl.String})
+    columns |= {"quality_flags": pl.String, "left_out_cells": pl.Int64, "left_out_percent": pl.Float64}
+    nucleated = (f"percent_{c.name}" for c in classes if c.lineage is not Lineage.NOT_NUCLEATED)
+    for name in (*nucleated, *_INDEX_COLUMNS.values()):
+        corrected = f"corrected_{name}"
+        columns |= {corrected: pl.Float64, f"{corrected}_low": pl.Float64, f"{corrected}_high": pl.Float64}
+    return pl.Schema(columns)
 
 
 def make_summary(inputs: Sequence[FieldReport | FailedInput], classes: Sequence[CellClass]) -> pl.DataFrame:
@@ -50,15 +67,38 @@ def _done_row(field: FieldReport) -> dict[str, Any]:
         "erythroid_cells": found.erythroid_cells,
         "unclassified_cells": found.unclassified.count,
         "touching_edge_cells": found.touching_edge_cells,
-        "quality_flags": ";".join(field.quality_flags),
+        "quality_flags": ";".join(flag.name for flag in found.flags),
+        "left_out_cells": found.left_out_cells,
+        "left_out_percent": 100 * found.left_out_fraction,
     }
     for line in found.classes:
         row[f"count_{line.name}"] = line.count
         if line.of_nucleated is not None and line.of_nucleated.fraction is not None:
             row[f"percent_{line.name}"] = 100 * line.of_nucleated.fraction
-    row |= _index_columns("erythroid_percent", found.erythroid_share, 100.0)
-    row |= _index_columns("me_ratio", found.me_ratio, 1.0)
-    return row | _index_columns("maturation_index", found.maturation_index, 1.0)
+    for index in found.indices:
+        row |= _index_columns(_INDEX_COLUMNS[index.name], index, 100.0 if index.kind == "share" else 1.0)
+    return row | _corrected_columns(found)
+
+
+def _corrected_columns(found: Differential) -> dict[str, float | None]:
+    columns: dict[str, float | None] = {}
+    for line in found.classes:
+        columns |= _estimate_columns(f"percent_{line.name}", line.corrected_of_nucleated, 100.0)
+    for index in found.indices:
+        factor = 100.0 if index.kind == "share" else 1.0
+        columns |= _estimate_columns(_INDEX_COLUMNS[index.name], index.corrected, factor)
+    return columns
+
+
+def _estimate_columns(name: str, estimate: Estimate | None, factor: float) -> dict[str, float | None]:
+    """Return the columns of an estimate; a limit that is not there stays empty."""
+    if estimate is None or estimate.interval is None:
+        return {}
+    values = (estimate.value, *estimate.interval)
+    return {
+        f"corrected_{name}{end}": None if value is None else factor * value
+        for end, value in zip(("", "_low", "_high"), values, strict=True)
+    }
 
 
 def _index_columns(name: str, index: Index | None, factor: float) -> dict[str, float]:

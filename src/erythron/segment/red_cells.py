@@ -190,7 +190,7 @@ def _vote(rims: _Rims, shape: tuple[int, ...]) -> _Circles | None:
     circle = np.concatenate([c for c, _ in pairs])
     point = np.concatenate([p for _, p in pairs])
     order = np.argsort(circle, kind="stable")
-    row, column, radius = (np.concatenate(part) for part in zip(*found, strict=True))
+    row, column, radius = np.concatenate([np.stack(part) for part in found], axis=1)
     return _Circles(row, column, radius, circle[order], point[order])
 
 

@@ -98,4 +98,4 @@ def _keep_one_size(found: RedCells) -> NDArray[np.float64]:
         return diameter
     weight = np.cumsum(diameter**2 * found.rim[order])
     usual = diameter[np.searchsorted(weight, weight[-1] / 2)]
-    return diameter[(diameter > usual / SIZE_BAND) & (diameter < usual * SIZE_BAND)]
+    return np.asarray(diameter[(diameter > usual / SIZE_BAND) & (diameter < usual * SIZE_BAND)])

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from erythron.classify.crops import CropGeometry, cut_cells, cut_window
 from erythron.classify.framing import choose_mpp
+from erythron.data.pixels import read_labelled_image
 from erythron.errors import DataError, ImageReadError
 from erythron.models.bundle import OUTLINER, load_bundle
 from erythron.models.schema import Framing
-from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import load_segmenter
@@ -177,7 +177,7 @@ def _frame_row(
     row: dict[str, Any], inputs: InputSettings, outline: Outline | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     try:
-        image = read_image(Path(row["path"]), row["mpp"])
+        image = read_labelled_image(Path(row["path"]), row["mpp"], row["mask_kind"])
     except ImageReadError as error:
         raise DataError(f"{error}; drop its row from the manifest or fetch the set again") from error
     if row["x_px"] is not None:

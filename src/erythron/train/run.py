@@ -350,7 +350,8 @@ def _make_logger(name: str, out: Path) -> Logger:
         known = ", ".join(n for n in loggers.__all__ if n.endswith("Logger"))
         raise UsageError(f"'{name}' is no logger; choose csv, tensorboard or one of {known}")
     try:
-        made: Logger = found(save_dir=str(out))
+        make: Callable[..., Logger] = found
+        made = make(save_dir=str(out))
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", f"log with {name} (its own package is missing: {error})") from error
     return made

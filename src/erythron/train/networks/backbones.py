@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,7 +47,7 @@ def create_backbone(name: str, pretraining: Pretraining, image_px: int) -> nn.Mo
         close = ", ".join(timm.list_models(f"*{name.split('_')[0].split('.')[0]}*")[:12])
         raise UsageError(f"'{name}' is no timm network; names that are close: {close or 'none'}")
     config = timm.models.get_pretrained_cfg(name)
-    sized = {"img_size": image_px} if config is not None and config.fixed_input_size else {}
+    sized: dict[str, Any] = {"img_size": image_px} if config is not None and config.fixed_input_size else {}
     if pretraining is Pretraining.NONE:
         model: nn.Module = timm.create_model(name, pretrained=False, **sized)
         return model

@@ -1,0 +1,118 @@
+"""``erythron compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from erythron.cli.options import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from erythron.differential.comparison import Agreement, CellComparison, ShareComparison
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="cells.csv, a classify CSV, a run's folder, ...")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="... summary.csv or differential.json; as A.")],
+    as_json: Json = False,
+) -> None:
+    """Compare two readers or models over the same cells or specimens.
+
+    Cells are matched by their place in the image, else by cell_id, else by image. Printed are the table of
+    calls, kappa, agreement within one stage, McNemar's test for each class and, over specimens, the binomial
+    limits of CLSI H20-A2, bias with limits of agreement, and the Passing-Bablok line.
+    """
+    from erythron.engine.compare_run import compare_results
+
+    found = compare_results(a, b)
+    if as_json:
+        from pydantic import TypeAdapter
+
+        from erythron.differential.comparison import Comparison
+
+        typer.echo(TypeAdapter(Comparison).dump_json(found).decode())
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(f"A: {found.a}\nB: {found.b}", soft_wrap=True)
+    if found.cells is not None:
+        _print_cells(console, found.cells)
+    _print_shares(console, found.shares)
+
+
+def _print_cells(console: Console, cells: CellComparison) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    console.print(
+        f"\n{cells.matched} cells matched in {cells.images} image(s); {cells.only_a} only in A, "
+        f"{cells.only_b} only in B"
+    )
+    table = Table(box=SIMPLE_HEAD, title="Calls of A (rows) and B (columns)")
+    table.add_column("")
+    for number in range(1, len(cells.names) + 1):
+        table.add_column(str(number), justify="right")
+    for number, (name, row) in enumerate(zip(cells.names, cells.table, strict=True), 1):
+        table.add_row(f"{number} {name}", *(str(count) for count in row))
+    console.print(table)
+    for title, agreement in (
+        ("Same call", cells.same_call),
+        ("Kappa over all classes", cells.class_kappa),
+        (f"Same stage ({cells.staged} cells staged by both)", cells.same_stage),
+        ("Within one stage", cells.within_one_stage),
+        ("Quadratic kappa of the stage", cells.stage_kappa),
+    ):
+        console.print(f"  {title}: {_figure(agreement)}")
+    table = Table(box=SIMPLE_HEAD, title="Called by one only (exact McNemar, p adjusted by Holm)")
+    for header in ("Class", "only A", "only B", "p", "p adjusted"):
+        table.add_column(header, justify="left" if header == "Class" else "right")
+    for line in cells.differences:
+        table.add_row(
+            line.name, str(line.only_a), str(line.only_b), f"{line.p:.3f}", f"{line.p_adjusted:.3f}"
+        )
+    console.print(table)
+
+
+def _print_shares(console: Console, shares: tuple[ShareComparison, ...]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, title="Shares of nucleated cells by specimen, percentage points")
+    for header in ("Class", "within limits", "bias B - A", "limits of agreement", "slope", "intercept"):
+        table.add_column(header, justify="left" if header == "Class" else "right")
+    for line in shares:
+        found, fit = line.bland_altman, line.passing_bablok
+        slope = intercept = "–"
+        if fit is not None:
+            slope = f"{fit.slope:.2f}{_limits(fit.slope_interval, 1)}"
+            intercept = f"{100 * fit.intercept:.1f}{_limits(fit.intercept_interval, 100)}"
+        table.add_row(
+            line.name,
+            f"{line.within_limits} of {line.specimens}",
+            "–" if found is None else f"{100 * found.bias:.1f}{_limits(found.bias_interval, 100)}",
+            "–" if found is None else f"{100 * found.limits[0]:.1f} – {100 * found.limits[1]:.1f}",
+            slope,
+            intercept,
+        )
+    console.print(table)
+
+
+def _limits(interval: tuple[float, float] | None, factor: float) -> str:
+    if interval is None:
+        return ""
+    low, high = (factor * x for x in interval)
+    return f" ({low:.2f} – {high:.2f})" if factor == 1 else f" ({low:.1f} – {high:.1f})"
+
+
+def _figure(agreement: Agreement) -> str:
+    if agreement.value is None:
+        return "not defined"
+    if agreement.interval is None:
+        return f"{agreement.value:.3f}"
+    low, high = agreement.interval
+    return f"{agreement.value:.3f} ({low:.3f} – {high:.3f})"

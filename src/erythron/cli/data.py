@@ -1,0 +1,265 @@
+"""``erythron data``: list, fetch, audit and split labelled sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from erythron.cli.options import Force, Json
+
+if TYPE_CHECKING:
+    from erythron.data.labelled import LabelledSet
+
+data_app = typer.Typer(help="Labelled sets: list, fetch, audit and split them.", no_args_is_help=True)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SET", help="A registered name, a folder of class folders, or a manifest.", show_default=False
+    ),
+]
+ClassMapOption = Annotated[
+    list[str] | None,
+    typer.Option("--class-map", metavar="NAME=CLASS", help="What a name found in the set means; repeatable."),
+]
+
+
+@data_app.command("list")
+def list_sets(as_json: Json = False) -> None:
+    """Show the public sets that are known, with their licences."""
+    import json
+
+    from erythron.data.registry import load_registry, locate_set
+
+    sets = list(load_registry().values())
+    here = {s.name: locate_set(s.name) for s in sets}
+    if as_json:
+        entries = [
+            {**s.model_dump(mode="json"), "folder": str(here[s.name]) if here[s.name] else None} for s in sets
+        ]
+        typer.echo(json.dumps(entries, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    table = Table(Column("Set", no_wrap=True), "What", "Licence", "Trains shipped weights", "Here")
+    for s in sets:
+        table.add_row(
+            s.name,
+            s.about,
+            s.licence,
+            "yes" if s.trains_shipped_weights else "no",
+            "yes" if here[s.name] else "no",
+        )
+    Console().print(table)
+
+
+@data_app.command("fetch")
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A registered name.", show_default=False)],
+    class_map: ClassMapOption = None,
+    as_json: Json = False,
+) -> None:
+    """Download a public set, or find it in ERYTHRON_DATA_DIR, and say what it holds."""
+    import json
+
+    from erythron.cli.progress import show_bytes, show_failures
+    from erythron.data.fetch import fetch_set
+    from erythron.data.registry import find_registered
+    from erythron.data.sets import read_set
+
+    registered = find_registered(name)
+    with show_bytes(f"Fetching {name}") as progress:
+        folder = fetch_set(registered, progress)
+    if registered.part_of is not None:
+        typer.echo(json.dumps({"folder": str(folder)}) if as_json else f"{name} is in {folder}")
+        return
+    labelled = read_set(name, folder, class_map=_parse_class_map(class_map))
+    show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
+    counts = dict(labelled.rows["label"].value_counts(sort=True).iter_rows())
+    notes = list(labelled.notes)
+    if registered.cells is not None and labelled.rows.height != registered.cells and not notes:
+        notes.append(f"{labelled.rows.height} cells were found and {registered.cells} are published.")
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {"folder": str(folder), "cells": labelled.rows.height, "labels": counts, "notes": notes}
+            )
+        )
+        return
+    typer.echo(f"{name} is in {folder}: {labelled.rows.height} cells")
+    for label, count in counts.items():
+        typer.echo(f"  {label}: {count}")
+    for note in notes:
+        typer.echo(note)
+
+
+@data_app.command("audit")
+def audit(
+    source: Source,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the page and the tables.")
+    ] = None,
+    class_map: ClassMapOption = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Look for leaks, copies, wrong labels, unreadable files, odd sizes and stains; exit 1 on a leak."""
+    import json
+    from collections import Counter
+
+    from erythron.cli.progress import show_failures, show_progress
+    from erythron.data.audit import audit_manifest, tabulate_findings
+    from erythron.data.audit_page import KINDS, render_audit
+    from erythron.engine.outputs import write_file
+
+    if out is not None:
+        _refuse_used(out, force)
+    labelled = _open_set(source, class_map, keep_contradictions=True)
+    show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
+    images = labelled.rows["path"].n_unique()
+    with show_progress(f"Auditing {labelled.name}", images) as progress:
+        result = audit_manifest(labelled.rows, labelled.name, progress=progress)
+    findings = tabulate_findings(result)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_file(out / "audit.html", render_audit(result))
+        write_file(out / "findings.csv", findings.write_csv())
+        write_file(out / "similar.csv", result.similar.write_csv())
+        write_file(out / "findings.json", json.dumps(findings.to_dicts(), ensure_ascii=False, indent=2))
+    counts = Counter((f.severity.value, f.kind) for f in result.findings)
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "set": result.name,
+                    "cells": result.cells,
+                    "images": result.images,
+                    "leaks": result.leaks,
+                    "similar_pairs": result.similar.height,
+                    "similar_groups": result.groups,
+                    "findings": {kind: count for (_, kind), count in counts.items()},
+                }
+            )
+        )
+    else:
+        typer.echo(f"{result.name}: {result.cells} cells in {result.images} images")
+        for (severity, kind), count in counts.items():
+            typer.echo(f"  {severity}: {KINDS[kind]}: {count}")
+        typer.echo("The split leaks." if result.leaks else "No leak over a split was found.")
+    raise typer.Exit(1 if result.leaks else 0)
+
+
+@data_app.command("split")
+def split(
+    source: Source,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Manifest to write: .parquet or .csv.")],
+    validation: Annotated[float, typer.Option(help="Share of the cells for validation.")] = 0.15,
+    test: Annotated[float, typer.Option(help="Share of the cells for the test.")] = 0.15,
+    seed: Annotated[int, typer.Option(help="Orders groups of equal make-up.")] = 0,
+    class_map: ClassMapOption = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Split a set by group into train, validation and test, copies and overlapping crops kept together."""
+    import json
+    from dataclasses import asdict
+
+    from erythron.cli.progress import show_failures, show_progress
+    from erythron.data.audit import find_similar_rows
+    from erythron.data.manifest import check_suffix, write_manifest
+    from erythron.data.split import SplitPlan, count_labels, split_rows
+    from erythron.engine.outputs import write_file
+    from erythron.errors import UsageError
+
+    if out.exists() and not force:
+        raise UsageError(f"{out}: is there already; name another file or give --force")
+    check_suffix(out)
+    plan = SplitPlan(validation, test, seed)
+    labelled = _open_set(source, class_map, keep_contradictions=False)
+    show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
+    with show_progress(f"Comparing {labelled.name}", labelled.rows["path"].n_unique()) as progress:
+        similar = find_similar_rows(labelled.rows, progress=progress)
+    result = split_rows(labelled.rows, plan, similar)
+    write_manifest(result.rows, out)
+    table = count_labels(result.rows)
+    record = {
+        "manifest": str(out),
+        "plan": asdict(plan),
+        "split_hash": result.hash,
+        "cells": result.rows.height,
+        "groups": result.rows["group"].n_unique(),
+        "groups_joined": result.merged,
+        "similar_pairs": similar.height,
+        "counts": table.to_dicts(),
+        "notes": list(result.notes),
+        "left_out": labelled.left_out.to_dicts(),
+    }
+    write_file(
+        out.with_name(f"{out.stem}.split.json"), json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    )
+    if as_json:
+        typer.echo(json.dumps(record, ensure_ascii=False))
+        return
+    typer.echo(f"{result.rows.height} cells in {record['groups']} groups, split {result.hash[:16]}, in {out}")
+    for row in table.iter_rows(named=True):
+        typer.echo("  {label}: {train} train, {validation} validation, {test} test".format(**row))
+    for note in result.notes:
+        typer.echo(note)
+
+
+def _open_set(source: str, class_map: list[str] | None, *, keep_contradictions: bool) -> LabelledSet:
+    """Open a manifest, a registered set or a folder, whichever the words name."""
+    import polars as pl
+
+    from erythron.data.labelled import LabelledSet
+    from erythron.data.manifest import read_manifest
+    from erythron.data.registry import find_registered, load_registry, locate_set
+    from erythron.data.sets import read_set
+    from erythron.errors import UsageError
+
+    path = Path(source)
+    if path.suffix in (".parquet", ".csv"):
+        nothing = pl.DataFrame(schema={"path": pl.String, "reason": pl.String})
+        return LabelledSet(path.stem, read_manifest(path), nothing)
+    names = _parse_class_map(class_map)
+    if source in load_registry():
+        if (whole := find_registered(source).part_of) is not None:
+            raise UsageError(f"{source} is a part of {whole}; name that")
+        folder = locate_set(source)
+        if folder is None:
+            raise UsageError(f"{source} is not here; run erythron data fetch {source}")
+        return read_set(source, folder, class_map=names, keep_contradictions=keep_contradictions)
+    if not path.is_dir():
+        raise UsageError(
+            f"'{source}' is no manifest (.parquet, .csv), folder or registered set "
+            f"({', '.join(load_registry())})"
+        )
+    name = path.resolve().name
+    return read_set(name, path, class_map=names, keep_contradictions=keep_contradictions)
+
+
+def _parse_class_map(entries: list[str] | None) -> dict[str, str]:
+    from erythron.errors import DataError, UsageError
+    from erythron.stages import find_type
+
+    parsed = {}
+    for entry in entries or []:
+        name, equals, label = entry.partition("=")
+        if not (name and equals and label):
+            raise UsageError(f"--class-map '{entry}': write NAME=CLASS, such as 1=proerythroblast")
+        try:
+            find_type(label)
+        except DataError as error:
+            raise UsageError(f"--class-map '{entry}': {error}") from error
+        parsed[name] = label
+    return parsed
+
+
+def _refuse_used(folder: Path, force: bool) -> None:
+    from erythron.errors import UsageError
+
+    if not force and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: is not an empty folder; name another or give --force")

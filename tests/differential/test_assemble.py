@@ -1,0 +1,341 @@
+"""The differential: totals, shares, indices, its JSON and the adding up of fields."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import jsonschema
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from erythron.differential.assemble import (
+    DifferentialSettings,
+    count_cells,
+    make_differential,
+    make_differential_from_counts,
+    merge_differentials,
+)
+from erythron.differential.correction import ConfusionMatrix
+from erythron.differential.counts import (
+    CellCounts,
+    Differential,
+    LeftOutArea,
+    ReferenceRange,
+    differential_schema,
+)
+from erythron.differential.intervals import clopper_pearson, goodman
+from erythron.differential.quality import FieldQuality
+from erythron.errors import DataError
+from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, GRANULOCYTE, LYMPHOCYTE
+
+NAMES = [c.name for c in DEFAULT_CLASSES]
+NUCLEATED = tuple(NAMES[:-1])
+SETTINGS = DifferentialSettings(DEFAULT_CLASSES)
+FLAGS = ["", "unclassified", "touches_edge", "unclassified;touches_edge"]
+cell_lists = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(FLAGS)), max_size=60)
+
+
+def make_cells(calls: list[tuple[str, str]]) -> pl.DataFrame:
+    return pl.DataFrame(calls, schema={"label": pl.String, "flags": pl.String}, orient="row")
+
+
+def of(differential: Differential, name: str) -> int:
+    return next(line.count for line in differential.classes if line.name == name)
+
+
+@pytest.fixture
+def field() -> Differential:
+    calls = [
+        *[("proerythroblast", "")] * 1,
+        *[("basophilic_erythroblast", "touches_edge")] * 3,
+        *[("polychromatic_erythroblast", "")] * 10,
+        *[("orthochromatic_erythroblast", "")] * 26,
+        *[("granulocyte", "")] * 50,
+        *[("lymphocyte", "unclassified;touches_edge")] * 10,
+        *[("platelet", "")] * 7,
+    ]
+    return make_differential(make_cells(calls), SETTINGS)
+
+
+def test_by_hand(field: Differential) -> None:
+    assert field.nucleated_cells == 100
+    assert field.erythroid_cells == 40
+    assert field.touching_edge_cells == 13
+    assert [line.count for line in field.classes] == [1, 3, 10, 26, 50, 0, 0, 0, 0, 7]
+    poly = field.classes[2]
+    assert poly.of_nucleated is not None
+    assert poly.of_erythroid is not None
+    assert (poly.of_nucleated.fraction, poly.of_erythroid.fraction) == (0.10, 0.25)
+    assert poly.of_nucleated.interval == clopper_pearson(10, 100)
+    assert poly.of_erythroid.interval == clopper_pearson(10, 40)
+    assert field.erythroid_share is not None
+    assert (field.erythroid_share.value, field.erythroid_share.loinc) == (0.40, "40689-2")
+    assert field.me_ratio is not None
+    assert (field.me_ratio.value, field.me_ratio.loinc) == (1.25, "11138-5")
+    assert field.maturation_index is not None
+    assert field.maturation_index.value == pytest.approx(4 / 36)
+
+
+def test_unclassified_stands_in_the_total_and_in_no_class(field: Differential) -> None:
+    assert of(field, "lymphocyte") == 0
+    assert (field.unclassified.count, field.unclassified.fraction) == (10, 0.10)
+
+
+def test_cells_without_a_nucleus_stand_outside_the_total(field: Differential) -> None:
+    platelet = field.classes[-1]
+    assert platelet.count == 7
+    assert platelet.of_nucleated is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(cell_lists)
+def test_no_cell_is_dropped_and_shares_add_up(calls: list[tuple[str, str]]) -> None:
+    differential = make_differential(make_cells(calls), SETTINGS)
+    assert sum(line.count for line in differential.classes) + differential.unclassified.count == len(calls)
+    shares = [line.of_nucleated for line in differential.classes if line.of_nucleated is not None]
+    assert sum(s.count for s in shares) + differential.unclassified.count == differential.nucleated_cells
+    if differential.nucleated_cells:
+        fractions = [s.fraction or 0.0 for s in (*shares, differential.unclassified)]
+        assert sum(fractions) == pytest.approx(1.0)
+        assert all(s.interval.low <= (s.fraction or 0.0) <= s.interval.high for s in shares)
+
+
+@settings(max_examples=40, deadline=None)
+@given(cell_lists)
+def test_json_is_strict_and_comes_back_the_same(calls: list[tuple[str, str]]) -> None:
+    differential = make_differential(make_cells(calls), SETTINGS)
+    text = differential.to_json()
+    assert Differential.from_json(text) == differential
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    jsonschema.validate(json.loads(text, parse_constant=refuse), differential_schema())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(cell_lists, max_size=4))
+def test_fields_added_up_equal_all_cells_at_once(fields: list[list[tuple[str, str]]]) -> None:
+    # But for the number of fields and what only several fields can show.
+    parts = [make_differential(make_cells(calls), SETTINGS) for calls in fields]
+    whole = make_differential(make_cells([call for calls in fields for call in calls]), SETTINGS)
+    merged = merge_differentials(iter(parts), SETTINGS)
+    assert merged.fields == len(fields)
+    drift = tuple(flag for flag in merged.flags if flag.name == "drift_between_fields")
+    assert replace(merged, fields=1, flags=tuple(f for f in merged.flags if f not in drift)) == whole
+
+
+def test_no_cell_gives_nothing_known_and_no_error() -> None:
+    empty = make_differential(make_cells([]), SETTINGS)
+    data = json.loads(empty.to_json())
+    assert data["schema_version"] == 2
+    assert data["nucleated_cells"] == 0
+    assert data["classes"][0]["of_nucleated"] == {
+        "count": 0,
+        "total": 0,
+        "fraction": None,
+        "interval": [0.0, 1.0],
+        "simultaneous": [0.0, 1.0],
+    }
+    assert data["correction"]["reason"]
+    assert data["me_ratio"]["value"] is None
+    assert data["me_ratio"]["interval"] is None
+
+
+def test_no_erythroid_cell_leaves_the_ratio_undefined() -> None:
+    differential = make_differential(make_cells([("granulocyte", "")] * 5), SETTINGS)
+    assert differential.me_ratio is not None
+    assert (differential.me_ratio.numerator, differential.me_ratio.value) == (5, None)
+
+
+def test_a_model_without_granulocytes_has_no_me_ratio() -> None:
+    stages_only = make_differential_from_counts(
+        CellCounts(ERYTHROID_STAGES, (1, 2, 3, 4)), DifferentialSettings(ERYTHROID_STAGES)
+    )
+    assert stages_only.me_ratio is None
+    assert stages_only.maturation_index is not None
+    assert [index.kind for index in stages_only.indices] == ["share", "ratio", "ratio", "share"]
+    no_stages = make_differential_from_counts(
+        CellCounts((GRANULOCYTE, LYMPHOCYTE), (1, 2)), DifferentialSettings((GRANULOCYTE, LYMPHOCYTE))
+    )
+    assert no_stages.indices == ()
+
+
+def test_level_widens_the_intervals() -> None:
+    counts = CellCounts(DEFAULT_CLASSES, (10,) * len(DEFAULT_CLASSES))
+    narrow, wide = (
+        make_differential_from_counts(counts, replace(SETTINGS, level=level)).unclassified
+        for level in (0.8, 0.99)
+    )
+    assert wide.interval.high > narrow.interval.high
+
+
+def test_unknown_label_is_named() -> None:
+    with pytest.raises(DataError, match="megakaryocyte"):
+        count_cells(make_cells([("megakaryocyte", "")]), DEFAULT_CLASSES)
+
+
+def test_null_flags_are_no_flags() -> None:
+    cells = pl.DataFrame({"label": ["granulocyte"], "flags": [None]})
+    assert count_cells(cells, DEFAULT_CLASSES).unclassified == 0
+
+
+def test_different_classes_are_not_added_up() -> None:
+    one = DifferentialSettings((GRANULOCYTE,))
+    other = make_differential_from_counts(CellCounts((GRANULOCYTE,), (1,)), one)
+    with pytest.raises(DataError, match="classes"):
+        merge_differentials([other], SETTINGS)
+
+
+def test_different_levels_are_not_added_up() -> None:
+    one = DifferentialSettings((GRANULOCYTE,), level=0.9)
+    part = make_differential_from_counts(CellCounts((GRANULOCYTE,), (1,)), one)
+    with pytest.raises(DataError, match=r"level 0\.9"):
+        merge_differentials([part], replace(one, level=0.95))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema_version": 1}', '{"surprise": NaN}'])
+def test_what_is_no_differential_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="count the image again"):
+        Differential.from_json(text)
+
+
+def make_confusion(*, right: int, wrong: int = 0, unclassified: int | None = None) -> ConfusionMatrix:
+    """Every class is called right ``right`` times and each other class ``wrong`` times."""
+    counts = []
+    for i in range(len(NUCLEATED)):
+        row = [right if i == j else wrong for j in range(len(NUCLEATED))]
+        counts.append(tuple(row if unclassified is None else [*row, unclassified]))
+    return ConfusionMatrix(NUCLEATED, NUCLEATED, tuple(counts), unclassified is not None)
+
+
+COUNTS = CellCounts(DEFAULT_CLASSES, (1, 3, 40, 60, 150, 20, 8, 4, 5, 7), unclassified=9)
+
+
+def test_a_perfect_large_matrix_leaves_the_classified_shares_as_they_are() -> None:
+    counts = replace(COUNTS, unclassified=0)
+    found = make_differential_from_counts(counts, replace(SETTINGS, confusion=make_confusion(right=10**6)))
+    for line in found.classes[:-1]:
+        assert line.of_nucleated is not None
+        assert line.corrected_of_nucleated is not None
+        assert line.corrected_of_nucleated.value == pytest.approx(line.of_nucleated.fraction, abs=1e-3)
+        low, high = line.corrected_of_nucleated.interval or (1.0, 0.0)
+        exact = line.of_nucleated.interval
+        assert high is not None
+        assert (low, high) == pytest.approx(exact, abs=0.02)
+    assert found.correction.confusion_cells == 9 * 10**6
+
+
+def test_corrected_shares_add_up_to_one_and_lie_in_their_intervals() -> None:
+    confusion = make_confusion(right=20, wrong=1, unclassified=2)
+    found = make_differential_from_counts(COUNTS, replace(SETTINGS, confusion=confusion))
+    estimates = [line.corrected_of_nucleated for line in found.classes[:-1]]
+    assert sum(e.value or 0.0 for e in estimates if e) == pytest.approx(1.0, abs=1e-6)
+    of_erythroid = [line.corrected_of_erythroid for line in found.classes[:4]]
+    assert sum(e.value or 0.0 for e in of_erythroid if e) == pytest.approx(1.0, abs=1e-4)
+    for estimate in (*estimates, *of_erythroid):
+        assert estimate is not None
+        assert estimate.interval is not None
+        low, high = estimate.interval
+        assert high is not None
+        assert 0.0 <= low <= (estimate.value or 0.0) <= high <= 1.0
+    assert found.classes[-1].corrected_of_nucleated is None
+    assert all(index.corrected is not None for index in found.indices)
+
+
+def test_same_cells_give_the_same_limits() -> None:
+    settings = replace(SETTINGS, confusion=make_confusion(right=20, wrong=1, unclassified=2))
+    assert make_differential_from_counts(COUNTS, settings) == make_differential_from_counts(COUNTS, settings)
+
+
+def test_unclassified_cells_widen_the_interval_where_the_matrix_does_not_know_them() -> None:
+    settings = replace(SETTINGS, confusion=make_confusion(right=20, wrong=1))
+    widths = []
+    for unclassified in (0, 30, 90):
+        found = make_differential_from_counts(replace(COUNTS, unclassified=unclassified), settings)
+        assert found.erythroid_share is not None
+        assert found.erythroid_share.corrected is not None
+        low, high = found.erythroid_share.corrected.interval or (0.0, 0.0)
+        widths.append((high or 0.0) - low)
+        assert found.correction.unclassified == ("bounds" if unclassified else "none")
+    assert widths[0] + 0.05 < widths[1] < widths[2] - 0.05
+
+
+def test_an_excess_of_unclassified_cells_is_found_said_and_may_be_of_any_class() -> None:
+    settings = replace(SETTINGS, confusion=make_confusion(right=40, wrong=1, unclassified=2))
+    usual, odd = (make_differential_from_counts(replace(COUNTS, unclassified=n), settings) for n in (12, 120))
+    assert usual.correction.unclassified == "column"
+    assert odd.correction.unclassified == "excess"
+    assert 0.15 < odd.correction.unexplained < 0.29
+    assert "unclassified_unexplained" in [flag.name for flag in odd.flags]
+    assert "unclassified_unexplained" not in [flag.name for flag in usual.flags]
+
+
+def test_a_class_that_was_never_validated_stops_the_correction_and_says_so() -> None:
+    whole = make_confusion(right=9)
+    without = ConfusionMatrix(whole.true_classes[1:], whole.calls, whole.counts[1:], has_unclassified=False)
+    found = make_differential_from_counts(COUNTS, replace(SETTINGS, confusion=without))
+    assert found.correction.method is None
+    assert "proerythroblast" in (found.correction.reason or "")
+    assert found.erythroid_share is not None
+    assert found.erythroid_share.corrected is None
+
+
+def test_fields_that_differ_give_a_wider_interval_and_a_flag() -> None:
+    settings = replace(SETTINGS, confusion=make_confusion(right=50, wrong=1))
+    even = CellCounts(DEFAULT_CLASSES, (1, 2, 15, 22, 40, 10, 4, 3, 3, 0))
+    red, white = (
+        CellCounts(DEFAULT_CLASSES, counts)
+        for counts in ((2, 4, 30, 44, 15, 2, 1, 1, 1, 0), (0, 0, 0, 0, 65, 18, 7, 5, 5, 0))
+    )
+    found = []
+    for fields in ([even] * 6, [red, white] * 3):
+        parts = [make_differential_from_counts(f, settings) for f in fields]
+        found.append(merge_differentials(parts, settings))
+    widths = []
+    for merged in found:
+        assert merged.erythroid_share is not None
+        assert merged.erythroid_share.corrected is not None
+        low, high = merged.erythroid_share.corrected.interval or (0.0, 0.0)
+        widths.append((high or 0.0) - low)
+    assert widths[1] > 2 * widths[0]
+    assert [[f.name for f in merged.flags if f.name.startswith("drift")] for merged in reversed(found)] == [
+        ["drift_between_fields"],
+        [],
+    ]
+    assert found[0].correction.over == "fields"
+
+
+def test_cells_in_areas_left_out_are_in_no_count() -> None:
+    calls = [("granulocyte", ""), ("granulocyte", "left_out"), ("lymphocyte", "unclassified;left_out")]
+    area = LeftOutArea("out_of_focus", ((0, 0), (4, 0), (4, 4), (0, 4)), 0.2)
+    found = make_differential(make_cells(calls), SETTINGS, FieldQuality(left_out=(area,)))
+    assert (found.nucleated_cells, found.left_out_cells, found.unclassified.count) == (1, 2, 0)
+    assert found.left_out == (area,)
+    assert "area_left_out" in [flag.name for flag in found.flags]
+    assert merge_differentials([found], SETTINGS) == found
+    two = merge_differentials([found, found], SETTINGS)
+    assert (two.left_out, two.left_out_cells, two.left_out_fraction) == ((), 4, pytest.approx(0.2))
+
+
+def test_reference_ranges_stand_at_their_index_and_in_what_counting_more_gives() -> None:
+    ranges = {
+        "me_ratio": ReferenceRange(2.0, 4.0, "adults", "a book"),
+        "plasma_cell": ReferenceRange(None, 0.02, "adults", "a book"),
+    }
+    found = make_differential_from_counts(COUNTS, replace(SETTINGS, references=ranges))
+    assert found.me_ratio is not None
+    assert found.me_ratio.reference == ranges["me_ratio"]
+    asked = {(n.of, n.question, n.goal) for n in found.count_more}
+    assert {("me_ratio", "reference", 2.0), ("plasma_cell", "reference", 0.02)} <= asked
+    assert {(c.name, "width", 0.05) for c in ERYTHROID_STAGES} <= asked
+
+
+def test_simultaneous_limits_are_goodmans_over_all_lines() -> None:
+    found = make_differential_from_counts(COUNTS, SETTINGS)
+    share = found.classes[2].of_nucleated
+    assert share is not None
+    assert share.simultaneous == goodman(40, found.nucleated_cells, 10)

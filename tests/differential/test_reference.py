@@ -1,0 +1,53 @@
+"""Reference ranges: the shipped file, a laboratory's own, and what is wrong with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from erythron.differential.indices import list_indices
+from erythron.differential.reference import SHIPPED, read_references
+from erythron.errors import DataError
+from erythron.stages import DEFAULT_CLASSES
+
+KNOWN = {c.name for c in DEFAULT_CLASSES} | {d.name for d in list_indices(DEFAULT_CLASSES)}
+GOOD = '[me_ratio]\nlow = 1.5\npopulation = "adults"\nsource = "our laboratory, 2026"\n'
+
+
+def test_every_shipped_range_has_its_source() -> None:
+    shipped = read_references(SHIPPED, KNOWN)
+    assert (shipped["me_ratio"].low, shipped["me_ratio"].high) == (2.0, 4.0)
+    assert all(found.source and found.population for found in shipped.values())
+
+
+def test_a_range_may_be_open(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(GOOD)
+    found = read_references(tmp_path / "own.toml", KNOWN)
+    assert (found["me_ratio"].low, found["me_ratio"].high) == (1.5, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("not toml", "no readable file"),
+        (GOOD.replace("me_ratio", "m_e"), "known names are"),
+        (GOOD.replace("low = 1.5\n", ""), "neither low nor high"),
+        (GOOD.replace("low = 1.5", "low = 4\nhigh = 2"), "low < high"),
+        (GOOD.replace("low = 1.5", 'low = "a"'), "me_ratio.low"),
+        (GOOD.replace('source = "our laboratory, 2026"\n', ""), "me_ratio.source"),
+        (GOOD.replace("our laboratory, 2026", " "), "its source"),
+        ("me_ratio = 3\n", "me_ratio"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, part: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(DataError, match=part) as caught:
+        read_references(path, KNOWN)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.toml"):
+        read_references(tmp_path / "none.toml", KNOWN)
