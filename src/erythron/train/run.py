@@ -340,7 +340,8 @@ def choose_precision(name: str) -> str:
 
 def _make_logger(name: str, out: Path) -> Logger:
     if name == "csv":
-        return CSVLogger(out, name="", version="logs")
+        # A folder for every start: the logger removes what an earlier one left in its own.
+        return CSVLogger(out, name="logs")
     if name == "tensorboard":
         return TensorBoardLogger(out, name="", version="tensorboard")
     from lightning.pytorch import loggers
