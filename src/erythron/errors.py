@@ -37,3 +37,7 @@ class MissingExtraError(ErythronError, ImportError):
         super().__init__(
             f"erythron[{extra}] is needed to {purpose}; install it with: pip install 'erythron[{extra}]'"
         )
+
+
+class BrowserError(ErythronError, RuntimeError):
+    """No Chromium is found, or it could not print a page."""

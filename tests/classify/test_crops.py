@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from erythron.classify.crops import BACKGROUND_LEVEL, CropGeometry, balance_light, cut_cells
+from erythron.classify.crops import CropGeometry, cut_cells
 from erythron.segment.segmentation import Segmentation
+from erythron.segment.stain import BACKGROUND_LEVEL, balance_light
 
 
 def draw_disc(side: int, x: float, y: float, radius: float) -> tuple[np.ndarray, Segmentation]:

@@ -48,7 +48,8 @@ def test_help_names_every_command() -> None:
     result = run("--help")
     assert result.returncode == 0
     for command in (
-        "count", "classify", "mask", "extract", "convert", "import", "train", "draw-field", "demo", "doctor",
+        "count", "classify", "mask", "extract", "convert", "import", "train", "evaluate", "experiment",
+        "export", "draw-field", "demo", "doctor",
     ):  # fmt: skip
         assert command in result.stdout
 

@@ -8,12 +8,19 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from erythron.differential.assemble import DifferentialSettings, make_differential, merge_differentials
+from erythron.differential.assemble import make_differential, merge_differentials
+from erythron.engine.batch import RunOptions
+from erythron.engine.differential import choose_settings
+from erythron.interchange.geojson import cells_to_geojson
+from erythron.models.bundle import load_bundle
 from erythron.read.image import ScaleSource
+from erythron.report.distributions import make_distributions
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
+from erythron.report.marks import make_marks
 from erythron.report.model import Entry, FailedInput, FieldReport, RunReport
-from erythron.report.overlay import draw_overlay, make_overlay_picture
+from erythron.report.overlay import make_overlay_picture
 from erythron.segment.segmentation import Segmentation
 from erythron.stages import DEFAULT_CLASSES
 
@@ -43,6 +50,10 @@ class Field:
                 "width_px": [59] * 12,
                 "height_px": [59] * 12,
                 "label": labels,
+                "cell_diameter_um": [8.0 + i for i in range(12)],
+                "cell_diameter_px": [59.0] * 12,
+                "nucleus_diameter_um": [6.0] * 12,
+                "nc_ratio": [0.5 + 0.1 * i for i in range(12)],
                 "confidence": [0.9 - 0.02 * i for i in range(11)] + [0.3],
                 "flags": [""] * 11 + ["unclassified"],
             }
@@ -56,23 +67,21 @@ def field() -> Field:
 
 def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunReport:
     cells = field.cells.clear() if empty else field.cells
-    found = make_differential(cells, DifferentialSettings(DEFAULT_CLASSES))
-    picture = make_overlay_picture(
-        draw_overlay(field.rgb, field.segmentation, field.cells, legend=False), len(names)
-    )
+    settings = choose_settings(load_bundle(None), RunOptions())
+    found = make_differential(cells, settings)
+    picture = make_overlay_picture(Image.fromarray(field.rgb), len(names))
+    marks = make_marks(cells_to_geojson(field.segmentation, cells), cells, cells.height)
     fields = tuple(
-        FieldReport(name, 320, 240, None, ScaleSource.UNKNOWN, found, picture, ("few_cells",))
-        for name in names
+        FieldReport(name, 320, 240, None, ScaleSource.UNKNOWN, found, picture, marks) for name in names
     )
     return RunReport(
         specimen="A-1",
         made_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
-        differential=merge_differentials(
-            [f.differential for f in fields], DifferentialSettings(DEFAULT_CLASSES)
-        ),
+        differential=merge_differentials([f.differential for f in fields], settings),
         fields=fields,
         failed=(FailedInput(HOSTILE_NAME, "not an image"),),
         gallery=keep_most_doubtful(cut_gallery(field.rgb, cells)),
+        distributions=make_distributions(cells),
         unclassified_under=0.5,
         segmenter="thresholds of the stain",
         model_name="default",

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 import shutil
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from erythron.differential.counts import CellsNeeded, Estimate, QualityFlag, ReferenceRange
 from erythron.report.model import FailedInput
 from erythron.report.page import MAX_FIELDS_IN_FULL, MAX_ROWS, render_report
 
 from .conftest import HOSTILE_NAME, Field, make_report
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+AXE = Path(str(files("axe_core_python") / "axe.min.js"))
 
 
 def test_says_what_a_reader_must_know(field: Field) -> None:
@@ -35,7 +43,8 @@ def test_file_names_are_text(field: Field) -> None:
 def test_no_nucleated_cell_is_said_plainly(field: Field) -> None:
     page = render_report(make_report(field, ["a.png"], empty=True))
     assert "No nucleated cell was found" in page
-    assert "<svg" not in page
+    assert 'id="chart-title"' not in page
+    assert 'id="spread"' not in page
 
 
 def test_no_counted_image_is_said_plainly(field: Field) -> None:
@@ -73,17 +82,93 @@ def test_text_contrasts_with_its_ground_in_every_scheme() -> None:
         dict(re.findall(r"--(\w+):(#[0-9a-f]+)", block)) for block in re.findall(r":root\{([^}]*)", css)
     ]
     assert len(schemes) == 3  # light, dark, print
-    assert set(re.findall(r"[{;](?:color|fill):([^;}]*)", css)) == {"var(--ink)", "var(--soft)"}
+    on_paper = {"var(--ink)", "var(--soft)", "inherit", "var(--paper)!important"}  # the last on ink, as a tip
+    assert set(re.findall(r"[{;]color:([^;}]*)", css)) == on_paper
     for scheme in schemes:
         for text in ("ink", "soft"):
             darker, lighter = sorted(map(luminance, (scheme[text], scheme["paper"])))
             assert (lighter + 0.05) / (darker + 0.05) >= 4.5, scheme
 
 
+def test_the_policy_allows_the_own_script_and_style_only(field: Field) -> None:
+    page = render_report(make_report(field, ["a.png"]))
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert "unsafe" not in policy[1]
+    for tag in ("script", "style"):
+        texts = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        assert len(texts) == 1
+        assert f"{tag}-src 'sha256-{b64encode(sha256(texts[0].encode()).digest()).decode()}'" in policy[1]
+    assert " style=" not in page
+
+
+def test_raw_and_corrected_figures_stand_side_by_side(field: Field) -> None:
+    report = make_report(field, ["a.png"])
+    first = replace(report.differential.classes[0], corrected_of_nucleated=Estimate(0.1234, (0.0101, 0.4567)))
+    share = report.differential.erythroid_share
+    assert share is not None
+    index = replace(
+        share,
+        corrected=Estimate(0.25, (0.125, None)),
+        reference=ReferenceRange(0.18, 0.32, "adults", "A laboratory"),
+    )
+    changed = replace(
+        report.differential,
+        classes=(first, *report.differential.classes[1:]),
+        erythroid_share=index,
+        flags=(QualityFlag("too_few_cells", "few cells were counted"),),
+        count_more=(CellsNeeded("proerythroblast", "width", 0.05, 321),),
+    )
+    page = render_report(replace(report, differential=changed))
+    assert "12.3</td>" in page
+    assert "1.0–45.7" in page
+    assert "18–32 %" in page
+    assert "adults; A laboratory." in page
+    assert "Too few cells." in page
+    assert "about 321 more cells give an interval no wider than 5 percentage points" in page
+
+
+def check_toggles_and_keys(page: Page) -> None:
+    """Hide and show a class; go from cell to cell by keys; go from the gallery to the field."""
+    said = page.locator("#o0")
+    drawn = "document.querySelector('#f0-lymphocyte').getClientRects().length"
+    box = page.locator(".overlay input[value=lymphocyte]").first
+    assert page.evaluate(drawn) == 1
+    box.uncheck()
+    assert page.evaluate(drawn) == 0
+    box.check()
+    assert page.evaluate(drawn) == 1
+    page.locator(".map").first.focus()
+    page.keyboard.press("ArrowRight")
+    first = said.text_content() or ""
+    assert first.startswith("Cell ")
+    assert "confidence" in first
+    page.keyboard.press("ArrowRight")
+    assert said.text_content() != first
+    page.keyboard.press("ArrowLeft")
+    assert said.text_content() == first
+    page.locator(".cells a[href='#f0c11']").focus()
+    page.keyboard.press("Enter")
+    assert (said.text_content() or "").startswith("Cell 11.")
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize(("width", "medium"), [(390, "screen"), (1200, "screen"), (680, "print")])
+@pytest.mark.parametrize(
+    ("width", "medium", "scheme"),
+    [
+        (390, "screen", "light"),
+        (390, "screen", "dark"),
+        (1200, "screen", "light"),
+        (1200, "screen", "dark"),
+        (680, "print", "light"),
+    ],
+)
 def test_in_a_browser(
-    field: Field, tmp_path: Path, width: int, medium: Literal["screen", "print"]
+    field: Field,
+    tmp_path: Path,
+    width: int,
+    medium: Literal["screen", "print"],
+    scheme: Literal["light", "dark"],
 ) -> None:  # a page of A4 within its margins is 680 px wide; Chromium shrinks what is wider
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -92,7 +177,8 @@ def test_in_a_browser(
 
     path = tmp_path / "report.html"
     path.write_text(
-        render_report(make_report(field, [HOSTILE_NAME, "long_name_" * 12 + ".png"])), encoding="utf-8"
+        render_report(make_report(field, ["a.png", HOSTILE_NAME, "long_name_" * 12 + ".png"])),
+        encoding="utf-8",
     )
     errors: list[str] = []
     requests: list[str] = []
@@ -103,13 +189,20 @@ def test_in_a_browser(
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
-        page.emulate_media(media=medium)
+        page.emulate_media(media=medium, color_scheme=scheme)
         page.goto(path.as_uri())
+        if medium == "screen":
+            check_toggles_and_keys(page)
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")
+        field_width = page.locator(".map svg").first.evaluate("svg => svg.getBoundingClientRect().width")
         images = page.evaluate("document.images.length")
         browser.close()
     assert errors == []
+    assert [v for v in found if v[0] in {"serious", "critical"}] == []
     assert [url for url in requests if not url.startswith(("data:", "file:"))] == []
     assert overflow <= 0
+    assert field_width > 200
     assert (broken, images > 2) == (0, True)

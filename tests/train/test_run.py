@@ -130,6 +130,8 @@ def test_broken_off_between_checkpoints_and_resumed_from_the_end_of_an_epoch(
     assert stored["global_step"] == 4
     train_run(recipe, drawn_rows, tmp_path / "cut", QUIET, cache=cell_cache)
     assert_same_weights(tmp_path / "whole", tmp_path / "cut")
+    logs = [pl.read_csv(p) for p in sorted((tmp_path / "cut" / "logs").glob("*/metrics.csv"))]
+    assert [sorted(set(log["epoch"])) for log in logs] == [[0], [1, 2]]
 
 
 def test_a_folder_of_another_run_is_refused(

@@ -24,36 +24,66 @@ def count(
     reference: Reference = None,
     width: Width = 5.0,
     as_json: Json = False,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Print the report to report.pdf; needs Chromium.")
+    ] = False,
 ) -> None:
     """Count the nucleated cells of marrow fields by class and stage.
 
     Writes DIR/NAME/ for each image (cells.csv, cells.geojson, differential.json, overlay.png) and, for the
-    run, summary.csv, report.html and run.json. An interrupted run continues when the same command is given
-    again.
+    run, summary.csv, report.html, run.json and, with --pdf, report.pdf. An interrupted run continues when the
+    same command is given again.
     """
     from erythron.engine.batch import RunOptions
 
-    raise typer.Exit(
-        run_count(images, out, RunOptions(model, mpp, force, reference, width / 100), as_json=as_json)
-    )
+    run = RunOptions(model, mpp, force, reference, width / 100)
+    raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf))
 
 
-def run_count(images: Sequence[Path], out: Path, options: RunOptions, *, as_json: bool) -> int:
-    """Count, print the differential of the run and return the exit status."""
+def run_count(
+    images: Sequence[Path], out: Path, options: RunOptions, *, as_json: bool, pdf: bool = False
+) -> int:
+    """Count, print the differential of the run and return the exit status.
+
+    Raises:
+        BrowserError: a PDF is wanted and no browser can print it; one that is missing is noticed before work
+            begins.
+    """
     from erythron.cli.progress import show_failures, show_progress
     from erythron.engine.count_run import count_images
     from erythron.read.inputs import find_images
 
+    browser = _find_browser() if pdf else None
     inputs = find_images(images)
     with show_progress("Counting", len(inputs)) as progress:
         run = count_images(inputs, out, options, progress)
     show_failures([failure.reason for failure in run.failures])
+    printed = run.report.with_suffix(".pdf")
+    if browser is not None:
+        _print_pdf(browser, run.report, printed)
     if as_json:
         typer.echo(run.to_json())
     else:
         _print_differential(run.differential, len(inputs) - len(run.failures))
         typer.echo(f"\nReport: {run.report}")
+        if browser is not None:
+            typer.echo(f"PDF: {printed}")
     return 1 if run.failures else 0
+
+
+def _find_browser() -> Path:
+    from erythron.report.pdf import find_chromium
+
+    return find_chromium()
+
+
+def _print_pdf(browser: Path, page: Path, pdf: Path) -> None:
+    """Print the page; the PDF appears only when it is whole."""
+    from erythron.engine.outputs import whole_file
+    from erythron.report.pdf import print_pdf
+
+    with whole_file(pdf) as partial:
+        print_pdf(browser, page, partial)
 
 
 def _print_differential(differential: Differential, fields: int) -> None:

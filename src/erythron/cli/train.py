@@ -125,11 +125,12 @@ def train_default_model(
         )
     )
     if as_json:
-        figures = {name: figure.model_dump() for name, figure in result.figures.items()}
+        measured = {**result.figures, **result.dice}
+        figures = {name: figure.model_dump() for name, figure in measured.items()}
         bundle = None if result.bundle is None else str(result.bundle)
         typer.echo(json.dumps({"figures": figures, "results": str(result.results), "bundle": bundle}))
         return
-    for name, figure in result.figures.items():
+    for name, figure in {**result.figures, **result.dice}.items():
         typer.echo(f"{name:<24} {figure.value:.3f}  ({figure.low:.3f} – {figure.high:.3f})")
     typer.echo(f"Results: {result.results}")
     if result.bundle is not None:

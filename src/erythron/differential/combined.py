@@ -120,7 +120,7 @@ def estimate_contrasts(
         counts = np.column_stack([counts, calls.unclassified])
     table = np.array(confusion.counts, dtype=np.float64)
     summed = counts.sum(axis=0).astype(np.float64)
-    best = (_make_rates(table)[None], (summed / max(summed.sum(), 1.0))[None])
+    best = (make_rates(table)[None], (summed / max(summed.sum(), 1.0))[None])
     draws = _draw(table, counts)
 
     how: Literal["column", "excess", "bounds", "none"]
@@ -177,10 +177,10 @@ def _draw_dirichlet(concentration: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(gammas / gammas.sum(axis=-1, keepdims=True))
 
 
-def _make_rates(table: Floats) -> Floats:
-    """Return the matrix's own rates; a call that no row knows gets a trace in each."""
-    rates = table + 1e-3 / table.shape[1]
-    return np.asarray(rates / rates.sum(axis=1, keepdims=True))
+def make_rates(tables: Floats) -> Floats:
+    """Return the rates (..., K, J) of confusion matrices; a call that no row knows gets a trace in each."""
+    rates = tables + 1e-3 / tables.shape[-1]
+    return np.asarray(rates / rates.sum(axis=-1, keepdims=True))
 
 
 def _explain(

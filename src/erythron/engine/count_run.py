@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,13 +28,24 @@ from erythron.engine.field_folder import fill_field_folder
 from erythron.engine.fingerprint import hash_bundle
 from erythron.engine.folder_run import FolderRun, FolderRunner
 from erythron.engine.outputs import write_file
-from erythron.engine.record import CELLS, DIFFERENTIAL, OVERLAY, ImageRecord, read_record
+from erythron.engine.record import CELLS, DIFFERENTIAL, GEOJSON, ImageRecord, read_record
 from erythron.errors import DataError, UsageError
 from erythron.models.bundle import Bundle
 from erythron.read.fields import read_image
 from erythron.read.inputs import InputImage
+from erythron.report.distributions import COLUMNS, make_distributions
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
-from erythron.report.model import Entry, FailedInput, FieldReport, GalleryCell, RunReport
+from erythron.report.marks import MAX_MARKS, make_marks
+from erythron.report.model import (
+    CellMark,
+    Distribution,
+    Entry,
+    FailedInput,
+    FieldReport,
+    GalleryCell,
+    Picture,
+    RunReport,
+)
 from erythron.report.overlay import make_overlay_picture
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import make_summary
@@ -107,7 +118,8 @@ def count_images(
         fill_field_folder(found, folder, differential)
 
     done = runner.run(inputs, fill, progress)
-    fields = _read_fields(done)
+    pictures, gallery = _show_fields(done, options, bundle)
+    fields = _read_fields(done, pictures)
     total = merge_differentials((field.differential for field in fields), settings)
     reasons = {failure.image: failure.reason for failure in done.failures}
     by_image = {field.image: field for field in fields}
@@ -122,7 +134,8 @@ def count_images(
         differential=total,
         fields=tuple(fields),
         failed=tuple(entry for entry in every if isinstance(entry, FailedInput)),
-        gallery=keep_most_doubtful(_cut_galleries(done, options, bundle)),
+        gallery=gallery,
+        distributions=_read_distributions(done, bundle),
         unclassified_under=bundle.card.unclassified_below,
         segmenter=SEGMENTER,
         model_name=f"{bundle.card.name} {bundle.card.version}",
@@ -156,16 +169,29 @@ def _refuse_other_run(inputs: Sequence[InputImage], out: Path) -> None:
         raise UsageError(f"{out} holds a finished run over other images; {again}")
 
 
-def _read_fields(done: FolderRun) -> list[FieldReport]:
-    """Read what each finished folder says; the first fields get their picture."""
-    fields = []
-    for number, (_, folder) in enumerate(done.folders):
+def _read_fields(done: FolderRun, pictures: dict[str, Picture]) -> list[FieldReport]:
+    """Read what each finished folder says; the first fields get what the page shows of them.
+
+    Args:
+        done: the finished folders.
+        pictures: of the first fields, by image.
+    """
+    differentials = [
+        Differential.from_json((folder / DIFFERENTIAL).read_text(encoding="utf-8"))
+        for _, folder in done.folders
+    ]
+    first = differentials[:MAX_FIELDS_IN_FULL]
+    on_page = sum(d.nucleated_cells + d.left_out_cells for d in first)
+    outlined, fields = 0, []
+    for (_, folder), differential in zip(done.folders, differentials, strict=True):
         record = _need_record(folder)
-        picture = None
-        if number < MAX_FIELDS_IN_FULL:
-            with Image.open(folder / OVERLAY) as overlay:
-                shown = min(len(done.folders), MAX_FIELDS_IN_FULL)
-                picture = make_overlay_picture(overlay.convert("RGB"), shown)
+        picture = pictures.get(record.image)
+        marks: tuple[CellMark, ...] = ()
+        cells = differential.nucleated_cells + differential.left_out_cells
+        if picture is not None and outlined + cells <= MAX_MARKS:
+            outlined += cells
+            table = pl.read_csv(folder / CELLS, schema_overrides={"flags": pl.String()})
+            marks = make_marks((folder / GEOJSON).read_text(encoding="utf-8"), table, on_page)
         fields.append(
             FieldReport(
                 image=record.image,
@@ -173,19 +199,37 @@ def _read_fields(done: FolderRun) -> list[FieldReport]:
                 height_px=record.height_px,
                 mpp=record.mpp,
                 mpp_source=record.mpp_source,
-                differential=Differential.from_json((folder / DIFFERENTIAL).read_text(encoding="utf-8")),
-                overlay=picture,
+                differential=differential,
+                picture=picture,
+                marks=marks,
             )
         )
     return fields
 
 
-def _cut_galleries(done: FolderRun, options: RunOptions, bundle: Bundle) -> Iterator[GalleryCell]:
-    """Cut the doubtful cells out of the fields that are shown in full."""
+def _show_fields(
+    done: FolderRun, options: RunOptions, bundle: Bundle
+) -> tuple[dict[str, Picture], tuple[GalleryCell, ...]]:
+    """Return the pictures of the fields that are shown in full, by image, and their most doubtful cells."""
     schema = calls_schema(bundle)
-    for image, folder in done.folders[:MAX_FIELDS_IN_FULL]:
-        cells = pl.read_csv(folder / CELLS, schema=schema)
-        yield from cut_gallery(read_image(image.path, options.mpp).rgb, cells)
+    shown = done.folders[:MAX_FIELDS_IN_FULL]
+    pictures: dict[str, Picture] = {}
+    gallery: tuple[GalleryCell, ...] = ()
+    for image, folder in shown:
+        rgb = read_image(image.path, options.mpp).rgb
+        pictures[_need_record(folder).image] = make_overlay_picture(Image.fromarray(rgb), len(shown))
+        found = cut_gallery(rgb, pl.read_csv(folder / CELLS, schema=schema))
+        gallery = keep_most_doubtful([*gallery, *found])
+    return pictures, gallery
+
+
+def _read_distributions(done: FolderRun, bundle: Bundle) -> tuple[Distribution, ...]:
+    """Read the measurements of all fields by stage: few columns, so that a thousand fields fit in memory."""
+    if not done.folders:
+        return ()
+    schema = calls_schema(bundle)
+    tables = [pl.read_csv(folder / CELLS, schema=schema, columns=list(COLUMNS)) for _, folder in done.folders]
+    return make_distributions(pl.concat(tables))
 
 
 def _need_record(folder: Path) -> ImageRecord:

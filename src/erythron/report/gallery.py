@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
+from erythron.report.marks import describe_cell
 from erythron.report.model import GalleryCell
 from erythron.report.overlay import encode_picture
 
@@ -29,7 +30,7 @@ def cut_gallery(rgb: NDArray[np.uint8], cells: pl.DataFrame, per_class: int = 12
         per_class: the most cells of a class; unclassified cells are a class of their own.
 
     Returns:
-        The cells by rising confidence.
+        The cells by rising confidence; none of those in areas that are left out.
     """
     if cells.is_empty():
         return []
@@ -38,7 +39,10 @@ def cut_gallery(rgb: NDArray[np.uint8], cells: pl.DataFrame, per_class: int = 12
     taken: Counter[str] = Counter()
     gallery = []
     for row in cells.sort("confidence", "cell_id").iter_rows(named=True):
-        unclassified = "unclassified" in (row["flags"] or "").split(";")
+        flags = (row["flags"] or "").split(";")
+        if "left_out" in flags:
+            continue
+        unclassified = "unclassified" in flags
         group = "unclassified" if unclassified else row["label"]
         if taken[group] >= per_class:
             continue
@@ -46,7 +50,13 @@ def cut_gallery(rgb: NDArray[np.uint8], cells: pl.DataFrame, per_class: int = 12
         crop = encode_picture(_crop(rgb, round(row["x_px"]), round(row["y_px"]), half), _CROP_PX)
         gallery.append(
             GalleryCell(
-                row["image"], row["cell_id"], row["label"], float(row["confidence"]), unclassified, crop
+                row["image"],
+                row["cell_id"],
+                row["label"],
+                float(row["confidence"]),
+                unclassified,
+                crop,
+                describe_cell(row),
             )
         )
     return gallery

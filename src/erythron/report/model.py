@@ -41,6 +41,7 @@ class GalleryCell:
         confidence: probability of that class, 0 to 1.
         unclassified: whether the confidence was under the stated limit.
         crop: the cell at the centre, at the image's own scale.
+        words: its call, confidence and measurements, one sentence after another.
     """
 
     image: str
@@ -49,11 +50,61 @@ class GalleryCell:
     confidence: float
     unclassified: bool
     crop: Picture
+    words: str = ""
 
     @property
     def group(self) -> str:
         """The line of the differential that counts the cell: its label, or ``unclassified``."""
         return "unclassified" if self.unclassified else self.label
+
+
+@dataclass(frozen=True)
+class CellMark:
+    """One outlined cell of a field that the page shows.
+
+    Attributes:
+        cell_id: number of the cell in its image.
+        group: the line of the differential that counts it, or ``left_out``.
+        path: outlines of cell and nucleus as the data of an SVG path, in pixels of the image.
+        words: its call, confidence and measurements, one sentence after another.
+    """
+
+    cell_id: int
+    group: str
+    path: str
+    words: str
+
+
+@dataclass(frozen=True)
+class GroupSpread:
+    """How one measurement is spread over the cells of one line of the differential.
+
+    Attributes:
+        group: name of the line.
+        count: cells measured.
+        quartiles: lower quartile, median, upper quartile.
+        shown: some of the values, evenly by rank, at most as many as a strip can show.
+    """
+
+    group: str
+    count: int
+    quartiles: tuple[float, float, float]
+    shown: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One measurement by stage.
+
+    Attributes:
+        title: its name with its unit.
+        groups: the stages that have cells, in order of maturation.
+        end: end of the axis, which starts at 0; larger values are drawn at the end.
+    """
+
+    title: str
+    groups: tuple[GroupSpread, ...]
+    end: float
 
 
 @dataclass(frozen=True)
@@ -67,8 +118,8 @@ class FieldReport:
         mpp: microns per pixel, None where unknown.
         mpp_source: where ``mpp`` comes from.
         differential: its differential.
-        overlay: its picture with outlines; None where the page will not show it.
-        quality_flags: what to keep in mind about the image.
+        picture: the field without outlines; None where the page will not show it.
+        marks: its cells, to be drawn over the picture; empty where the page will not show them.
     """
 
     image: str
@@ -77,8 +128,8 @@ class FieldReport:
     mpp: float | None
     mpp_source: ScaleSource
     differential: Differential
-    overlay: Picture | None = None
-    quality_flags: tuple[str, ...] = ()
+    picture: Picture | None = None
+    marks: tuple[CellMark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +160,7 @@ class RunReport:
         failed: the inputs that could not be counted.
         gallery: cells to show, at most ``gallery_limit`` of each group.
         gallery_limit: the most cells shown of each group.
+        distributions: measurements by stage.
         unclassified_under: confidence under which a call is unclassified, 0 to 1.
         segmenter: how cells were outlined, as the end of "outlined by …".
         model_name: name of the model.
@@ -124,6 +176,7 @@ class RunReport:
     failed: tuple[FailedInput, ...] = ()
     gallery: tuple[GalleryCell, ...] = ()
     gallery_limit: int = 12
+    distributions: tuple[Distribution, ...] = ()
     unclassified_under: float
     segmenter: str
     model_name: str

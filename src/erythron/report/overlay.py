@@ -16,8 +16,8 @@ from erythron.segment.segmentation import Segmentation
 _LEGEND_MIN_WIDTH_PX = 240
 _CASING = (255, 255, 255)
 """Colour inside every outline, so that dark ones stand out on dark nuclei."""
-_PICTURES_BYTES = 1_500_000
-"""Bytes that the overlays of one page may take together, so that the page stays small."""
+_PICTURES_BYTES = 800_000
+"""Bytes that the pictures of one page may take together, so that the page stays small."""
 
 
 def draw_overlay(

@@ -1,12 +1,28 @@
-"""The report page: one self-contained HTML file that needs no network and runs no script."""
+"""The report page: one self-contained HTML file that needs no network.
+
+Its one script shows a cell's measurements and leads from the gallery to the field; without it the page misses
+only that. The policy in its head allows no other script or style.
+"""
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections import Counter
 from functools import cache
+from hashlib import sha256
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
-from erythron.differential.counts import ClassCount, Differential, Index, Proportion
+from erythron.differential.counts import (
+    CellsNeeded,
+    ClassCount,
+    Differential,
+    Estimate,
+    Index,
+    ReferenceRange,
+)
 from erythron.differential.intervals import Interval
 from erythron.read.image import ScaleSource
 from erythron.report.model import FieldReport, GalleryCell, RunReport
@@ -33,6 +49,7 @@ def render_report(report: RunReport) -> str:
     """
     shown = report.fields[:MAX_FIELDS_IN_FULL]
     lines = [line for line in report.differential.classes if line.of_nucleated is not None]
+    titles = {line.name: line.title for line in report.differential.classes}
     scales = {describe_scale(field) for field in report.fields}
     return _template().render(
         report=report,
@@ -44,6 +61,19 @@ def render_report(report: RunReport) -> str:
         axis_end=_axis_end(report.differential),
         scale=next(iter(scales)) if len(scales) == 1 else "differs between fields, see each",
         groups=_group_gallery(report),
+        level=f"{100 * report.differential.interval_level:g}",
+        titles=titles,
+        sources=_list_sources(report.differential),
+        plans=[
+            text for plan in report.differential.count_more if (text := _say_plan(plan, report.differential))
+        ],
+        places={
+            (field.image, mark.cell_id): f"f{number}c{mark.cell_id}"
+            for number, field in enumerate(shown)
+            for mark in field.marks
+        },
+        style=_style(report.differential),
+        script=_read("report.js"),
     )
 
 
@@ -97,7 +127,11 @@ def format_column_head(title: str) -> str:
 def _axis_end(differential: Differential) -> float:
     """Return the end of the chart's axis, a multiple of a tenth, as a fraction."""
     shares = [line.of_nucleated for line in differential.classes if line.of_nucleated is not None]
-    highest = max(share.interval.high for share in (*shares, differential.unclassified))
+    corrected = [line.corrected_of_nucleated for line in differential.classes]
+    highest = max(
+        *(share.interval.high for share in (*shares, differential.unclassified)),
+        *(c.interval[1] or 0.0 for c in corrected if c is not None and c.interval is not None),
+    )
     return min(10, int(highest * 10) + 1) / 10
 
 
@@ -113,8 +147,104 @@ def _group_gallery(report: RunReport) -> list[tuple[str, int, list[GalleryCell]]
     return groups
 
 
-def _colour_of_line(line: ClassCount | Proportion) -> str:
-    return colour_of(line.name).hex if isinstance(line, ClassCount) else UNCLASSIFIED_COLOUR.hex
+def format_estimate(estimate: Estimate | None, is_share: bool) -> str:
+    """Return a corrected value, a share in per cent; an en dash where there is none."""
+    if estimate is None or estimate.value is None:
+        return "–"
+    return format_percent(estimate.value) if is_share else f"{estimate.value:.2f}"
+
+
+def format_estimate_limits(estimate: Estimate | None, is_share: bool) -> str:
+    """Return the limits of a corrected value; an upper limit of None is "no limit"."""
+    if estimate is None or estimate.interval is None:
+        return "–"
+    low, high = estimate.interval
+    if is_share:
+        return f"{format_percent(low)}–{format_percent(high)}"
+    return f"{low:.2f}–no limit" if high is None else f"{low:.2f}–{high:.2f}"
+
+
+def format_range(reference: ReferenceRange | None, is_share: bool) -> str:
+    """Return a reference range, a share in per cent; an en dash where there is none."""
+    if reference is None:
+        return "–"
+    low, high = (
+        None if limit is None else f"{100 * limit:.3g}" if is_share else f"{limit:.3g}"
+        for limit in (reference.low, reference.high)
+    )
+    unit = " %" if is_share else ""
+    if low is None:
+        return f"up to {high}{unit}"
+    return f"from {low}{unit}" if high is None else f"{low}–{high}{unit}"
+
+
+def choose_scale_bar(field: FieldReport) -> float:
+    """Return the length of a scale bar in micrometres: round, and a tenth to a quarter of the width."""
+    width_um = field.width_px * (field.mpp or 1.0)
+    return max((n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= width_um / 4), default=1)
+
+
+def _list_groups(field: FieldReport) -> list[tuple[str, str, int]]:
+    """Return name, title and number of the outlined cells of each group that a field has."""
+    numbers = Counter(mark.group for mark in field.marks)
+    lines = [(line.name, line.title) for line in field.differential.classes]
+    lines += [("unclassified", "Unclassified"), ("left_out", "Left out")]
+    return [(name, title, numbers[name]) for name, title in lines if numbers[name]]
+
+
+def _list_sources(differential: Differential) -> list[str]:
+    found: dict[tuple[str, str], list[str]] = {}
+    lines: list[ClassCount | Index] = [*differential.indices, *differential.classes]
+    for line in lines:
+        if line.reference is not None:
+            found.setdefault((line.reference.population, line.reference.source), []).append(line.title)
+    return [
+        f"Reference for {', '.join(titles)}: {population}; {source}."
+        for (population, source), titles in found.items()
+    ]
+
+
+def _say_plan(plan: CellsNeeded, differential: Differential) -> str | None:
+    """Return how many more cells a question takes as a sentence; None where no more are needed."""
+    if plan.more == 0:
+        return None
+    lines: list[ClassCount | Index] = [*differential.classes, *differential.indices]
+    named = {line.name: line.title for line in lines}
+    is_share = plan.question == "width" or plan.goal < 1
+    goal = f"{100 * plan.goal:.3g} %" if is_share else f"{plan.goal:.3g}"
+    purpose = (
+        f"an interval no wider than {100 * plan.goal:.3g} percentage points"
+        if plan.question == "width"
+        else f"an interval wholly to one side of the reference limit {goal}"
+    )
+    more = "no reachable number of cells gives" if plan.more is None else f"about {plan.more} more cells give"
+    return f"{named.get(plan.of, plan.of)}: {more} {purpose}."
+
+
+def _end_sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _style(differential: Differential) -> Markup:
+    """Return the style sheet with the colour of every class as the variable ``--k`` of its name."""
+    colours = {line.name: colour_of(line.name).hex for line in differential.classes}
+    colours |= {"unclassified": UNCLASSIFIED_COLOUR.hex, "left_out": "#808890"}
+    rules = [f".k-{name}{{--k:{colour}}}" for name, colour in colours.items()]
+    rules += [
+        f".overlay:has(input[value={name}]:not(:checked)) .g-{name}{{display:none}}" for name in colours
+    ]
+    return _read("report.css") + Markup("\n".join(rules))  # noqa: S704 (names of classes, no input)
+
+
+@cache
+def _read(name: str) -> Markup:
+    """Return a text of the package, which holds nothing of any input, to be put on the page as it is."""
+    return Markup((files("erythron.report") / "templates" / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _hash_source(text: str) -> str:
+    """Return the source expression of an inline script or style for the content security policy."""
+    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()
 
 
 @cache
@@ -132,7 +262,13 @@ def _template() -> Template:
         "index": format_index,
         "index_limits": format_index_limits,
         "scale": describe_scale,
-        "colour": _colour_of_line,
+        "estimate": format_estimate,
+        "estimate_limits": format_estimate_limits,
+        "range": format_range,
+        "scale_bar": choose_scale_bar,
+        "groups": _list_groups,
+        "sentence": _end_sentence,
+        "sha256": _hash_source,
         "column_head": format_column_head,
     }
     return environment.get_template("report.html.j2")

@@ -61,7 +61,7 @@ def hull_plane(cell: NDArray[np.uint8]) -> NDArray[np.uint8]:
         cell: (H, W) uint8, 255 inside, graded at the border; more than half counts as inside.
     """
     hull = convex_hull(cell > np.iinfo(np.uint8).max // 2).astype(np.uint8) * np.uint8(255)
-    return np.maximum(hull, cell)
+    return np.asarray(np.maximum(hull, cell))
 
 
 def shape_mask(

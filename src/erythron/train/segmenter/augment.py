@@ -35,9 +35,9 @@ class Spread:
     log_scale: float = 0.4
     shift: float = 0.3
     crowd: float = 0.4
-    stain: float = 0.25
-    colour: float = 0.1
-    tint: float = 0.05
+    stain: float = 0.4
+    colour: float = 0.25
+    tint: float = 0.12
     noise: float = 0.03
     blur: float = 1.0
 

@@ -63,7 +63,7 @@ class SegmenterConfig:
     work: Path
     folds: int = 5
     seed: int = 0
-    fold_steps: int = 500
+    fold_steps: int = 400
     outliner_steps: int = 800
 
 

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from PIL import Image
+from typer.testing import CliRunner
+
+from erythron.cli import app
+from erythron.data.manifest import MANIFEST_SCHEMA, hash_file, hash_split, write_manifest
+from erythron.models.bundle import load_bundle
+
+TINY = (
+    "network.image_backbone=test_efficientnet",
+    "network.fusion=image",
+    "network.pretraining=none",
+    "inputs.px=64",
+    "inputs.mpp=0.45",
+    "fit.epochs=1",
+    "fit.batch_size=4",
+)
+SETTINGS = [word for setting in TINY for word in ("--set", setting)]
+
+
+def write_cells(folder: Path) -> Path:
+    """A split manifest of drawn cells of two stages."""
+    rng = np.random.default_rng(0)
+    yy, xx = np.mgrid[:80, :80]
+    rows = []
+    for i in range(12):
+        radius = 12 + 8 * (i % 2)
+        image = np.full((80, 80, 3), (238, 230, 215), float) + rng.normal(0, 3, (80, 80, 3))
+        distance = np.hypot(yy - 40, xx - 40)
+        image[distance < radius] = (90, 50, 130)
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+        mask = np.where(distance < radius, 255, np.where(distance < radius + 6, 128, 0)).astype(np.uint8)
+        Image.fromarray(mask).save(folder / f"{i}-mask.png")
+        name = ("orthochromatic_erythroblast", "proerythroblast")[i % 2]
+        rows.append(
+            dict.fromkeys(MANIFEST_SCHEMA)
+            | {"path": str(folder / f"{i}.png"), "label": name, "class": name, "source_label": name}
+            | {"group": str(i), "source": "drawn", "split": ("train", "train", "test")[i // 2 % 3]}
+            | {"sha256": hash_file(folder / f"{i}.png"), "mask_path": str(folder / f"{i}-mask.png")}
+            | {"mask_kind": "nucleus_255_cell_128"}
+        )
+    table = pl.DataFrame(rows, schema=MANIFEST_SCHEMA)
+    manifest = folder / "cells.parquet"
+    write_manifest(table.with_columns(pl.lit(hash_split(table)).alias("split_hash")), manifest)
+    return manifest
+
+
+def test_train_evaluate_export_from_the_command_line(tmp_path: Path) -> None:
+    manifest, run, bundle = write_cells(tmp_path), tmp_path / "run", tmp_path / "bundle"
+    runner = CliRunner()
+    trained = runner.invoke(app, ["train", "--data", str(manifest), "--out", str(run), "--json", *SETTINGS])
+    assert trained.exit_code == 0, trained.output
+    assert json.loads(trained.stdout)["epochs"] == 1
+    assert list((tmp_path / ".erythron-cells").iterdir())
+    evaluated = runner.invoke(app, ["evaluate", str(run), "--json"])
+    assert evaluated.exit_code == 0, evaluated.output
+    assert json.loads(evaluated.stdout)["scores"]["cells"] == 4
+    compared = runner.invoke(app, ["evaluate", str(run), "--against", str(run)])
+    assert "McNemar p 1.000 (0 : 0)" in compared.stdout
+    assert "evaluated before" in compared.stdout
+    exported = runner.invoke(app, ["export", str(run), "--out", str(bundle)])
+    assert exported.exit_code == 0, exported.output
+    assert [c.name for c in load_bundle(bundle).classes] == ["proerythroblast", "orthochromatic_erythroblast"]
+
+
+def test_experiment_prints_its_table_and_resumes(tmp_path: Path) -> None:
+    manifest = write_cells(tmp_path)
+    words = ["experiment", "ablation", "--data", str(manifest), "--out", str(tmp_path / "out"), *SETTINGS]
+    words += ["--seeds", "1", "--folds", "2", "--arm", "image only", "--threads", "1"]
+    first = CliRunner().invoke(app, words)
+    assert first.exit_code == 0, first.output
+    assert "| image only | " in first.stdout
+    assert "36 runs are missing" in first.stdout
+    again = CliRunner().invoke(app, [*words, "--json"])
+    assert json.loads(again.stdout)["cells"]["missing"] == 36
+
+
+def test_wrong_usage_of_the_training_commands(tmp_path: Path) -> None:
+    manifest = write_cells(tmp_path)
+    runner = CliRunner()
+    assert runner.invoke(app, ["train", "--out", str(tmp_path / "run")]).exit_code == 2
+    unknown = runner.invoke(app, ["train", "--recipe", "magic", "--data", str(manifest), "--out", "run"])
+    assert "no recipe" in str(unknown.exception)
+    nowhere = runner.invoke(app, ["experiment", "ablation", "--data", "moon", "--out", str(tmp_path / "x")])
+    assert "neither a manifest" in str(nowhere.exception)
