@@ -88,4 +88,4 @@ def test_wrong_usage_of_the_training_commands(tmp_path: Path) -> None:
     unknown = runner.invoke(app, ["train", "--recipe", "magic", "--data", str(manifest), "--out", "run"])
     assert "no recipe" in str(unknown.exception)
     nowhere = runner.invoke(app, ["experiment", "ablation", "--data", "moon", "--out", str(tmp_path / "x")])
-    assert "neither a manifest" in str(nowhere.exception)
+    assert "no manifest" in str(nowhere.exception)
