@@ -151,8 +151,8 @@ def test_a_counter_loads_the_network_once_and_names_what_fails(
     from erythron import api
 
     loads = []
-    real = api.Classifier
-    monkeypatch.setattr(api, "Classifier", lambda bundle: loads.append(1) or real(bundle))
+    real = api.load_networks
+    monkeypatch.setattr(api, "load_networks", lambda bundle: loads.append(1) or real(bundle))
     with erythron.Counter(mpp=0.25) as counter:
         outcomes = list(counter.count_many([path, tmp_path / "absent.png", pixels, pixels[:, :, :2]]))
         one = counter.count(path)
