@@ -22,8 +22,10 @@ $(VENV)/.full: pyproject.toml
 demo: $(VENV)/.light
 	$(BIN)/erythron demo --out demo-out --force
 
+# Two processes: fitting networks after hundreds of other tests in one process has crashed the interpreter.
 test: $(VENV)/.full
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/train
+	$(BIN)/python -m pytest tests/train
 
 lint: $(VENV)/.full
 	$(BIN)/ruff check .
