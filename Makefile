@@ -22,10 +22,11 @@ $(VENV)/.full: pyproject.toml
 demo: $(VENV)/.light
 	$(BIN)/erythron demo --out demo-out --force
 
-# Two processes: runs that are killed and resumed crashed the interpreter (a segmentation fault in native code) after
+# Three processes: runs that are killed and resumed crashed the interpreter (a segmentation fault in native code) after
 # the other tests of training in one process; alone they do not.
 test: $(VENV)/.full
-	$(BIN)/python -m pytest --ignore=tests/train/test_run.py
+	$(BIN)/python -m pytest --ignore=tests/train
+	$(BIN)/python -m pytest tests/train --ignore=tests/train/test_run.py
 	$(BIN)/python -m pytest tests/train/test_run.py
 
 lint: $(VENV)/.full
