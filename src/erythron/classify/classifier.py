@@ -15,7 +15,7 @@ from erythron.models.runtime import OpenVinoRuntime, Runtime
 from erythron.models.schema import MaskInput
 from erythron.shape.mask import hull_plane
 
-BATCH = 64
+BATCH = 256
 
 
 @dataclass(frozen=True)

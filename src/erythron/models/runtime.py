@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from erythron.errors import BundleError, MissingExtraError
+
+if TYPE_CHECKING:
+    import openvino
 
 FloatArray = NDArray[np.float32]
 
@@ -21,8 +24,12 @@ class Runtime(Protocol):
         """Return the outputs by name for a batch of any size from 1."""
 
 
+CHUNK = 8
+"""Rows that one stream of OpenVINO works on at once: its working set stays in the caches of a core."""
+
+
 class OpenVinoRuntime:
-    """A network on the CPU through OpenVINO.
+    """A network on the CPU through OpenVINO, one stream a core, each with its own part of a batch.
 
     Computes in float32 also where the processor offers bfloat16, so that a cell has the same probabilities on
     every machine.
@@ -39,23 +46,39 @@ class OpenVinoRuntime:
     def __init__(self, path: Path, threads: int | None = None, cache: Path | None = None) -> None:
         import openvino
 
-        settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        settings: dict[str, object] = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "THROUGHPUT",
+        }
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         core = openvino.Core()
         if cache is not None:
             core.set_property({"CACHE_DIR": str(cache)})
         try:
-            self._model = core.compile_model(str(path), "CPU", settings)
+            model = core.compile_model(str(path), "CPU", settings)
+            self._queue = openvino.AsyncInferQueue(model)
         except RuntimeError as error:
             raise BundleError(
                 f"{path}: OpenVINO cannot load this network; export it again ({error})"
             ) from error
+        self._outputs = [port.any_name for port in model.outputs]
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, FloatArray]:
         """Return the outputs by name for a batch of any size from 1."""
-        found = self._model(dict(inputs))
-        return {port.any_name: np.array(found[port], dtype=np.float32) for port in self._model.outputs}
+        count = len(next(iter(inputs.values())))
+        parts: dict[int, list[FloatArray]] = {}
+
+        def keep(request: openvino.InferRequest, start: int) -> None:
+            parts[start] = [np.array(tensor.data, np.float32) for tensor in request.output_tensors]
+
+        self._queue.set_callback(keep)
+        for start in range(0, count, CHUNK):
+            part = {name: np.ascontiguousarray(v[start : start + CHUNK]) for name, v in inputs.items()}
+            self._queue.start_async(part, start)
+        self._queue.wait_all()
+        columns = zip(*(parts[start] for start in sorted(parts)), strict=True)
+        return dict(zip(self._outputs, map(np.concatenate, columns), strict=True))
 
 
 class OnnxRuntime:

@@ -13,7 +13,7 @@ from erythron.segment.stain import BACKGROUND_LEVEL
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-BATCH = 32
+BATCH = 128
 
 
 @dataclass(frozen=True)

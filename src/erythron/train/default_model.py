@@ -36,6 +36,7 @@ from erythron.train.evaluation import (
 from erythron.train.export import Fitted, write_bundle
 from erythron.train.head import Examples, FittedHead, fit_head
 from erythron.train.labels import merge_logits, open_labels
+from erythron.train.marrow import MARROW_SET, read_marrow
 from erythron.train.metrics import area_under_curve, confusion
 from erythron.train.network import ShapeFeatures, load_backbone
 from erythron.train.novelty import Novelty, fit_novelty
@@ -152,12 +153,16 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     torch.set_num_threads(config.threads)
     results = config.out.with_name(f"{config.out.name}-results")
     results.mkdir(parents=True, exist_ok=True)
-    marrow_set = read_set("pathology-bites-cells", config.data / "pathology-bites-cells")
+    marrow_set, marrow_folds = read_marrow(config.data, config.folds, config.seed)
     blood_set = read_set("pbc-acevedo", config.data / "pbc-acevedo")
     segmenters = _get_segmenters(config, results)
     trunk = ShapeFeatures(load_backbone()).eval()
-    marrow = _prepare(marrow_set.rows, trunk, config, segmenters, is_blood=False)
-    blood = _prepare(_sample(blood_set, config), trunk, config, segmenters, is_blood=True)
+    marrow = _prepare(marrow_set.rows, marrow_folds, trunk, config, segmenters, is_blood=False)
+    blood_rows = _sample(blood_set, config)
+    blood_folds = assign_folds(
+        blood_rows["source_label"].to_list(), blood_rows["group"].to_list(), config.folds, config.seed
+    )
+    blood = _prepare(blood_rows, blood_folds, trunk, config, segmenters, is_blood=True)
 
     marrow_logits, blood_logits, distances = _cross_validate(marrow, blood, config)
     truth = np.array([CLASS_NAMES.index(name) for name in marrow.cells.rows["class"]])
@@ -206,7 +211,7 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
             confident_confusion=confident_confusion(scored, threshold),
             folds=config.folds,
             seed=config.seed,
-            rows={"pathology-bites-cells": marrow.cells.rows, "pbc-acevedo": blood.cells.rows},
+            rows={MARROW_SET: marrow.cells.rows, "pbc-acevedo": blood.cells.rows},
             split_hash=hash_rows(
                 marrow.cells.rows.with_columns(
                     pl.concat_str("group", pl.lit("/"), pl.Series(marrow.folds)).alias("group")
@@ -253,14 +258,13 @@ def _sample(labelled: LabelledSet, config: DefaultTrainingConfig) -> pl.DataFram
 
 def _prepare(
     rows: pl.DataFrame,
+    folds: NDArray[np.int64],
     trunk: ShapeFeatures,
     config: DefaultTrainingConfig,
     segmenters: _Segmenters,
     *,
     is_blood: bool,
 ) -> _Source:
-    folds = assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), config.folds, config.seed)
-
     def outline(number: int, image: SmearImage) -> Segmentation:
         # No blood cell's outline was drawn, so the segmenter of all folds has seen none of them.
         segmenter = segmenters.whole if is_blood else segmenters.by_fold[int(folds[number])]

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from erythron.classify.framing import choose_mpp
-from erythron.data.folds import assign_folds
-from erythron.data.sets import read_set
 from erythron.models.schema import Estimate, Framing
 from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
@@ -21,6 +19,7 @@ from erythron.segment.scale import estimate_scale
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE, render_mask
+from erythron.train.marrow import MARROW_SET, read_marrow
 from erythron.train.segmenter.samples import fold_bcisc, list_images
 
 BOOTSTRAPS = 1000
@@ -106,10 +105,9 @@ def _outline(job: _Job, segmenter: Segmenter, framing: Framing) -> Segmentation:
 
 
 def _list_jobs(data: Path, folds: int, seed: int) -> Iterator[_Job]:
-    root = data / "pathology-bites-cells"
-    rows = read_set("pathology-bites-cells", root).rows
-    fold_of = assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), folds, seed)
-    for path, group, fold in zip(map(Path, rows["path"]), rows["group"], fold_of, strict=True):
+    root = data / MARROW_SET
+    marrow, fold_of = read_marrow(data, folds, seed)
+    for path, group, fold in zip(map(Path, marrow.rows["path"]), marrow.rows["group"], fold_of, strict=True):
         truth = data / "marrow-masks" / path.name
         if truth.exists():
             yield _Job("marrow", path, path.relative_to(root), truth, int(fold), group)

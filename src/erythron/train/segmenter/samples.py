@@ -13,8 +13,6 @@ from PIL import Image
 from scipy import ndimage
 
 from erythron.classify.crops import cut_window
-from erythron.data.folds import assign_folds
-from erythron.data.sets import read_set
 from erythron.errors import DataError
 from erythron.read.fields import read_image
 from erythron.segment.stain import (
@@ -24,6 +22,7 @@ from erythron.segment.stain import (
     estimate_background,
     nuclear_channel,
 )
+from erythron.train.marrow import read_marrow
 
 Pixels = NDArray[np.uint8]
 
@@ -175,9 +174,8 @@ def _read_drawings(data: Path, folds: int, seed: int, rng: np.random.Generator) 
 
 
 def _read_marrow(data: Path, folds: int, seed: int, rng: np.random.Generator) -> Iterator[Drawing]:
-    rows = read_set("pathology-bites-cells", data / "pathology-bites-cells").rows
-    fold_of = assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), folds, seed)
-    for path, fold in zip(map(Path, rows["path"]), fold_of, strict=True):
+    marrow, fold_of = read_marrow(data, folds, seed)
+    for path, fold in zip(map(Path, marrow.rows["path"]), fold_of, strict=True):
         mask_path = data / "marrow-masks" / path.name
         if not mask_path.exists():
             continue

@@ -1,0 +1,39 @@
+"""The marrow crops with the folds of every cross-validation of the default model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erythron.data.audit import find_similar_rows
+from erythron.data.folds import assign_folds
+from erythron.data.labelled import LabelledSet
+from erythron.data.sets import read_set
+from erythron.data.split import merge_groups
+
+MARROW_SET = "pathology-bites-cells"
+
+
+def read_marrow(data: Path, folds: int, seed: int) -> tuple[LabelledSet, NDArray[np.int64]]:
+    """Read the set with one group for all crops that show a common piece of smear, and its folds.
+
+    The set lists some overlaps; the others are found from the pixels, as ``data split`` finds them.
+
+    Args:
+        data: folder that holds the public sets.
+        folds: number of folds.
+        seed: orders groups of equal make-up.
+
+    Returns:
+        The set, N rows, and (N,) int64 in 0..folds-1.
+
+    Raises:
+        DataError: the set is missing, or has fewer groups than folds.
+    """
+    found = read_set(MARROW_SET, data / MARROW_SET)
+    rows = merge_groups(found.rows, find_similar_rows(found.rows))
+    fold_of = assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), folds, seed)
+    return replace(found, rows=rows), fold_of
