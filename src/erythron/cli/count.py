@@ -49,6 +49,10 @@ def run_count(
         BrowserError: a PDF is wanted and no browser can print it; one that is missing is noticed before work
             begins.
     """
+    from erythron.models.loading import start_loading
+
+    # OpenVINO compiles the networks while Python is still importing what the count needs.
+    loading = start_loading(options.model)
     from erythron.cli.progress import show_failures, show_progress
     from erythron.engine.count_run import count_images
     from erythron.read.inputs import find_images
@@ -56,7 +60,7 @@ def run_count(
     browser = _find_browser() if pdf else None
     inputs = find_images(images)
     with show_progress("Counting", len(inputs)) as progress:
-        run = count_images(inputs, out, options, progress)
+        run = count_images(inputs, out, options, progress, loading)
     show_failures([failure.reason for failure in run.failures])
     printed = run.report.with_suffix(".pdf")
     if browser is not None:

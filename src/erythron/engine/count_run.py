@@ -31,6 +31,7 @@ from erythron.engine.outputs import write_file
 from erythron.engine.record import CELLS, DIFFERENTIAL, GEOJSON, ImageRecord, read_record
 from erythron.errors import DataError, UsageError
 from erythron.models.bundle import Bundle
+from erythron.models.loading import LoadingBundle
 from erythron.read.fields import read_image
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import COLUMNS, make_distributions
@@ -92,7 +93,11 @@ class CountRun:
 
 
 def count_images(
-    inputs: Sequence[InputImage], out: Path, options: RunOptions, progress: Progress = no_progress
+    inputs: Sequence[InputImage],
+    out: Path,
+    options: RunOptions,
+    progress: Progress = no_progress,
+    loading: LoadingBundle | None = None,
 ) -> CountRun:
     """Count every field and write folders, summary, report and the record of the run.
 
@@ -101,13 +106,14 @@ def count_images(
         out: output folder.
         options: model, scale and whether to replace.
         progress: called after each image.
+        loading: the model of ``options`` where its networks load already.
 
     Raises:
         UsageError: two inputs have one folder, or ``out`` holds results of other inputs or settings.
         BundleError: the model cannot be used.
     """
     started = datetime.now(UTC)
-    runner = FolderRunner("count", out, options)
+    runner = FolderRunner("count", out, options, loading)
     bundle = runner.bundle
     settings = choose_settings(bundle, options)
     if not options.force:

@@ -14,11 +14,12 @@ from erythron.classify.calls import call_cells
 from erythron.classify.classifier import Classifier
 from erythron.classify.framing import choose_mpp
 from erythron.models.bundle import Bundle
+from erythron.models.loading import Runtimes, load_runtimes
 from erythron.models.schema import Framing
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.segment.scale import ScaleEstimate, estimate_scale
 from erythron.segment.segmentation import Segmentation
-from erythron.segment.segmenter import Segmenter, load_segmenter
+from erythron.segment.segmenter import Segmenter
 from erythron.shape.measure import measure_cells
 
 
@@ -35,13 +36,14 @@ class Networks:
     classifier: Classifier
 
 
-def load_networks(bundle: Bundle) -> Networks:
-    """Load the networks of a bundle.
+def load_networks(bundle: Bundle, runtimes: Runtimes | None = None) -> Networks:
+    """Load the networks of a bundle, or take those that are loaded already.
 
     Raises:
         BundleError: a network cannot be loaded.
     """
-    return Networks(load_segmenter(bundle), Classifier(bundle))
+    loaded = load_runtimes(bundle) if runtimes is None else runtimes
+    return Networks(Segmenter(bundle.card.segmenter, loaded.outliner), Classifier(bundle, loaded.classifier))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ keeps it, and one with other files or settings refuses to replace it unless told
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash
 from erythron.engine.outputs import whole_folder
 from erythron.engine.record import read_record
 from erythron.errors import ImageReadError, UsageError
-from erythron.models.bundle import Bundle, load_bundle
+from erythron.models.bundle import Bundle
+from erythron.models.loading import LoadingBundle, start_loading
 from erythron.read.fields import read_image
 from erythron.read.inputs import InputImage
 
@@ -53,15 +53,23 @@ class FolderRunner:
         task: name of the command, part of every fingerprint.
         out: output folder of the run.
         options: model, scale and whether to replace.
+        loading: the model of ``options`` where its networks load already; None begins that now.
 
     Attributes:
         bundle: the model.
+
+    Raises:
+        BundleError: the model cannot be used.
     """
 
-    def __init__(self, task: str, out: Path, options: RunOptions) -> None:
+    def __init__(
+        self, task: str, out: Path, options: RunOptions, loading: LoadingBundle | None = None
+    ) -> None:
         self.out = out
         self.options = options
-        self.bundle = load_bundle(options.model)
+        self._loading = start_loading(options.model) if loading is None else loading
+        self.bundle = self._loading.bundle
+        self._networks: Networks | None = None
         self._settings = describe_settings(task, options, self.bundle)
 
     def run(self, inputs: Sequence[InputImage], fill: FillFolder, progress: Progress) -> FolderRun:
@@ -76,28 +84,28 @@ class FolderRunner:
             for image, folder in folders.items():
                 self._refuse_foreign(image, folder)
 
-        # The networks load while the first field is read and its scale is found.
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            networks = pool.submit(load_networks, self.bundle)
-            failures = run_batch(
-                inputs, lambda image: self._do(image, folders[image], networks, fill), progress
-            )
+        failures = run_batch(inputs, lambda image: self._do(image, folders[image], fill), progress)
         failed = {failure.image for failure in failures}
         return FolderRun(
             tuple((image, folder) for image, folder in folders.items() if str(image.path) not in failed),
             failures,
         )
 
-    def _do(self, image: InputImage, folder: Path, networks: Future[Networks], fill: FillFolder) -> None:
+    def _do(self, image: InputImage, folder: Path, fill: FillFolder) -> None:
         sha256 = hash_file(image.path)
         mark = fingerprint(self._settings, str(image.path), sha256)
         record = None if self.options.force else read_record(folder)
         if record is not None and record.fingerprint == mark:
             return
-        found = count_field(read_image(image.path, self.options.mpp), networks.result)
+        found = count_field(read_image(image.path, self.options.mpp), self._get_networks)
         with whole_folder(folder) as partial:
             fill(found, partial)
             write_record(found, partial, sha256, mark)
+
+    def _get_networks(self) -> Networks:
+        if self._networks is None:
+            self._networks = load_networks(self.bundle, self._loading.runtimes.result())
+        return self._networks
 
     def _refuse_foreign(self, image: InputImage, folder: Path) -> None:
         if not folder.exists():

@@ -96,7 +96,10 @@ def make_regions(masks: Tensor) -> Tensor:
     """Return nucleus, cytoplasm and rim, (N, 3, S, S) in 0..1; the rim is an eighteenth of S wide."""
     nucleus, cell = masks[:, :1], masks[:, 1:]
     reach = masks.shape[-1] // 18
-    grown = functional.max_pool2d(cell, 2 * reach + 1, stride=1, padding=reach)
+    # A square window is a row of a column: two passes of 2 r + 1 instead of one of (2 r + 1)^2.
+    size = 2 * reach + 1
+    tall = functional.max_pool2d(cell, (size, 1), stride=1, padding=(reach, 0))
+    grown = functional.max_pool2d(tall, (1, size), stride=1, padding=(0, reach))
     return torch.cat([nucleus, (cell - nucleus).clamp(min=0), (grown - cell).clamp(min=0)], 1)
 
 

@@ -21,6 +21,9 @@ Index = NDArray[np.int64]
 class Spread:
     """How far a batch is varied.
 
+    Stain, colour and tint are of the windows that are varied most: each window is by a share of that, from
+    none to all, so that many stay near what they are and some go far from it.
+
     Attributes:
         log_scale: half the range of the logarithm of the size.
         shift: largest distance of the centre from the cell's, in radii of the cell.
@@ -35,9 +38,9 @@ class Spread:
     log_scale: float = 0.4
     shift: float = 0.3
     crowd: float = 0.4
-    stain: float = 0.4
-    colour: float = 0.25
-    tint: float = 0.12
+    stain: float = 0.55
+    colour: float = 0.35
+    tint: float = 0.18
     noise: float = 0.03
     blur: float = 1.0
 
@@ -140,8 +143,11 @@ def _warp(
 def _restain(light: Tensor, rng: np.random.Generator, spread: Spread) -> Tensor:
     """Vary stain after Beer and Lambert, light, focus and noise."""
     count = len(light)
-    power = np.exp(rng.normal(0, spread.stain, (count, 1)) + rng.normal(0, spread.colour, (count, 3)))
-    tint = np.exp(rng.normal(0, spread.tint, (count, 3)))
+    share = rng.uniform(0, 1, (count, 1))
+    power = np.exp(
+        share * (rng.normal(0, spread.stain, (count, 1)) + rng.normal(0, spread.colour, (count, 3)))
+    )
+    tint = np.exp(share * rng.normal(0, spread.tint, (count, 3)))
     light = light.clamp(1e-3, 1) ** _column(power) * _column(tint)
     sigma = rng.uniform(0, spread.blur, count) * (rng.uniform(0, 1, count) < 0.5)
     reach = np.arange(-3, 4)

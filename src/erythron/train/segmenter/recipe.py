@@ -63,8 +63,8 @@ class SegmenterConfig:
     work: Path
     folds: int = 5
     seed: int = 0
-    fold_steps: int = 400
-    outliner_steps: int = 800
+    fold_steps: int = 1000
+    outliner_steps: int = 2000
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,9 @@ def train_segmenter(config: SegmenterConfig) -> TrainedSegmenter:
         path = config.work / f"outliner-{_hash(settings, part.pixels, part.masks)}.pt"
         return _load(path) if path.exists() else _fit(path, part, settings)
 
+    whole = outline(np.ones(len(windows.fold), bool), config.outliner_steps)
     by_fold = {fold: outline(windows.fold != fold, config.fold_steps) for fold in range(config.folds)}
-    return TrainedSegmenter(outline(np.ones(len(windows.fold), bool), config.outliner_steps), by_fold)
+    return TrainedSegmenter(whole, by_fold)
 
 
 def copy_segmenter(bundle: Bundle, folder: Path) -> float:
