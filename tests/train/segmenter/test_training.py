@@ -18,7 +18,13 @@ from erythron.train.segmenter.augment import Spread, make_batch, plain_batch
 from erythron.train.segmenter.evaluate import estimate_dice, outline_out_of_fold
 from erythron.train.segmenter.fit import TorchRuntime
 from erythron.train.segmenter.recipe import CARD, SegmenterConfig, export_segmenter, train_segmenter
-from erythron.train.segmenter.samples import STORE_PX, WINDOW_PX, Windows, load_windows
+from erythron.train.segmenter.samples import (
+    STORE_PX,
+    WINDOW_PX,
+    Windows,
+    find_nucleus,
+    load_windows,
+)
 
 FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
 
@@ -53,11 +59,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for i in range(4):
         image, mask = draw((256, 256), 45, 100 + i)
-        save(folder / "bcisc" / "sub-images" / "images" / f"neut_{i}-1_0.jpg", image)
-        save(
-            folder / "bcisc" / "sub-images" / "masks" / f"neut_{i}-1_0.png",
-            (mask > 64).astype(np.uint8) * 255,
-        )
+        name = f"{'baso' if i == 3 else 'neut'}_{i}-1_0"
+        save(folder / "bcisc" / "sub-images" / "images" / f"{name}.jpg", image)
+        save(folder / "bcisc" / "sub-images" / "masks" / f"{name}.png", (mask > 64).astype(np.uint8) * 255)
         image, mask = draw((480, 640), 60, 200 + i)
         save(folder / "bccd" / "BCCD" / "JPEGImages" / f"BloodImage_{i:05d}.jpg", image)
         save(folder / "bccd-masks" / f"BloodImage_Mask_{i:05d}.png", mask)
@@ -84,7 +88,25 @@ def test_every_drawn_cell_has_a_window_around_its_nucleus(windows: Windows) -> N
     }
     middle = STORE_PX // 2
     assert (windows.masks[windows.has_cell][:, middle, middle, 1] > 127).all()
-    assert not windows.nucleus_known[windows.has_cell & (windows.source == "bcisc")].any()
+
+
+def test_nuclei_that_no_one_drew_are_taken_from_the_stain_but_not_in_basophils(windows: Windows) -> None:
+    cells = windows.take(np.flatnonzero(windows.has_cell & (windows.source == "bcisc")))
+    assert cells.nucleus_known.tolist() == [not name.startswith("baso") for name in cells.name]
+    area = (cells.masks[cells.nucleus_known] > 127).sum((1, 2))
+    np.testing.assert_allclose(np.sqrt(area[:, 0] / area[:, 1]), 1 / 1.4, rtol=0.03)
+
+
+def test_a_nucleus_is_found_only_where_the_stain_parts_it_from_the_cytoplasm() -> None:
+    image, mask = draw((120, 120), 20, 0)
+    cell = mask > 64
+    nucleus = find_nucleus((image / 255).astype(np.float32), cell)
+    assert nucleus is not None
+    truth = mask > 200
+    assert 2 * (nucleus & truth).sum() / (nucleus.sum() + truth.sum()) > 0.97
+    assert find_nucleus(np.full((120, 120, 3), 0.5, np.float32), cell) is None
+    granular = np.exp(-np.abs(np.random.default_rng(1).normal(0, 1, (120, 120, 3)))).astype(np.float32)
+    assert find_nucleus(granular, cell) is None
 
 
 def test_windows_of_one_piece_of_smear_share_a_fold(windows: Windows) -> None:
