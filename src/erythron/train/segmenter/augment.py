@@ -21,8 +21,8 @@ Index = NDArray[np.int64]
 class Spread:
     """How far a batch is varied.
 
-    Stain, colour and tint are of the windows that are varied most: each window is by a share of that, from
-    none to all, so that many stay near what they are and some go far from it.
+    Stain, colour, mix and tint are of the windows that are varied most: each window is by a share of that,
+    from none to all, so that many stay near what they are and some go far from it.
 
     Attributes:
         log_scale: half the range of the logarithm of the size.
@@ -30,6 +30,7 @@ class Spread:
         crowd: probability of a second cell against the first.
         stain: standard deviation of the logarithm of the stain's strength.
         colour: the same for each channel alone.
+        mix: standard deviation of the share of each channel's absorption that another channel gets.
         tint: standard deviation of the logarithm of each channel's light.
         noise: largest standard deviation of pixel noise, of 1.
         blur: largest standard deviation of the blur in pixels.
@@ -40,6 +41,7 @@ class Spread:
     crowd: float = 0.4
     stain: float = 0.55
     colour: float = 0.35
+    mix: float = 0.15
     tint: float = 0.18
     noise: float = 0.03
     blur: float = 1.0
@@ -148,7 +150,10 @@ def _restain(light: Tensor, rng: np.random.Generator, spread: Spread) -> Tensor:
         share * (rng.normal(0, spread.stain, (count, 1)) + rng.normal(0, spread.colour, (count, 3)))
     )
     tint = np.exp(share * rng.normal(0, spread.tint, (count, 3)))
-    light = light.clamp(1e-3, 1) ** _column(power) * _column(tint)
+    mixing = np.eye(3) + share[:, None] * rng.normal(0, spread.mix, (count, 3, 3))
+    absorbed = -torch.log(light.clamp(1e-2, 1))
+    absorbed = torch.einsum("nij,njhw->nihw", torch.from_numpy(mixing.astype(np.float32)), absorbed)
+    light = torch.exp(-absorbed.clamp(min=0) * _column(power)) * _column(tint)
     sigma = rng.uniform(0, spread.blur, count) * (rng.uniform(0, 1, count) < 0.5)
     reach = np.arange(-3, 4)
     kernel = np.exp(-0.5 * (reach / np.maximum(sigma, 1e-2)[:, None]) ** 2)

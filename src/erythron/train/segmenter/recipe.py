@@ -64,7 +64,7 @@ class SegmenterConfig:
     folds: int = 5
     seed: int = 0
     fold_steps: int = 1000
-    outliner_steps: int = 2000
+    outliner_steps: int = 1600
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ BASOPHIL = "baso"
 """How the names of ``bcisc`` begin for cells whose granules hide the nucleus."""
 
 LEAST_SEPARABILITY = 0.7
-"""Share of the variance of a cell's absorption that its two parts must explain."""
+"""Share of the variance of a cell's stain that its two parts must explain."""
 
 LEAST_LOBE = 0.08
 """Parts of a nucleus under this share of it are granules or dirt."""
@@ -235,9 +235,9 @@ def _read_bcisc(folder: Path, folds: int, rng: np.random.Generator) -> Iterator[
 
 
 def find_nucleus(light: NDArray[np.float32], cell: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """Return the nucleus of a drawn cell where green light parts it clearly from the cytoplasm, else None.
+    """Return the nucleus of a drawn cell where its stain parts it clearly from the cytoplasm, else None.
 
-    Chromatin holds back more green than cytoplasm and the granules of an eosinophil do; Otsu's threshold
+    Chromatin is more saturated than cytoplasm and holds back more green; Otsu's threshold of the difference
     (doi 10.1109/TSMC.1979.4310076) within the cell finds where, and his measure of separability says how
     surely.
 
@@ -247,8 +247,9 @@ def find_nucleus(light: NDArray[np.float32], cell: NDArray[np.bool_]) -> NDArray
     """
     if not cell.any():
         return None
-    absorbed = -np.log(np.maximum(light[..., 1], MIN_LIGHT))
-    values = absorbed[cell]
+    saturation = 1 - light.min(axis=2) / np.maximum(light.max(axis=2), MIN_LIGHT)
+    stain = saturation - light[..., 1]
+    values = stain[cell]
     level = otsu(values)
     dark = values > level
     share, spread = float(dark.mean()), float(values.var())
@@ -257,7 +258,7 @@ def find_nucleus(light: NDArray[np.float32], cell: NDArray[np.bool_]) -> NDArray
     between = share * (1 - share) * float(values[dark].mean() - values[~dark].mean()) ** 2
     if between / spread < LEAST_SEPARABILITY:
         return None
-    nucleus = ndimage.binary_fill_holes(ndimage.binary_opening(cell & (absorbed > level), iterations=2))
+    nucleus = ndimage.binary_fill_holes(ndimage.binary_opening(cell & (stain > level), iterations=2))
     parts, count = ndimage.label(nucleus)
     if not count:
         return None
