@@ -22,8 +22,6 @@ from .conftest import HOSTILE_NAME, Field, make_report
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-AXE = Path(str(files("axe_core_python") / "axe.min.js"))
-
 
 def test_says_what_a_reader_must_know(field: Field) -> None:
     page = render_report(make_report(field, ["a.png"]))
@@ -165,6 +163,7 @@ def check_toggles_and_keys(page: Page) -> None:
 )
 def test_in_a_browser(
     field: Field,
+    axe: str,
     tmp_path: Path,
     width: int,
     medium: Literal["screen", "print"],
@@ -193,7 +192,7 @@ def test_in_a_browser(
         page.goto(path.as_uri())
         if medium == "screen":
             check_toggles_and_keys(page)
-        page.evaluate(AXE.read_text(encoding="utf-8"))
+        page.evaluate(axe)
         found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")
