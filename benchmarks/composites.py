@@ -20,11 +20,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from erythron.data.manifest import read_pathology_bites
 from erythron.differential.combined import Calls, Contrast, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix, adjust_to_prior_shift, invert_confusion
 from erythron.models.bundle import load_bundle
 from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
+from erythron.train.marrow import read_marrow
 
 NAMES = [c.name for c in DEFAULT_CLASSES if c.lineage is not Lineage.NOT_NUCLEATED]
 STAGES = len(ERYTHROID_STAGES)
@@ -49,7 +49,7 @@ def read_crops(results: Path, data: Path) -> Crops:
     calls = pl.read_csv(results / "cv_calls.csv").with_columns(
         pl.col("image").str.split("/").list.last().alias("name")
     )
-    rows = read_pathology_bites(data / "pathology-bites-cells").rows.with_columns(
+    rows = read_marrow(data, 5, 0)[0].rows.with_columns(
         pl.col("path").str.split("/").list.last().alias("name")
     )
     joined = calls.join(rows.select("name", "class", "group"), on="name", validate="1:1")

@@ -15,8 +15,9 @@ from erythron.train.network import ShapeFeatures
 
 BATCH = 64
 SCALE_SPREAD = 0.15
-STAIN_SPREAD = 0.25
-TINT_SPREAD = 0.04
+STAIN_SPREAD = 0.6
+COLOUR_SPREAD = 0.3
+TINT_SPREAD = 0.15
 _CHANNELS = ("red", "green", "blue")
 
 
@@ -26,7 +27,7 @@ def make_view(cells: Cells, size: int, seed: int | None) -> Cells:
     The geometry acts on pixels and masks alike, stain on pixels alone, and both act on the measurements as
     a new measurement of the augmented image would show: sizes by the scale, mean light by the stain. Stain
     varies as in Beer and Lambert's law, light to the power of a factor for each channel, around one factor
-    for all.
+    for all; each cell varies by its own share of the spreads, from none to all.
 
     Args:
         cells: crops larger than ``size``.
@@ -42,8 +43,12 @@ def make_view(cells: Cells, size: int, seed: int | None) -> Cells:
     log_scale = rng.uniform(-SCALE_SPREAD, SCALE_SPREAD, count)
     angle = rng.uniform(0, 2 * np.pi, count)
     mirror = rng.choice([-1.0, 1.0], count)
-    power = np.exp(rng.uniform(-STAIN_SPREAD, STAIN_SPREAD, (count, 1)) + rng.normal(0, 0.1, (count, 3)))
-    tint = np.exp(rng.normal(0, TINT_SPREAD, (count, 3)))
+    share = rng.uniform(0, 1, (count, 1))
+    power = np.exp(
+        share
+        * (rng.uniform(-STAIN_SPREAD, STAIN_SPREAD, (count, 1)) + rng.normal(0, COLOUR_SPREAD, (count, 3)))
+    )
+    tint = np.exp(share * rng.normal(0, TINT_SPREAD, (count, 3)))
     share = size / cells.pixels.shape[1] / np.exp(log_scale)
     cos, sin, zero = np.cos(angle) * share, np.sin(angle) * share, np.zeros(count)
     theta = np.stack([np.stack([mirror * cos, -sin, zero], 1), np.stack([mirror * sin, cos, zero], 1)], 1)

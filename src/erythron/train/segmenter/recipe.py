@@ -63,8 +63,8 @@ class SegmenterConfig:
     work: Path
     folds: int = 5
     seed: int = 0
-    fold_steps: int = 1000
-    outliner_steps: int = 1600
+    fold_steps: int = 900
+    outliner_steps: int = 1500
 
 
 @dataclass(frozen=True)
