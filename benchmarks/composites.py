@@ -24,7 +24,7 @@ from erythron.differential.combined import Calls, Contrast, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix, adjust_to_prior_shift, invert_confusion
 from erythron.models.bundle import load_bundle
 from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
-from erythron.train.marrow import read_marrow
+from erythron.train.folded_sets import read_marrow
 
 NAMES = [c.name for c in DEFAULT_CLASSES if c.lineage is not Lineage.NOT_NUCLEATED]
 STAGES = len(ERYTHROID_STAGES)

@@ -84,7 +84,8 @@ def make_cbc(weights: Path) -> Segment:
 
 def make_ours(model: Path | None) -> Segment:
     """Return the package's segmenter, at the scale that a count or a classification would take."""
-    from erythron.engine.field import find_scale, outline_crop, outline_field
+    from erythron.classify.framing import outline_crop
+    from erythron.engine.field import find_scale, outline_field
     from erythron.read.fields import read_image
     from erythron.segment.segmenter import load_segmenter
 

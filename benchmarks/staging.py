@@ -22,7 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from erythron.classify.framing import choose_mpp
+from erythron.classify.framing import outline_crop
 from erythron.models.bundle import load_bundle
 from erythron.segment.segmenter import load_segmenter
 from erythron.stages import DEFAULT_CLASSES
@@ -30,7 +30,7 @@ from erythron.train.cells import load_cells
 from erythron.train.evaluation import STAGES, Scored, score_cells
 from erythron.train.experiments.grids import ABLATION
 from erythron.train.experiments.runner import Plan, do_runs, find_calls, list_runs
-from erythron.train.marrow import read_marrow
+from erythron.train.folded_sets import read_marrow
 from erythron.train.metrics import Ints, estimate, mcnemar
 from erythron.train.recipe import load_recipe, vary_recipe
 from erythron.train.run import Hardware
@@ -52,9 +52,7 @@ def call_forest(rows: pl.DataFrame, fold_of: Ints) -> pl.DataFrame:
     """Return out-of-fold calls of a random forest on the measurements of the shipped bundle's outlines."""
     bundle = load_bundle()
     segmenter, framing = load_segmenter(bundle), bundle.card.framing
-    cells = load_cells(
-        rows, framing, lambda _, image: segmenter.segment_central(image.rgb, choose_mpp(image, framing))
-    )
+    cells = load_cells(rows, framing, lambda _, image: outline_crop(image, segmenter, framing))
     fold = pl.DataFrame({"path": rows["path"], "fold": fold_of})
     fold_of = cells.rows.join(fold, on="path", maintain_order="left")["fold"].to_numpy()
     truth = cells.rows["class"].to_numpy().astype(str)

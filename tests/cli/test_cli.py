@@ -95,6 +95,24 @@ def test_count_writes_what_the_contract_names(counted: Path) -> None:
     assert summary["nucleated_cells"].to_list() == totals
 
 
+def test_the_printed_table_shows_raw_and_corrected_shares_within_80_columns(
+    fields: Path, tmp_path: Path
+) -> None:
+    result = run("count", fields / "field0.png", "--out", tmp_path / "out")
+    assert max(len(line) for line in result.stdout.splitlines() if "(" in line and ":" not in line) <= 80
+    found = json.loads((tmp_path / "out" / "field0" / "differential.json").read_text())
+    for line in found["classes"]:
+        share, estimate = line["of_nucleated"], line["corrected_of_nucleated"]
+        if share is None or estimate is None:
+            continue
+        row = next(text for text in result.stdout.splitlines() if text.lstrip().startswith(line["title"]))
+        for value, (low, high) in (
+            (share["fraction"], share["interval"]),
+            (estimate["value"], estimate["interval"]),
+        ):
+            assert f"{100 * value:.1f} ({100 * low:.1f}–{100 * high:.1f})" in row
+
+
 def test_json_is_on_stdout_and_everything_else_on_stderr(fields: Path, tmp_path: Path) -> None:
     result = run("count", fields / "field0.png", tmp_path / "absent.png", "--out", tmp_path / "out", "--json")
     assert result.returncode == 1

@@ -95,6 +95,26 @@ def test_central_takes_the_cell_in_the_middle(segmenter):
     assert found.cell[25, 20] == found.cell[115, 110] == 0
 
 
+@pytest.mark.parametrize("share", [0.7, 1.0])
+def test_a_crop_of_unknown_scale_is_outlined_whole_though_it_shows_less_than_assumed(segmenter, share):
+    size = round(137 * share)
+    middle = size / 2
+    rgb = draw((size, size), cells=[(middle, middle, 30, 20)])
+    found = segmenter.segment_central(rgb, 32 / size, assumed=True)
+    y, x = np.mgrid[:size, :size]
+    check_invariants(found, (size, size))
+    assert dice(found.cell > 0, np.hypot(x - middle, y - middle) <= 30) > 0.9
+
+
+def test_a_segmented_nucleus_is_of_one_cell(segmenter):
+    lobes = [(90 + 22 * np.cos(a), 90 + 22 * np.sin(a), 0, 11) for a in (0.3, 2.4, 4.5)]
+    rgb = draw((180, 180), cells=[(90, 90, 38, 0), *lobes])
+    found = segmenter.segment_central(rgb, 0.17)
+    assert found.count == 1
+    assert all(found.nucleus[round(y), round(x)] for x, y, *_ in lobes)
+    assert segmenter.segment_field(rgb, 0.17).count == 1
+
+
 def test_tiles_change_no_cell_count(segmenter, monkeypatch):
     """A cell on the seam of two tiles is one cell."""
     rgb = draw(

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from erythron.models.schema import Framing
 from erythron.read.image import SmearImage
+from erythron.segment.segmentation import Segmentation
+from erythron.segment.segmenter import Segmenter
 
 MEASUREMENT_INPUTS: tuple[str, ...] = (
     "log_cell_diameter_um",
@@ -45,6 +47,11 @@ def choose_mpp(image: SmearImage, framing: Framing) -> float:
         return image.mpp
     shorter = min(image.rgb.shape[:2])
     return framing.crop_width_um / shorter if shorter <= framing.crop_max_px else framing.field_mpp
+
+
+def outline_crop(image: SmearImage, segmenter: Segmenter, framing: Framing) -> Segmentation:
+    """Outline the central cell of a crop, at the scale that ``framing`` assumes where none is known."""
+    return segmenter.segment_central(image.rgb, choose_mpp(image, framing), assumed=image.mpp is None)
 
 
 def derive_inputs(

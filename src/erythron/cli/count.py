@@ -11,7 +11,7 @@ import typer
 from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Width
 
 if TYPE_CHECKING:
-    from erythron.differential.counts import Differential
+    from erythron.differential.counts import Differential, Estimate
     from erythron.engine.batch import RunOptions
 
 
@@ -105,31 +105,60 @@ def _print_differential(differential: Differential, fields: int) -> None:
         return
     level = f"{differential.interval_level:.0%}"
     table = Table(
-        box=SIMPLE_HEAD, title=f"{differential.nucleated_cells} nucleated cells in {fields} field(s)"
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        title=f"{differential.nucleated_cells} nucleated cells in {fields} field(s)",
     )
     table.add_column("Class", no_wrap=True)
-    for header in ("Cells", "%", f"{level} interval", "% of erythroid"):
-        table.add_column(header, justify="right")
+    for header in ("Cells", f"raw\n% ({level})", f"corrected\n% ({level})", "% of\neryth."):
+        table.add_column(header, justify="right", no_wrap=True)
     for line in differential.classes:
         share, erythroid = line.of_nucleated, line.of_erythroid
         table.add_row(
             line.title,
             str(line.count),
-            _percent(share.fraction) if share else "–",
-            _interval(share.interval) if share else "",
+            _with_limits(share.fraction, share.interval, is_share=True) if share else "–",
+            _estimate(line.corrected_of_nucleated, is_share=True),
             _percent(erythroid.fraction) if erythroid else "",
         )
     rest = differential.unclassified
-    table.add_row("Unclassified", str(rest.count), _percent(rest.fraction), _interval(rest.interval), "")
+    table.add_row("Unclassified", str(rest.count), _with_limits(rest.fraction, rest.interval, is_share=True))
     console.print(table)
     for index in differential.indices:
         is_share = index.kind == "share"
-        value = _percent(index.value) + " %" if is_share else _ratio(index.value)
-        limits = ""
-        if index.interval is not None:
-            low, high = index.interval
-            limits = f" ({_interval((low, high))} %)" if is_share else f" ({_ratio(low)} – {_ratio(high)})"
-        console.print(f"  {index.title}: {value}{limits}")
+        unit = " %" if is_share else ""
+        value = _with_limits(index.value, index.interval, is_share=is_share) + unit
+        estimate = _estimate(index.corrected, is_share=is_share)
+        console.print(
+            f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}", soft_wrap=True
+        )
+    if differential.classes and differential.classes[0].corrected_of_nucleated is not None:
+        console.print(
+            "\nRaw shares are of calls, with the error of sampling; corrected ones estimate what was there, "
+            "with the error of the model too.",
+            soft_wrap=True,
+        )
+
+
+def _estimate(estimate: Estimate | None, *, is_share: bool) -> str:
+    """Return a corrected share or ratio as printed; nothing where there is none."""
+    if estimate is None or estimate.value is None:
+        return ""
+    return _with_limits(estimate.value, estimate.interval, is_share=is_share)
+
+
+def _with_limits(
+    value: float | None, interval: tuple[float | None, float | None] | None, *, is_share: bool
+) -> str:
+    """Return ``value (low–high)``, shares in per cent."""
+    show = _percent if is_share else _ratio
+    if value is None:
+        return "–" if is_share else "not defined"
+    if interval is None:
+        return show(value)
+    low, high = interval
+    return f"{show(value)} ({show(low)}–{'no limit' if high is None else show(high)})"
 
 
 def _percent(fraction: float | None) -> str:
@@ -137,9 +166,4 @@ def _percent(fraction: float | None) -> str:
 
 
 def _ratio(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.2f}"
-
-
-def _interval(interval: tuple[float | None, float | None]) -> str:
-    low, high = interval
-    return f"{_percent(low)} – {_percent(high)}"
+    return "–" if value is None else f"{value:.2f}"

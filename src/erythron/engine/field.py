@@ -12,7 +12,7 @@ import polars as pl
 
 from erythron.classify.calls import call_cells
 from erythron.classify.classifier import Classifier
-from erythron.classify.framing import choose_mpp
+from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.models.bundle import Bundle
 from erythron.models.loading import Runtimes, load_runtimes
 from erythron.models.schema import Framing
@@ -76,11 +76,6 @@ def find_scale(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | None]:
 def outline_field(image: SmearImage, segmenter: Segmenter, framing: Framing) -> Segmentation:
     """Outline every nucleated cell of a field, at the scale that ``framing`` assumes where none is known."""
     return segmenter.segment_field(image.rgb, choose_mpp(image, framing))
-
-
-def outline_crop(image: SmearImage, segmenter: Segmenter, framing: Framing) -> Segmentation:
-    """Outline the central cell of a crop, at the scale that ``framing`` assumes where none is known."""
-    return segmenter.segment_central(image.rgb, choose_mpp(image, framing))
 
 
 def count_field(image: SmearImage, get_networks: Callable[[], Networks]) -> FieldCells:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from erythron.classify.framing import outline_crop
 from erythron.engine.batch import Failure, Progress, check_distinct, no_progress, run_batch
-from erythron.engine.field import find_scale, outline_crop, outline_field
+from erythron.engine.field import find_scale, outline_field
 from erythron.engine.fingerprint import Settings, fingerprint, hash_bundle, hash_file
 from erythron.engine.outputs import whole_file
 from erythron.errors import UsageError

@@ -28,23 +28,15 @@ class Canvas:
 
     def add(self, found: OutlinedCells, scale: float, origin: tuple[int, int]) -> None:
         """Put cells on, their windows enlarged by ``scale`` and moved to ``origin``."""
-        height, width = self.cell.shape
-        size = found.maps.shape[-1]
-        for corner, (nucleus_map, cell_map) in zip(found.corner, found.maps, strict=True):
-            top, left = corner[0] * scale + origin[0], corner[1] * scale + origin[1]
-            y0, x0 = max(0, int(np.floor(top))), max(0, int(np.floor(left)))
-            y1, x1 = (
-                min(height, int(np.ceil(top + size * scale))),
-                min(width, int(np.ceil(left + size * scale))),
-            )
-            if y1 <= y0 or x1 <= x0:
+        for corner, maps in zip(found.corner, found.maps, strict=True):
+            place = (corner[0] * scale + origin[0], corner[1] * scale + origin[1])
+            area = find_area(place, maps.shape[-1] * scale, self.cell.shape)
+            if area is None:
                 continue
-            box = ((x0 - left) / scale, (y0 - top) / scale, (x1 - left) / scale, (y1 - top) / scale)
-            nucleus, cell = (_enlarge(m, (x1 - x0, y1 - y0), box) for m in (nucleus_map, cell_map))
-            inner, outer = _tidy(nucleus > 0.5, cell > 0.5)
+            nucleus, cell = (enlarge(values, place, scale, area) for values in maps)
+            inner, outer = tidy(nucleus > 0.5, cell > 0.5)
             if not inner.any():
                 continue
-            area = np.s_[y0:y1, x0:x1]
             inner_claim = np.where(inner, 1 + nucleus, cell).astype(np.float16)
             won = outer & (inner_claim > self.claim[area])
             if not (won & inner).any():
@@ -62,7 +54,30 @@ class Canvas:
         return Segmentation(table[self.nucleus], table[self.cell])
 
 
-def _tidy(nucleus: Bools, cell: Bools) -> tuple[Bools, Bools]:
+def find_area(place: tuple[float, float], side: float, shape: tuple[int, ...]) -> tuple[slice, slice] | None:
+    """Return the rows and columns of an image that a square of ``side`` from ``place`` on covers, if any."""
+    top, left = place
+    rows = slice(max(0, int(np.floor(top))), min(shape[0], int(np.ceil(top + side))))
+    columns = slice(max(0, int(np.floor(left))), min(shape[1], int(np.ceil(left + side))))
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def enlarge(values: Floats, place: tuple[float, float], scale: float, area: tuple[slice, slice]) -> Floats:
+    """Return a window's map, ``scale`` times as large and put at ``place``, on an area of the image."""
+    (top, left), (rows, columns) = place, area
+    picture = Image.fromarray(values)
+    # Pillow refuses a box that leaves the picture by a rounding error.
+    box = (
+        max((columns.start - left) / scale, 0.0),
+        max((rows.start - top) / scale, 0.0),
+        min((columns.stop - left) / scale, picture.width),
+        min((rows.stop - top) / scale, picture.height),
+    )
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box), np.float32)
+
+
+def tidy(nucleus: Bools, cell: Bools) -> tuple[Bools, Bools]:
     """Keep the part of the cell that holds most of the nucleus, without holes, and the nucleus within it."""
     parts, count = ndimage.label(cell | nucleus)
     if count > 1:
@@ -79,10 +94,3 @@ def _tidy(nucleus: Bools, cell: Bools) -> tuple[Bools, Bools]:
         sizes[0] = 0
         nucleus = (sizes >= SMALLEST_LOBE * sizes.sum())[pieces]
     return nucleus, cell
-
-
-def _enlarge(values: Floats, size: tuple[int, int], box: tuple[float, float, float, float]) -> Floats:
-    picture = Image.fromarray(values)
-    # Pillow refuses a box that leaves the picture by a rounding error.
-    inside = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], picture.width), min(box[3], picture.height))
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, inside), np.float32)

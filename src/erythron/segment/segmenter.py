@@ -15,7 +15,7 @@ from scipy import ndimage
 from erythron.models.bundle import Bundle
 from erythron.models.runtime import OpenVinoRuntime, Runtime
 from erythron.models.schema import SegmenterCard
-from erythron.segment.canvas import Canvas
+from erythron.segment.canvas import Canvas, enlarge, find_area, tidy
 from erythron.segment.outline import (
     OutlinedCells,
     drop_repeats,
@@ -24,7 +24,13 @@ from erythron.segment.outline import (
     outline_points,
 )
 from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background, nuclear_channel
+from erythron.segment.stain import (
+    BACKGROUND_LEVEL,
+    balance_light,
+    estimate_background,
+    is_blank,
+    nuclear_channel,
+)
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -67,6 +73,8 @@ class Segmenter:
         light = balance_light(rgb, estimate_background(rgb))
         height, width = light.shape[:2]
         canvas = Canvas(height, width)
+        if is_blank(light):
+            return canvas.finish()
         step = max(1, round(TILE_PX * self.card.window_mpp / mpp))
         margin = round(self.card.window_px * self.card.window_mpp / mpp)
         for top in range(0, height, step):
@@ -78,24 +86,47 @@ class Segmenter:
                 )
         return canvas.finish()
 
-    def segment_central(self, rgb: Pixels, mpp: float) -> Segmentation:
+    def segment_central(self, rgb: Pixels, mpp: float, *, assumed: bool = False) -> Segmentation:
         """Outline the cell at the centre of a crop; count 0 where no nucleated cell is near it.
 
         Args:
             rgb: (H, W, 3) uint8.
-            mpp: microns per pixel, assumed where unknown.
+            mpp: microns per pixel.
+            assumed: whether ``mpp`` is a guess; the outline is then the mean over the card's shares of it.
         """
         light = balance_light(rgb, estimate_background(rgb))
+        nothing = Segmentation(*(np.zeros(rgb.shape[:2], np.int32) for _ in range(2)))
+        if is_blank(light):
+            return nothing
         image = rescale(light, mpp / self.card.window_mpp)
         middle = np.array(image.shape[:2]) / 2
         # The middle itself is a candidate, for a crop is cut around its cell.
         found = self._outline_points(image, np.concatenate([middle[None], self._propose(light, mpp)]))
-        canvas = Canvas(*rgb.shape[:2])
-        if len(found.score):
-            away = np.hypot(*(nucleus_centres(found) - middle).T) / (min(image.shape[:2]) / 2)
-            rank = found.score * np.exp(-0.5 * (away / self.card.central_spread) ** 2)
-            canvas.add(found.take(rank.argmax()[None]), self.card.window_mpp / mpp, (0, 0))
-        return canvas.finish()
+        if not len(found.score):
+            return nothing
+        away = np.hypot(*(nucleus_centres(found) - middle).T) / (min(image.shape[:2]) / 2)
+        rank = found.score * np.exp(-0.5 * (away / self.card.central_spread) ** 2)
+        best = found.take(rank.argmax()[None])
+        shares = self.card.assumed_shares if assumed else (1.0,)
+        centre = nucleus_centres(best)[0] * (self.card.window_mpp / mpp)
+        maps = np.mean([self._map_cell(light, mpp * share, centre) for share in shares], axis=0)
+        nucleus, cell = tidy(maps[0] > 0.5, maps[1] > 0.5)
+        if not nucleus.any():
+            return nothing
+        return Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))
+
+    def _map_cell(self, light: Pixels, mpp: float, centre: Floats) -> Floats:
+        """Return (2, H, W), probability of nucleus and of cell, of the cell around a row and column."""
+        scale = self.card.window_mpp / mpp
+        points = (centre / scale)[None]
+        found = outline_points(self._outliner, rescale(light, 1 / scale), points, self.card.window_px)
+        maps = np.zeros((2, *light.shape[:2]), np.float32)
+        place = (found.corner[0, 0] * scale, found.corner[0, 1] * scale)
+        area = find_area(place, self.card.window_px * scale, light.shape)
+        if area is not None:
+            for whole, values in zip(maps, found.maps[0], strict=True):
+                whole[area] = enlarge(values, place, scale, area)
+        return maps
 
     def _add_tile(
         self,

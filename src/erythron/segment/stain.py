@@ -41,6 +41,12 @@ def estimate_background(rgb: NDArray[np.uint8]) -> FloatArray:
     return np.asarray(np.maximum(np.median(bright, axis=0), 1), dtype=np.float32)
 
 
+def is_blank(light: NDArray[np.uint8]) -> bool:
+    """Return whether a balanced image, (H, W, 3) uint8, has too little contrast to show anything."""
+    flat = light.reshape(-1, light.shape[-1])
+    return bool(np.max(flat.max(axis=0) - flat.min(axis=0)) < MIN_CONTRAST * BACKGROUND_LEVEL)
+
+
 def balance_light(rgb: NDArray[np.uint8], background: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the image relative to the empty smear, (H, W, 3) uint8, brighter pixels clipped to 255.
 

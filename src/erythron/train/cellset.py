@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.classify.crops import CropGeometry, cut_cells, cut_window
-from erythron.classify.framing import choose_mpp
+from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.data.pixels import read_labelled_image
 from erythron.errors import DataError, ImageReadError
 from erythron.models.bundle import OUTLINER, load_bundle
@@ -170,7 +170,7 @@ def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path) -> None:
 
 def _make_outliner(inputs: InputSettings) -> Outline:
     segmenter, framing = load_segmenter(load_bundle()), make_framing(inputs)
-    return lambda image: segmenter.segment_central(image.rgb, choose_mpp(image, framing))
+    return lambda image: outline_crop(image, segmenter, framing)
 
 
 def _frame_row(

@@ -13,11 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from erythron.classify.classifier import soften
-from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp
-from erythron.data.folds import assign_folds
+from erythron.classify.framing import MEASUREMENT_INPUTS, outline_crop
 from erythron.data.labelled import LabelledSet
 from erythron.data.manifest import hash_rows
-from erythron.data.sets import read_set
 from erythron.errors import UsageError
 from erythron.models.bundle import load_bundle
 from erythron.models.schema import Estimate, Framing, Normalisation
@@ -34,9 +32,9 @@ from erythron.train.evaluation import (
     fit_temperature,
 )
 from erythron.train.export import Fitted, write_bundle
+from erythron.train.folded_sets import BLOOD_SET, MARROW_SET, read_blood, read_marrow
 from erythron.train.head import Examples, FittedHead, fit_head
 from erythron.train.labels import merge_logits, open_labels
-from erythron.train.marrow import MARROW_SET, read_marrow
 from erythron.train.metrics import area_under_curve, confusion
 from erythron.train.network import ShapeFeatures, load_backbone
 from erythron.train.novelty import Novelty, fit_novelty
@@ -117,13 +115,11 @@ class _Segmenters:
 
     Attributes:
         by_fold: fitted without that fold, or one and the same where none was fitted.
-        whole: fitted on everything.
-        write: puts the network of ``whole`` into a folder and returns the export's difference.
+        write: puts the network fitted on everything into a folder and returns the export's difference.
         dice: cross-validated overlap with drawn outlines.
     """
 
     by_fold: dict[int, Segmenter]
-    whole: Segmenter
     write: Callable[[Path], float]
     dice: dict[str, Estimate]
 
@@ -154,14 +150,11 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     results = config.out.with_name(f"{config.out.name}-results")
     results.mkdir(parents=True, exist_ok=True)
     marrow_set, marrow_folds = read_marrow(config.data, config.folds, config.seed)
-    blood_set = read_set("pbc-acevedo", config.data / "pbc-acevedo")
+    blood_set, folds_of_blood = read_blood(config.data, config.folds, config.seed)
     segmenters = _get_segmenters(config, results)
     trunk = ShapeFeatures(load_backbone()).eval()
     marrow = _prepare(marrow_set.rows, marrow_folds, trunk, config, segmenters, is_blood=False)
-    blood_rows = _sample(blood_set, config)
-    blood_folds = assign_folds(
-        blood_rows["source_label"].to_list(), blood_rows["group"].to_list(), config.folds, config.seed
-    )
+    blood_rows, blood_folds = _sample(blood_set, folds_of_blood, config)
     blood = _prepare(blood_rows, blood_folds, trunk, config, segmenters, is_blood=True)
 
     marrow_logits, blood_logits, distances = _cross_validate(marrow, blood, config)
@@ -211,7 +204,7 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
             confident_confusion=confident_confusion(scored, threshold),
             folds=config.folds,
             seed=config.seed,
-            rows={MARROW_SET: marrow.cells.rows, "pbc-acevedo": blood.cells.rows},
+            rows={MARROW_SET: marrow.cells.rows, BLOOD_SET: blood.cells.rows},
             split_hash=hash_rows(
                 marrow.cells.rows.with_columns(
                     pl.concat_str("group", pl.lit("/"), pl.Series(marrow.folds)).alias("group")
@@ -230,7 +223,6 @@ def _get_segmenters(config: DefaultTrainingConfig, results: Path) -> _Segmenters
         segmenter = load_segmenter(bundle)
         return _Segmenters(
             dict.fromkeys(range(config.folds), segmenter),
-            segmenter,
             lambda folder: copy_segmenter(bundle, folder),
             dict(bundle.card.outlines),
         )
@@ -242,18 +234,20 @@ def _get_segmenters(config: DefaultTrainingConfig, results: Path) -> _Segmenters
     scores.write_csv(results / "cv_outlines.csv")
     return _Segmenters(
         by_fold,
-        Segmenter(CARD, TorchRuntime(trained.outliner)),
         lambda folder: export_segmenter(trained, folder),
         estimate_dice(scores, config.seed),
     )
 
 
-def _sample(labelled: LabelledSet, config: DefaultTrainingConfig) -> pl.DataFrame:
+def _sample(
+    labelled: LabelledSet, folds: NDArray[np.int64], config: DefaultTrainingConfig
+) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     parts = [
         part.sample(min(config.blood_per_label, part.height), seed=config.seed)
-        for _, part in labelled.rows.group_by("source_label", maintain_order=True)
+        for _, part in labelled.rows.with_columns(fold=folds).group_by("source_label", maintain_order=True)
     ]
-    return pl.concat(parts).sort("path")
+    rows = pl.concat(parts).sort("path")
+    return rows.drop("fold"), rows["fold"].to_numpy()
 
 
 def _prepare(
@@ -266,9 +260,7 @@ def _prepare(
     is_blood: bool,
 ) -> _Source:
     def outline(number: int, image: SmearImage) -> Segmentation:
-        # No blood cell's outline was drawn, so the segmenter of all folds has seen none of them.
-        segmenter = segmenters.whole if is_blood else segmenters.by_fold[int(folds[number])]
-        return segmenter.segment_central(image.rgb, choose_mpp(image, FRAMING))
+        return outline_crop(image, segmenters.by_fold[int(folds[number])], FRAMING)
 
     cells = load_cells(rows, FRAMING, outline)
     kept = rows["path"].is_in(cells.rows["path"].implode()).to_numpy()

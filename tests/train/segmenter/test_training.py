@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from erythron.errors import DataError
 from erythron.models.bundle import OUTLINER
 from erythron.models.runtime import OpenVinoRuntime
 from erythron.models.schema import Framing
 from erythron.segment.segmenter import Segmenter
+from erythron.train.folded_sets import read_blood
 from erythron.train.segmenter.augment import Spread, make_batch, plain_batch
 from erythron.train.segmenter.evaluate import estimate_dice, outline_out_of_fold
 from erythron.train.segmenter.fit import TorchRuntime
@@ -22,9 +24,9 @@ from erythron.train.segmenter.samples import (
     STORE_PX,
     WINDOW_PX,
     Windows,
-    find_nucleus,
     load_windows,
 )
+from erythron.train.segmenter.stained import find_lone_cell, find_nucleus
 
 FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
 
@@ -69,7 +71,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         annotation = folder / "bccd" / "BCCD" / "Annotations" / f"BloodImage_{i:05d}.xml"
         annotation.parent.mkdir(parents=True, exist_ok=True)
         annotation.write_text(f"<a><object><name>RBC</name><bndbox>{box}</bndbox></object></a>")
-        save(folder / "pbc-acevedo" / "wbc" / "monocyte" / f"{i}.jpg", draw((360, 360), 60, 300 + i)[0])
+        for k, label in enumerate(("monocyte", "neutrophil")):
+            image, _ = draw((360, 360), 50, 300 + 10 * k + i)
+            save(folder / "pbc-acevedo" / "wbc" / label / f"{i}.jpg", image)
     return folder
 
 
@@ -79,12 +83,12 @@ def windows(data: Path) -> Windows:
 
 
 def test_every_drawn_cell_has_a_window_around_its_nucleus(windows: Windows) -> None:
-    assert {
-        s: int((windows.has_cell & (windows.source == s)).sum()) for s in ("marrow", "bcisc", "bccd")
-    } == {
+    sources, counts = np.unique(windows.source[windows.has_cell], return_counts=True)
+    assert dict(zip(sources.tolist(), counts.tolist(), strict=True)) == {
         "marrow": 12,
         "bcisc": 4,
         "bccd": 4,
+        "pbc": 4,
     }
     middle = STORE_PX // 2
     assert (windows.masks[windows.has_cell][:, middle, middle, 1] > 127).all()
@@ -109,6 +113,44 @@ def test_a_nucleus_is_found_only_where_the_stain_parts_it_from_the_cytoplasm() -
     assert find_nucleus(granular, cell) is None
 
 
+def test_a_cell_that_touches_another_or_the_border_is_not_alone() -> None:
+    image, mask = draw((120, 120), 20, 0)
+    light = ndimage.gaussian_filter(image / np.array([238.0, 230.0, 215.0]), (1, 1, 0)).astype(np.float32)
+    alone = find_lone_cell(light, 0.25)
+    assert alone is not None
+    assert 2 * (alone & (mask > 64)).sum() / (alone.sum() + (mask > 64).sum()) > 0.97
+    touching = np.minimum(light, np.roll(light, 50, axis=1))
+    assert find_lone_cell(touching, 0.25) is None
+    assert find_lone_cell(light[:75], 0.25) is None
+    assert find_lone_cell(np.ones((120, 120, 3), np.float32), 0.25) is None
+
+
+def test_lone_granulocytes_are_outlined_by_their_stain_and_held_out_with_their_fold(
+    windows: Windows, data: Path
+) -> None:
+    cells = windows.take(np.flatnonzero(windows.source == "pbc"))
+    assert cells.nucleus_known.all()
+    area = (cells.masks > 127).sum((1, 2))
+    np.testing.assert_allclose(np.sqrt(area[:, 0] / area[:, 1]), 1 / 1.4, rtol=0.05)
+    blood, fold_of = read_blood(data, 2, 0)
+    expected = dict(zip([Path(p).name for p in blood.rows["path"]], fold_of.tolist(), strict=True))
+    neutrophils = blood.rows["source_label"] == "neutrophil"
+    assert len(cells.name) == neutrophils.sum()
+    assert cells.fold.tolist() == [expected[name] for name in cells.name]
+
+
+def test_a_window_may_be_centred_on_any_point_of_the_nucleus(windows: Windows) -> None:
+    index = np.flatnonzero(windows.has_cell & windows.nucleus_known)
+    anywhere = Spread(anywhere=1, crowd=1)
+    batch = make_batch(windows, index, WINDOW_PX, np.random.default_rng(2), anywhere)
+    middle = WINDOW_PX // 2
+    assert (batch.masks[:, 0, middle - 1 : middle + 1, middle - 1 : middle + 1].amax((1, 2)) > 0.5).all()
+    rows = np.arange(WINDOW_PX) - (WINDOW_PX - 1) / 2
+    nuclei = batch.masks[:, 0].numpy()
+    away = [abs((nucleus.sum(1) * rows).sum() / nucleus.sum()) for nucleus in nuclei]
+    assert max(away) > 5
+
+
 def test_windows_of_one_piece_of_smear_share_a_fold(windows: Windows) -> None:
     folds = windows.fold[np.isin(windows.name, ["band_000.png", "band_001.png"])]
     assert len(set(folds.tolist())) == 1
@@ -116,7 +158,7 @@ def test_windows_of_one_piece_of_smear_share_a_fold(windows: Windows) -> None:
 
 def test_colour_changes_pixels_and_no_mask(windows: Windows) -> None:
     index = np.flatnonzero(windows.has_cell)[:6]
-    still = Spread(log_scale=0, shift=0, crowd=0)
+    still = Spread(log_scale=0, shift=0, anywhere=0, crowd=0)
     batch = make_batch(windows, index, WINDOW_PX, np.random.default_rng(0), still)
     plain = plain_batch(windows, index, WINDOW_PX)
     assert np.unique(batch.masks.round(decimals=3).numpy()).size > 2

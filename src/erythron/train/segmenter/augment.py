@@ -27,6 +27,8 @@ class Spread:
     Attributes:
         log_scale: half the range of the logarithm of the size.
         shift: largest distance of the centre from the cell's, in radii of the cell.
+        anywhere: probability that the centre is any point of the nucleus instead, which makes one cell of one
+            with many lobes.
         crowd: probability of a second cell against the first.
         stain: standard deviation of the logarithm of the stain's strength.
         colour: the same for each channel alone.
@@ -38,6 +40,7 @@ class Spread:
 
     log_scale: float = 0.4
     shift: float = 0.3
+    anywhere: float = 0.4
     crowd: float = 0.4
     stain: float = 0.55
     colour: float = 0.35
@@ -62,6 +65,30 @@ class Batch:
     nucleus_known: Tensor
 
 
+@dataclass(frozen=True)
+class _Pose:
+    """How N windows are enlarged, mirrored and turned.
+
+    Attributes:
+        scale: (N,) factor.
+        angle: (N,) radians.
+        mirror: (N,) 1 or -1.
+    """
+
+    scale: Floats
+    angle: Floats
+    mirror: Floats
+
+    def back(self) -> Floats:
+        """(N, 2, 2) that takes (x, y) in the new window to (x, y) in the stored one."""
+        cos, sin = np.cos(self.angle) / self.scale, np.sin(self.angle) / self.scale
+        return np.stack([np.stack([self.mirror * cos, -self.mirror * sin], 1), np.stack([sin, cos], 1)], 1)
+
+    def place(self, points: Floats) -> Floats:
+        """Return (N, 2), where (x, y) of the stored window come to lie in the new one."""
+        return np.asarray(np.linalg.solve(self.back(), points[:, :, None])[:, :, 0])
+
+
 def make_batch(windows: Windows, index: Index, size: int, rng: np.random.Generator, spread: Spread) -> Batch:
     """Return augmented windows of side ``size``.
 
@@ -74,19 +101,23 @@ def make_batch(windows: Windows, index: Index, size: int, rng: np.random.Generat
     """
     count = len(index)
     radius = _radius(windows, index)
-    scale = np.exp(rng.uniform(-spread.log_scale, spread.log_scale, count))
-    reach = rng.uniform(0, 1, count) ** 0.5 * spread.shift * radius * scale
+    pose = _draw_pose(count, spread, rng)
+    reach = rng.uniform(0, 1, count) ** 0.5 * spread.shift * radius * pose.scale
     shift = _turn(reach, rng.uniform(0, 2 * np.pi, count))
-    stack = _warp(windows.pixels[index], windows.masks[index], size, scale, shift, rng)
+    points = _draw_nucleus_points(windows, index, rng)
+    anywhere = (rng.uniform(0, 1, count) < spread.anywhere) & ~np.isnan(points[:, 0])
+    shift[anywhere] = -pose.place(points)[anywhere]
+    stack = _warp(windows.pixels[index], windows.masks[index], size, pose, shift)
 
     # A second cell against the first: its edge may touch or cover that of the first, never its middle.
     partner = rng.permutation(np.flatnonzero(windows.has_cell))[:count]
     partner = np.resize(partner, count)
-    other_scale = np.exp(rng.uniform(-spread.log_scale, spread.log_scale, count))
-    both = radius * scale + _radius(windows, partner) * other_scale
+    other = _draw_pose(count, spread, rng)
+    both = radius * pose.scale + _radius(windows, partner) * other.scale
     away = _turn(both * rng.uniform(0.8, 1.25, count), rng.uniform(0, 2 * np.pi, count))
-    crowd = _warp(windows.pixels[partner], windows.masks[partner], size, other_scale, shift + away, rng)
-    chosen = (rng.uniform(0, 1, count) < spread.crowd) & (radius > 0)
+    crowd = _warp(windows.pixels[partner], windows.masks[partner], size, other, shift + away)
+    middle = (crowd[:, 4, size // 2, size // 2] > 0).numpy()
+    chosen = (rng.uniform(0, 1, count) < spread.crowd) & (radius > 0) & ~middle
     cover = functional.avg_pool2d(crowd[:, 4:5], 3, stride=1, padding=1) * torch.from_numpy(
         chosen.astype(np.float32)
     ).view(-1, 1, 1, 1)
@@ -118,22 +149,32 @@ def _turn(length: Floats, angle: Floats) -> Floats:
     return np.stack([length * np.cos(angle), length * np.sin(angle)], 1)
 
 
-def _warp(
-    pixels: Pixels, maps: Pixels, size: int, scale: Floats, shift: Floats, rng: np.random.Generator
-) -> Tensor:
-    """Darkness and two maps turned, mirrored, rescaled and moved by ``shift`` pixels, (N, 5, size, size)."""
+def _draw_pose(count: int, spread: Spread, rng: np.random.Generator) -> _Pose:
+    return _Pose(
+        np.exp(rng.uniform(-spread.log_scale, spread.log_scale, count)),
+        rng.uniform(0, 2 * np.pi, count),
+        rng.choice([-1.0, 1.0], count),
+    )
+
+
+def _draw_nucleus_points(windows: Windows, index: Index, rng: np.random.Generator) -> Floats:
+    """One point (x, y) of each nucleus, from the middle of its window in pixels; nan where there is none."""
+    points = np.full((len(index), 2), np.nan)
+    middle = (windows.masks.shape[1] - 1) / 2
+    for row, i in enumerate(index):
+        ys, xs = np.nonzero(windows.masks[i, :, :, 0] > 127) if windows.nucleus_known[i] else ((), ())
+        if len(xs):
+            k = rng.integers(len(xs))
+            points[row] = xs[k] - middle, ys[k] - middle
+    return points
+
+
+def _warp(pixels: Pixels, maps: Pixels, size: int, pose: _Pose, shift: Floats) -> Tensor:
+    """Darkness and two maps in a pose and moved by ``shift`` pixels, (N, 5, size, size)."""
     count = len(pixels)
     stored = pixels.shape[1]
-    angle = rng.uniform(0, 2 * np.pi, count)
-    mirror = rng.choice([-1.0, 1.0], count)
-    cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
-    share = size / stored
-    theta = np.zeros((count, 2, 3))
-    theta[:, 0, 0], theta[:, 0, 1] = mirror * cos * share, -mirror * sin * share
-    theta[:, 1, 0], theta[:, 1, 1] = sin * share, cos * share
-    moved = -2 * shift / stored
-    theta[:, 0, 2] = mirror * (cos * moved[:, 0] - sin * moved[:, 1])
-    theta[:, 1, 2] = sin * moved[:, 0] + cos * moved[:, 1]
+    back = pose.back()
+    theta = np.concatenate([back * (size / stored), -2 * (back @ shift[:, :, None]) / stored], axis=2)
     # Darkness rather than light, so that what comes from beyond the window is empty smear.
     stack = torch.cat([1 - _to_tensor(pixels), _to_tensor(maps)], 1)
     grid = functional.affine_grid(

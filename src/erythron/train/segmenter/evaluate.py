@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from erythron.classify.framing import choose_mpp
+from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.models.schema import Estimate, Framing
 from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
@@ -19,7 +19,7 @@ from erythron.segment.scale import estimate_scale
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE, render_mask
-from erythron.train.marrow import MARROW_SET, read_marrow
+from erythron.train.folded_sets import MARROW_SET, read_marrow
 from erythron.train.segmenter.samples import fold_bcisc, list_images
 
 BOOTSTRAPS = 1000
@@ -98,7 +98,7 @@ def _tenth(values: NDArray[np.float64]) -> float:
 def _outline(job: _Job, segmenter: Segmenter, framing: Framing) -> Segmentation:
     image: SmearImage = read_image(job.image)
     if job.source != "bccd":
-        return segmenter.segment_central(image.rgb, choose_mpp(image, framing))
+        return outline_crop(image, segmenter, framing)
     estimate = estimate_scale(image.rgb)
     mpp = choose_mpp(image, framing) if estimate is None else estimate.mpp
     return segmenter.segment_field(image.rgb, mpp)

@@ -19,8 +19,8 @@ from erythron.train.segmenter.samples import WINDOW_PX, Windows
 
 log = logging.getLogger(__name__)
 
-SHARES = {"marrow": 0.5, "bcisc": 0.18, "bccd": 0.17}
-EMPTY_SHARE = 0.15
+SHARES = {"marrow": 0.45, "bcisc": 0.15, "bccd": 0.13, "pbc": 0.14}
+EMPTY_SHARE = 0.13
 """How often each source, and a window without a cell, is drawn."""
 
 

@@ -42,6 +42,7 @@ CARD = SegmenterCard(
     least_nucleus_um2=8.0,
     most_overlap=0.4,
     central_spread=0.5,
+    assumed_shares=(0.7, 0.85, 1.0),
 )
 
 
@@ -64,7 +65,7 @@ class SegmenterConfig:
     folds: int = 5
     seed: int = 0
     fold_steps: int = 900
-    outliner_steps: int = 1500
+    outliner_steps: int = 1800
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,13 @@ from erythron.errors import DataError
 from erythron.read.fields import read_image
 from erythron.segment.stain import (
     BACKGROUND_LEVEL,
-    MIN_LIGHT,
     balance,
     balance_light,
     estimate_background,
     nuclear_channel,
-    otsu,
 )
-from erythron.train.marrow import read_marrow
+from erythron.train.folded_sets import read_blood, read_marrow
+from erythron.train.segmenter.stained import find_lone_cell, find_nucleus
 
 Pixels = NDArray[np.uint8]
 
@@ -45,13 +44,19 @@ BCCD_MPP = 7.3 / 104.0
 BASOPHIL = "baso"
 """How the names of ``bcisc`` begin for cells whose granules hide the nucleus."""
 
-LEAST_SEPARABILITY = 0.68
-"""Share of the variance of a cell's stain that its two parts must explain."""
+BLOOD_WIDTH_UM = 36.0
+"""What a crop of ``pbc-acevedo`` shows, as the red cells in it say."""
 
-LEAST_LOBE = 0.08
-"""Parts of a nucleus under this share of it are granules or dirt."""
+BLOOD_LABELS = ("eosinophil", "neutrophil")
+"""Cells whose stain parts nucleus and cytoplasm; the chromatin of the others is not that surely told."""
 
-SOURCES = ("marrow", "bcisc", "bccd")
+BLOOD_CELLS = 600
+"""How many crops of these are looked at."""
+
+BLUR_UM = 0.1
+"""Smoothing before the stain of these is told apart."""
+
+SOURCES = ("marrow", "bcisc", "bccd", "pbc")
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Windows:
         pixels: (N, P, P, 3) uint8, light relative to the empty smear.
         masks: (N, P, P, 2) uint8; nucleus and whole cell of the cell at the centre, 255 inside; all 0 where
             the centre belongs to no nucleated cell.
-        nucleus_known: (N,) bool; whether the nucleus is drawn, or sure from its stain.
+        nucleus_known: (N,) bool; whether the nucleus is drawn, or plain from its stain.
         source: (N,) str, one of ``SOURCES``.
         name: (N,) str, file name of the image.
         fold: (N,) int64.
@@ -112,9 +117,9 @@ def load_windows(data: Path, folds: int, seed: int) -> Windows:
     """Read every drawn cell of the sets whose licence allows training, and points that are no cell.
 
     Args:
-        data: folder that holds ``pathology-bites-cells``, ``marrow-masks``, ``bcisc``, ``bccd`` and
-            ``bccd-masks``.
-        folds: folds; those of the marrow crops are the ones of the classifier's cross-validation.
+        data: folder that holds ``pathology-bites-cells``, ``marrow-masks``, ``bcisc``, ``bccd``,
+            ``bccd-masks`` and ``pbc-acevedo``.
+        folds: folds; those of the single cells are the ones of the classifier's cross-validation.
         seed: of the folds and of the choice of points.
 
     Raises:
@@ -183,6 +188,7 @@ def _read_drawings(data: Path, folds: int, seed: int, rng: np.random.Generator) 
     yield from _read_marrow(data, folds, seed, rng)
     yield from _read_bcisc(data / "bcisc" / "sub-images", folds, rng)
     yield from read_bccd(data, folds, rng)
+    yield from read_alone(data, folds, seed)
 
 
 def _read_marrow(data: Path, folds: int, seed: int, rng: np.random.Generator) -> Iterator[Drawing]:
@@ -234,37 +240,26 @@ def _read_bcisc(folder: Path, folds: int, rng: np.random.Generator) -> Iterator[
         )
 
 
-def find_nucleus(light: NDArray[np.float32], cell: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """Return the nucleus of a drawn cell where its stain parts it clearly from the cytoplasm, else None.
+def read_alone(data: Path, folds: int, seed: int) -> Iterator[Drawing]:
+    """Read granulocytes of ``pbc-acevedo`` that touch nothing: outline and nucleus are plain from the stain.
 
-    Chromatin is more saturated than cytoplasm, holds back more green, and, unlike the granules of an
-    eosinophil, red as well. Otsu's threshold of these together (doi 10.1109/TSMC.1979.4310076) within the
-    cell finds where, and his measure of separability says how surely.
-
-    Args:
-        light: (H, W, 3) float32, transmitted light, smoothed.
-        cell: (H, W) bool.
+    Raises:
+        DataError: the set is missing.
     """
-    if not cell.any():
-        return None
-    saturation = 1 - light.min(axis=2) / np.maximum(light.max(axis=2), MIN_LIGHT)
-    stain = saturation - light[..., 1] - light[..., 0]
-    values = stain[cell]
-    level = otsu(values)
-    dark = values > level
-    share, spread = float(dark.mean()), float(values.var())
-    if not 0 < share < 1 or spread == 0:
-        return None
-    between = share * (1 - share) * float(values[dark].mean() - values[~dark].mean()) ** 2
-    if between / spread < LEAST_SEPARABILITY:
-        return None
-    nucleus = ndimage.binary_fill_holes(ndimage.binary_opening(cell & (stain > level), iterations=2))
-    parts, count = ndimage.label(nucleus)
-    if not count:
-        return None
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    return np.asarray((sizes >= LEAST_LOBE * sizes.sum())[parts])
+    blood, fold_of = read_blood(data, folds, seed)
+    granulocytes = np.flatnonzero(blood.rows["source_label"].is_in(BLOOD_LABELS).to_numpy())
+    for row in np.sort(np.random.default_rng(seed).permutation(granulocytes)[:BLOOD_CELLS]):
+        path = Path(blood.rows["path"][int(row)])
+        rgb = read_image(path).rgb
+        background = estimate_background(rgb)
+        mpp = BLOOD_WIDTH_UM / min(rgb.shape[:2])
+        smooth = balance(rgb, background, BLUR_UM / mpp)
+        cell = find_lone_cell(smooth, mpp)
+        nucleus = None if cell is None else find_nucleus(smooth, cell)
+        if cell is None or nucleus is None:
+            continue
+        light = balance_light(rgb, background)
+        yield Drawing(path.name, "pbc", mpp, light, nucleus, cell.astype(np.int32), [], int(fold_of[row]))
 
 
 def fold_bcisc(folder: Path, folds: int) -> list[tuple[Path, int]]:

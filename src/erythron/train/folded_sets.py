@@ -1,4 +1,4 @@
-"""The marrow crops with the folds of every cross-validation of the default model."""
+"""The sets of single cells with the folds of every cross-validation of the default model."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from erythron.data.sets import read_set
 from erythron.data.split import merge_groups
 
 MARROW_SET = "pathology-bites-cells"
+BLOOD_SET = "pbc-acevedo"
 
 
 def read_marrow(data: Path, folds: int, seed: int) -> tuple[LabelledSet, NDArray[np.int64]]:
@@ -37,3 +38,22 @@ def read_marrow(data: Path, folds: int, seed: int) -> tuple[LabelledSet, NDArray
     rows = merge_groups(found.rows, find_similar_rows(found.rows))
     fold_of = assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), folds, seed)
     return replace(found, rows=rows), fold_of
+
+
+def read_blood(data: Path, folds: int, seed: int) -> tuple[LabelledSet, NDArray[np.int64]]:
+    """Read the cells of peripheral blood, one group for all copies of a picture, and their folds.
+
+    Args:
+        data: folder that holds the public sets.
+        folds: number of folds.
+        seed: orders groups of equal make-up.
+
+    Returns:
+        The set, N rows, and (N,) int64 in 0..folds-1.
+
+    Raises:
+        DataError: the set is missing, or has fewer groups than folds.
+    """
+    found = read_set(BLOOD_SET, data / BLOOD_SET)
+    labels, groups = found.rows["source_label"].to_list(), found.rows["group"].to_list()
+    return found, assign_folds(labels, groups, folds, seed)

@@ -9,7 +9,7 @@ import pytest
 
 from erythron.data.audit import find_similar_rows
 from erythron.data.sets import read_set
-from erythron.train.marrow import MARROW_SET, read_marrow
+from erythron.train.folded_sets import MARROW_SET, read_marrow
 
 FOLDS = 5
 
