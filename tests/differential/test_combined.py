@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,15 @@ def test_shortest_interval_holds_the_stated_share() -> None:
     assert ((draws >= low) & (draws <= high)).mean() >= 0.9
     assert low < 0.02
     assert high == pytest.approx(-np.log(0.1), abs=0.15)
+
+
+def test_memory_of_the_interval_does_not_grow_with_the_fields() -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(20, MIXES["flat"] @ RATES, 20_000)
+    tracemalloc.start()
+    found = estimate_contrasts(Calls(counts[:, :5], counts[:, 5]), draw_confusion(rng), CONTRASTS, 0.95)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    share = found.estimates[5]
+    assert share.value == pytest.approx(0.3, abs=0.05)
+    assert peak < 50 * 2**20

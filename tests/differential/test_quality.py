@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
@@ -57,3 +59,15 @@ def test_opposite_fields_drift() -> None:
     drift = measure_drift(np.array([[40, 0], [0, 40]]))
     assert drift is not None
     assert drift < 0.001
+
+
+def test_memory_of_drift_does_not_grow_with_the_fields() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.multinomial(1, np.full(11, 1 / 11), 1900)
+    tracemalloc.start()
+    drift = measure_drift(table)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert drift is not None
+    assert drift > 0.01
+    assert peak < 100 * 2**20

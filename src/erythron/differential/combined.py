@@ -44,6 +44,9 @@ ROUNDS = 120
 
 CALLS_PRIOR = 0.5
 
+FIELDS_AT_ONCE = 1000
+"""Fields whose weights are drawn at once, so that memory does not grow with their number."""
+
 EXCESS = 0.01
 """Share of unexplained unclassified cells that nearly all draws must pass before there is an excess."""
 
@@ -164,7 +167,10 @@ def _draw(table: Floats, counts: NDArray[np.int64]) -> list[tuple[Floats, Floats
     cells = counts.sum(axis=0) + CALLS_PRIOR
     pairs = [(_draw_dirichlet(concentration, rng), _draw_dirichlet(cells, rng))]
     if len(counts) > 1:
-        weighted = rng.standard_gamma(1.0, (DRAWS, len(counts))) @ counts
+        weighted = np.zeros((DRAWS, counts.shape[1]))
+        for first in range(0, len(counts), FIELDS_AT_ONCE):
+            part = counts[first : first + FIELDS_AT_ONCE]
+            weighted += rng.standard_gamma(1.0, (DRAWS, len(part))) @ part
         weighted += rng.standard_gamma(CALLS_PRIOR, weighted.shape)
         shares = np.asarray(weighted / weighted.sum(axis=1, keepdims=True))
         pairs.append((_draw_dirichlet(concentration, rng), shares))

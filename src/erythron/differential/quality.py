@@ -211,15 +211,20 @@ def measure_drift(fields: Ints) -> float | None:
     rng = np.random.default_rng(0)
     cells = np.repeat(np.arange(table.shape[1]), table.sum(axis=0))
     field_of = np.repeat(np.arange(table.shape[0]), table.sum(axis=1))
-    dealt = rng.permuted(np.broadcast_to(cells, (_DEALS, total)), axis=1)
-    keys = (np.arange(_DEALS)[:, None] * table.shape[0] + field_of) * table.shape[1] + dealt
-    tables = np.bincount(keys.ravel(), minlength=_DEALS * table.size).reshape(_DEALS, *table.shape)
-    as_far = int((_chi_squared(tables, table) >= observed - 1e-9).sum())
+    as_far, at_once = 0, max(1, _MOST_HELD // table.size)
+    for first in range(0, _DEALS, at_once):
+        deals = min(at_once, _DEALS - first)
+        dealt = rng.permuted(np.broadcast_to(cells, (deals, total)), axis=1)
+        keys = (np.arange(deals)[:, None] * table.shape[0] + field_of) * table.shape[1] + dealt
+        tables = np.bincount(keys.ravel(), minlength=deals * table.size).reshape(deals, *table.shape)
+        as_far += int((_chi_squared(tables, table) >= observed - 1e-9).sum())
     return (as_far + 1) / (_DEALS + 1)
 
 
 _DEALS = 1999
 _MOST_DEALT = 2000
+_MOST_HELD = 1_000_000
+"""Numbers in the tables that are dealt at once, so that memory does not grow with the fields."""
 
 
 def _chi_squared(tables: Ints, margins_of: Ints) -> NDArray[np.float64]:

@@ -101,7 +101,9 @@ class Segmenter:
         image = rescale(light, mpp / self.card.window_mpp)
         middle = np.array(image.shape[:2]) / 2
         # The middle itself is a candidate, for a crop is cut around its cell.
-        found = self._outline_points(image, np.concatenate([middle[None], self._propose(light, mpp)]))
+        found = self._outline_points(
+            image, np.concatenate([middle[None], propose_points(light, mpp, self.card)])
+        )
         if not len(found.score):
             return nothing
         away = np.hypot(*(nucleus_centres(found) - middle).T) / (min(image.shape[:2]) / 2)
@@ -137,24 +139,12 @@ class Segmenter:
         owned: tuple[int, int, int],
     ) -> None:
         image = rescale(light, mpp / self.card.window_mpp)
-        found = self._outline_points(image, self._propose(light, mpp))
+        found = self._outline_points(image, propose_points(light, mpp, self.card))
         kept = drop_repeats(found, self.card.most_overlap)
         top, left, step = owned
         place = nucleus_centres(kept) * (self.card.window_mpp / mpp) + origin
         inside = (place >= (top, left)).all(1) & (place < (top + step, left + step)).all(1)
         canvas.add(kept.take(np.flatnonzero(inside)), self.card.window_mpp / mpp, origin)
-
-    def _propose(self, light: Pixels, mpp: float) -> Floats:
-        """Return (N, 2) row and column, at the outliner's scale, of the maxima of the nuclear stain."""
-        card = self.card
-        image = rescale(light, mpp / card.stain_mpp)
-        stain = nuclear_channel((image / BACKGROUND_LEVEL).astype(np.float32))
-        smooth = ndimage.gaussian_filter(stain, card.stain_blur_um / card.stain_mpp)
-        size = 2 * round(card.stain_blur_um / card.stain_mpp) + 1
-        peak = (smooth == ndimage.maximum_filter(smooth, size)) & (smooth > card.least_stain)
-        rows, columns = np.nonzero(peak)
-        points = (np.stack([rows, columns], 1) + 0.5) * (card.stain_mpp / card.window_mpp)
-        return points.astype(np.float32)
 
     def _outline_points(self, image: Pixels, points: NDArray[np.floating]) -> OutlinedCells:
         """Outline the cell at each point; those whose nucleus lies elsewhere once more, centred on it."""
@@ -169,6 +159,27 @@ class Segmenter:
         return both.take(
             np.flatnonzero((both.score >= card.least_score) & (area_um2 >= card.least_nucleus_um2))
         )
+
+
+def propose_points(light: Pixels, mpp: float, card: SegmenterCard) -> Floats:
+    """Return where nuclei may be: the maxima of the nuclear stain.
+
+    Args:
+        light: (H, W, 3) uint8, balanced light.
+        mpp: microns per pixel.
+        card: how the network is used.
+
+    Returns:
+        (N, 2) row and column at the outliner's scale.
+    """
+    image = rescale(light, mpp / card.stain_mpp)
+    stain = nuclear_channel((image / BACKGROUND_LEVEL).astype(np.float32))
+    smooth = ndimage.gaussian_filter(stain, card.stain_blur_um / card.stain_mpp)
+    size = 2 * round(card.stain_blur_um / card.stain_mpp) + 1
+    peak = (smooth == ndimage.maximum_filter(smooth, size)) & (smooth > card.least_stain)
+    rows, columns = np.nonzero(peak)
+    points = (np.stack([rows, columns], 1) + 0.5) * (card.stain_mpp / card.window_mpp)
+    return points.astype(np.float32)
 
 
 def rescale(image: Pixels, factor: float) -> Pixels:

@@ -25,7 +25,8 @@ SOURCES = {
     "pbc-acevedo": Source(
         "Acevedo et al. 2020, doi 10.1016/j.dib.2020.105474",
         "CC BY 4.0",
-        "single cells of peripheral blood; its erythroblasts have no stage and teach the lineage alone",
+        "single cells of peripheral blood; its erythroblasts have no stage and teach the lineage alone; "
+        "granulocytes that touch nothing teach outlines, which their stain shows",
     ),
     "marrow-masks": Source(
         "drawn for this project",
@@ -90,6 +91,7 @@ def render_card(card: ModelCard, blood_auc: float) -> str:
         for name, row in zip(validation.true_classes, validation.confusion, strict=True)
     )
     framing = card.framing
+    shares = ", ".join(f"{share:g}" for share in card.segmenter.assumed_shares)
     few = (
         f"{counts.get('proerythroblast', 0)} proerythroblasts and {counts.get('basophilic_erythroblast', 0)}"
     )
@@ -107,8 +109,8 @@ an ImageNet-trained EfficientNet-Lite0 up to stride 16, its features averaged ov
 and a rim around the cell, and {len(card.measurement_inputs)} measurements of the same masks, under a linear
 head. The trunk is not fine-tuned. Cells are framed at {framing.input_px}x{framing.input_px} px and
 {framing.input_mpp} um per pixel, colours relative to the empty smear. Where the scale of a single-cell crop
-is unknown, its shorter side is taken to show {framing.crop_width_um:g} um; a field of unknown scale is
-taken at {framing.field_mpp} um per pixel.
+is unknown, its shorter side is taken to show {framing.crop_width_um:g} um, and the outline is the mean of
+those at {shares} of that; a field of unknown scale is taken at {framing.field_mpp} um per pixel.
 
 ## Data
 

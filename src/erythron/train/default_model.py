@@ -41,12 +41,12 @@ from erythron.train.novelty import Novelty, fit_novelty
 from erythron.train.segmenter.evaluate import estimate_dice, outline_out_of_fold
 from erythron.train.segmenter.fit import TorchRuntime
 from erythron.train.segmenter.recipe import (
-    CARD,
     SegmenterConfig,
     copy_segmenter,
     export_segmenter,
     train_segmenter,
 )
+from erythron.train.segmenter.use import CARD
 from erythron.train.views import make_view, pool_features
 
 FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)

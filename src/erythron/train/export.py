@@ -48,7 +48,7 @@ from erythron.train.novelty import Novelty, NoveltyLayer
 from erythron.train.onnx_file import strip_traces
 
 NAME = "erythron-default"
-VERSION = "3"
+VERSION = "4"
 MAX_EXPORT_DIFFERENCE = 1e-3
 SELF_TEST_TOLERANCE = 1e-3
 PACKAGES = ("torch", "timm", "onnx", "openvino", "numpy", "scipy", "scikit-image", "pillow", "erythron")

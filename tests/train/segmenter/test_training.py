@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,14 @@ from erythron.train.folded_sets import read_blood
 from erythron.train.segmenter.augment import Spread, make_batch, plain_batch
 from erythron.train.segmenter.evaluate import estimate_dice, outline_out_of_fold
 from erythron.train.segmenter.fit import TorchRuntime
-from erythron.train.segmenter.recipe import CARD, SegmenterConfig, export_segmenter, train_segmenter
+from erythron.train.segmenter.recipe import SegmenterConfig, export_segmenter, train_segmenter
 from erythron.train.segmenter.samples import (
     STORE_PX,
-    WINDOW_PX,
     Windows,
     load_windows,
 )
 from erythron.train.segmenter.stained import find_lone_cell, find_nucleus
+from erythron.train.segmenter.use import CARD, WINDOW_PX
 
 FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
 
@@ -139,16 +140,22 @@ def test_lone_granulocytes_are_outlined_by_their_stain_and_held_out_with_their_f
     assert cells.fold.tolist() == [expected[name] for name in cells.name]
 
 
-def test_a_window_may_be_centred_on_any_point_of_the_nucleus(windows: Windows) -> None:
+def test_a_window_may_be_centred_where_the_stain_proposes_the_cell(windows: Windows) -> None:
     index = np.flatnonzero(windows.has_cell & windows.nucleus_known)
-    anywhere = Spread(anywhere=1, crowd=1)
-    batch = make_batch(windows, index, WINDOW_PX, np.random.default_rng(2), anywhere)
+    assert not np.isnan(windows.points[index, 0]).any()
+    lobe = np.full_like(windows.points, np.nan)
+    lobe[:, 0] = 5, -3
+    moved = replace(windows, points=lobe)
+    batch = make_batch(moved, index, WINDOW_PX, np.random.default_rng(2), Spread(proposed=1, crowd=1))
     middle = WINDOW_PX // 2
     assert (batch.masks[:, 0, middle - 1 : middle + 1, middle - 1 : middle + 1].amax((1, 2)) > 0.5).all()
-    rows = np.arange(WINDOW_PX) - (WINDOW_PX - 1) / 2
-    nuclei = batch.masks[:, 0].numpy()
-    away = [abs((nucleus.sum(1) * rows).sum() / nucleus.sum()) for nucleus in nuclei]
-    assert max(away) > 5
+    place = np.arange(WINDOW_PX) - (WINDOW_PX - 1) / 2
+    alone = make_batch(
+        moved, index, WINDOW_PX, np.random.default_rng(2), Spread(proposed=1, crowd=0, log_scale=0)
+    )
+    for nucleus in alone.masks[:, 0].numpy():
+        away = [(nucleus.sum(axis) * place).sum() / nucleus.sum() for axis in (0, 1)]
+        np.testing.assert_allclose(np.hypot(*away), np.hypot(5, 3), atol=1)
 
 
 def test_windows_of_one_piece_of_smear_share_a_fold(windows: Windows) -> None:
@@ -158,7 +165,7 @@ def test_windows_of_one_piece_of_smear_share_a_fold(windows: Windows) -> None:
 
 def test_colour_changes_pixels_and_no_mask(windows: Windows) -> None:
     index = np.flatnonzero(windows.has_cell)[:6]
-    still = Spread(log_scale=0, shift=0, anywhere=0, crowd=0)
+    still = Spread(log_scale=0, shift=0, proposed=0, crowd=0)
     batch = make_batch(windows, index, WINDOW_PX, np.random.default_rng(0), still)
     plain = plain_batch(windows, index, WINDOW_PX)
     assert np.unique(batch.masks.round(decimals=3).numpy()).size > 2

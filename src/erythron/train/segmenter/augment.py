@@ -27,8 +27,8 @@ class Spread:
     Attributes:
         log_scale: half the range of the logarithm of the size.
         shift: largest distance of the centre from the cell's, in radii of the cell.
-        anywhere: probability that the centre is any point of the nucleus instead, which makes one cell of one
-            with many lobes.
+        proposed: probability that the centre is a point that the stain proposes, as in use; a segmented
+            nucleus has one in each lobe.
         crowd: probability of a second cell against the first.
         stain: standard deviation of the logarithm of the stain's strength.
         colour: the same for each channel alone.
@@ -40,8 +40,8 @@ class Spread:
 
     log_scale: float = 0.4
     shift: float = 0.3
-    anywhere: float = 0.4
-    crowd: float = 0.4
+    proposed: float = 0.5
+    crowd: float = 0.55
     stain: float = 0.55
     colour: float = 0.35
     mix: float = 0.15
@@ -104,9 +104,9 @@ def make_batch(windows: Windows, index: Index, size: int, rng: np.random.Generat
     pose = _draw_pose(count, spread, rng)
     reach = rng.uniform(0, 1, count) ** 0.5 * spread.shift * radius * pose.scale
     shift = _turn(reach, rng.uniform(0, 2 * np.pi, count))
-    points = _draw_nucleus_points(windows, index, rng)
-    anywhere = (rng.uniform(0, 1, count) < spread.anywhere) & ~np.isnan(points[:, 0])
-    shift[anywhere] = -pose.place(points)[anywhere]
+    points = _draw_points(windows, index, rng)
+    proposed = (rng.uniform(0, 1, count) < spread.proposed) & ~np.isnan(points[:, 0])
+    shift[proposed] = -pose.place(points)[proposed]
     stack = _warp(windows.pixels[index], windows.masks[index], size, pose, shift)
 
     # A second cell against the first: its edge may touch or cover that of the first, never its middle.
@@ -114,7 +114,7 @@ def make_batch(windows: Windows, index: Index, size: int, rng: np.random.Generat
     partner = np.resize(partner, count)
     other = _draw_pose(count, spread, rng)
     both = radius * pose.scale + _radius(windows, partner) * other.scale
-    away = _turn(both * rng.uniform(0.8, 1.25, count), rng.uniform(0, 2 * np.pi, count))
+    away = _turn(both * rng.uniform(0.7, 1.25, count), rng.uniform(0, 2 * np.pi, count))
     crowd = _warp(windows.pixels[partner], windows.masks[partner], size, other, shift + away)
     middle = (crowd[:, 4, size // 2, size // 2] > 0).numpy()
     chosen = (rng.uniform(0, 1, count) < spread.crowd) & (radius > 0) & ~middle
@@ -157,16 +157,12 @@ def _draw_pose(count: int, spread: Spread, rng: np.random.Generator) -> _Pose:
     )
 
 
-def _draw_nucleus_points(windows: Windows, index: Index, rng: np.random.Generator) -> Floats:
-    """One point (x, y) of each nucleus, from the middle of its window in pixels; nan where there is none."""
-    points = np.full((len(index), 2), np.nan)
-    middle = (windows.masks.shape[1] - 1) / 2
-    for row, i in enumerate(index):
-        ys, xs = np.nonzero(windows.masks[i, :, :, 0] > 127) if windows.nucleus_known[i] else ((), ())
-        if len(xs):
-            k = rng.integers(len(xs))
-            points[row] = xs[k] - middle, ys[k] - middle
-    return points
+def _draw_points(windows: Windows, index: Index, rng: np.random.Generator) -> Floats:
+    """One proposal of each cell, (N, 2), nan where there is none."""
+    points = windows.points[index]
+    count = np.maximum((~np.isnan(points[:, :, 0])).sum(1), 1)
+    drawn: Floats = points[np.arange(len(index)), rng.integers(0, count)].astype(np.float64)
+    return drawn
 
 
 def _warp(pixels: Pixels, maps: Pixels, size: int, pose: _Pose, shift: Floats) -> Tensor:

@@ -15,7 +15,8 @@ from torch.nn import functional
 from erythron.train.network import load_backbone
 from erythron.train.segmenter.augment import Batch, Spread, make_batch
 from erythron.train.segmenter.network import OutlineNet
-from erythron.train.segmenter.samples import WINDOW_PX, Windows
+from erythron.train.segmenter.samples import Windows
+from erythron.train.segmenter.use import WINDOW_PX
 
 log = logging.getLogger(__name__)
 

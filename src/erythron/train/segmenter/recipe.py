@@ -21,29 +21,17 @@ from numpy.typing import NDArray
 from erythron.errors import BundleError
 from erythron.models.bundle import OUTLINER, Bundle
 from erythron.models.runtime import OpenVinoRuntime
-from erythron.models.schema import SegmenterCard
 from erythron.train.network import load_backbone
 from erythron.train.onnx_file import strip_traces
+from erythron.train.segmenter.augment import Spread
 from erythron.train.segmenter.fit import FitConfig, Probabilities, fit_outliner
 from erythron.train.segmenter.network import OutlineNet
-from erythron.train.segmenter.samples import WINDOW_MPP, WINDOW_PX, Windows, load_windows
+from erythron.train.segmenter.samples import Windows, load_windows
+from erythron.train.segmenter.use import WINDOW_PX
 
 log = logging.getLogger(__name__)
 
 MAX_EXPORT_DIFFERENCE = 2e-3
-CARD = SegmenterCard(
-    stain_mpp=0.5,
-    stain_blur_um=1.2,
-    least_stain=0.25,
-    window_px=WINDOW_PX,
-    window_mpp=WINDOW_MPP,
-    recentre_um=1.0,
-    least_score=0.4,
-    least_nucleus_um2=8.0,
-    most_overlap=0.4,
-    central_spread=0.5,
-    assumed_shares=(0.7, 0.85, 1.0),
-)
 
 
 @dataclass(frozen=True)
@@ -94,7 +82,7 @@ def train_segmenter(config: SegmenterConfig) -> TrainedSegmenter:
     def outline(chosen: NDArray[np.bool_], steps: int) -> OutlineNet:
         settings = FitConfig(steps=steps, seed=config.seed)
         part = windows.take(np.flatnonzero(chosen))
-        path = config.work / f"outliner-{_hash(settings, part.pixels, part.masks)}.pt"
+        path = config.work / f"outliner-{_hash(settings, part.pixels, part.masks, part.points)}.pt"
         return _load(path) if path.exists() else _fit(path, part, settings)
 
     whole = outline(np.ones(len(windows.fold), bool), config.outliner_steps)
@@ -158,7 +146,7 @@ def _fit(path: Path, windows: Windows, settings: FitConfig) -> OutlineNet:
 
 
 def _hash(settings: FitConfig, *arrays: NDArray[np.generic]) -> str:
-    digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([asdict(settings), asdict(Spread())], sort_keys=True).encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]

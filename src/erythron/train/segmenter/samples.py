@@ -15,6 +15,7 @@ from scipy import ndimage
 from erythron.classify.crops import cut_window
 from erythron.errors import DataError
 from erythron.read.fields import read_image
+from erythron.segment.segmenter import propose_points
 from erythron.segment.stain import (
     BACKGROUND_LEVEL,
     balance,
@@ -24,15 +25,15 @@ from erythron.segment.stain import (
 )
 from erythron.train.folded_sets import read_blood, read_marrow
 from erythron.train.segmenter.stained import find_lone_cell, find_nucleus
+from erythron.train.segmenter.use import CARD, WINDOW_MPP
 
 Pixels = NDArray[np.uint8]
 
 STORE_PX = 144
 """Side of a stored window: half as large again as the network's, room for turning and rescaling."""
 
-WINDOW_PX = 96
-WINDOW_MPP = 0.36
-"""Side and scale of what the outliner sees: 35 um, room for a proerythroblast and what touches it."""
+MOST_POINTS = 6
+"""Proposals that are kept of one cell."""
 
 MARROW_WIDTH_UM = 32.0
 BCISC_WIDTH_UM = 28.0
@@ -67,6 +68,8 @@ class Windows:
         pixels: (N, P, P, 3) uint8, light relative to the empty smear.
         masks: (N, P, P, 2) uint8; nucleus and whole cell of the cell at the centre, 255 inside; all 0 where
             the centre belongs to no nucleated cell.
+        points: (N, MOST_POINTS, 2) float32; where the stain proposes the cell, (x, y) in pixels from the
+            middle of the window, nan beyond their number.
         nucleus_known: (N,) bool; whether the nucleus is drawn, or plain from its stain.
         source: (N,) str, one of ``SOURCES``.
         name: (N,) str, file name of the image.
@@ -75,6 +78,7 @@ class Windows:
 
     pixels: Pixels
     masks: Pixels
+    points: NDArray[np.float32]
     nucleus_known: NDArray[np.bool_]
     source: NDArray[np.str_]
     name: NDArray[np.str_]
@@ -126,7 +130,7 @@ def load_windows(data: Path, folds: int, seed: int) -> Windows:
         DataError: a set is missing.
     """
     rng = np.random.default_rng(seed)
-    rows: list[tuple[Pixels, Pixels, bool, str, str, int]] = []
+    rows: list[tuple[Pixels, Pixels, NDArray[np.float32], bool, str, str, int]] = []
     for drawing in _read_drawings(data, folds, seed, rng):
         for x, y, label in _find_centres(drawing):
             pixels = cut_point(drawing.light, drawing.mpp, (x, y), STORE_PX)
@@ -139,13 +143,26 @@ def load_windows(data: Path, folds: int, seed: int) -> Windows:
                 axis=2,
             )
             known = label not in drawing.unknown
-            rows.append((pixels, masks, known, drawing.source, drawing.name, drawing.fold))
+            points = _find_points(pixels, masks[..., 0 if known else 1])
+            rows.append((pixels, masks, points, known, drawing.source, drawing.name, drawing.fold))
         empty = np.zeros((STORE_PX, STORE_PX, 2), np.uint8)
+        nowhere = np.full((MOST_POINTS, 2), np.nan, np.float32)
         for point in drawing.others:
             pixels = cut_point(drawing.light, drawing.mpp, point, STORE_PX)
-            rows.append((pixels, empty, True, drawing.source, drawing.name, drawing.fold))
+            rows.append((pixels, empty, nowhere, True, drawing.source, drawing.name, drawing.fold))
     columns = list(zip(*rows, strict=True))
-    return Windows(np.stack(columns[0]), np.stack(columns[1]), *(np.array(column) for column in columns[2:]))
+    stacked = (np.stack(column) for column in columns[:3])
+    return Windows(*stacked, *(np.array(column) for column in columns[3:]))
+
+
+def _find_points(pixels: Pixels, mask: Pixels) -> NDArray[np.float32]:
+    """Return the proposals within a mask, (MOST_POINTS, 2), from the middle of the window."""
+    found = propose_points(pixels, WINDOW_MPP, CARD)
+    rows, columns = np.clip(found.astype(np.int64), 0, STORE_PX - 1).T
+    inside = found[mask[rows, columns] > 127][:MOST_POINTS, ::-1] - STORE_PX / 2
+    points = np.full((MOST_POINTS, 2), np.nan, np.float32)
+    points[: len(inside)] = inside
+    return points
 
 
 def cut_point(light: Pixels, mpp: float, point: tuple[float, float], size: int) -> Pixels:

@@ -1,0 +1,23 @@
+"""How the outliner is used, which training imitates: scale, window, proposals and what counts as a cell."""
+
+from __future__ import annotations
+
+from erythron.models.schema import SegmenterCard
+
+WINDOW_PX = 96
+WINDOW_MPP = 0.36
+"""Side and scale of what the outliner sees: 35 um, room for a proerythroblast and what touches it."""
+
+CARD = SegmenterCard(
+    stain_mpp=0.5,
+    stain_blur_um=1.2,
+    least_stain=0.25,
+    window_px=WINDOW_PX,
+    window_mpp=WINDOW_MPP,
+    recentre_um=1.0,
+    least_score=0.4,
+    least_nucleus_um2=8.0,
+    most_overlap=0.4,
+    central_spread=0.5,
+    assumed_shares=(0.7, 0.85, 1.0),
+)
