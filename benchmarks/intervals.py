@@ -1,11 +1,12 @@
 """Simulated specimens of known mix: coverage of the combined intervals, bias of raw and corrected shares.
 
-    python benchmarks/intervals.py [--specimens 2000] [--cells 400] [--fields 1] [--json]
+    python benchmarks/intervals.py [--specimens 2000] [--cells 400] [--fields 1] [--matrix 1] [--json]
 
 Each specimen has its own confusion matrix, drawn as a cross-validation of the shipped model's size would have
 measured it: the known rates are those of that model's matrix, a little smoothed, and stay hidden from the
-estimate. With several fields, each has a mix of its own around that of the specimen (Dirichlet, concentration
-30), and the question is the specimen's. The seed is fixed.
+estimate. ``--matrix 1000`` gives the estimate a matrix from a thousand times as many cells, which is as good
+as the known rates themselves. With several fields, each has a mix of its own around that of the specimen
+(Dirichlet, concentration 30), and the question is the specimen's. The seed is fixed.
 """
 
 from __future__ import annotations
@@ -43,11 +44,16 @@ CONCENTRATION = 30.0
 
 @dataclass(frozen=True)
 class Design:
-    """How many specimens of each mix, of how many nucleated cells, in how many fields."""
+    """How many specimens of each mix, of how many nucleated cells, in how many fields.
+
+    Attributes:
+        matrix: times the cells of the shipped cross-validation that the confusion matrix rests on.
+    """
 
     specimens: int = 2000
     cells: int = 400
     fields: int = 1
+    matrix: int = 1
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def simulate(mix: str, design: Design, seed: int = 0) -> Outcome:
     """Simulate specimens of one mix."""
     specimens, cells = design.specimens, design.cells
     template, rates = make_truth()
-    sizes = np.array(template.counts).sum(axis=1)
+    sizes = design.matrix * np.array(template.counts).sum(axis=1)
     shares = make_mix(MIXES[mix])
     names = list(template.true_classes)
     nucleated = [c for c in DEFAULT_CLASSES if c.lineage is not Lineage.NOT_NUCLEATED]
@@ -152,10 +158,10 @@ def simulate(mix: str, design: Design, seed: int = 0) -> Outcome:
     )
 
 
-def measure_bias(mix: str, cells: int, specimens: int = 10_000, seed: int = 0) -> Bias:
+def measure_bias(mix: str, design: Design, specimens: int = 10_000, seed: int = 0) -> Bias:
     """Measure the bias of the estimate alone, without intervals, over more specimens: it is small."""
     template, rates = make_truth()
-    sizes = np.array(template.counts).sum(axis=1)
+    sizes, cells = design.matrix * np.array(template.counts).sum(axis=1), design.cells
     shares = make_mix(MIXES[mix])
     rng = np.random.default_rng([seed, list(MIXES).index(mix)])
     tables = np.stack(
@@ -189,17 +195,19 @@ def main() -> None:
     parser.add_argument("--specimens", type=int, default=2000, help="of each mix")
     parser.add_argument("--cells", type=int, default=400)
     parser.add_argument("--fields", type=int, default=1)
+    parser.add_argument("--matrix", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    design = Design(options.specimens, options.cells, options.fields)
-    biases = [measure_bias(mix, options.cells) for mix in MIXES]
+    design = Design(options.specimens, options.cells, options.fields, options.matrix)
+    biases = [measure_bias(mix, design) for mix in MIXES]
     outcomes = [simulate(mix, design) for mix in MIXES]
     if options.json:
         print(json.dumps([asdict(o) for o in (*outcomes, *biases)], indent=1))
         return
     print(
         f"{design.specimens} specimens of each mix, {design.cells} nucleated cells each "
-        f"in {design.fields} field(s); bias from 10,000 each, one field\n"
+        f"in {design.fields} field(s); matrix from {design.matrix} times the cells of the shipped one; "
+        "bias from 10,000 specimens each, one field\n"
     )
     print("| mix | mean coverage | raw bias | corrected bias | ratio | false excess |")
     print("|---|---|---|---|---|---|")
