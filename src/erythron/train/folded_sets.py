@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from erythron.data.audit import find_similar_rows
@@ -36,24 +37,17 @@ def read_marrow(data: Path, folds: int, seed: int) -> tuple[LabelledSet, NDArray
     """
     found = read_set(MARROW_SET, data / MARROW_SET)
     rows = merge_groups(found.rows, find_similar_rows(found.rows))
-    fold_of = assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), folds, seed)
-    return replace(found, rows=rows), fold_of
+    return replace(found, rows=rows), _fold(rows, folds, seed)
 
 
 def read_blood(data: Path, folds: int, seed: int) -> tuple[LabelledSet, NDArray[np.int64]]:
-    """Read the cells of peripheral blood, one group for all copies of a picture, and their folds.
+    """Read the cells of peripheral blood, one group for all copies of a picture.
 
-    Args:
-        data: folder that holds the public sets.
-        folds: number of folds.
-        seed: orders groups of equal make-up.
-
-    Returns:
-        The set, N rows, and (N,) int64 in 0..folds-1.
-
-    Raises:
-        DataError: the set is missing, or has fewer groups than folds.
+    Takes, returns and raises what :func:`read_marrow` does.
     """
     found = read_set(BLOOD_SET, data / BLOOD_SET)
-    labels, groups = found.rows["source_label"].to_list(), found.rows["group"].to_list()
-    return found, assign_folds(labels, groups, folds, seed)
+    return found, _fold(found.rows, folds, seed)
+
+
+def _fold(rows: pl.DataFrame, folds: int, seed: int) -> NDArray[np.int64]:
+    return assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), folds, seed)
