@@ -7,7 +7,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from erythron.differential.combined import Calls, Contrast, estimate_contrasts, shortest_interval
+from erythron.differential.combined import (
+    Calls,
+    Contrast,
+    _field_shape,
+    estimate_contrasts,
+    shortest_interval,
+)
 from erythron.differential.correction import ConfusionMatrix
 
 NAMES = ("proerythroblast", "basophilic", "polychromatic", "orthochromatic", "other")
@@ -119,3 +125,11 @@ def test_memory_of_the_interval_does_not_grow_with_the_fields() -> None:
     share = found.estimates[5]
     assert share.value == pytest.approx(0.3, abs=0.05)
     assert peak < 50 * 2**20
+
+
+@pytest.mark.parametrize("fields", [4, 8, 50])
+def test_a_mean_over_few_fields_has_its_unbiased_variance(fields: int) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, fields)
+    weights = rng.dirichlet(np.full(fields, _field_shape(fields)), 20_000)
+    assert np.var(weights @ values) == pytest.approx(values.var() / (fields - 1), rel=0.05)

@@ -9,9 +9,9 @@ usual one draws cells, so that a class which was never called is not taken to be
 - rows of the confusion matrix: Dirichlet with its counts plus 1/J in each of J columns, one cell a row in all
   (Berger, Bernardo and Sun 2015, doi 10.1214/14-BA915);
 - calls: Dirichlet with their counts plus Jeffreys' 1/2;
-- for several fields also calls weighted field by field, each weight Gamma(1): the same bootstrap with the
-  field in the place of the cell. Few fields show little of how fields differ, so the wider of both limits
-  counts.
+- for several fields also calls weighted field by field, each weight Gamma((F - 2) / F): the same bootstrap
+  with the field in the place of the cell, its variance unbiased for few fields. They show little of how
+  fields differ, so the wider of both limits counts.
 
 Each pair of draws is solved by :func:`~erythron.differential.correction.fit_mixture`. The limits are the
 shortest interval that holds the stated share of the draws, on the scale of the share ``A / (A + B)``: at a
@@ -43,6 +43,9 @@ ROUNDS = 120
 """Rounds of the solver for a draw; the estimate itself takes ten times as many."""
 
 CALLS_PRIOR = 0.5
+
+LEAST_SHAPE = 0.05
+"""Of the fields' weights: a draw then has nearly one field alone, and two or three cannot say more."""
 
 FIELDS_AT_ONCE = 1000
 """Fields whose weights are drawn at once, so that memory does not grow with their number."""
@@ -167,14 +170,24 @@ def _draw(table: Floats, counts: NDArray[np.int64]) -> list[tuple[Floats, Floats
     cells = counts.sum(axis=0) + CALLS_PRIOR
     pairs = [(_draw_dirichlet(concentration, rng), _draw_dirichlet(cells, rng))]
     if len(counts) > 1:
+        shape = _field_shape(len(counts))
         weighted = np.zeros((DRAWS, counts.shape[1]))
         for first in range(0, len(counts), FIELDS_AT_ONCE):
             part = counts[first : first + FIELDS_AT_ONCE]
-            weighted += rng.standard_gamma(1.0, (DRAWS, len(part))) @ part
+            weighted += rng.standard_gamma(shape, (DRAWS, len(part))) @ part
         weighted += rng.standard_gamma(CALLS_PRIOR, weighted.shape)
         shares = np.asarray(weighted / weighted.sum(axis=1, keepdims=True))
         pairs.append((_draw_dirichlet(concentration, rng), shares))
     return pairs
+
+
+def _field_shape(fields: int) -> float:
+    """Return the shape of the fields' gamma weights; near 1, the Bayesian bootstrap, for many.
+
+    A mean weighted by Dirichlet(a, ..., a) over F fields has the variance s^2 / (a F + 1), s^2 being their
+    mean square about it. With a = (F - 2) / F it is the unbiased s^2 / (F - 1).
+    """
+    return max((fields - 2) / fields, LEAST_SHAPE)
 
 
 def _draw_dirichlet(concentration: Floats, rng: np.random.Generator) -> Floats:
