@@ -95,7 +95,7 @@ def time_training(recipe: Recipe, rows: pl.DataFrame, folder: Path, cache: Path,
         rows,
         folder,
         hardware,
-        lambda _: ends.append(time.perf_counter()),
+        lambda *_: ends.append(time.perf_counter()),
         cache,
     )
     used = rows.height // recipe.fit.batch_size * recipe.fit.batch_size

@@ -40,8 +40,10 @@ def run(trained: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def test_the_test_part_is_called_once(run: Path, cell_cache: Path, drawn_rows: pl.DataFrame) -> None:
-    result = evaluate_run(run, cell_cache)
+def test_the_test_part_is_called_once(run: Path, drawn_rows: pl.DataFrame) -> None:
+    outlined: list[object] = []
+    result = evaluate_run(run, lambda *step: outlined.append(step))
+    assert not outlined
     assert result.is_new
     calls = pl.read_csv(run / FOLDER / "calls.csv")
     test = drawn_rows.filter(pl.col("split") == "test")
@@ -52,28 +54,28 @@ def test_the_test_part_is_called_once(run: Path, cell_cache: Path, drawn_rows: p
         with Image.open(run / FOLDER / name) as picture:
             assert min(picture.size) > 200
     (run / FOLDER / "calls.csv").unlink()
-    again = evaluate_run(run, cell_cache)
+    again = evaluate_run(run)
     assert not again.is_new
     assert again.scores == result.scores
     assert not (run / FOLDER / "calls.csv").exists()
 
 
-def test_other_weights_may_not_look_again(run: Path, cell_cache: Path) -> None:
-    evaluate_run(run, cell_cache)
+def test_other_weights_may_not_look_again(run: Path) -> None:
+    evaluate_run(run)
     weights = torch.load(run / WEIGHTS_FILE, weights_only=True)
     weights = {k: v + 1 if v.is_floating_point() else v for k, v in weights.items()}
     torch.save(weights, run / WEIGHTS_FILE)
     with pytest.raises(UsageError, match="evaluated with other weights"):
-        evaluate_run(run, cell_cache)
+        evaluate_run(run)
 
 
-def test_two_runs_are_compared_on_the_same_cells(run: Path, cell_cache: Path, tmp_path: Path) -> None:
+def test_two_runs_are_compared_on_the_same_cells(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(run, other)
     with pytest.raises(DataError, match="erythron evaluate"):
         compare_runs(run, other)
-    evaluate_run(run, cell_cache)
-    evaluate_run(other, cell_cache)
+    evaluate_run(run)
+    evaluate_run(other)
     assert compare_runs(run, other).accuracy.value == 0
     calls = other / FOLDER / "calls.csv"
     pl.read_csv(calls).head(5).write_csv(calls)
@@ -106,7 +108,7 @@ def test_the_light_install_gives_a_run_s_probabilities(
     rows = drawn_rows.with_columns(mask_path=pl.lit(None, pl.String), mask_kind=pl.lit(None, pl.String))
     run = tmp_path / "run"
     train_run(vary_recipe(tiny, {"fit.epochs": 1, **changes}), rows, run, QUIET, cache=cell_cache)
-    evaluate_run(run, cell_cache)
+    evaluate_run(run)
     bundle = write_run_bundle(run, tmp_path / "bundle")
     assert verify_bundle(bundle) <= bundle.card.self_test.tolerance
     wanted = pl.read_csv(run / FOLDER / "calls.csv").sort("path")
@@ -120,9 +122,7 @@ def test_the_light_install_gives_a_run_s_probabilities(
     assert difference < 1e-3
 
 
-def test_export_needs_an_evaluated_run_that_sees_the_image(
-    run: Path, cell_cache: Path, tmp_path: Path
-) -> None:
+def test_export_needs_an_evaluated_run_that_sees_the_image(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="erythron evaluate"):
         write_run_bundle(run, tmp_path / "bundle")
     plan = json.loads((run / "run.json").read_text())
@@ -135,8 +135,8 @@ def test_export_needs_an_evaluated_run_that_sees_the_image(
         write_run_bundle(run, tmp_path)
 
 
-def test_a_stored_bundle_names_data_and_results(run: Path, cell_cache: Path, tmp_path: Path) -> None:
-    evaluate_run(run, cell_cache)
+def test_a_stored_bundle_names_data_and_results(run: Path, tmp_path: Path) -> None:
+    evaluate_run(run)
     bundle = load_bundle(write_run_bundle(run, tmp_path / "bundle").path)
     assert bundle.card.cross_validation.cells == 8
     assert sum(c.prior for c in bundle.card.classes) == pytest.approx(1)

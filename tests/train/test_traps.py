@@ -67,9 +67,9 @@ def test_trap_3_the_best_epoch_on_the_judged_cells_is_the_result(
     train_run(recipe, swapped, tmp_path / "without", QUIET, cache=cell_cache)
     a, b = (torch.load(tmp_path / n / WEIGHTS_FILE, weights_only=True) for n in ("with", "without"))
     assert all(torch.equal(a[k], b[k]) for k in a)
-    assert evaluate_run(tmp_path / "with", cell_cache).scores.cells == 8
+    assert evaluate_run(tmp_path / "with").scores.cells == 8
     with pytest.raises(DataError, match="'test'"):
-        evaluate_run(tmp_path / "without", cell_cache)
+        evaluate_run(tmp_path / "without")
 
 
 def test_trap_4_cells_of_one_smear_on_both_sides(drawn_rows: pl.DataFrame) -> None:

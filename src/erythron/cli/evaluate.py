@@ -24,12 +24,14 @@ def evaluate(
     import json
     from dataclasses import asdict
 
+    from erythron.cli.progress import show_stages
     from erythron.cli.train import require_torch
 
     require_torch()
     from erythron.train.evaluate import FOLDER, compare_runs, dump_evaluation, evaluate_run
 
-    result = evaluate_run(run)
+    with show_stages() as progress:
+        result = evaluate_run(run, progress=progress)
     comparison = None if against is None else compare_runs(run, against)
     if as_json:
         content = json.loads(dump_evaluation(result))

@@ -56,13 +56,13 @@ def experiment(
     """Do a grid of runs with seeds and folds, then one table and figure; goes on where it was cut off."""
     import json
 
-    from erythron.cli.progress import show_progress
+    from erythron.cli.progress import show_stages
     from erythron.cli.train import require_torch
 
     require_torch()
     from erythron.train.datasets import load_rows, name_data
     from erythron.train.experiments.grids import EXPERIMENTS, choose_arms
-    from erythron.train.experiments.runner import Plan, do_runs, list_runs
+    from erythron.train.experiments.runner import Plan, do_runs
     from erythron.train.experiments.table import list_missing, render_table, summarise, write_table
     from erythron.train.recipe import load_recipe, parse_settings, vary_recipe
     from erythron.train.run import Hardware
@@ -76,7 +76,7 @@ def experiment(
         folder = out / name_data(source)
         if not table_only:
             rows = load_rows(source, stages_only)
-            with show_progress(f"Runs on {folder.name}", len(list(list_runs(chosen)))) as progress:
+            with show_stages() as progress:
                 do_runs(chosen, rows, folder, Hardware(threads=threads, loggers=("csv",)), progress)
         results, missing = summarise(whole, folder), list_missing(whole, folder)
         write_table(results, missing, folder)

@@ -11,6 +11,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -30,6 +31,25 @@ def show_progress(title: str, total: int | None) -> Iterator[Callable[[str], Non
     with Progress(*columns, console=stderr, transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda _: bar.advance(task)
+
+
+@contextmanager
+def show_stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Show one bar on stderr for each stage of what the block does.
+
+    Yields:
+        A function to call with the stage's name, how much of it is done and how much there is.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield advance
 
 
 def show_failures(reasons: Sequence[str]) -> None:

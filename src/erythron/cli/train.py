@@ -60,7 +60,7 @@ def train(
         raise typer.BadParameter("give --data MANIFEST and --out RUN")
     import json
 
-    from erythron.cli.progress import show_progress
+    from erythron.cli.progress import show_stages
 
     require_torch()
     from erythron.data.manifest import verify_split
@@ -80,7 +80,7 @@ def train(
         workers=workers,
         loggers=tuple(logger or ("csv", "tensorboard")),
     )
-    with show_progress("Training", chosen.fit.epochs) as progress:
+    with show_stages() as progress:
         record = train_run(chosen, rows, out, hardware, progress, cache_beside(data))
     if as_json:
         typer.echo(

@@ -29,6 +29,7 @@ from erythron.shape.mask import hull_plane
 from erythron.shape.measure import measure_cells
 from erythron.stages import ERYTHROID_STAGES
 from erythron.train.augmentation import MARGIN
+from erythron.train.progress import Progress, no_progress
 from erythron.train.recipe import InputSettings
 from erythron.train.true_masks import box_window, read_true_mask
 
@@ -103,7 +104,13 @@ Outline = Callable[[SmearImage], Segmentation]
 """Outlines the central cell of a crop."""
 
 
-def prepare_cells(rows: pl.DataFrame, label_column: str, inputs: InputSettings, cache: Path) -> CellSet:
+def prepare_cells(
+    rows: pl.DataFrame,
+    label_column: str,
+    inputs: InputSettings,
+    cache: Path,
+    progress: Progress = no_progress,
+) -> CellSet:
     """Outline, frame and store the cells of a manifest, or map the arrays that an earlier call stored.
 
     True masks are used where the manifest names them, the shipped segmenter's otherwise. The folder's name
@@ -114,6 +121,7 @@ def prepare_cells(rows: pl.DataFrame, label_column: str, inputs: InputSettings, 
         label_column: where the class of each cell stands.
         inputs: size and scale.
         cache: folder for the arrays.
+        progress: called after each cell where they are not stored yet.
 
     Raises:
         DataError: the label column is missing or has gaps, or an image or mask cannot be read.
@@ -126,7 +134,7 @@ def prepare_cells(rows: pl.DataFrame, label_column: str, inputs: InputSettings, 
         raise DataError(f"{where}: has no '{label_column}'; choose another label column or drop such rows")
     folder = cache / _hash_preparation(rows, inputs)
     if not folder.is_dir():
-        _store(rows, inputs, folder)
+        _store(rows, inputs, folder, progress)
     classes = order_classes(names)
     return CellSet(
         np.load(folder / "pixels.npy", mmap_mode="r"),
@@ -148,7 +156,7 @@ def _hash_preparation(rows: pl.DataFrame, inputs: InputSettings) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path) -> None:
+def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path, progress: Progress) -> None:
     # Built aside and renamed, for another process may prepare the same cells at the same time.
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
@@ -157,6 +165,7 @@ def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path) -> None:
     outline = _make_outliner(inputs) if rows["mask_path"].null_count() else None
     for i, row in enumerate(rows.iter_rows(named=True)):
         pixels[i], masks[i] = _frame_row(row, inputs, outline)
+        progress("Outlining cells", i + 1, rows.height)
     np.save(aside / "pixels.npy", pixels)
     np.save(aside / "masks.npy", masks)
     np.save(aside / "has_cell.npy", masks[..., 1].any(axis=(1, 2)))

@@ -16,6 +16,7 @@ from erythron.train.cellset import CACHE_FOLDER, prepare_cells
 from erythron.train.compare import Comparison, compare_calls
 from erythron.train.figures import draw_confusion, draw_precision_recall, draw_reliability
 from erythron.train.predict import predict
+from erythron.train.progress import Progress, no_progress
 from erythron.train.run import ROWS_FILE, WEIGHTS_FILE, load_network
 from erythron.train.scores import ClassScore, Scores, score_calls
 
@@ -41,7 +42,7 @@ class Evaluation:
     is_new: bool
 
 
-def evaluate_run(run: Path, cache: Path | None = None) -> Evaluation:
+def evaluate_run(run: Path, progress: Progress = no_progress) -> Evaluation:
     """Evaluate a finished run on its test part, or return the stored result of an earlier call.
 
     Writes ``evaluation/evaluation.json``, ``calls.csv`` and three pictures into the run's folder. The test
@@ -49,7 +50,7 @@ def evaluate_run(run: Path, cache: Path | None = None) -> Evaluation:
 
     Args:
         run: folder of a finished run.
-        cache: folder for prepared cells; None is inside ``run``.
+        progress: called after each cell that has to be outlined again.
 
     Raises:
         DataError: the folder is no finished run, or its test part is empty.
@@ -67,7 +68,9 @@ def evaluate_run(run: Path, cache: Path | None = None) -> Evaluation:
             )
         return stored
     rows = pl.read_parquet(run / ROWS_FILE)
-    cells = prepare_cells(rows, record.recipe.label_column, record.recipe.inputs, cache or run / CACHE_FOLDER)
+    kept = Path(record.cache)
+    cache = kept if kept.is_dir() else run / CACHE_FOLDER
+    cells = prepare_cells(rows, record.recipe.label_column, record.recipe.inputs, cache, progress)
     test = cells.take_split("test")
     if not len(test.labels):
         raise DataError(

@@ -27,6 +27,7 @@ from erythron.train.module import CellFitting
 from erythron.train.networks.backbones import PixelScaling, find_scaling
 from erythron.train.networks.settings import Pretraining
 from erythron.train.networks.two_branch import CellNetwork, build_network
+from erythron.train.progress import Progress, no_progress
 from erythron.train.recipe import Recipe, Selection
 
 RUN_FILE = "run.json"
@@ -75,6 +76,7 @@ class RunRecord:
         seconds: of training, the time of an interrupted part left out.
         metrics: Lightning's last.
         cells: training cells.
+        cache: folder of the prepared cells; where it has gone they are prepared anew.
     """
 
     recipe: Recipe
@@ -85,14 +87,15 @@ class RunRecord:
     seconds: float
     metrics: dict[str, float]
     cells: int
+    cache: str
 
 
 class _Report(Callback):
-    def __init__(self, progress: Callable[[str], None]) -> None:
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
-        self._progress(f"epoch {trainer.current_epoch + 1}")
+        self._progress("Training", trainer.current_epoch + 1, int(trainer.max_epochs or 0))
 
 
 @dataclass
@@ -120,7 +123,7 @@ def train_run(
     rows: pl.DataFrame,
     out: Path,
     hardware: Hardware = Hardware(),
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
     cache: Path | None = None,
 ) -> RunRecord:
     """Train one network on the training part, or go on where an interrupted run of the same recipe stopped.
@@ -133,7 +136,7 @@ def train_run(
         rows: a manifest with its split; whether that holds, the caller has checked.
         out: folder of the run.
         hardware: where to compute.
-        progress: called after each epoch.
+        progress: called after each cell that is outlined and each epoch.
         cache: folder for prepared cells; None is inside ``out``.
 
     Raises:
@@ -147,7 +150,8 @@ def train_run(
     finished = out / RUN_FILE
     if finished.exists():
         raise UsageError(f"{out}: this run is finished; evaluate it, or name another folder")
-    cells = prepare_cells(rows, recipe.label_column, recipe.inputs, cache or out / CACHE_FOLDER)
+    cache = (cache or out / CACHE_FOLDER).absolute()
+    cells = prepare_cells(rows, recipe.label_column, recipe.inputs, cache, progress)
     training, validation = cells.take_split("train"), cells.take_split("validation")
     _check_parts(training, validation, recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
@@ -180,6 +184,7 @@ def train_run(
         round(clock.seconds, 1),
         {k: float(v) for k, v in trainer.callback_metrics.items()},
         len(training.labels),
+        str(cache),
     )
     if share.rank == 0:
         torch.save(module.network.state_dict(), out / WEIGHTS_FILE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from erythron.train.cellset import CACHE_FOLDER, prepare_cells
 from erythron.train.evaluate import make_calls
 from erythron.train.experiments.grids import Arm
 from erythron.train.predict import predict
+from erythron.train.progress import Progress, no_progress
 from erythron.train.recipe import Recipe, vary_recipe
 from erythron.train.run import Hardware, load_network, train_run
 
@@ -64,7 +65,7 @@ def do_runs(
     rows: pl.DataFrame,
     out: Path,
     hardware: Hardware,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> None:
     """Do every run that has no calls yet.
 
@@ -75,7 +76,7 @@ def do_runs(
         rows: a manifest; with folds, its split is not looked at, and classes of fewer groups are left out.
         out: folder of this experiment and data set.
         hardware: where to compute.
-        progress: called after each run.
+        progress: called after each cell that is outlined and each run.
 
     Raises:
         UsageError: the folder holds an experiment of other data or settings.
@@ -83,11 +84,12 @@ def do_runs(
     """
     rows = keep_classes(rows, plan.base.label_column, plan.folds)
     _claim(out, plan, rows)
-    cells = prepare_cells(rows, plan.base.label_column, plan.base.inputs, out / CACHE_FOLDER)
-    for key in list_runs(plan):
+    cells = prepare_cells(rows, plan.base.label_column, plan.base.inputs, out / CACHE_FOLDER, progress)
+    runs = list(list_runs(plan))
+    for number, key in enumerate(runs, 1):
         target = find_calls(out, key)
         if target.exists():
-            progress(target.stem)
+            progress("Runs", number, len(runs))
             continue
         split = split_rows(rows, plan, key.seed, key.fold)
         folder = target.with_suffix("")
@@ -103,7 +105,7 @@ def do_runs(
         partial.replace(target)
         # Weights of a hundred runs would fill the disk, and the calls hold all that the table needs.
         shutil.rmtree(folder)
-        progress(f"{key.arm.name}, seed {key.seed}, fold {key.fold}")
+        progress("Runs", number, len(runs))
 
 
 def make_recipe(base: Recipe, key: RunKey) -> Recipe:
