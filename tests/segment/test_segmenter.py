@@ -151,7 +151,7 @@ def test_repeats_are_dropped_and_neighbours_kept():
 
 
 def test_cells_stay_apart_on_the_canvas_and_at_its_border():
-    canvas = Canvas(240, 320)
+    canvas = Canvas(np.full((240, 320, 3), 255, np.uint8), 0.2)
     canvas.add(outline([[50, 50], [50, 66], [0, 0]]), 2.0, (0, 0))
     found = canvas.finish()
     check_invariants(found, (240, 320))
@@ -161,7 +161,7 @@ def test_cells_stay_apart_on_the_canvas_and_at_its_border():
 
 
 def test_a_cell_outside_the_canvas_is_none():
-    canvas = Canvas(50, 50)
+    canvas = Canvas(np.full((50, 50, 3), 255, np.uint8), 0.2)
     canvas.add(outline([[100, 140]]), 1.0, (0, 0))
     assert canvas.finish().count == 0
 

@@ -55,7 +55,11 @@ def test_training_writes_a_bundle_that_verifies_and_calls_that_score(tmp_path: P
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-9)
     summary = json.loads((result.results / "results.json").read_text())
     assert np.sum(summary["confusion"]) == 20
-    assert "proerythroblasts" in (config.out / "card.md").read_text()
+    assert set(result.unseen_auc) == {"pathology-bites-cells", "pbc-acevedo"}
+    assert all(0 <= value <= 1 for value in result.unseen_auc.values())
+    card = (config.out / "card.md").read_text()
+    assert "proerythroblasts" in card
+    assert f"pbc-acevedo {result.unseen_auc['pbc-acevedo']:.3f}" in card
 
     again = DefaultTrainingConfig(
         data, tmp_path / "again", DEFAULT_BUNDLE, folds=2, threads=1, cross_validate_only=True

@@ -132,6 +132,9 @@ def train_default_model(
         return
     for name, figure in {**result.figures, **result.dice}.items():
         typer.echo(f"{name:<24} {figure.value:.3f}  ({figure.low:.3f} – {figure.high:.3f})")
+    typer.echo(f"{'pbc_erythroid_auc':<24} {result.blood_auc:.4f}")
+    for name, value in result.unseen_auc.items():
+        typer.echo(f"erythroid AUC on {name}, its head fitted on the other set alone: {value:.4f}")
     typer.echo(f"Results: {result.results}")
     if result.bundle is not None:
         typer.echo(f"Bundle: {result.bundle}")

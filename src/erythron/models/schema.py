@@ -56,7 +56,8 @@ class SegmenterCard(_Model):
     score is at least ``least_score``, its nucleus at least ``least_nucleus_um2`` large and shared by a surer
     cell to at most ``most_overlap`` of the smaller nucleus. In a crop, the trust in a cell falls with its
     distance from the middle as a normal curve with a standard deviation of ``central_spread`` half sides;
-    where the crop's scale is only assumed, the outline is the mean of those at ``assumed_shares`` of it.
+    where the crop's scale is only assumed, the outline is the mean of the ``assumed_kept`` surest of those at
+    ``assumed_shares`` of it.
     """
 
     stain_mpp: Annotated[float, Field(gt=0)]
@@ -70,6 +71,7 @@ class SegmenterCard(_Model):
     most_overlap: Probability
     central_spread: Annotated[float, Field(gt=0)]
     assumed_shares: Annotated[tuple[Annotated[float, Field(gt=0, le=2)], ...], Field(min_length=1)]
+    assumed_kept: Annotated[int, Field(ge=1)]
 
 
 class MaskInput(StrEnum):

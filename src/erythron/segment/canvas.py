@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from erythron.segment.nucleus_edge import follow_stain
 from erythron.segment.outline import OutlinedCells
 from erythron.segment.segmentation import Segmentation
 
@@ -18,9 +19,16 @@ SMALLEST_LOBE = 0.05
 
 
 class Canvas:
-    """Label images that cells are put on; where two claim a pixel, the more probable has it."""
+    """Label images that cells are put on; where two claim a pixel, the more probable has it.
 
-    def __init__(self, height: int, width: int) -> None:
+    Args:
+        light: (H, W, 3) uint8, the field's balanced light.
+        mpp: microns per pixel.
+    """
+
+    def __init__(self, light: NDArray[np.uint8], mpp: float) -> None:
+        self.light, self.mpp = light, mpp
+        height, width = light.shape[:2]
         self.nucleus = np.zeros((height, width), np.int32)
         self.cell = np.zeros((height, width), np.int32)
         self.claim = np.zeros((height, width), np.float16)
@@ -37,6 +45,7 @@ class Canvas:
             inner, outer = tidy(nucleus > 0.5, cell > 0.5)
             if not inner.any():
                 continue
+            inner = follow_stain(inner, outer, self.light[area], self.mpp)
             inner_claim = np.where(inner, 1 + nucleus, cell).astype(np.float16)
             won = outer & (inner_claim > self.claim[area])
             if not (won & inner).any():

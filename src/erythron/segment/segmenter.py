@@ -16,6 +16,7 @@ from erythron.models.bundle import Bundle
 from erythron.models.runtime import OpenVinoRuntime, Runtime
 from erythron.models.schema import SegmenterCard
 from erythron.segment.canvas import Canvas, enlarge, find_area, tidy
+from erythron.segment.nucleus_edge import follow_stain
 from erythron.segment.outline import (
     OutlinedCells,
     drop_repeats,
@@ -72,7 +73,7 @@ class Segmenter:
         """
         light = balance_light(rgb, estimate_background(rgb))
         height, width = light.shape[:2]
-        canvas = Canvas(height, width)
+        canvas = Canvas(light, mpp)
         if is_blank(light):
             return canvas.finish()
         step = max(1, round(TILE_PX * self.card.window_mpp / mpp))
@@ -92,7 +93,8 @@ class Segmenter:
         Args:
             rgb: (H, W, 3) uint8.
             mpp: microns per pixel.
-            assumed: whether ``mpp`` is a guess; the outline is then the mean over the card's shares of it.
+            assumed: whether ``mpp`` is a guess; the outline is then the mean of the surest of those at the
+                card's shares of it.
         """
         light = balance_light(rgb, estimate_background(rgb))
         nothing = Segmentation(*(np.zeros(rgb.shape[:2], np.int32) for _ in range(2)))
@@ -111,14 +113,21 @@ class Segmenter:
         best = found.take(rank.argmax()[None])
         shares = self.card.assumed_shares if assumed else (1.0,)
         centre = nucleus_centres(best)[0] * (self.card.window_mpp / mpp)
-        maps = np.mean([self._map_cell(light, mpp * share, centre) for share in shares], axis=0)
+        found_at = [self._map_cell(light, mpp * share, centre) for share in shares]
+        surest = sorted(found_at, key=lambda scored: -scored[1])[: self.card.assumed_kept]
+        maps = np.mean([m for m, _ in surest], axis=0)
         nucleus, cell = tidy(maps[0] > 0.5, maps[1] > 0.5)
         if not nucleus.any():
             return nothing
+        nucleus = follow_stain(nucleus, cell, light, mpp)
         return Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))
 
-    def _map_cell(self, light: Pixels, mpp: float, centre: Floats) -> Floats:
-        """Return (2, H, W), probability of nucleus and of cell, of the cell around a row and column."""
+    def _map_cell(self, light: Pixels, mpp: float, centre: Floats) -> tuple[Floats, float]:
+        """Outline the cell around a row and column.
+
+        Returns:
+            (2, H, W), probability of nucleus and of cell, and the trust in them.
+        """
         scale = self.card.window_mpp / mpp
         points = (centre / scale)[None]
         found = outline_points(self._outliner, rescale(light, 1 / scale), points, self.card.window_px)
@@ -128,7 +137,7 @@ class Segmenter:
         if area is not None:
             for whole, values in zip(maps, found.maps[0], strict=True):
                 whole[area] = enlarge(values, place, scale, area)
-        return maps
+        return maps, float(found.score[0])
 
     def _add_tile(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from erythron.models.schema import ModelCard
+from erythron.segment.nucleus_edge import BAND_UM
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,13 @@ FIGURE_NAMES = {
 }
 
 
-def render_card(card: ModelCard, blood_auc: float) -> str:
+def render_card(card: ModelCard, blood_auc: float, unseen_auc: dict[str, float]) -> str:
     """Return the card in Markdown.
 
     Args:
         card: of the bundle.
         blood_auc: cross-validated, erythroblast or not, on ``pbc-acevedo``.
+        unseen_auc: by set, erythroid or not, of a head fitted on the other set alone.
     """
     validation = card.cross_validation
     counts = {name: sum(row) for name, row in zip(validation.true_classes, validation.confusion, strict=True)}
@@ -91,6 +93,7 @@ def render_card(card: ModelCard, blood_auc: float) -> str:
         for name, row in zip(validation.true_classes, validation.confusion, strict=True)
     )
     framing = card.framing
+    unseen = ", ".join(f"{name} {value:.3f}" for name, value in unseen_auc.items())
     shares = ", ".join(f"{share:g}" for share in card.segmenter.assumed_shares)
     few = (
         f"{counts.get('proerythroblast', 0)} proerythroblasts and {counts.get('basophilic_erythroblast', 0)}"
@@ -110,7 +113,9 @@ and a rim around the cell, and {len(card.measurement_inputs)} measurements of th
 head. The trunk is not fine-tuned. Cells are framed at {framing.input_px}x{framing.input_px} px and
 {framing.input_mpp} um per pixel, colours relative to the empty smear. Where the scale of a single-cell crop
 is unknown, its shorter side is taken to show {framing.crop_width_um:g} um, and the outline is the mean of
-those at {shares} of that; a field of unknown scale is taken at {framing.field_mpp} um per pixel.
+the {card.segmenter.assumed_kept} surest of those at {shares} of that; a field of unknown scale is taken at
+{framing.field_mpp} um per pixel. The outline of a nucleus moves by up to {BAND_UM:g} um to where the stain is
+midway between nucleus and cytoplasm.
 
 ## Data
 
@@ -132,7 +137,8 @@ marrow are separate.
 {figures}
 
 Peripheral blood, erythroblast or not, out of fold: area under the curve {blood_auc:.4f}. Donors are not
-stated in that set, so cells of one donor may be on both sides.
+stated in that set, so cells of one donor may be on both sides. Of a head that was fitted without a set,
+erythroid or not, on that set: {unseen}. The outliner had seen cells of both.
 
 Calls (columns) of each true class (rows), marrow:
 

@@ -95,6 +95,8 @@ class DefaultTrainingResult:
         figures: cross-validated figures of the marrow cells with intervals.
         dice: cross-validated overlap of outlines with drawn ones; empty where no segmenter was fitted.
         blood_auc: out-of-fold area under the curve, erythroblast or not, on ``pbc-acevedo``.
+        unseen_auc: by set, the area under the curve, erythroid or not, of a head that was fitted on the other
+            set alone.
         results: folder with ``cv_calls.csv``, ``cv_calls_pbc.csv``, ``results.json`` and, where a segmenter
             was fitted, ``cv_outlines.csv`` and the out-of-fold outlines.
         bundle: the bundle, None after cross-validation only.
@@ -104,6 +106,7 @@ class DefaultTrainingResult:
     figures: dict[str, Estimate]
     dice: dict[str, Estimate]
     blood_auc: float
+    unseen_auc: dict[str, float]
     results: Path
     bundle: Path | None
     left_out: pl.DataFrame
@@ -158,13 +161,17 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     blood = _prepare(blood_rows, blood_folds, trunk, config, segmenters, is_blood=True)
 
     marrow_logits, blood_logits, distances = _cross_validate(marrow, blood, config)
+    unseen_auc = {
+        MARROW_SET: _judge_unseen(blood, marrow, config),
+        BLOOD_SET: _judge_unseen(marrow, blood, config),
+    }
     truth = np.array([CLASS_NAMES.index(name) for name in marrow.cells.rows["class"]])
     temperature = fit_temperature(marrow_logits, truth)
     scored = Scored(truth, soften(marrow_logits, temperature))
     blood_probabilities = soften(blood_logits, temperature)
     groups = marrow.cells.rows["group"].to_numpy().astype(str)
     figures = estimate_figures(scored, groups, config.seed)
-    is_erythroblast = (blood.cells.rows["label"] == UNSTAGED_ERYTHROBLAST.name).to_numpy()
+    is_erythroblast = _is_erythroid(blood)
     blood_auc = area_under_curve(is_erythroblast, blood_probabilities[:, : len(ERYTHROID_STAGES)].sum(axis=1))
     _calls(marrow.cells.rows, scored.probabilities).write_csv(results / "cv_calls.csv")
     _calls(blood.cells.rows, blood_probabilities).write_csv(results / "cv_calls_pbc.csv")
@@ -178,6 +185,7 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
         "temperature": temperature,
         "pbc_cells": len(is_erythroblast),
         "pbc_erythroid_auc": blood_auc,
+        "erythroid_auc_of_a_head_fitted_on_the_other_set": unseen_auc,
     }
     (results / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
     bundle = None
@@ -200,6 +208,7 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
             figures=figures,
             dice=segmenters.dice,
             blood_auc=blood_auc,
+            unseen_auc=unseen_auc,
             confusion=table,
             confident_confusion=confident_confusion(scored, threshold),
             folds=config.folds,
@@ -214,7 +223,7 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
         write_bundle(fitted, config.out)
         bundle = config.out
     left_out = pl.concat([marrow_set.left_out, blood_set.left_out])
-    return DefaultTrainingResult(figures, segmenters.dice, blood_auc, results, bundle, left_out)
+    return DefaultTrainingResult(figures, segmenters.dice, blood_auc, unseen_auc, results, bundle, left_out)
 
 
 def _get_segmenters(config: DefaultTrainingConfig, results: Path) -> _Segmenters:
@@ -304,6 +313,18 @@ def _cross_validate(
             logits[here] = merge_logits(head.logits(source.views[0][here]))
             distances.append(novelty.distances(_pooled(source.views[0][here], head)))
     return out[0], out[1], np.concatenate(distances)
+
+
+def _judge_unseen(seen: _Source, unseen: _Source, config: DefaultTrainingConfig) -> float:
+    """Return the area under the curve, erythroid or not, on a set of which the head saw no cell."""
+    head = fit_head(_examples([seen], None), config.l2)
+    probabilities = soften(merge_logits(head.logits(unseen.views[0])), 1.0)
+    return area_under_curve(_is_erythroid(unseen), probabilities[:, : len(ERYTHROID_STAGES)].sum(axis=1))
+
+
+def _is_erythroid(source: _Source) -> NDArray[np.bool_]:
+    erythroid = [UNSTAGED_ERYTHROBLAST.name, *(s.name for s in ERYTHROID_STAGES)]
+    return source.cells.rows["label"].is_in(erythroid).to_numpy()
 
 
 def _fit_novelty(sources: list[_Source], head: FittedHead, without: int | None) -> Novelty:

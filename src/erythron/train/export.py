@@ -48,7 +48,7 @@ from erythron.train.novelty import Novelty, NoveltyLayer
 from erythron.train.onnx_file import strip_traces
 
 NAME = "erythron-default"
-VERSION = "4"
+VERSION = "5"
 MAX_EXPORT_DIFFERENCE = 1e-3
 SELF_TEST_TOLERANCE = 1e-3
 PACKAGES = ("torch", "timm", "onnx", "openvino", "numpy", "scipy", "scikit-image", "pillow", "erythron")
@@ -72,6 +72,7 @@ class Fitted:
         figures: cross-validated.
         dice: cross-validated overlap of outlines with drawn ones.
         blood_auc: cross-validated, erythroblast or not, on peripheral blood.
+        unseen_auc: by set, erythroid or not, of a head fitted on the other set alone.
         confusion: (C, C) int64 of the cross-validation.
         confident_confusion: (C, C + 1) int64, calls under the threshold in the last column.
         folds: of the cross-validation.
@@ -93,6 +94,7 @@ class Fitted:
     figures: dict[str, Estimate]
     dice: dict[str, Estimate]
     blood_auc: float
+    unseen_auc: dict[str, float]
     confusion: NDArray[np.int64]
     confident_confusion: NDArray[np.int64]
     folds: int
@@ -113,7 +115,7 @@ def write_bundle(fitted: Fitted, out: Path) -> Bundle:
     difference = max(_export_network(fitted, part / CLASSIFIER), fitted.write_segmenter(part))
     draw_test_cell(part)
     card = _make_card(fitted, difference)
-    (part / "card.md").write_text(render_card(card, fitted.blood_auc), encoding="utf-8")
+    (part / "card.md").write_text(render_card(card, fitted.blood_auc, fitted.unseen_auc), encoding="utf-8")
     # Two passes: the classifier that says the stored probabilities needs a bundle to come from.
     bundle = store_card(card, part)
     probabilities = classify_stored_cell(bundle, Classifier(bundle))

@@ -19,5 +19,6 @@ CARD = SegmenterCard(
     least_nucleus_um2=8.0,
     most_overlap=0.4,
     central_spread=0.5,
-    assumed_shares=(0.7, 0.85, 1.0),
+    assumed_shares=(0.7, 0.85, 1.0, 1.2),
+    assumed_kept=2,
 )

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from erythron.segment.nucleus_edge import BAND_UM, follow_stain
+
+MPP = 0.1
+YY, XX = np.mgrid[:120, :120]
+CELL = np.hypot(YY - 60, XX - 60) < 45
+
+
+def disc(radius: float, away: float = 0.0) -> NDArray[np.bool_]:
+    return np.hypot(YY - 60, XX - 60 - away) < radius
+
+
+def paint(nucleus: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    light = np.full((120, 120, 3), (235, 235, 240), np.uint8)
+    light[CELL] = (165, 160, 205)
+    light[nucleus] = (80, 40, 125)
+    return light
+
+
+@pytest.mark.parametrize("drawn", [disc(23), disc(27), disc(25, 2)])
+def test_an_outline_a_little_off_moves_to_the_stain(drawn: NDArray[np.bool_]) -> None:
+    true = disc(25)
+    assert not np.array_equal(drawn, true)
+    np.testing.assert_array_equal(follow_stain(drawn, CELL, paint(true), MPP), true)
+
+
+def test_the_outline_moves_no_further_than_the_band() -> None:
+    drawn = disc(25)
+    found = follow_stain(drawn, CELL, paint(disc(29)), MPP)
+    assert found[drawn].all()
+    assert np.hypot(YY - 60, XX - 60)[found].max() == pytest.approx(25 + BAND_UM / MPP, abs=1)
+
+
+def test_a_coarse_scale_still_has_a_band_of_a_pixel() -> None:
+    found = follow_stain(disc(25), CELL, paint(disc(27)), 1.0)
+    assert np.count_nonzero(disc(25)) < np.count_nonzero(found) <= np.count_nonzero(disc(27))
+
+
+@pytest.mark.parametrize(
+    "light",
+    [
+        paint(np.zeros((120, 120), bool)),
+        paint(CELL),
+        paint(disc(8, 20)),
+        np.zeros((120, 120, 3), np.uint8),
+    ],
+    ids=["pale", "dark", "elsewhere", "black"],
+)
+def test_a_stain_that_shows_another_nucleus_is_not_followed(light: NDArray[np.uint8]) -> None:
+    np.testing.assert_array_equal(follow_stain(disc(25), CELL, light, MPP), disc(25))
+
+
+def test_a_rim_of_cytoplasm_too_narrow_to_compare_with_leaves_the_outline() -> None:
+    np.testing.assert_array_equal(follow_stain(disc(44), CELL, paint(disc(40)), MPP), disc(44))
