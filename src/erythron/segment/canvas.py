@@ -36,9 +36,10 @@ class Canvas:
 
     def add(self, found: OutlinedCells, scale: float, origin: tuple[int, int]) -> None:
         """Put cells on, their windows enlarged by ``scale`` and moved to ``origin``."""
-        for corner, maps in zip(found.corner, found.maps, strict=True):
-            place = (corner[0] * scale + origin[0], corner[1] * scale + origin[1])
-            area = find_area(place, maps.shape[-1] * scale, self.cell.shape)
+        for corner, window in zip(found.corner, found.maps, strict=True):
+            maps, (top, left) = _crop(window)
+            place = ((corner[0] + top) * scale + origin[0], (corner[1] + left) * scale + origin[1])
+            area = find_area(place, (maps.shape[1] * scale, maps.shape[2] * scale), self.cell.shape)
             if area is None:
                 continue
             nucleus, cell = (enlarge(values, place, scale, area) for values in maps)
@@ -63,11 +64,26 @@ class Canvas:
         return Segmentation(table[self.nucleus], table[self.cell])
 
 
-def find_area(place: tuple[float, float], side: float, shape: tuple[int, ...]) -> tuple[slice, slice] | None:
-    """Return the rows and columns of an image that a square of ``side`` from ``place`` on covers, if any."""
+def _crop(maps: Floats) -> tuple[Floats, tuple[int, int]]:
+    """Return the part of a window's maps that shows the cell, and its first row and column.
+
+    Two pixels more on every side keep what interpolation makes of the border.
+    """
+    inside: Bools = np.max(maps, axis=0) > 0.5
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not rows.size:
+        return maps, (0, 0)
+    top, left = max(0, int(rows[0]) - 2), max(0, int(columns[0]) - 2)
+    return maps[:, top : rows[-1] + 3, left : columns[-1] + 3], (top, left)
+
+
+def find_area(
+    place: tuple[float, float], size: tuple[float, float], shape: tuple[int, ...]
+) -> tuple[slice, slice] | None:
+    """Return the whole pixels of an image that an area of a height and width covers, None where none."""
     top, left = place
-    rows = slice(max(0, int(np.floor(top))), min(shape[0], int(np.ceil(top + side))))
-    columns = slice(max(0, int(np.floor(left))), min(shape[1], int(np.ceil(left + side))))
+    rows = slice(max(0, int(np.ceil(top))), min(shape[0], int(np.floor(top + size[0]))))
+    columns = slice(max(0, int(np.ceil(left))), min(shape[1], int(np.floor(left + size[1]))))
     return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
 

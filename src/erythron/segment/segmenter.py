@@ -133,7 +133,8 @@ class Segmenter:
         found = outline_points(self._outliner, rescale(light, 1 / scale), points, self.card.window_px)
         maps = np.zeros((2, *light.shape[:2]), np.float32)
         place = (found.corner[0, 0] * scale, found.corner[0, 1] * scale)
-        area = find_area(place, self.card.window_px * scale, light.shape)
+        side = self.card.window_px * scale
+        area = find_area(place, (side, side), light.shape)
         if area is not None:
             for whole, values in zip(maps, found.maps[0], strict=True):
                 whole[area] = enlarge(values, place, scale, area)
