@@ -2,8 +2,8 @@
 
 Prints cells a second of the shipped classifier (mask branch included) and of the published network (Swin-B,
 VGG19-BN at 224 px, random weights: speed does not depend on them) in torch and in the runtime of the shipped
-classifier, all in float32 and in one run; megapixels a second of the segmenter; and seconds of
-``erythron count``. Medians.
+classifier, all in float32 and in one run; megapixels a second of the segmenter and, where its weights are
+(see ``peers.py``), of the white-cell U-Net of ``cbc`` in torch; and seconds of ``erythron count``. Medians.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peers import CBC_WEIGHTS, load_cbc
 
 from erythron.classify.calls import prepare_cells
 from erythron.classify.classifier import CellInputs, Classifier
@@ -97,6 +98,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=512)
     parser.add_argument("--paper-batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cbc-weights", type=Path, default=CBC_WEIGHTS)
     options = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     path = options.data / "marrow-field" / "marrow-field-left.png"
@@ -133,6 +135,15 @@ def main() -> None:
     pixels = image.rgb.shape[0] * image.rgb.shape[1] / 1e6
     outlining = median_seconds(lambda: outline_field(image, segmenter, bundle.card.framing), options.repeats)
     print(f"segmenter                   {pixels / outlining:8.2f} megapixels/s, {segmentation.count} cells")
+    if options.cbc_weights.is_file():
+        find = load_cbc(options.cbc_weights)
+        with torch.no_grad():
+            finding = median_seconds(lambda: find(image.rgb), options.repeats)
+        print(
+            f"U-Net of cbc, torch         {pixels / finding:8.2f} megapixels/s, ratio {finding / outlining:.1f}"
+        )
+    else:
+        print(f"U-Net of cbc: not timed, {options.cbc_weights} is missing")
     print(f"erythron count, cold start  {time_count(path, options.repeats):8.2f} s")
 
 
