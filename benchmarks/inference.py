@@ -139,9 +139,8 @@ def main() -> None:
         find = load_cbc(options.cbc_weights)
         with torch.no_grad():
             finding = median_seconds(lambda: find(image.rgb), options.repeats)
-        print(
-            f"U-Net of cbc, torch         {pixels / finding:8.2f} megapixels/s, ratio {finding / outlining:.1f}"
-        )
+        ratio = finding / outlining
+        print(f"U-Net of cbc, torch         {pixels / finding:8.2f} megapixels/s, ratio {ratio:.1f}")
     else:
         print(f"U-Net of cbc: not timed, {options.cbc_weights} is missing")
     print(f"erythron count, cold start  {time_count(path, options.repeats):8.2f} s")
