@@ -5,18 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
-import onnx
 import polars as pl
 import torch
 from torch import Tensor, nn
 
-from erythron.classify.classifier import Classifier
-from erythron.classify.selftest import classify_stored_cell, verify_bundle
 from erythron.data.manifest import hash_rows
-from erythron.errors import BundleError, UsageError
+from erythron.errors import UsageError
 from erythron.models.bundle import CLASSIFIER, DEFAULT_BUNDLE, OUTLINER, Bundle, load_bundle
-from erythron.models.runtime import OpenVinoRuntime
 from erythron.models.schema import (
     CrossValidation,
     DataUsed,
@@ -35,11 +30,11 @@ from erythron.train.export import (
     SELF_TEST_TOLERANCE,
     draw_test_cell,
     list_software,
-    store_card,
+    store_tested,
 )
 from erythron.train.networks.settings import MaskKind
 from erythron.train.networks.two_branch import CellNetwork
-from erythron.train.onnx_file import strip_traces
+from erythron.train.onnx_file import export_onnx, store_onnx
 from erythron.train.run import ROWS_FILE, RunRecord, load_network
 
 _ONE_SPLIT = 1
@@ -88,11 +83,7 @@ def write_run_bundle(run: Path, out: Path) -> Bundle:
     rows = pl.read_parquet(run / ROWS_FILE)
     card = _make_card(record, evaluation, rows, difference)
     (part / "card.md").write_text(_render_card(card, evaluation), encoding="utf-8")
-    # Two passes: the classifier that says the stored probabilities needs a bundle to come from.
-    bundle = store_card(card, part)
-    probabilities = classify_stored_cell(bundle, Classifier(bundle))
-    test = card.self_test.model_copy(update={"probabilities": probabilities})
-    verify_bundle(store_card(card.model_copy(update={"self_test": test}), part))
+    store_tested(card, part)
     part.replace(out)
     return load_bundle(out)
 
@@ -102,36 +93,13 @@ def _export_network(network: CellNetwork, record: RunRecord, path: Path) -> floa
     settings, side = record.recipe.network, record.recipe.inputs.px
     generator = torch.Generator().manual_seed(0)
     planes = 2 if settings.mask_kind is MaskKind.NUCLEUS_CELL else 1
-    inputs = [torch.randn((3, 3, side, side), generator=generator).clamp(-1, 1)]
-    names = ["pixels"]
+    inputs = {"pixels": torch.randn((3, 3, side, side), generator=generator).clamp(-1, 1)}
     whole: nn.Module = _ImageNetwork(network)
     if settings.fusion.sees_mask:
-        inputs.append(torch.rand((3, planes, side, side), generator=generator).round())
-        names.append("masks")
+        inputs["masks"] = torch.rand((3, planes, side, side), generator=generator).round()
         whole = network
-    batch = torch.export.Dim("batch", min=1)
-    program = torch.onnx.export(
-        whole.eval(),
-        tuple(inputs),
-        input_names=names,
-        output_names=["logits"],
-        dynamic_shapes=[{0: batch} for _ in names],
-        dynamo=True,
-        verbose=False,
-    )
-    if program is None:
-        raise BundleError(f"{path}: torch made no ONNX network; check the versions of torch and onnxscript")
-    onnx.save(strip_traces(program.model_proto), path)
-    with torch.no_grad():
-        expected = whole(*inputs).numpy()
-    got = OpenVinoRuntime(path).run({n: v.numpy() for n, v in zip(names, inputs, strict=True)})["logits"]
-    difference = float(np.abs(expected - got).max())
-    if difference > MAX_EXPORT_DIFFERENCE:
-        raise BundleError(
-            f"{path}: OpenVINO's outputs differ from torch's by {difference:.2g}, more than "
-            f"{MAX_EXPORT_DIFFERENCE:g}; train with other versions of torch or OpenVINO"
-        )
-    return difference
+    model = export_onnx(whole.eval(), inputs, ("logits",))
+    return store_onnx(model, path, whole, inputs, MAX_EXPORT_DIFFERENCE)
 
 
 def find_mask_input(record: RunRecord) -> MaskInput:

@@ -18,11 +18,9 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from erythron.errors import BundleError
 from erythron.models.bundle import OUTLINER, Bundle
-from erythron.models.runtime import OpenVinoRuntime
 from erythron.train.network import load_backbone
-from erythron.train.onnx_file import strip_traces
+from erythron.train.onnx_file import store_onnx
 from erythron.train.segmenter.augment import Spread
 from erythron.train.segmenter.fit import FitConfig, Probabilities, fit_outliner
 from erythron.train.segmenter.network import OutlineNet
@@ -116,17 +114,7 @@ def export_segmenter(trained: TrainedSegmenter, folder: Path) -> float:
         dynamic_axes={"pixels": {0: "batch"}, "probabilities": {0: "batch"}},
         dynamo=False,
     )
-    onnx.save(strip_traces(onnx.load(path)), path)
-    with torch.no_grad():
-        expected = whole(pixels).numpy()
-    got = OpenVinoRuntime(path).run({"pixels": pixels.numpy()})["probabilities"]
-    difference = float(np.abs(expected - got).max())
-    if difference > MAX_EXPORT_DIFFERENCE:
-        raise BundleError(
-            f"{path}: OpenVINO's probabilities differ from torch's by {difference:.2g}, more than "
-            f"{MAX_EXPORT_DIFFERENCE:g}; train with other versions of torch or OpenVINO"
-        )
-    return difference
+    return store_onnx(onnx.load(path), path, whole, {"pixels": pixels}, MAX_EXPORT_DIFFERENCE)
 
 
 def _load(path: Path) -> OutlineNet:
