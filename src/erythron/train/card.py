@@ -107,8 +107,7 @@ a patient.
 ## What it is
 
 The outliner is a small U-shaped network on EfficientNet-Lite0. It is asked at every maximum of the nuclear
-stain and draws nucleus and whole cell of the one cell that is centred there, or nothing. It computes in
-8-bit integers; the cross-validation was in float32. The classifier is
+stain and draws nucleus and whole cell of the one cell that is centred there, or nothing. The classifier is
 an ImageNet-trained EfficientNet-Lite0 up to stride 16, its features averaged over the nucleus, the cytoplasm
 and a rim around the cell, and {len(card.measurement_inputs)} measurements of the same masks, under a linear
 head. The trunk is not fine-tuned. Cells are framed at {framing.input_px}x{framing.input_px} px and

@@ -196,9 +196,7 @@ def test_networks_are_fitted_exported_and_taken_again(data: Path, tmp_path: Path
     pixels = np.random.default_rng(0).integers(0, 256, (3, WINDOW_PX, WINDOW_PX, 3), dtype=np.uint8)
     mine = TorchRuntime(trained.outliner).run({"pixels": pixels})["probabilities"]
     shipped = OpenVinoRuntime(tmp_path / OUTLINER).run({"pixels": pixels})["probabilities"]
-    # Noise is unlike the windows that set the ranges.
-    assert np.abs(mine - shipped).mean() < 0.04
-    assert b"QuantizeLinear" in (tmp_path / OUTLINER).read_bytes()
+    np.testing.assert_allclose(mine, shipped, atol=2e-3)
     assert b"recipe.py" not in (tmp_path / OUTLINER).read_bytes()
 
     segmenters = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_outliners.items()}

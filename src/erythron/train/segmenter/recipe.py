@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from erythron.models.bundle import OUTLINER, Bundle
 from erythron.train.network import load_backbone
 from erythron.train.onnx_file import store_onnx
-from erythron.train.quantise import quantise
 from erythron.train.segmenter.augment import Spread
 from erythron.train.segmenter.fit import FitConfig, Probabilities, fit_outliner
 from erythron.train.segmenter.network import OutlineNet
@@ -31,9 +30,6 @@ from erythron.train.segmenter.use import WINDOW_PX
 log = logging.getLogger(__name__)
 
 MAX_EXPORT_DIFFERENCE = 2e-3
-MAX_INTEGER_DIFFERENCE = 0.02
-EXAMPLES = 320
-"""Windows for the step to integers: half set its ranges, half are compared on."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +61,10 @@ class TrainedSegmenter:
     Attributes:
         outliner: of all folds.
         fold_outliners: by fold, fitted without it.
-        examples: (N, WINDOW_PX, WINDOW_PX, 3) uint8, some of the windows that it was fitted to.
     """
 
     outliner: OutlineNet
     fold_outliners: dict[int, OutlineNet]
-    examples: NDArray[np.uint8]
 
 
 def train_segmenter(config: SegmenterConfig) -> TrainedSegmenter:
@@ -91,7 +85,7 @@ def train_segmenter(config: SegmenterConfig) -> TrainedSegmenter:
 
     whole = outline(np.ones(len(windows.fold), bool), config.outliner_steps)
     by_fold = {fold: outline(windows.fold != fold, config.fold_steps) for fold in range(config.folds)}
-    return TrainedSegmenter(whole, by_fold, _choose_examples(windows, config.seed))
+    return TrainedSegmenter(whole, by_fold)
 
 
 def copy_segmenter(bundle: Bundle, folder: Path) -> float:
@@ -101,14 +95,10 @@ def copy_segmenter(bundle: Bundle, folder: Path) -> float:
 
 
 def export_segmenter(trained: TrainedSegmenter, folder: Path) -> float:
-    """Write the network in 8-bit integers and return how far its float32 form is from torch's.
-
-    Returns:
-        The largest difference of a probability between torch and OpenVINO, both in float32.
+    """Write the ONNX file and return the largest difference of a probability between torch and OpenVINO.
 
     Raises:
-        BundleError: it is more than ``MAX_EXPORT_DIFFERENCE``, or integers change the probabilities by more
-            than ``MAX_INTEGER_DIFFERENCE`` in the mean.
+        BundleError: they differ by more than ``MAX_EXPORT_DIFFERENCE``.
     """
     path = folder / OUTLINER
     generator = torch.Generator().manual_seed(0)
@@ -124,17 +114,7 @@ def export_segmenter(trained: TrainedSegmenter, folder: Path) -> float:
         dynamic_axes={"pixels": {0: "batch"}, "probabilities": {0: "batch"}},
         dynamo=False,
     )
-    difference = store_onnx(onnx.load(path), path, whole, {"pixels": pixels}, MAX_EXPORT_DIFFERENCE)
-    half = len(trained.examples) // 2
-    quantise(path, trained.examples[:half], trained.examples[half:], MAX_INTEGER_DIFFERENCE)
-    return difference
-
-
-def _choose_examples(windows: Windows, seed: int) -> NDArray[np.uint8]:
-    chosen = np.random.default_rng(seed).permutation(len(windows.fold))[:EXAMPLES]
-    start = (windows.pixels.shape[1] - WINDOW_PX) // 2
-    part = slice(start, start + WINDOW_PX)
-    return np.ascontiguousarray(windows.pixels[chosen][:, part, part])
+    return store_onnx(onnx.load(path), path, whole, {"pixels": pixels}, MAX_EXPORT_DIFFERENCE)
 
 
 def _load(path: Path) -> OutlineNet:
