@@ -2,7 +2,7 @@
 
 The bare loop holds one augmented batch in memory and does forward, backward and step. The training loop does
 all that training does: loading, augmentation, logging, checkpoints. Both take turns, so that a busy machine
-slows both.
+slows both. The loader is timed by itself as well, with the same workers.
 
     python benchmarks/training.py --recipe small --set network.fusion=image
     python benchmarks/training.py --recipe paper --set network.pretraining=none --steps 6   # on a GPU
@@ -87,6 +87,17 @@ def time_bare(recipe: Recipe, rows: pl.DataFrame, cache: Path, steps: int, preci
     return steps * len(batch.labels) / (time.perf_counter() - started)
 
 
+def time_loader(recipe: Recipe, rows: pl.DataFrame, cache: Path, workers: int) -> float:
+    """Return images a second of the loader with nothing to wait for, its second epoch."""
+    cells = prepare_cells(rows, "label", recipe.inputs, cache)
+    loader = TrainingLoader(cells, recipe.fit, 0, Share(), workers)
+    for _ in loader:
+        pass
+    started = time.perf_counter()
+    images = sum(len(batch.labels) for batch in loader)
+    return images / (time.perf_counter() - started)
+
+
 def time_training(recipe: Recipe, rows: pl.DataFrame, folder: Path, cache: Path, hardware: Hardware) -> float:
     """Return images a second of the second epoch of a real run; the first pays for starting up."""
     ends: list[float] = []
@@ -125,7 +136,7 @@ def main() -> None:
     )
     torch.set_num_threads(options.threads)
     hardware = Hardware(precision=precision, threads=options.threads, workers=options.workers)
-    bare, trained = [], []
+    bare, trained, loaded = [], [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = make_rows(folder, recipe.fit.batch_size * options.steps)
@@ -133,6 +144,7 @@ def main() -> None:
         prepare_cells(rows, "label", recipe.inputs, cache)
         for turn in range(options.turns):
             bare.append(time_bare(recipe, rows, cache, options.steps, precision))
+            loaded.append(time_loader(recipe, rows, cache, options.workers))
             trained.append(time_training(recipe, rows, folder / f"run{turn}", cache, hardware))
     ratio = statistics.median(t / b for t, b in zip(trained, bare, strict=True))
     result = {
@@ -140,8 +152,10 @@ def main() -> None:
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "precision": precision,
         "batch": recipe.fit.batch_size,
+        "workers": options.workers,
         "bare_images_per_s": [round(v, 1) for v in bare],
         "training_images_per_s": [round(v, 1) for v in trained],
+        "loader_images_per_s": [round(v, 1) for v in loaded],
         "ratio_median": round(ratio, 3),
     }
     if torch.cuda.is_available():

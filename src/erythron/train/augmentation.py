@@ -114,9 +114,9 @@ def _crop_at_random(batch: Batch, settings: AugmentationSettings, size: int) -> 
 
 def _sample(batch: Batch, theta: Tensor, size: int) -> tuple[Tensor, Tensor]:
     # Darkness rather than light, so that what comes from beyond the crop is empty smear.
-    planes = torch.cat([255 - batch.pixels, batch.masks], 1).float() / 255
+    planes = torch.cat([255 - batch.pixels, batch.masks], 1).float()
     grid = functional.affine_grid(theta, [len(planes), planes.shape[1], size, size], align_corners=False)
-    moved = functional.grid_sample(planes, grid, align_corners=False)
+    moved = functional.grid_sample(planes, grid, align_corners=False).mul_(1 / 255)
     return 1 - moved[:, :3], moved[:, 3:]
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import lightning.pytorch as lightning
 import polars as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from erythron.data.manifest import hash_split
 from erythron.errors import DataError, MissingExtraError, UsageError
@@ -296,7 +297,9 @@ def _make_trainer(
     fit = recipe.fit
     folder = out / _CHECKPOINTS
     if fit.ema_decay:
-        callbacks = [*callbacks, EMAWeightAveraging(decay=fit.ema_decay, update_every_n_steps=1)]
+        # All tensors in one call; Lightning's own class for this average takes them one by one.
+        average = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(fit.ema_decay))  # type: ignore[no-untyped-call]
+        callbacks = [*callbacks, average]
     if fit.patience:
         callbacks = [*callbacks, EarlyStopping("validation_loss", patience=fit.patience, mode="min")]
     if fit.select is Selection.BEST:
