@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from erythron.segment import nucleus_edge
 from erythron.segment.nucleus_edge import BAND_UM, follow_stain
 
 MPP = 0.1
@@ -57,3 +59,26 @@ def test_a_stain_that_shows_another_nucleus_is_not_followed(light: NDArray[np.ui
 
 def test_a_rim_of_cytoplasm_too_narrow_to_compare_with_leaves_the_outline() -> None:
     np.testing.assert_array_equal(follow_stain(disc(44), CELL, paint(disc(40)), MPP), disc(44))
+
+
+def test_granules_that_the_network_took_for_nucleus_are_left_to_the_cytoplasm() -> None:
+    lobes = disc(14, -16) | disc(14, 16)
+    drawn = lobes | (disc(30) & (YY > 60))
+    light = paint(lobes)
+    light[CELL & ~lobes] = (190, 95, 150)
+    found = follow_stain(drawn, CELL, light, MPP)
+    assert np.count_nonzero(drawn & ~lobes) > 0.3 * np.count_nonzero(lobes)
+    assert np.count_nonzero(found ^ lobes) < 0.05 * np.count_nonzero(lobes)
+
+
+def test_open_chromatin_is_not_taken_for_granules(monkeypatch: pytest.MonkeyPatch) -> None:
+    nucleus = disc(28)
+    pattern = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=CELL.shape), 4)
+    pale = np.clip(0.2 + 0.2 * pattern / pattern.std(), 0, 1)[..., None]
+    mottled = (1 - pale) * (80, 40, 125) + pale * (165, 160, 205)
+    light = np.where(nucleus[..., None], mottled, paint(nucleus)).round().astype(np.uint8)
+    found = follow_stain(nucleus, CELL, light, MPP)
+    assert np.count_nonzero(found) > 0.95 * np.count_nonzero(nucleus)
+    for name in ("PALE_SHARE", "LEAST_SHED", "LEAST_SEPARATION"):
+        monkeypatch.setattr(nucleus_edge, name, 0.0)
+    assert np.count_nonzero(follow_stain(nucleus, CELL, light, MPP)) < 0.95 * np.count_nonzero(nucleus)
