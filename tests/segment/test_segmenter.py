@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from erythron.models.bundle import load_bundle
 from erythron.segment.canvas import Canvas
-from erythron.segment.outline import OutlinedCells, drop_repeats, nucleus_centres, outline_points
+from erythron.segment.outline import OutlinedCells, find_distinct, nucleus_centres, outline_points
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter, load_segmenter, rescale
 
@@ -147,7 +147,7 @@ def test_a_nucleus_is_found_where_the_window_was_centred():
 
 
 def test_repeats_are_dropped_and_neighbours_kept():
-    assert len(drop_repeats(outline([[50, 50], [52, 51], [50, 70]]), 0.4).score) == 2
+    assert len(find_distinct(outline([[50, 50], [52, 51], [50, 70]]), 0.4)) == 2
 
 
 def test_cells_stay_apart_on_the_canvas_and_at_its_border():

@@ -89,8 +89,8 @@ def nucleus_centres(found: OutlinedCells) -> Floats:
     return np.stack([rows, columns], 1).astype(np.float32) + found.corner.astype(np.float32)
 
 
-def drop_repeats(found: OutlinedCells, most_overlap: float) -> OutlinedCells:
-    """Keep the surest of the cells whose nuclei share more than ``most_overlap`` of the smaller one."""
+def find_distinct(found: OutlinedCells, most_overlap: float) -> NDArray[np.int64]:
+    """Return the rows of the surest of the cells whose nuclei share more than a part of the smaller one."""
     order = np.argsort(-found.score, kind="stable")
     size = found.maps.shape[-1]
     nuclei = found.maps[:, 0] > 0.5
@@ -107,4 +107,4 @@ def drop_repeats(found: OutlinedCells, most_overlap: float) -> OutlinedCells:
                 break
         else:
             kept.append(int(i))
-    return found.take(np.array(sorted(kept), np.int64))
+    return np.array(sorted(kept), np.int64)

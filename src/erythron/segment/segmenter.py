@@ -19,7 +19,7 @@ from erythron.segment.canvas import Canvas, enlarge, find_area, tidy
 from erythron.segment.nucleus_edge import follow_stain
 from erythron.segment.outline import (
     OutlinedCells,
-    drop_repeats,
+    find_distinct,
     join_cells,
     nucleus_centres,
     outline_points,
@@ -35,6 +35,9 @@ from erythron.segment.stain import (
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+
+SAME_NUCLEUS = 0.8
+"""Share of the smaller nucleus in the larger above which two proposals show one, and only one goes on."""
 
 TILE_PX = 1024
 """Side in the outliner's pixels of the part of a field that is worked on at once."""
@@ -150,7 +153,7 @@ class Segmenter:
     ) -> None:
         image = rescale(light, mpp / self.card.window_mpp)
         found = self._outline_points(image, propose_points(light, mpp, self.card))
-        kept = drop_repeats(found, self.card.most_overlap)
+        kept = found.take(find_distinct(found, self.card.most_overlap))
         top, left, step = owned
         place = nucleus_centres(kept) * (self.card.window_mpp / mpp) + origin
         inside = (place >= (top, left)).all(1) & (place < (top + step, left + step)).all(1)
@@ -160,10 +163,12 @@ class Segmenter:
         """Outline the cell at each point; those whose nucleus lies elsewhere once more, centred on it."""
         card = self.card
         found = outline_points(self._outliner, image, points, card.window_px)
+        index = np.flatnonzero(found.score > card.least_score / 2)
+        index = index[find_distinct(found.take(index), SAME_NUCLEUS)]
+        found, points = found.take(index), points[index]
         centres = nucleus_centres(found)
         moved = np.hypot(*(centres - points).T) * card.window_mpp > card.recentre_um
-        again = moved & (found.score > card.least_score / 2)
-        second = outline_points(self._outliner, image, centres[again], card.window_px)
+        second = outline_points(self._outliner, image, centres[moved], card.window_px)
         both = join_cells(found.take(np.flatnonzero(~moved)), second)
         area_um2 = (both.maps[:, 0] > 0.5).sum((1, 2)) * card.window_mpp**2
         return both.take(
