@@ -33,9 +33,16 @@ def test_an_outline_a_little_off_moves_to_the_stain(drawn: NDArray[np.bool_]) ->
 
 def test_the_outline_moves_no_further_than_the_band() -> None:
     drawn = disc(25)
-    found = follow_stain(drawn, CELL, paint(disc(29)), MPP)
-    assert found[drawn].all()
+    grain = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 60, (120, 120, 1)), (2, 2, 0))
+    light = (paint(disc(30)) + grain).clip(0, 255).astype(np.uint8)
+    found = follow_stain(drawn, CELL, light, MPP)
+    assert np.count_nonzero(found[drawn]) > 0.98 * np.count_nonzero(drawn)
     assert np.hypot(YY - 60, XX - 60)[found].max() == pytest.approx(25 + BAND_UM / MPP, abs=1)
+
+
+def test_a_clear_stain_is_followed_further_outwards() -> None:
+    assert 25 + BAND_UM / MPP < 29
+    np.testing.assert_array_equal(follow_stain(disc(25), CELL, paint(disc(29)), MPP), disc(29))
 
 
 def test_a_coarse_scale_still_has_a_band_of_a_pixel() -> None:

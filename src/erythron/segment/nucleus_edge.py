@@ -21,6 +21,12 @@ Floats = NDArray[np.float32]
 BAND_UM = 0.3
 """How far the outline may move to either side; at least one pixel."""
 
+CLEAR_BAND_UM = 0.7
+"""How far it may move outwards where the stain separates nucleus and cytoplasm clearly."""
+
+CLEAR_SEPARATION = 4.0
+"""Distance of the two in their standard deviations, from which they are clearly separate."""
+
 LEAST_AGREEMENT = 0.8
 """Dice of the network's nucleus with the stain's, under which the stain is not followed."""
 
@@ -77,7 +83,7 @@ class _Edge:
 
     Attributes:
         core: (H, W) bool, surely inside.
-        near: (H, W) bool, inside or outside.
+        near: (H, W) bool, inside or outside as the stain says.
         level: of the stain, midway.
     """
 
@@ -87,14 +93,13 @@ class _Edge:
 
 
 def _follow(nucleus: Bools, cell: Bools, light: NDArray[np.uint8], mpp: float) -> Bools:
-    band_px = max(BAND_UM / mpp, 1.0)
     stain = nuclear_channel((light / BACKGROUND_LEVEL).astype(np.float32))
-    edge = _find_edge(nucleus, cell, stain, band_px)
+    edge = _find_edge(nucleus, cell, stain, mpp)
     if edge is None:
         return nucleus
     if np.count_nonzero(stain[edge.core] < edge.level) > PALE_SHARE * np.count_nonzero(edge.core):
         nucleus = _shed_granules(nucleus, cell, stain, mpp)
-        edge = _find_edge(nucleus, cell, stain, band_px)
+        edge = _find_edge(nucleus, cell, stain, mpp)
         if edge is None:
             return nucleus
     stained = ndimage.binary_fill_holes(ndimage.binary_opening(cell & (stain > edge.level)))
@@ -103,15 +108,18 @@ def _follow(nucleus: Bools, cell: Bools, light: NDArray[np.uint8], mpp: float) -
     return np.where(edge.near, stained, nucleus)
 
 
-def _find_edge(nucleus: Bools, cell: Bools, stain: Floats, band_px: float) -> _Edge | None:
+def _find_edge(nucleus: Bools, cell: Bools, stain: Floats, mpp: float) -> _Edge | None:
     """Return the edge of a nucleus, None where it or the cytoplasm is too small to say how it is stained."""
+    band_px = max(BAND_UM / mpp, 1.0)
     inside = ndimage.distance_transform_edt(nucleus)
     outside = ndimage.distance_transform_edt(~nucleus)
     core, cytoplasm = inside > band_px, cell & (outside > band_px)
     if min(np.count_nonzero(core), np.count_nonzero(cytoplasm)) < FEWEST_PX:
         return None
     level = (stain[core].mean() + stain[cytoplasm].mean()) / 2
-    return _Edge(core, np.maximum(inside, outside) <= band_px, float(level))
+    is_clear = _separate(stain[core], stain[cytoplasm]) >= CLEAR_SEPARATION
+    reach_px = max(CLEAR_BAND_UM / mpp, band_px) if is_clear else band_px
+    return _Edge(core, (inside <= band_px) & (outside <= reach_px), float(level))
 
 
 def _shed_granules(nucleus: Bools, cell: Bools, stain: Floats, mpp: float) -> Bools:
@@ -130,14 +138,19 @@ def _shed_granules(nucleus: Bools, cell: Bools, stain: Floats, mpp: float) -> Bo
         strong, weak = values[chosen], values[~chosen]
         level = float(strong.mean() + weak.mean()) / 2
         chosen = values > level
-    spread = np.sqrt((np.var(strong) + np.var(weak)) / 2)
-    if strong.mean() - weak.mean() < LEAST_SEPARATION * spread:
+    if _separate(strong, weak) < LEAST_SEPARATION:
         return nucleus
     opened = ndimage.binary_opening(cell & (smooth > level), iterations=max(1, round(GRAIN_UM / mpp)))
     stained = ndimage.binary_fill_holes(opened)
     kept = stained & nucleus
     shed = 1 - float(kept.sum() / nucleus.sum())
     return kept if shed > LEAST_SHED and _dice(stained, nucleus) >= LEAST_KEPT else nucleus
+
+
+def _separate(strong: Floats, weak: Floats) -> float:
+    """Return how far the mean of one lies above the other's, in their common standard deviation."""
+    spread = np.sqrt((np.var(strong) + np.var(weak)) / 2)
+    return float((strong.mean() - weak.mean()) / max(spread, 1e-6))
 
 
 def _dice(first: Bools, second: Bools) -> float:
