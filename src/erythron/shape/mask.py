@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.morphology import convex_hull_image
 
 from erythron.segment.segmentation import Segmentation
 
@@ -46,6 +45,8 @@ def convex_hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         along = np.arange(steps + 1)
         hull[ys[0] + along * dy // steps, xs[0] + along * dx // steps] = True
         return hull
+    from skimage.morphology import convex_hull_image  # takes long to import, and a count needs no hull
+
     window = np.s_[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
     filled = convex_hull_image(  # type: ignore[no-untyped-call]
         hull[window], offset_coordinates=False, include_borders=True
