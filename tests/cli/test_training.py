@@ -20,7 +20,6 @@ TINY = (
     "inputs.mpp=0.45",
     "fit.epochs=1",
     "fit.batch_size=4",
-    "views=4",
 )
 SETTINGS = [word for setting in TINY for word in ("--set", setting)]
 

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -148,13 +148,11 @@ class Recipe(_Settings):
         name: what tables call it.
         seed: of weights, order and augmentation.
         label_column: column of the manifest that holds the classes to learn.
-        views: turned and mirrored views of a cell that the trained network averages when it calls.
     """
 
     name: str = "custom"
     seed: int = 0
     label_column: str = "label"
-    views: Literal[1, 2, 4, 8] = 1
     network: NetworkSettings = NetworkSettings()
     inputs: InputSettings = InputSettings()
     augmentation: AugmentationSettings = AugmentationSettings()

@@ -223,7 +223,7 @@ def read_record(run: Path) -> RunRecord:
 
 
 def load_network(run: Path) -> tuple[CellNetwork, RunRecord]:
-    """Return the trained network of a run as it calls, in evaluation mode, and its record.
+    """Return the trained network of a run in evaluation mode, and its record.
 
     Raises:
         DataError: the folder is no finished run, or its weights do not fit its recipe.
@@ -235,7 +235,6 @@ def load_network(run: Path) -> tuple[CellNetwork, RunRecord]:
         network.load_state_dict(torch.load(run / WEIGHTS_FILE, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError) as error:
         raise DataError(f"{run / WEIGHTS_FILE}: cannot be loaded ({error}); train again") from error
-    network.views = record.recipe.views
     return network.eval(), record
 
 

@@ -27,7 +27,6 @@ from erythron.train.networks.two_branch import (
     build_network,
     extract_features,
     select_planes,
-    turn_view,
 )
 
 SMALL = NetworkSettings(
@@ -277,27 +276,3 @@ def test_pooled_features_have_the_size_the_classifier_expects() -> None:
 )
 def test_groups_have_channels_enough_for_a_variance(width: int, groups: int) -> None:
     assert count_groups(width) == groups
-
-
-def test_the_eight_views_of_a_square_are_all_different_and_the_first_is_the_square_itself() -> None:
-    square = torch.arange(9.0).view(1, 1, 3, 3)
-    views = [turn_view(square, k) for k in range(8)]
-    assert torch.equal(views[0], square)
-    assert torch.equal(views[1], square.flip(2, 3))
-    assert len({tuple(v.flatten().tolist()) for v in views}) == 8
-    assert {tuple(sorted(v.flatten().tolist())) for v in views} == {tuple(float(i) for i in range(9))}
-
-
-@pytest.mark.parametrize("fusion", [Fusion.IMAGE, Fusion.FEATURE_GATE, Fusion.LOGITS_GATE])
-def test_averaged_views_call_a_turned_cell_alike_and_are_the_mean_probability_of_single_views(
-    fusion: Fusion,
-) -> None:
-    network = make_small(fusion=fusion, mask_kind=MaskKind.NUCLEUS_CELL).double().eval()
-    pixels, masks = torch.randn(2, 3, PX, PX).double(), torch.rand(2, 2, PX, PX).double().round()
-    with torch.no_grad():
-        single = [network(turn_view(pixels, k), turn_view(masks, k)).softmax(1) for k in range(8)]
-        network.views = 8
-        averaged = network(pixels, masks).softmax(1)
-        torch.testing.assert_close(averaged, torch.stack(single).mean(0), rtol=1e-9, atol=1e-12)
-        torch.testing.assert_close(averaged, network(turn_view(pixels, 6), turn_view(masks, 6)).softmax(1))
-    assert not torch.allclose(single[0], single[1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -100,17 +98,15 @@ class CellNetwork(nn.Module):
     Args:
         core: takes (N, 3, S, S) pixels and (N, 3, S, S) masks.
         mask_kind: which planes it sees.
-        views: how many of a cell's eight turned and mirrored views are averaged, in probability.
     """
 
-    def __init__(self, core: nn.Module, mask_kind: MaskKind, views: int = 1) -> None:
+    def __init__(self, core: nn.Module, mask_kind: MaskKind) -> None:
         super().__init__()
         self.core = core
         self.mask_kind = mask_kind
-        self.views = views
 
     def forward(self, pixels: Tensor, masks: Tensor) -> Tensor:
-        """Return logits, (N, C); of several views the logarithm of their mean probability.
+        """Return logits, (N, C).
 
         Args:
             pixels: (N, 3, S, S), normalised.
@@ -121,27 +117,8 @@ class CellNetwork(nn.Module):
             three = torch.cat([nucleus, cell, cell - nucleus], 1)
         else:
             three = masks[:, :1].expand(-1, 3, -1, -1)
-        three = three * 2 - 1
-        if self.views == 1:
-            logits: Tensor = self.core(pixels, three)
-            return logits
-        # One batch of all views: unrolled, an exported network would hold the branches once a view.
-        turned = (torch.cat([turn_view(x, k) for k in range(self.views)]) for x in (pixels, three))
-        each = self.core(*turned).log_softmax(1).unflatten(0, (self.views, -1))
-        mean: Tensor = each.logsumexp(0) - math.log(self.views)
-        return mean
-
-
-def turn_view(image: Tensor, number: int) -> Tensor:
-    """Return one of the eight views of a square by quarter turns and mirroring, (N, K, S, S) both.
-
-    Args:
-        image: to turn.
-        number: 0 leaves it, 1 is the half turn, 2 and 3 the quarter turns, 4 to 7 the same mirrored.
-    """
-    if number >= 4:
-        image = image.flip(3)
-    return image.rot90((0, 2, 1, 3)[number % 4], (2, 3))
+        logits: Tensor = self.core(pixels, three * 2 - 1)
+        return logits
 
 
 def select_planes(masks: Tensor, mask_kind: MaskKind) -> Tensor:
