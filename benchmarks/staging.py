@@ -67,13 +67,13 @@ def call_forest(rows: pl.DataFrame, fold_of: Ints) -> pl.DataFrame:
     return pl.DataFrame({"path": cells.rows["path"], **named})
 
 
-def call_networks(rows: pl.DataFrame, out: Path, epochs: int) -> dict[str, pl.DataFrame]:
+def call_networks(rows: pl.DataFrame, out: Path, epochs: int, threads: int) -> dict[str, pl.DataFrame]:
     """Return out-of-fold calls of the trained peers by their name."""
     changes: dict[str, object] = {"label_column": "class", "inputs.px": 112, "inputs.mpp": 0.25}
     base = vary_recipe(load_recipe("small"), {**changes, "fit.epochs": epochs, "fit.batch_size": 16})
     arms = tuple(arm for arm in ABLATION.arms if arm.name in NETWORKS)
     plan = Plan(arms, base, seeds=1, folds=FOLDS)
-    do_runs(plan, rows, out, Hardware(accelerator="cpu", threads=os.cpu_count() or 1), print)
+    do_runs(plan, rows, out, Hardware(accelerator="cpu", threads=threads), print)
     calls: dict[str, list[pl.DataFrame]] = {}
     for key in list_runs(plan):
         calls.setdefault(NETWORKS[key.arm.name], []).append(pl.read_csv(find_calls(out, key)))
@@ -87,12 +87,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="results of erythron train default")
     parser.add_argument("--out", type=Path, required=True, help="folder for the peers' runs")
     parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     marrow, fold_of = read_marrow(options.data, FOLDS, SEED)
     calls = {
         "erythron": pl.read_csv(options.results / "cv_calls.csv").rename({"image": "path"}),
         "random forest on measurements": call_forest(marrow.rows, fold_of),
-        **call_networks(marrow.rows, options.out, options.epochs),
+        **call_networks(marrow.rows, options.out, options.epochs, options.threads),
     }
     common = marrow.rows
     for table in calls.values():

@@ -49,7 +49,7 @@ from erythron.train.segmenter.recipe import (
 from erythron.train.segmenter.use import CARD
 from erythron.train.views import make_view, pool_features
 
-FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
+FRAMING = Framing(input_px=96, input_mpp=0.25, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
 NORMALISATION = Normalisation(mean=(0.5, 0.5, 0.5), sd=(0.5, 0.5, 0.5))
 MARROW_VIEWS = 12
 BLOOD_VIEWS = 3
