@@ -66,6 +66,7 @@ def time_bare(recipe: Recipe, rows: pl.DataFrame, cache: Path, steps: int, preci
     """Return images a second of forward, backward and step on one batch in memory."""
     cells = prepare_cells(rows, "label", recipe.inputs, cache)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    cells = cells.select_planes(recipe.network.mask_planes)
     batch = next(iter(TrainingLoader(cells, recipe.fit, 0, Share(), 0))).to(device)
     network = build_network(recipe.network, len(CLASSES), recipe.inputs.px)
     module = CellFitting(network, recipe, find_scaling(recipe.network), steps).to(device).train()
@@ -90,6 +91,7 @@ def time_bare(recipe: Recipe, rows: pl.DataFrame, cache: Path, steps: int, preci
 def time_loader(recipe: Recipe, rows: pl.DataFrame, cache: Path, workers: int) -> float:
     """Return images a second of the loader with nothing to wait for, its second epoch."""
     cells = prepare_cells(rows, "label", recipe.inputs, cache)
+    cells = cells.select_planes(recipe.network.mask_planes)
     loader = TrainingLoader(cells, recipe.fit, 0, Share(), workers)
     for _ in loader:
         pass

@@ -19,8 +19,8 @@ from erythron.shape.mask import convex_hull
 from erythron.train.augmentation import DRAWS, Batch, augment
 from erythron.train.evaluate import evaluate_run
 from erythron.train.networks.backbones import PixelScaling
-from erythron.train.networks.settings import MaskKind, NormLayer, Pretraining
-from erythron.train.networks.two_branch import build_network, select_planes
+from erythron.train.networks.settings import NormLayer, Pretraining
+from erythron.train.networks.two_branch import build_network
 from erythron.train.recipe import AugmentationKind, AugmentationSettings, Recipe, load_recipe, vary_recipe
 from erythron.train.run import WEIGHTS_FILE, Hardware, load_network, train_run
 from erythron.train.scores import score_calls
@@ -119,14 +119,15 @@ def test_trap_6_colour_jitter_changes_the_mask() -> None:
 
 def test_trap_7_a_hull_says_nothing_of_the_nucleus() -> None:
     """The default mask input tells nucleus from cytoplasm; hulls of unlike nuclei are the same."""
-    small, large = torch.zeros(2, 1, 3, 32, 32)
+    small, large = torch.zeros(2, 3, 32, 32)
     for masks, radius in ((small, 4), (large, 8)):
-        masks[:, 1, 4:28, 4:28] = 1
-        masks[:, 2, 4:28, 4:28] = 1
-        masks[:, 0, 16 - radius : 16 + radius, 16 - radius : 16 + radius] = 1
-    assert torch.equal(select_planes(small, MaskKind.HULL), select_planes(large, MaskKind.HULL))
-    kind = load_recipe("default").network.mask_kind
-    assert not torch.equal(select_planes(small, kind), select_planes(large, kind))
+        masks[1, 4:28, 4:28] = 1
+        masks[2, 4:28, 4:28] = 1
+        masks[0, 16 - radius : 16 + radius, 16 - radius : 16 + radius] = 1
+    hull = load_recipe("paper").network.mask_planes
+    assert torch.equal(small[list(hull)], large[list(hull)])
+    ours = load_recipe("default").network.mask_planes
+    assert not torch.equal(small[list(ours)], large[list(ours)])
     horseshoe = np.ones((9, 9), bool)
     horseshoe[:6, 3:6] = False
     assert convex_hull(horseshoe).sum() > horseshoe.sum()

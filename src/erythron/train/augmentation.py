@@ -30,7 +30,7 @@ class Batch:
 
     Attributes:
         pixels: (N, 3, P, P) uint8, or float in 0..1 once augmented.
-        masks: (N, 3, P, P) alike: nucleus, cell, hull.
+        masks: (N, K, P, P) alike: those of nucleus, cell and hull that the network takes.
         labels: (N,) int64.
         draws: (N, DRAWS) float32 in 0..1.
         index: (N,) int64, row of each cell.
@@ -53,7 +53,7 @@ class Batch:
 
 
 def augment(batch: Batch, settings: AugmentationSettings, size: int) -> tuple[Tensor, Tensor]:
-    """Return varied pixels and masks at the input's size, (N, 3, S, S) float32 in 0..1 each.
+    """Return varied pixels and masks at the input's size, (N, 3, S, S) and (N, K, S, S) float32 in 0..1.
 
     Args:
         batch: stored crops.
@@ -71,7 +71,7 @@ def augment(batch: Batch, settings: AugmentationSettings, size: int) -> tuple[Te
 
 
 def cut_centre(batch: Batch, size: int) -> tuple[Tensor, Tensor]:
-    """Return the middle of the stored crops as in use, (N, 3, S, S) float32 in 0..1 each."""
+    """Return the middle of the stored crops as in use, (N, 3, S, S) and (N, K, S, S) float32 in 0..1."""
     start = (batch.pixels.shape[-1] - size) // 2
     window = slice(start, start + size)
     pixels, masks = (t[..., window, window].float() / 255 for t in (batch.pixels, batch.masks))

@@ -43,7 +43,7 @@ class CellSet:
 
     Attributes:
         pixels: (N, P, P, 3) uint8, P being ``MARGIN`` times the input's side.
-        masks: (N, P, P, 3) uint8: nucleus, cell, hull of the cell.
+        masks: (N, P, P, K) uint8: nucleus, cell, hull of the cell, or those of them that were selected.
         labels: (N,) int64, index into ``classes``.
         classes: names; erythroid stages first, in order of maturation.
         rows: their manifest.
@@ -67,6 +67,10 @@ class CellSet:
             self.rows[index],
             self.has_cell[index],
         )
+
+    def select_planes(self, planes: Sequence[int]) -> CellSet:
+        """Return the cells with some of their mask planes, in memory."""
+        return replace(self, masks=np.ascontiguousarray(self.masks[..., list(planes)]))
 
     def take_split(self, split: str) -> CellSet:
         """Return the cells of one part of the split."""

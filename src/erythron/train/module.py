@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from erythron.train.augmentation import Batch, augment, cut_centre
 from erythron.train.networks.backbones import PixelScaling
-from erythron.train.networks.two_branch import CellNetwork, select_planes
+from erythron.train.networks.two_branch import CellNetwork
 from erythron.train.recipe import OptimiserKind, OptimiserSettings, Recipe
 
 
@@ -38,9 +38,9 @@ class CellFitting(lightning.LightningModule):
         self.register_buffer("sd", torch.tensor(scaling.sd).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor, masks: Tensor) -> Tensor:
-        """Return logits, (N, C), of pixels and the three mask planes in 0..1."""
+        """Return logits, (N, C), of pixels and the network's mask planes in 0..1."""
         scaled = ((pixels - self.mean) / self.sd).to(memory_format=torch.channels_last)
-        logits: Tensor = self.network(scaled, select_planes(masks, self.network.mask_kind))
+        logits: Tensor = self.network(scaled, masks)
         return logits
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002

@@ -11,7 +11,7 @@ from erythron.train.augmentation import cut_centre
 from erythron.train.cellset import CellSet
 from erythron.train.loader import make_plain_loader
 from erythron.train.networks.backbones import PixelScaling
-from erythron.train.networks.two_branch import CellNetwork, select_planes
+from erythron.train.networks.two_branch import CellNetwork
 
 BATCH = 64
 
@@ -40,14 +40,14 @@ def predict(network: CellNetwork, scaling: PixelScaling, cells: CellSet, size: i
     Args:
         network: in evaluation mode.
         scaling: of its pixels.
-        cells: to call.
+        cells: to call, with all their planes.
         size: side of the input.
     """
     device = next(network.parameters()).device
     whole = InputScaling(network, scaling).eval().to(device)
     parts = []
     with torch.inference_mode():
-        for batch in make_plain_loader(cells, BATCH):
+        for batch in make_plain_loader(cells.select_planes(network.planes), BATCH):
             pixels, masks = cut_centre(batch.to(device), size)
-            parts.append(whole(pixels, select_planes(masks, network.mask_kind)).double().softmax(1).cpu())
+            parts.append(whole(pixels, masks).double().softmax(1).cpu())
     return np.asarray(torch.cat(parts).numpy())

@@ -153,7 +153,9 @@ def train_run(
         raise UsageError(f"{out}: this run is finished; evaluate it, or name another folder")
     cache = (cache or out / CACHE_FOLDER).absolute()
     cells = prepare_cells(rows, recipe.label_column, recipe.inputs, cache, progress)
-    training, validation = cells.take_split("train"), cells.take_split("validation")
+    training, validation = (
+        cells.take_split(part).select_planes(recipe.network.mask_planes) for part in ("train", "validation")
+    )
     _check_parts(training, validation, recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     loader = TrainingLoader(training, recipe.fit, recipe.seed, share, hardware.workers)

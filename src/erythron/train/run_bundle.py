@@ -32,7 +32,6 @@ from erythron.train.export import (
     list_software,
     store_tested,
 )
-from erythron.train.networks.settings import MaskKind
 from erythron.train.networks.two_branch import CellNetwork
 from erythron.train.onnx_file import export_onnx, store_onnx
 from erythron.train.run import ROWS_FILE, RunRecord, load_network
@@ -48,7 +47,7 @@ class _ImageNetwork(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
-        logits: Tensor = self.network(pixels, pixels)
+        logits: Tensor = self.network(pixels, pixels[:, :0])
         return logits
 
 
@@ -92,10 +91,10 @@ def _export_network(network: CellNetwork, record: RunRecord, path: Path) -> floa
     """Write the ONNX file and return the largest difference between torch and OpenVINO on seeded noise."""
     settings, side = record.recipe.network, record.recipe.inputs.px
     generator = torch.Generator().manual_seed(0)
-    planes = 2 if settings.mask_kind is MaskKind.NUCLEUS_CELL else 1
+    planes = len(settings.mask_planes)
     inputs = {"pixels": torch.randn((3, 3, side, side), generator=generator).clamp(-1, 1)}
     whole: nn.Module = _ImageNetwork(network)
-    if settings.fusion.sees_mask:
+    if planes:
         inputs["masks"] = torch.rand((3, planes, side, side), generator=generator).round()
         whole = network
     model = export_onnx(whole.eval(), inputs, ("logits",))

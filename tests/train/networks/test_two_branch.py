@@ -26,7 +26,6 @@ from erythron.train.networks.two_branch import (
     LogitsFusion,
     build_network,
     extract_features,
-    select_planes,
 )
 
 SMALL = NetworkSettings(
@@ -104,8 +103,8 @@ def test_every_fusion_gives_logits_and_learns_in_every_parameter(fusion: Fusion)
         norm=NormLayer.GROUP,
         mask_kind=MaskKind.NUCLEUS_CELL,
     )
-    pixels, masks = torch.randn(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
-    logits = network(pixels, select_planes(masks, network.mask_kind))
+    pixels, masks = torch.randn(2, 3, 64, 64), torch.rand(2, len(network.planes), 64, 64)
+    logits = network(pixels, masks)
     assert logits.shape == (2, 4)
     logits.square().sum().backward()
     # Distributed training fails on a parameter that the loss does not reach.
@@ -116,17 +115,16 @@ def test_every_fusion_gives_logits_and_learns_in_every_parameter(fusion: Fusion)
 def test_image_networks_do_not_see_the_mask_and_mask_networks_not_the_image(fusion: Fusion) -> None:
     network = make_small(fusion=fusion).eval()
     pixels, other, mask = torch.randn(1, 3, PX, PX), torch.randn(1, 3, PX, PX), torch.rand(1, 1, PX, PX)
-    assert torch.equal(network(pixels, mask), network(pixels, 1 - mask))
+    assert network.planes == ()
+    assert torch.equal(network(pixels, mask[:, :0]), network(pixels, mask))
     blind = make_small(fusion=Fusion.MASK, mask_backbone="test_efficientnet").eval()
     assert torch.equal(blind(pixels, mask), blind(other, mask))
     assert not torch.equal(blind(pixels, mask), blind(pixels, 1 - mask))
 
 
 def test_planes_are_those_of_the_mask_kind() -> None:
-    masks = torch.rand(1, 3, 4, 4)
-    assert torch.equal(select_planes(masks, MaskKind.NUCLEUS_CELL), masks[:, :2])
-    assert torch.equal(select_planes(masks, MaskKind.CELL), masks[:, 1:2])
-    assert torch.equal(select_planes(masks, MaskKind.HULL), masks[:, 2:])
+    planes = {kind: make_small(mask_kind=kind).planes for kind in MaskKind}
+    assert planes == {MaskKind.NUCLEUS_CELL: (0, 1), MaskKind.CELL: (1,), MaskKind.HULL: (2,)}
 
 
 def test_gate_of_one_half_at_zero_weights_halves_the_image() -> None:

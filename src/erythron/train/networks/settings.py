@@ -47,6 +47,9 @@ class MaskKind(StrEnum):
     NUCLEUS_CELL = "nucleus_cell"
 
 
+_PLANES = {MaskKind.HULL: (2,), MaskKind.CELL: (1,), MaskKind.NUCLEUS_CELL: (0, 1)}
+
+
 class NormLayer(StrEnum):
     """What becomes of the backbones' BatchNorm layers.
 
@@ -106,3 +109,8 @@ class NetworkSettings(BaseModel):
     attention_hidden: Annotated[int, Field(ge=1)] = 256
     head_hidden: tuple[int, int] = (512, 256)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+
+    @property
+    def mask_planes(self) -> tuple[int, ...]:
+        """Return which of the stored planes, nucleus, cell and hull, the network takes; none where it is blind."""
+        return _PLANES[self.mask_kind] if self.fusion.sees_mask else ()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from erythron.train.networks.backbones import IMAGENET_CLASSES, create_backbone
 from erythron.train.networks.fusion_head import FusionHead, initialise_published
 from erythron.train.networks.normalisation import convert_norms
-from erythron.train.networks.settings import Fusion, HeadStart, MaskKind, NetworkSettings
+from erythron.train.networks.settings import Fusion, HeadStart, NetworkSettings
 from erythron.train.networks.shape_attention import ShapeAttention
 
 
@@ -96,41 +96,29 @@ class CellNetwork(nn.Module):
     Values become -1 outside and 1 inside.
 
     Args:
-        core: takes (N, 3, S, S) pixels and (N, 3, S, S) masks.
-        mask_kind: which planes it sees.
+        core: takes (N, 3, S, S) pixels and (N, 3, S, S) masks, (N, 0, S, S) where it sees the image alone.
+        planes: which of the stored planes it takes.
     """
 
-    def __init__(self, core: nn.Module, mask_kind: MaskKind) -> None:
+    def __init__(self, core: nn.Module, planes: tuple[int, ...]) -> None:
         super().__init__()
         self.core = core
-        self.mask_kind = mask_kind
+        self.planes = planes
 
     def forward(self, pixels: Tensor, masks: Tensor) -> Tensor:
         """Return logits, (N, C).
 
         Args:
             pixels: (N, 3, S, S), normalised.
-            masks: (N, K, S, S) in 0..1, the planes of :func:`select_planes`.
+            masks: (N, K, S, S) in 0..1, one for each of ``planes``.
         """
-        if self.mask_kind is MaskKind.NUCLEUS_CELL:
-            nucleus, cell = masks[:, :1], masks[:, 1:2]
-            three = torch.cat([nucleus, cell, cell - nucleus], 1)
-        else:
-            three = masks[:, :1].expand(-1, 3, -1, -1)
-        logits: Tensor = self.core(pixels, three * 2 - 1)
+        if len(self.planes) == 2:
+            nucleus, cell = masks[:, :1], masks[:, 1:]
+            masks = torch.cat([nucleus, cell, cell - nucleus], 1)
+        elif self.planes:
+            masks = masks.expand(-1, 3, -1, -1)
+        logits: Tensor = self.core(pixels, masks * 2 - 1)
         return logits
-
-
-def select_planes(masks: Tensor, mask_kind: MaskKind) -> Tensor:
-    """Return the planes that a network of a mask kind takes, (N, K, S, S).
-
-    Args:
-        masks: (N, 3, S, S), nucleus, cell and hull.
-        mask_kind: of the network.
-    """
-    if mask_kind is MaskKind.NUCLEUS_CELL:
-        return masks[:, :2]
-    return masks[:, 1:2] if mask_kind is MaskKind.CELL else masks[:, 2:3]
 
 
 def build_network(settings: NetworkSettings, classes: int, image_px: int) -> CellNetwork:
@@ -176,7 +164,7 @@ def build_network(settings: NetworkSettings, classes: int, image_px: int) -> Cel
     for branch in (image, mask):
         if branch is not None and not isinstance(core, LogitsFusion):
             _drop_classifier(branch)
-    return CellNetwork(core, settings.mask_kind)
+    return CellNetwork(core, settings.mask_planes)
 
 
 def count_features(backbone: nn.Module) -> int:
