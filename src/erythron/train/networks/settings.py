@@ -112,5 +112,5 @@ class NetworkSettings(BaseModel):
 
     @property
     def mask_planes(self) -> tuple[int, ...]:
-        """Return which of the stored planes, nucleus, cell and hull, the network takes; none where it is blind."""
+        """Return which of the stored planes, nucleus, cell and hull, the network takes."""
         return _PLANES[self.mask_kind] if self.fusion.sees_mask else ()
