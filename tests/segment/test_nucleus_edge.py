@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from erythron.segment import nucleus_edge
+from erythron.segment import granules
 from erythron.segment.nucleus_edge import BAND_UM, follow_stain
+from erythron.segment.stain import BACKGROUND_LEVEL, nuclear_channel
 
 MPP = 0.1
 YY, XX = np.mgrid[:120, :120]
@@ -84,8 +85,46 @@ def test_open_chromatin_is_not_taken_for_granules(monkeypatch: pytest.MonkeyPatc
     pale = np.clip(0.2 + 0.2 * pattern / pattern.std(), 0, 1)[..., None]
     mottled = (1 - pale) * (80, 40, 125) + pale * (165, 160, 205)
     light = np.where(nucleus[..., None], mottled, paint(nucleus)).round().astype(np.uint8)
-    found = follow_stain(nucleus, CELL, light, MPP)
-    assert np.count_nonzero(found) > 0.95 * np.count_nonzero(nucleus)
+    stain = nuclear_channel((light / BACKGROUND_LEVEL).astype(np.float32))
+    core, cytoplasm = disc(25), CELL & ~disc(31)
+    level = float(stain[core].mean() + stain[cytoplasm].mean()) / 2
+    regions = granules.Regions(nucleus, CELL, core, cytoplasm, level)
+    assert granules.shed_granules(regions, stain, light, MPP) is nucleus
     for name in ("PALE_SHARE", "LEAST_SHED", "LEAST_SEPARATION"):
-        monkeypatch.setattr(nucleus_edge, name, 0.0)
-    assert np.count_nonzero(follow_stain(nucleus, CELL, light, MPP)) < 0.95 * np.count_nonzero(nucleus)
+        monkeypatch.setattr(granules, name, 0.0)
+    left = granules.shed_granules(regions, stain, light, MPP)
+    assert np.count_nonzero(left) < 0.95 * np.count_nonzero(nucleus)
+
+
+def paint_three_tones(
+    strong: NDArray[np.bool_], middle: tuple[int, int, int], weak: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    light = np.full((120, 120, 3), (235, 235, 240), np.uint8)
+    light[CELL] = middle
+    light[weak] = (200, 175, 205)
+    light[strong] = (80, 40, 125)
+    grain = ndimage.gaussian_filter(np.random.default_rng(1).normal(0, 12, (120, 120, 3)), (1, 1, 0))
+    blurred = ndimage.gaussian_filter(light.astype(float), (1, 1, 0))
+    return np.asarray((blurred + grain).clip(0, 255).astype(np.uint8))
+
+
+LOBES = disc(13, -18) | disc(13, 18)
+HOLLOWS = CELL & ~LOBES & (YY < 44)
+DRAWN = LOBES | (disc(31) & (YY > 58) & (XX > 48))
+
+
+def test_granules_beside_hollows_are_left_to_the_cytoplasm() -> None:
+    light = paint_three_tones(LOBES, (165, 75, 110), HOLLOWS)
+    found = follow_stain(DRAWN, CELL, light, MPP)
+    assert np.count_nonzero(DRAWN & ~LOBES) > 0.5 * np.count_nonzero(LOBES)
+    assert np.count_nonzero(found ^ LOBES) < 0.1 * np.count_nonzero(LOBES)
+
+
+def test_a_middle_tone_no_redder_than_chromatin_stays_nucleus(monkeypatch: pytest.MonkeyPatch) -> None:
+    light = paint_three_tones(LOBES, (70, 85, 150), HOLLOWS)
+    # The two tones of a granulocyte without hollows are another matter.
+    monkeypatch.setattr(granules, "PALE_SHARE", 1.0)
+    found = follow_stain(DRAWN, CELL, light, MPP)
+    assert np.count_nonzero(found ^ DRAWN) < 0.1 * np.count_nonzero(DRAWN)
+    monkeypatch.setattr(granules, "LEAST_REDDER", -np.inf)
+    assert np.count_nonzero(follow_stain(DRAWN, CELL, light, MPP)) < 0.9 * np.count_nonzero(DRAWN)

@@ -92,19 +92,32 @@ def nucleus_centres(found: OutlinedCells) -> Floats:
 def find_distinct(found: OutlinedCells, most_overlap: float) -> NDArray[np.int64]:
     """Return the rows of the surest of the cells whose nuclei share more than a part of the smaller one."""
     order = np.argsort(-found.score, kind="stable")
-    size = found.maps.shape[-1]
     nuclei = found.maps[:, 0] > 0.5
-    area = nuclei.sum((1, 2))
-    kept: list[int] = []
+    area = np.count_nonzero(nuclei, axis=(1, 2))
+    first, last = _find_boxes(nuclei, found.corner)
+    is_kept = np.zeros(len(order), bool)
     for i in order:
-        for j in kept:
-            dy, dx = found.corner[j] - found.corner[i]
-            if abs(dy) >= size or abs(dx) >= size:
-                continue
-            mine = nuclei[i, max(0, dy) : size + min(0, dy), max(0, dx) : size + min(0, dx)]
-            other = nuclei[j, max(0, -dy) : size + min(0, -dy), max(0, -dx) : size + min(0, -dx)]
+        near = is_kept & (first < last[i]).all(1) & (first[i] < last).all(1)
+        for j in np.flatnonzero(near):
+            top, left = np.maximum(first[i], first[j])
+            bottom, right = np.minimum(last[i], last[j])
+            mine, other = (
+                nuclei[k, top - y : bottom - y, left - x : right - x]
+                for k, (y, x) in ((i, found.corner[i]), (j, found.corner[j]))
+            )
             if np.count_nonzero(mine & other) > most_overlap * min(area[i], area[j]):
                 break
         else:
-            kept.append(int(i))
-    return np.array(sorted(kept), np.int64)
+            is_kept[i] = True
+    return np.flatnonzero(is_kept)
+
+
+def _find_boxes(
+    nuclei: NDArray[np.bool_], corner: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return first row and column of each nucleus in the image, and those after its last, (N, 2) each."""
+    size = nuclei.shape[-1]
+    lines = np.stack([nuclei.any(2), nuclei.any(1)], 1)
+    first = lines.argmax(2)
+    last = np.where(lines.any(2), size - lines[:, :, ::-1].argmax(2), 0)
+    return corner + first, corner + last

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 FloatArray = NDArray[np.float32]
@@ -43,8 +44,8 @@ def estimate_background(rgb: NDArray[np.uint8]) -> FloatArray:
 
 def is_blank(light: NDArray[np.uint8]) -> bool:
     """Return whether a balanced image, (H, W, 3) uint8, has too little contrast to show anything."""
-    flat = light.reshape(-1, light.shape[-1])
-    return bool(np.max(flat.max(axis=0) - flat.min(axis=0)) < MIN_CONTRAST * BACKGROUND_LEVEL)
+    extrema = np.asarray(Image.fromarray(light).getextrema())
+    return bool(np.ptp(extrema, axis=1).max() < MIN_CONTRAST * BACKGROUND_LEVEL)
 
 
 def balance_light(rgb: NDArray[np.uint8], background: NDArray[np.float32]) -> NDArray[np.uint8]:

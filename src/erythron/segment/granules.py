@@ -1,0 +1,159 @@
+"""Granules that the network drew as nucleus, told from it by their tone and taken off: those of eosinophils.
+
+Chromatin is the cell's strongest tone of the nuclear stain. Granules are weaker, and lie outside the nucleus
+too; where hollows or pale cytoplasm lie between them, the cell has three tones, and granules are the redder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+
+GRAIN_UM = 0.2
+"""Standard deviation of the blur that joins chromatin, or granules, into one tone."""
+
+RIM_UM = 1.0
+"""Width of the cell's dark rim, which says nothing of its inside."""
+
+FEWEST_PX = 20
+"""Of each tone, to say that it is there."""
+
+PALE_SHARE = 0.05
+"""Share of the nucleus on the cytoplasm's side of the stain, from which two tones are looked for."""
+
+LEAST_SEPARATION = 3.0
+"""Distance of two tones in their standard deviations, under which they are not two."""
+
+LEAST_SEPARATION_OF_THREE = 3.5
+"""The same of the stronger two of three; the chromatin of a proerythroblast stays under it."""
+
+LEAST_REDDER = 1.0
+"""How much redder the middle tone is than the strongest, in their standard deviations."""
+
+LEAST_INSIDE, LEAST_OUTSIDE = 0.1, 0.3
+"""Share of the nucleus, and of the cytoplasm, in the middle tone or under it, and in the middle tone."""
+
+LEAST_SHED = 0.13
+"""Share of the nucleus under which what is stained otherwise is left to the search for the outline."""
+
+LEAST_KEPT = 0.6
+"""Dice of the nucleus with the strongest tone, under which that is something else than the nucleus."""
+
+ROUNDS = 10
+"""Of the search for the tones, which settles in fewer."""
+
+DARKEST = 8
+"""Added to light before its logarithm, against the noise of the dark."""
+
+
+@dataclass(frozen=True)
+class Regions:
+    """A cell as the network drew it.
+
+    Attributes:
+        nucleus: (H, W) bool.
+        cell: (H, W) bool, nucleus included.
+        core: (H, W) bool, the nucleus away from its outline.
+        cytoplasm: (H, W) bool, the rest of the cell away from it.
+        level: of the stain, at the outline.
+    """
+
+    nucleus: Bools
+    cell: Bools
+    core: Bools
+    cytoplasm: Bools
+    level: float
+
+
+def shed_granules(regions: Regions, stain: Floats, light: NDArray[np.uint8], mpp: float) -> Bools:
+    """Return the nucleus without what clearly is granules; the nucleus itself where nothing is.
+
+    Args:
+        regions: of the cell.
+        stain: (H, W) float32, the nuclear channel.
+        light: (H, W, 3) uint8, balanced light.
+        mpp: microns per pixel.
+    """
+    smooth = ndimage.gaussian_filter(stain, GRAIN_UM / mpp)
+    inside = ndimage.distance_transform_edt(regions.cell) > RIM_UM / mpp
+    level = _part_three(regions, smooth, inside, light, mpp)
+    if level is not None:
+        found = _keep_above(level, regions, smooth, mpp)
+        if found is not None:
+            return found
+    if np.mean(stain[regions.core] < regions.level) <= PALE_SHARE:
+        return regions.nucleus
+    level = _part_two(regions, smooth, inside)
+    found = None if level is None else _keep_above(level, regions, smooth, mpp)
+    return regions.nucleus if found is None else found
+
+
+def separate(strong: Floats, weak: Floats) -> float:
+    """Return how far the mean of one lies above the other's, in their common standard deviation."""
+    spread = np.sqrt((np.var(strong) + np.var(weak)) / 2)
+    return float((strong.mean() - weak.mean()) / max(spread, 1e-6))
+
+
+def dice(first: Bools, second: Bools) -> float:
+    """Return the overlap of two masks (Dice 1945, doi 10.2307/1932409)."""
+    return float(2 * (first & second).sum() / max(first.sum() + second.sum(), 1))
+
+
+def _part_two(regions: Regions, smooth: Floats, inside: Bools) -> float | None:
+    """Return the level between the two tones of the cell's inside, None where there are not two.
+
+    The tones are the two means of the stain (Lloyd 1982, doi 10.1109/TIT.1982.1056489, from the network's
+    nucleus and cytoplasm).
+    """
+    values, chosen = smooth[inside], regions.nucleus[inside]
+    level = 0.0
+    for _ in range(ROUNDS):
+        if min(np.count_nonzero(chosen), np.count_nonzero(~chosen)) < FEWEST_PX:
+            return None
+        strong, weak = values[chosen], values[~chosen]
+        level = float(strong.mean() + weak.mean()) / 2
+        chosen = values > level
+    return level if separate(strong, weak) >= LEAST_SEPARATION else None
+
+
+def _part_three(
+    regions: Regions, smooth: Floats, inside: Bools, light: NDArray[np.uint8], mpp: float
+) -> float | None:
+    """Return the level between the stronger two of three tones, None where the middle one is no granules."""
+    core, cytoplasm = regions.core & inside, regions.cytoplasm & inside
+    if min(np.count_nonzero(core), np.count_nonzero(cytoplasm)) < 3 * FEWEST_PX:
+        return None
+    values = np.concatenate([smooth[core], smooth[cytoplasm]])
+    tones = np.percentile(values, [10, 50, 90])
+    for _ in range(ROUNDS):
+        low, high = (tones[:-1] + tones[1:]) / 2
+        tone = (values > low).astype(np.int64) + (values > high)
+        counts = np.bincount(tone, minlength=3)
+        if counts.min() < FEWEST_PX:
+            return None
+        tones = np.bincount(tone, values) / counts
+    is_inside = np.arange(len(values)) < np.count_nonzero(core)
+    pale, middle = np.mean(tone[is_inside] < 2), np.mean(tone[~is_inside] == 1)
+    if pale < LEAST_INSIDE or middle < LEAST_OUTSIDE:
+        return None
+    if separate(values[tone == 2], values[tone == 1]) < LEAST_SEPARATION_OF_THREE:
+        return None
+    red, blue = (np.log(light[..., i].astype(np.float32) + DARKEST) for i in (0, 2))
+    redness = ndimage.gaussian_filter(red - blue, GRAIN_UM / mpp)
+    reds = np.concatenate([redness[core], redness[cytoplasm]])
+    return float(high) if separate(reds[tone == 1], reds[tone == 2]) >= LEAST_REDDER else None
+
+
+def _keep_above(level: float, regions: Regions, smooth: Floats, mpp: float) -> Bools | None:
+    """Return the nucleus above a level, None where too little of it goes, or it is something else."""
+    opened = ndimage.binary_opening(regions.cell & (smooth > level), iterations=max(1, round(GRAIN_UM / mpp)))
+    stained = ndimage.binary_fill_holes(opened)
+    kept: Bools = stained & regions.nucleus
+    shed = 1 - float(kept.sum() / regions.nucleus.sum())
+    return kept if shed > LEAST_SHED and dice(stained, regions.nucleus) >= LEAST_KEPT else None
