@@ -74,9 +74,10 @@ def _score(maps: Floats) -> Floats:
     """Return how sure each cell is: mean probability of its nucleus times sharpness of its outline."""
     nucleus, cell = maps[:, 0], maps[:, 1]
     inner = nucleus > 0.5
-    trust = (nucleus * inner).sum((1, 2)) / np.maximum(inner.sum((1, 2)), 1)
-    sharp = (cell > 0.7).sum((1, 2)) / np.maximum((cell > 0.3).sum((1, 2)), 1)
-    return np.asarray(np.where(inner.any((1, 2)), trust * sharp, 0), np.float32)
+    area = np.count_nonzero(inner, axis=(1, 2))
+    trust = (nucleus * inner).sum((1, 2)) / np.maximum(area, 1)
+    sure, possible = (np.count_nonzero(cell > level, axis=(1, 2)) for level in (0.7, 0.3))
+    return np.asarray(np.where(area > 0, trust * sure / np.maximum(possible, 1), 0), np.float32)
 
 
 def nucleus_centres(found: OutlinedCells) -> Floats:

@@ -37,7 +37,9 @@ def estimate_background(rgb: NDArray[np.uint8]) -> FloatArray:
     """Return the colour of the empty smear, (3,) float32 in 1..255: the median of the brightest twentieth."""
     step = max(1, int(np.sqrt(rgb.shape[0] * rgb.shape[1] / 250_000)))
     sample = rgb[::step, ::step].reshape(-1, 3)
-    brightness = sample.sum(axis=1, dtype=np.int32)
+    # Channel by channel: a sum over the short last axis takes eight times as long.
+    red, green, blue = sample.T
+    brightness = red.astype(np.int32) + green + blue
     bright = sample[brightness >= np.percentile(brightness, 95)]
     return np.asarray(np.maximum(np.median(bright, axis=0), 1), dtype=np.float32)
 
@@ -68,5 +70,7 @@ def nuclear_channel(light: FloatArray) -> FloatArray:
     Nuclei are high whatever their darkness (Romanowsky stains pass blue and hold back green), cytoplasm is
     middling, background and red cells are near 0 or below. Black, as out of the field, is 0.
     """
-    blueness = 1 - light[..., 1] / np.maximum(light[..., 2], MIN_LIGHT)
-    return np.where(light.max(axis=2) > BLACK, blueness, 0).astype(np.float32)
+    red, green, blue = np.moveaxis(light, 2, 0)
+    blueness = 1 - green / np.maximum(blue, MIN_LIGHT)
+    brightest = np.maximum(np.maximum(red, green), blue)
+    return np.where(brightest > BLACK, blueness, 0).astype(np.float32)
