@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,6 +50,8 @@ def run_count(
         BrowserError: a PDF is wanted and no browser can print it; one that is missing is noticed before work
             begins.
     """
+    # NumPy and SciPy each start a pool of threads, for which a count has no use.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from erythron.models.loading import start_loading
 
     # OpenVINO compiles the networks while Python is still importing what the count needs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -36,9 +37,16 @@ def fill_field_folder(found: FieldCells, folder: Path, differential: Differentia
         folder: where to.
         differential: of these cells.
     """
-    write_file(folder / CELLS, found.table.write_csv())
-    write_file(folder / GEOJSON, cells_to_geojson(found.segmentation, found.table))
-    write_file(folder / DIFFERENTIAL, differential.to_json())
+    # The picture is packed on another core while Python traces the outlines.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        overlay = beside.submit(_write_overlay, found, folder)
+        write_file(folder / CELLS, found.table.write_csv())
+        write_file(folder / GEOJSON, cells_to_geojson(found.segmentation, found.table))
+        write_file(folder / DIFFERENTIAL, differential.to_json())
+        overlay.result()
+
+
+def _write_overlay(found: FieldCells, folder: Path) -> None:
     with whole_file(folder / OVERLAY) as partial:
         overlay = draw_overlay(found.image.rgb, found.segmentation, found.table)
         overlay.save(partial, format="PNG", compress_level=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -55,9 +56,16 @@ class OpenVinoRuntime:
         core = openvino.Core()
         if cache is not None:
             core.set_property({"CACHE_DIR": str(cache)})
+        self._path = path
+        self._compile = partial(core.compile_model, device_name="CPU", config=settings)
         try:
-            model = core.compile_model(str(path), "CPU", settings)
-            self._queue = openvino.AsyncInferQueue(model)
+            model = core.read_model(str(path))
+            self._takes_any = model.is_dynamic()
+            self._few: openvino.AsyncInferQueue | None = None
+            # For a batch of one size OpenVINO plans once, for any size at the first batch of each.
+            if self._takes_any:
+                model.reshape({p.any_name: [CHUNK, *list(p.partial_shape)[1:]] for p in model.inputs})
+            self._queue = openvino.AsyncInferQueue(self._compile(model))
         except RuntimeError as error:
             raise BundleError(
                 f"{path}: OpenVINO cannot load this network; export it again ({error})"
@@ -66,19 +74,35 @@ class OpenVinoRuntime:
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, FloatArray]:
         """Return the outputs by name for a batch of any size from 1."""
+        import openvino
+
         count = len(next(iter(inputs.values())))
+        queue = self._queue
+        if self._takes_any and count < CHUNK:
+            if self._few is None:
+                self._few = openvino.AsyncInferQueue(self._compile(str(self._path)))
+            queue = self._few
         parts: dict[int, list[FloatArray]] = {}
 
         def keep(request: openvino.InferRequest, start: int) -> None:
-            parts[start] = [np.array(tensor.data, np.float32) for tensor in request.output_tensors]
+            left = count - start
+            parts[start] = [np.array(tensor.data[:left], np.float32) for tensor in request.output_tensors]
 
-        self._queue.set_callback(keep)
+        queue.set_callback(keep)
         for start in range(0, count, CHUNK):
             part = {name: np.ascontiguousarray(v[start : start + CHUNK]) for name, v in inputs.items()}
-            self._queue.start_async(part, start)
-        self._queue.wait_all()
+            if start and self._takes_any:
+                part = {name: _fill(rows) for name, rows in part.items()}
+            queue.start_async(part, start)
+        queue.wait_all()
         columns = zip(*(parts[start] for start in sorted(parts)), strict=True)
         return dict(zip(self._outputs, map(np.concatenate, columns), strict=True))
+
+
+def _fill(rows: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return ``CHUNK`` rows, the last one repeated."""
+    missing = CHUNK - len(rows)
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
 
 
 class OnnxRuntime:

@@ -80,9 +80,9 @@ def _follow(nucleus: Bools, cell: Bools, light: NDArray[np.uint8], mpp: float) -
     edge = _find_edge(nucleus, cell, stain, mpp)
     if edge is None:
         return nucleus
-    if not edge.is_clear:
-        nucleus = shed_granules(edge.regions, stain, light, mpp)
-        edge = _find_edge(nucleus, cell, stain, mpp)
+    chromatin = nucleus if edge.is_clear else shed_granules(edge.regions, stain, light, mpp)
+    if chromatin is not nucleus:
+        nucleus, edge = chromatin, _find_edge(chromatin, cell, stain, mpp)
         if edge is None:
             return nucleus
     stained = ndimage.binary_fill_holes(ndimage.binary_opening(cell & (stain > edge.regions.level)))
