@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from erythron.models.schema import ModelCard
-from erythron.segment.nucleus_edge import BAND_UM
+from erythron.segment.nucleus_edge import BAND_UM, EDGE_SHARE
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ head. The trunk is not fine-tuned. Cells are framed at {framing.input_px}x{frami
 is unknown, its shorter side is taken to show {framing.crop_width_um:g} um, and the outline is the mean of
 the {card.segmenter.assumed_kept} surest of those at {shares} of that; a field of unknown scale is taken at
 {framing.field_mpp} um per pixel. The outline of a nucleus moves by up to {BAND_UM:g} um to where the stain is
-midway between nucleus and cytoplasm.
+{EDGE_SHARE:g} of the way from the cytoplasm's to the nucleus'.
 
 ## Data
 
