@@ -132,7 +132,7 @@ def make_differential_from_counts(
 def merge_differentials(
     differentials: Iterable[Differential], settings: DifferentialSettings
 ) -> Differential:
-    """Return the differential of all cells of several fields; of none, a differential without cells.
+    """Return the differential of all cells of several fields; of one, its own; of none, one without cells.
 
     Args:
         differentials: differentials of separate fields; read one after the other.
@@ -144,9 +144,9 @@ def merge_differentials(
     names = [c.name for c in settings.classes]
     fields: list[CellCounts] = []
     flags: list[tuple[QualityFlag, ...]] = []
-    areas: tuple[LeftOutArea, ...] = ()
     left_out = 0.0
     for differential in differentials:
+        last = differential
         if [line.name for line in differential.classes] != names:
             raise DataError(
                 "differentials made with different classes cannot be added up; "
@@ -167,17 +167,12 @@ def merge_differentials(
             )
         )
         flags.append(differential.flags)
-        areas = differential.left_out
         left_out += differential.left_out_fraction
     if len(fields) == 1:
-        kept = tuple(f for f in flags[0] if f.name not in _OF_COUNTS)
-        return _assemble(fields, settings, kept, areas, left_out)
+        return last
     mean = left_out / max(len(fields), 1)
     raised = judge_fields(fields, flags, mean, settings.thresholds) if fields else []
     return _assemble(fields, settings, tuple(raised), (), mean)
-
-
-_OF_COUNTS = ("too_few_cells", "many_unclassified", "unclassified_unexplained")
 
 
 def _assemble(
