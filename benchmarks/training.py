@@ -134,7 +134,7 @@ def main() -> None:
     precision = choose_precision(options.precision)
     recipe = vary_recipe(
         load_recipe(options.recipe),
-        parse_settings(options.settings) | {"fit.epochs": 2, "fit.checkpoint_steps": 50},
+        parse_settings(options.settings) | {"fit.epochs": 2},
     )
     torch.set_num_threads(options.threads)
     hardware = Hardware(precision=precision, threads=options.threads, workers=options.workers)
