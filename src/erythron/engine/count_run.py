@@ -6,12 +6,12 @@ which was interrupted and continued gives the same as one that was not.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 import polars as pl
@@ -57,7 +57,8 @@ RUN = "run.json"
 
 SEGMENTER = "the outliner of the model"
 
-_VERSIONS = ("numpy", "openvino", "polars", "scikit-image", "scipy")
+_MODULES = ("numpy", "openvino", "polars", "skimage", "scipy")
+"""Packages that the report names with their versions."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def count_images(
         settings=_list_settings(options),
         versions=(
             Entry("erythron", __version__),
-            *(Entry(n, importlib.metadata.version(n)) for n in _VERSIONS),
+            *(Entry(name, import_module(name).__version__) for name in _MODULES),
         ),
     )
     write_file(out / REPORT, render_report(page))
