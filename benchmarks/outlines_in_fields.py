@@ -1,13 +1,13 @@
-"""Outlines of the drawn white cells in the whole fields of ``bcisc``, by outliners that had not seen their smear.
+"""Outlines of the drawn white cells in the fields of ``bcisc``, by outliners that had not seen their smear.
 
     erythron train default --data $ERYTHRON_DATA_DIR --out BUNDLE
     python benchmarks/outlines_in_fields.py --results BUNDLE-results
 
 The outliners of the cross-validation come from that command, or are fitted here. Not every white cell of a
-field is drawn, so a field's whole mask says nothing; each drawn cell is compared with the outline that covers
-most of it, 0 where there is none. How many outlines cover no drawn cell is printed beside it: white cells that
-are not drawn, large platelets, and red cells in the lamp's reflection that many of these fields have. 95 %
-intervals from resampled smears.
+field is drawn, so a field's whole mask says nothing; each drawn cell is compared with the outline that
+covers most of it, 0 where there is none. How many outlines cover no drawn cell is printed beside it: white
+cells that are not drawn, large platelets, and red cells in the lamp's reflection that many of these fields
+have. 95 % intervals from resampled smears.
 """
 
 from __future__ import annotations
@@ -97,9 +97,7 @@ def main() -> None:
     table = pl.DataFrame(rows, schema=columns, orient="row")
     for name, figure in estimate_dice(table, options.seed).items():
         print(f"{name:30} {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})")
-    print(
-        f"{table.height} drawn cells in {fields} fields; {others} other outlines; fields without a mask: {bare}"
-    )
+    print(f"{table.height} drawn cells in {fields} fields; {others} other outlines; without a mask: {bare}")
     print(table.sort("cell_dice").head(8).select("image", "cell_dice"))
 
 
