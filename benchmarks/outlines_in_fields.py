@@ -6,7 +6,7 @@
 The outliners of the cross-validation come from that command, or are fitted here. Not every white cell of a
 field is drawn, so a field's whole mask says nothing; each drawn cell is compared with the outline that
 covers most of it, 0 where there is none. How many outlines cover no drawn cell is printed beside it: white
-cells that are not drawn, large platelets, and red cells in the lamp's reflection that many of these fields
+cells that are not drawn, large platelets, and red cells in the lamp's reflection that some of these fields
 have. 95 % intervals from resampled smears.
 """
 
