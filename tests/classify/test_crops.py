@@ -39,6 +39,18 @@ def test_masks_and_pixels_are_cut_alike() -> None:
     assert np.abs(dark - crops.masks[0, ..., 1] / 255).max() < 0.02
 
 
+@pytest.mark.parametrize("mpp", [0.1, 0.083, 0.3])
+def test_a_crop_is_the_middle_of_a_larger_one(mpp: float) -> None:
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (360, 360, 3), dtype=np.uint8)
+    _, segmentation = draw_disc(360, 178.3, 181.6, 150)
+    small, large = (
+        cut_cells(rgb, segmentation, [(178.3, 181.6)], mpp, CropGeometry(size, 0.2)) for size in (80, 100)
+    )
+    for part, whole in ((small.pixels, large.pixels), (small.masks, large.masks)):
+        assert np.abs(part.astype(int) - whole[:, 10:90, 10:90]).max() <= 1
+
+
 def test_beyond_the_image_is_empty_smear_and_no_mask() -> None:
     rgb, segmentation = draw_disc(50, 2, 2, 10)
     crops = cut_cells(np.minimum(rgb, 200), segmentation, [(2.0, 2.0)], 0.25, CropGeometry(64, 0.25))

@@ -62,9 +62,11 @@ def cut_cells(
     pixels = np.empty((len(centres), size, size, 3), np.uint8)
     masks = np.empty((len(centres), size, size, 2), np.uint8)
     half = size * geometry.mpp / mpp / 2
+    # The filter reaches over the crop's border, so that a crop is the middle of every larger one.
+    reach = half + max(geometry.mpp / mpp, 1.0)
     for i, (x, y) in enumerate(centres):
-        left, top = int(np.floor(x + 0.5 - half)), int(np.floor(y + 0.5 - half))
-        right, bottom = int(np.ceil(x + 0.5 + half)), int(np.ceil(y + 0.5 + half))
+        left, top = int(np.floor(x + 0.5 - reach)), int(np.floor(y + 0.5 - reach))
+        right, bottom = int(np.ceil(x + 0.5 + reach)), int(np.ceil(y + 0.5 + reach))
         window = (left, top, right, bottom)
         box = (x + 0.5 - half - left, y + 0.5 - half - top, x + 0.5 + half - left, y + 0.5 + half - top)
         pixels[i] = _resize(cut_window(light, window, BACKGROUND_LEVEL), size, box)

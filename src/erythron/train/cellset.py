@@ -33,8 +33,8 @@ from erythron.train.progress import Progress, no_progress
 from erythron.train.recipe import InputSettings
 from erythron.train.true_masks import box_window, read_true_mask
 
-FORMAT = 2
-"""Of the stored arrays; another number also where cells are outlined otherwise than before."""
+FORMAT = 3
+"""Of the stored arrays; another number also where cells are outlined or cut otherwise than before."""
 CACHE_FOLDER = ".erythron-cells"
 
 
