@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from erythron.segment.masks import fill_holes
 from erythron.segment.nucleus_edge import follow_stain
 from erythron.segment.outline import OutlinedCells
 from erythron.segment.segmentation import Segmentation
@@ -111,7 +112,7 @@ def tidy(nucleus: Bools, cell: Bools) -> tuple[Bools, Bools]:
         cell = parts == held.argmax()
     else:
         cell = cell | nucleus
-    cell = ndimage.binary_fill_holes(cell)
+    cell = fill_holes(cell)
     nucleus = nucleus & cell
     pieces, count = ndimage.label(nucleus)
     if count > 1:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from erythron.segment.masks import fill_holes, grow
+
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
@@ -81,7 +83,7 @@ def shed_granules(regions: Regions, stain: Floats, light: NDArray[np.uint8], mpp
         mpp: microns per pixel.
     """
     smooth = ndimage.gaussian_filter(stain, GRAIN_UM / mpp)
-    inside = ndimage.distance_transform_edt(regions.cell) > RIM_UM / mpp
+    inside = ~grow(~regions.cell, RIM_UM / mpp)
     level = _part_three(regions, smooth, inside, light, mpp)
     if level is not None:
         found = _keep_above(level, regions, smooth, mpp)
@@ -153,7 +155,7 @@ def _part_three(
 def _keep_above(level: float, regions: Regions, smooth: Floats, mpp: float) -> Bools | None:
     """Return the nucleus above a level, None where too little of it goes, or it is something else."""
     opened = ndimage.binary_opening(regions.cell & (smooth > level), iterations=max(1, round(GRAIN_UM / mpp)))
-    stained = ndimage.binary_fill_holes(opened)
+    stained = fill_holes(opened)
     kept: Bools = stained & regions.nucleus
     shed = 1 - float(kept.sum() / regions.nucleus.sum())
     return kept if shed > LEAST_SHED and dice(stained, regions.nucleus) >= LEAST_KEPT else None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from erythron.segment.granules import Regions, dice, separate, shed_granules
+from erythron.segment.masks import fill_holes, grow
 from erythron.segment.stain import BACKGROUND_LEVEL, nuclear_channel
 
 Bools = NDArray[np.bool_]
@@ -85,21 +86,20 @@ def _follow(nucleus: Bools, cell: Bools, light: NDArray[np.uint8], mpp: float) -
         nucleus, edge = chromatin, _find_edge(chromatin, cell, stain, mpp)
         if edge is None:
             return nucleus
-    stained = ndimage.binary_fill_holes(ndimage.binary_opening(cell & (stain > edge.regions.level)))
+    stained = fill_holes(ndimage.binary_opening(cell & (stain > edge.regions.level)))
     return np.where(edge.near, stained, nucleus) if dice(stained, nucleus) >= LEAST_AGREEMENT else nucleus
 
 
 def _find_edge(nucleus: Bools, cell: Bools, stain: Floats, mpp: float) -> _Edge | None:
     """Return the edge of a nucleus, None where it or the cytoplasm is too small to say how it is stained."""
     band_px = max(BAND_UM / mpp, 1.0)
-    inside = ndimage.distance_transform_edt(nucleus)
-    outside = ndimage.distance_transform_edt(~nucleus)
-    core, cytoplasm = inside > band_px, cell & (outside > band_px)
+    rim = grow(~nucleus, band_px)
+    core, cytoplasm = ~rim, cell & ~grow(nucleus, band_px)
     if min(np.count_nonzero(core), np.count_nonzero(cytoplasm)) < FEWEST_PX:
         return None
     strong, weak = stain[core], stain[cytoplasm]
     level = EDGE_SHARE * strong.mean() + (1 - EDGE_SHARE) * weak.mean()
     is_clear = separate(strong, weak) >= CLEAR_SEPARATION
     reach_px = max(CLEAR_BAND_UM / mpp, band_px) if is_clear else band_px
-    near = (inside <= band_px) & (outside <= reach_px)
+    near = rim & grow(nucleus, reach_px)
     return _Edge(Regions(nucleus, cell, core, cytoplasm, float(level)), near, is_clear)

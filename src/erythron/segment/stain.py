@@ -39,8 +39,11 @@ def estimate_background(rgb: NDArray[np.uint8]) -> FloatArray:
     sample = rgb[::step, ::step].reshape(-1, 3)
     # Channel by channel: a sum over the short last axis takes eight times as long.
     red, green, blue = sample.T
-    brightness = red.astype(np.int32) + green + blue
-    bright = sample[brightness >= np.percentile(brightness, 95)]
+    brightness = red.astype(np.int64) + green + blue
+    # The 95th percentile by counting levels: sorting takes several times as long.
+    rank = np.ceil(0.95 * (len(brightness) - 1))
+    level = np.searchsorted(np.cumsum(np.bincount(brightness)), rank, side="right")
+    bright = sample[brightness >= level]
     return np.asarray(np.maximum(np.median(bright, axis=0), 1), dtype=np.float32)
 
 
@@ -55,7 +58,9 @@ def balance_light(rgb: NDArray[np.uint8], background: NDArray[np.float32]) -> ND
 
     It takes lamp, camera balance and the tint of the glass out of the colours, so that scanners differ less.
     """
-    return np.minimum(rgb * (BACKGROUND_LEVEL / background), 255).round().astype(np.uint8)
+    levels = np.arange(256, dtype=np.uint8)[:, None]
+    table = np.minimum(levels * (BACKGROUND_LEVEL / background), 255).round().astype(np.uint8)
+    return np.asarray(Image.fromarray(rgb).point(table.T.ravel().tolist()))
 
 
 def balance(rgb: NDArray[np.uint8], background: FloatArray, sigma_px: float) -> FloatArray:
