@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from erythron.segment.masks import fill_holes, grow
+from erythron.segment.masks import fill_holes, grow, open_mask
 
 
 @pytest.mark.parametrize("radius", [0.0, 0.7, 1.0, 1.5, 2.0, 3.09, 5.0, 7.7, 40.0])
@@ -27,3 +27,12 @@ def test_holes_are_filled_as_scipy_fills_them(share: float) -> None:
     for shape in ((30, 40), (1, 20), (20, 1), (3, 3)):
         mask = rng.random(shape) < share
         assert np.array_equal(fill_holes(mask), ndimage.binary_fill_holes(mask))
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("share", [0.0, 0.7, 0.9, 0.98, 1.0])
+def test_masks_are_opened_as_scipy_opens_them(share: float, times: int) -> None:
+    rng = np.random.default_rng(times)
+    for shape in ((30, 40), (1, 20), (20, 1), (3, 3)):
+        mask = rng.random(shape) < share
+        assert np.array_equal(open_mask(mask, times), ndimage.binary_opening(mask, iterations=times))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from erythron.segment.masks import fill_holes, grow
+from erythron.segment.masks import fill_holes, grow, open_mask
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -154,7 +154,7 @@ def _part_three(
 
 def _keep_above(level: float, regions: Regions, smooth: Floats, mpp: float) -> Bools | None:
     """Return the nucleus above a level, None where too little of it goes, or it is something else."""
-    opened = ndimage.binary_opening(regions.cell & (smooth > level), iterations=max(1, round(GRAIN_UM / mpp)))
+    opened = open_mask(regions.cell & (smooth > level), max(1, round(GRAIN_UM / mpp)))
     stained = fill_holes(opened)
     kept: Bools = stained & regions.nucleus
     shed = 1 - float(kept.sum() / regions.nucleus.sum())

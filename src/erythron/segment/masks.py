@@ -1,4 +1,4 @@
-"""Masks of single cells grown and filled: what SciPy does, in a third of the time for images that small."""
+"""Masks of single cells grown, filled and opened: as SciPy does, in a third of the time for so small ones."""
 
 from __future__ import annotations
 
@@ -50,3 +50,27 @@ def fill_holes(mask: Bools) -> Bools:
         outside[edge] = True
     outside[0] = False
     return mask if outside[1:].all() else ~outside[parts]
+
+
+def open_mask(mask: Bools, times: int = 1) -> Bools:
+    """Return the mask without what is narrower than a cross of three pixels, (H, W) bool.
+
+    Args:
+        mask: (H, W) bool; beyond it nothing is set.
+        times: how often it is eroded, and then dilated, by the cross.
+    """
+    for _ in range(times):
+        mask = ~_spread(np.pad(~mask, 1, constant_values=True))[1:-1, 1:-1]
+    for _ in range(times):
+        mask = _spread(mask)
+    return mask
+
+
+def _spread(mask: Bools) -> Bools:
+    """Return the mask and all pixels beside, over or under one of it."""
+    wider = mask.copy()
+    wider[1:] |= mask[:-1]
+    wider[:-1] |= mask[1:]
+    wider[:, 1:] |= mask[:, :-1]
+    wider[:, :-1] |= mask[:, 1:]
+    return wider

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from erythron.segment.granules import Regions, dice, separate, shed_granules
-from erythron.segment.masks import fill_holes, grow
+from erythron.segment.masks import fill_holes, grow, open_mask
 from erythron.segment.stain import BACKGROUND_LEVEL, nuclear_channel
 
 Bools = NDArray[np.bool_]
@@ -86,7 +85,7 @@ def _follow(nucleus: Bools, cell: Bools, light: NDArray[np.uint8], mpp: float) -
         nucleus, edge = chromatin, _find_edge(chromatin, cell, stain, mpp)
         if edge is None:
             return nucleus
-    stained = fill_holes(ndimage.binary_opening(cell & (stain > edge.regions.level)))
+    stained = fill_holes(open_mask(cell & (stain > edge.regions.level)))
     return np.where(edge.near, stained, nucleus) if dice(stained, nucleus) >= LEAST_AGREEMENT else nucleus
 
 
