@@ -255,6 +255,8 @@ def _template() -> Template:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # A page is rendered once: what folding its constants saves then is less than what it costs first.
+        optimized=False,
     )
     environment.filters |= {
         "percent": format_percent,
