@@ -5,7 +5,7 @@ import pytest
 
 from erythron.classify.crops import CropGeometry, cut_cells
 from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background
+from erythron.segment.stain import BACKGROUND_LEVEL, balance_light
 
 
 def draw_disc(side: int, x: float, y: float, radius: float) -> tuple[np.ndarray, Segmentation]:
@@ -82,15 +82,3 @@ def test_balancing_takes_the_tint_out() -> None:
     clear = np.full((4, 4, 3), 128, np.uint8)
     tinted = (clear * tint / 255).round().astype(np.uint8)
     assert np.abs(balance_light(tinted, tint).astype(int) - 128).max() <= 1
-
-
-def test_the_background_is_the_median_of_the_brightest_twentieth() -> None:
-    rng = np.random.default_rng(0)
-    for highest in (2, 40, 256):
-        rgb = rng.integers(0, highest, (37, 53, 3), dtype=np.uint8)
-        brightness = rgb.sum(axis=2, dtype=np.int64)
-        bright = rgb[brightness >= np.percentile(brightness, 95)]
-        background = estimate_background(rgb)
-        assert np.array_equal(background, np.maximum(np.median(bright, axis=0), 1).astype(np.float32))
-        expected = np.minimum(rgb * (255 / background), 255).round().astype(np.uint8)
-        assert np.array_equal(balance_light(rgb, background), expected)

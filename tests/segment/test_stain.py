@@ -34,3 +34,15 @@ def test_balanced_light_takes_the_tint_of_the_glass_out():
     rgb = np.array([[[120, 115, 105], [240, 230, 210], [255, 255, 255]]], np.uint8)
     light = balance_light(rgb, np.array([240, 230, 210], np.float32))
     assert light.tolist() == [[[128, 128, 128], [255, 255, 255], [255, 255, 255]]]
+
+
+def test_the_background_is_the_median_of_the_brightest_twentieth() -> None:
+    rng = np.random.default_rng(0)
+    for highest in (2, 40, 256):
+        rgb = rng.integers(0, highest, (37, 53, 3), dtype=np.uint8)
+        brightness = rgb.sum(axis=2, dtype=np.int64)
+        bright = rgb[brightness >= np.percentile(brightness, 95)]
+        background = estimate_background(rgb)
+        assert np.array_equal(background, np.maximum(np.median(bright, axis=0), 1).astype(np.float32))
+        expected = np.minimum(rgb * (255 / background), 255).round().astype(np.uint8)
+        assert np.array_equal(balance_light(rgb, background), expected)
