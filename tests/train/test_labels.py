@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from erythron.errors import DataError
 from erythron.stages import DEFAULT_CLASSES
 from erythron.train.labels import FINE_LABELS, class_of_fine, merge_logits, open_labels
+from erythron.train.network import MergeLayer
 
 
 def test_every_class_has_a_fine_label() -> None:
@@ -27,6 +29,8 @@ def test_merged_logits_have_the_summed_probabilities() -> None:
     logits = np.random.default_rng(0).normal(size=(5, len(FINE_LABELS))) * 3
     fine = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     merged = merge_logits(logits)
+    layer = MergeLayer(class_of_fine())(torch.from_numpy(logits))
+    np.testing.assert_allclose(layer.numpy(), merged)
     called = np.exp(merged) / np.exp(merged).sum(axis=1, keepdims=True)
     for c in range(len(DEFAULT_CLASSES)):
         np.testing.assert_allclose(called[:, c], fine[:, class_of_fine() == c].sum(axis=1))

@@ -45,7 +45,7 @@ from erythron.train.novelty import Novelty, NoveltyLayer
 from erythron.train.onnx_file import export_onnx, store_onnx
 
 NAME = "erythron-default"
-VERSION = "7"
+VERSION = "8"
 MAX_EXPORT_DIFFERENCE = 1e-3
 SELF_TEST_TOLERANCE = 1e-3
 PACKAGES = ("torch", "timm", "onnx", "openvino", "numpy", "scipy", "scikit-image", "pillow", "erythron")

@@ -78,18 +78,36 @@ class ShapeAttentiveNet(nn.Module):
         super().__init__()
         self.limit = limit
         self.novelty = novelty
-        self.merge = [np.flatnonzero(merge == c).tolist() for c in range(int(merge.max()) + 1)]
         self.features = features
         self.register_buffer("mean", mean)
         self.register_buffer("sd", sd)
         self.head = head
+        self.merge = MergeLayer(merge)
 
     def forward(self, pixels: Tensor, masks: Tensor, measurements: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits, (N, C), and novelty, (N,); measurements are (N, K), standardised."""
         pooled = ((self.features(pixels, masks) - self.mean) / self.sd).clamp(-self.limit, self.limit)
         fine = self.head(torch.cat([pooled, measurements], 1))
-        merged = torch.stack([torch.logsumexp(fine[:, columns], 1) for columns in self.merge], 1)
-        return merged, self.novelty(pooled)
+        return self.merge(fine), self.novelty(pooled)
+
+
+class MergeLayer(nn.Module):
+    """Logits of classes from those of their parts, whose odds are summed, as one sum over all of them.
+
+    Args:
+        merge: (F,) class of each part.
+    """
+
+    others: Tensor
+
+    def __init__(self, merge: NDArray[np.int64]) -> None:
+        super().__init__()
+        others = torch.from_numpy(merge != np.arange(int(merge.max()) + 1)[:, None])
+        self.register_buffer("others", torch.zeros(others.shape).masked_fill(others, -torch.inf))
+
+    def forward(self, fine: Tensor) -> Tensor:
+        """Return (N, C) from (N, F)."""
+        return torch.logsumexp(fine[:, None] + self.others, 2)
 
 
 def make_regions(masks: Tensor) -> Tensor:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from scipy import ndimage
+from torch import nn
 
 from erythron.errors import DataError
 from erythron.models.bundle import OUTLINER
@@ -17,10 +20,17 @@ from erythron.models.runtime import OpenVinoRuntime
 from erythron.models.schema import Framing
 from erythron.segment.segmenter import Segmenter
 from erythron.train.folded_sets import read_blood
+from erythron.train.network import load_backbone
 from erythron.train.segmenter.augment import Spread, make_batch, plain_batch
 from erythron.train.segmenter.evaluate import estimate_dice, outline_out_of_fold
 from erythron.train.segmenter.fit import TorchRuntime
-from erythron.train.segmenter.recipe import SegmenterConfig, export_segmenter, train_segmenter
+from erythron.train.segmenter.network import OutlineNet
+from erythron.train.segmenter.recipe import (
+    SegmenterConfig,
+    TrainedSegmenter,
+    export_segmenter,
+    train_segmenter,
+)
 from erythron.train.segmenter.samples import (
     STORE_PX,
     Windows,
@@ -212,3 +222,14 @@ def test_networks_are_fitted_exported_and_taken_again(data: Path, tmp_path: Path
 def test_a_missing_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="pathology-bites-cells"):
         train_segmenter(SegmenterConfig(tmp_path, tmp_path / "work"))
+
+
+def test_the_exported_graph_only_computes_on_pixels(tmp_path: Path) -> None:
+    net = OutlineNet(load_backbone()).eval()
+    export_segmenter(TrainedSegmenter(net, {}), tmp_path)
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / OUTLINER).graph.node)
+    # Sides are known: only how many windows there are is asked of the input, and no padding is worked out.
+    assert kinds["Shape"] <= 1
+    assert not kinds.keys() & {"Pad", "Range", "Gather", "Ceil"}
+    convolutions = sum(isinstance(part, nn.Conv2d) for part in net.modules())
+    assert kinds["Conv"] == convolutions

@@ -14,13 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 
 from erythron.models.bundle import OUTLINER, Bundle
 from erythron.train.network import load_backbone
-from erythron.train.onnx_file import store_onnx
+from erythron.train.onnx_file import export_onnx, store_onnx
 from erythron.train.segmenter.augment import Spread
 from erythron.train.segmenter.fit import FitConfig, Probabilities, fit_outliner
 from erythron.train.segmenter.network import OutlineNet
@@ -105,16 +104,8 @@ def export_segmenter(trained: TrainedSegmenter, folder: Path) -> float:
     shape = (2, WINDOW_PX, WINDOW_PX, 3)
     pixels = torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
     whole = Probabilities(trained.outliner).eval()
-    torch.onnx.export(
-        whole,
-        (pixels,),
-        path,
-        input_names=["pixels"],
-        output_names=["probabilities"],
-        dynamic_axes={"pixels": {0: "batch"}, "probabilities": {0: "batch"}},
-        dynamo=False,
-    )
-    return store_onnx(onnx.load(path), path, whole, {"pixels": pixels}, MAX_EXPORT_DIFFERENCE)
+    model = export_onnx(whole, {"pixels": pixels}, ("probabilities",))
+    return store_onnx(model, path, whole, {"pixels": pixels}, MAX_EXPORT_DIFFERENCE)
 
 
 def _load(path: Path) -> OutlineNet:
