@@ -136,12 +136,13 @@ def measure_errors(crops: Crops, mix: str, composites: int, cells: int) -> dict[
 def main() -> None:
     """Print the table of ``docs/results/intervals.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
     parser.add_argument("results", type=Path)
     parser.add_argument("--composites", type=int, default=200)
     parser.add_argument("--cells", type=int, default=400)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    crops = read_crops(options.results, Path(os.environ["ERYTHRON_DATA_DIR"]))
+    crops = read_crops(options.results, options.data)
     found = {mix: measure_errors(crops, mix, options.composites, options.cells) for mix in MIXES}
     if options.json:
         print(json.dumps(found, indent=1))

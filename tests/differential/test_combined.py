@@ -78,6 +78,20 @@ def test_an_absent_class_has_a_one_sided_interval() -> None:
     assert 0.001 < high < 0.1
 
 
+def test_no_call_does_not_mean_no_cell() -> None:
+    # In the matrix every ninth other cell was called proerythroblast, and of 200 here none.
+    rows = [[8, 1, 0, 0, 0, 0], [0, 9, 1, 0, 0, 0], [0, 0, 54, 0, 0, 0], [0, 0, 0, 54, 0, 0]]
+    table = tuple(map(tuple, [*rows, [30, 0, 0, 0, 240, 8]]))
+    confusion = ConfusionMatrix(NAMES, NAMES, table, has_unclassified=True)
+    calls = Calls(np.array([[0, 5, 80, 115, 196]]), np.array([4]))
+    found = estimate_contrasts(calls, confusion, CONTRASTS, 0.95).estimates
+    low, high = found[0].interval or (1.0, None)
+    assert low == 0.0
+    # Of 396 cells 0.85 % are called so at 8 of 9 right, and go without a call in one specimen of 20.
+    assert high is not None
+    assert 0.0080 < high < 0.0120
+
+
 def test_ratio_and_share_of_one_question_agree() -> None:
     calls = Calls(np.array([[4, 8, 60, 90, 200]]), np.array([15]))
     confusion = draw_confusion(np.random.default_rng(3))

@@ -15,7 +15,10 @@ usual one draws cells, so that a class which was never called is not taken to be
 
 Each pair of draws is solved by :func:`~erythron.differential.correction.fit_mixture`. The limits are the
 shortest interval that holds the stated share of the draws, on the scale of the share ``A / (A + B)``: at a
-class that is absent it becomes one-sided by itself, where limits that cut both tails would be too wide.
+class that is absent it becomes one-sided by itself, where limits that cut both tails would be too wide. No
+interval leaves out a share that would easily go without a single call: draws in which the errors of other
+classes explain more calls than there are would bring an upper limit down to nothing (rule of three, Hanley
+and Lippman-Hand 1983, doi 10.1001/jama.1983.03330370053031).
 
 Unclassified cells are a call of their own where the confusion matrix has their column. A specimen unlike the
 training data has more of them than any mix explains; the excess is then found as a further component that
@@ -140,7 +143,10 @@ def estimate_contrasts(
             for pair, rounds in ((best, 10 * ROUNDS), *((d, ROUNDS) for d in draws))
         ]
     return Corrected(
-        tuple(_estimate(c, confusion.true_classes, solved, level) for c in contrasts),
+        tuple(
+            _estimate(c, confusion.true_classes, solved, level, _find_unseen(c, confusion, summed, level))
+            for c in contrasts
+        ),
         how,
         float(solved[0].unknown[0]) if how == "excess" else 0.0,
     )
@@ -220,7 +226,43 @@ def _solve_with_unknown(rates: Floats, shares: Floats, rounds: int) -> _Solved:
     return _Solved(solved[:, :-1], solved[:, -1])
 
 
-def _estimate(contrast: Contrast, names: tuple[str, ...], solved: list[_Solved], level: float) -> Estimate:
+def _find_unseen(
+    contrast: Contrast, confusion: ConfusionMatrix, counts: Floats, level: float
+) -> tuple[float, float]:
+    """Return the largest shares of ``part`` and of ``rest`` that go without a call once in 1 / (1 - level).
+
+    Args:
+        contrast: its classes are rows of ``confusion``.
+        confusion: of the model.
+        counts: (J,) cells of each call.
+        level: probability of coverage, between 0 and 1.
+    """
+    table = np.array(confusion.counts, dtype=np.float64) + 1.0 / len(confusion.counts[0])
+    sides = (contrast.part, contrast.rest)
+    rows, columns = (
+        [[names.index(name) for name in side] for side in sides]
+        for names in (confusion.true_classes, confusion.calls)
+    )
+    called = float(counts[columns[0] + columns[1]].sum())
+    if not called:
+        return 1.0, 1.0
+    # Of the cells of a side that are called at all, the share that is called as of that side.
+    right = [
+        table[np.ix_(row, own)].sum() / table[np.ix_(row, columns[0] + columns[1])].sum()
+        for row, own in zip(rows, columns, strict=True)
+    ]
+    unseen = 1.0 - (1.0 - level) ** (1.0 / called)
+    part, rest = (min(1.0, float(unseen / share)) for share in right)
+    return part, rest
+
+
+def _estimate(
+    contrast: Contrast,
+    names: tuple[str, ...],
+    solved: list[_Solved],
+    level: float,
+    unseen: tuple[float, float],
+) -> Estimate:
     """Return value and limits; the first of ``solved`` is the best estimate, the others are draws."""
     part = [names.index(name) for name in contrast.part]
     rest = [names.index(name) for name in contrast.rest]
@@ -240,8 +282,8 @@ def _estimate(contrast: Contrast, names: tuple[str, ...], solved: list[_Solved],
     if not len(value) or any(not len(split(d, 0.0, 0.0)) for d in draws):
         return Estimate(None, None)
     share = float(value[0])
-    low = min(share, *(shortest_interval(split(d, 0.0, 1.0), level)[0] for d in draws))
-    high = max(share, *(shortest_interval(split(d, 1.0, 0.0), level)[1] for d in draws))
+    low = min(share, 1.0 - unseen[1], *(shortest_interval(split(d, 0.0, 1.0), level)[0] for d in draws))
+    high = max(share, unseen[0], *(shortest_interval(split(d, 1.0, 0.0), level)[1] for d in draws))
     if contrast.kind == "share":
         return Estimate(share, (low, high))
     if low == 1.0:
