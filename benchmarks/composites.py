@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from data_folder import add_data_option
 from numpy.typing import NDArray
 
 from erythron.differential.combined import Calls, Contrast, estimate_contrasts
@@ -136,7 +136,7 @@ def measure_errors(crops: Crops, mix: str, composites: int, cells: int) -> dict[
 def main() -> None:
     """Print the table of ``docs/results/intervals.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
+    add_data_option(parser)
     parser.add_argument("results", type=Path)
     parser.add_argument("--composites", type=int, default=200)
     parser.add_argument("--cells", type=int, default=400)

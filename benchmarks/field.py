@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from data_folder import add_data_option
 from numpy.typing import NDArray
 from peers import plain
 from skimage.draw import polygon2mask
@@ -54,7 +53,7 @@ def describe(name: str, reference: list[dict[str, Any]], centres: NDArray[np.flo
 def main() -> None:
     """Run both methods and print their figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
+    add_data_option(parser)
     parser.add_argument("--mpp", type=float, help="microns per pixel; by default as a count finds it")
     options = parser.parse_args()
     folder = options.data / "marrow-field"

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from data_folder import add_data_option
 from peers import CBC_WEIGHTS, load_cbc
 
 from erythron.classify.calls import prepare_cells
@@ -94,7 +95,7 @@ def time_count(path: Path, repeats: int) -> float:
 def main() -> None:
     """Time everything and print figures and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
+    add_data_option(parser)
     parser.add_argument("--cells", type=int, default=512)
     parser.add_argument("--paper-batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)

@@ -13,11 +13,11 @@ have. 95 % intervals from resampled smears.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from data_folder import add_data_option
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -56,7 +56,7 @@ def compare(drawn: NDArray[np.bool_], outlined: NDArray[np.int32]) -> tuple[floa
 def main() -> None:
     """Outline every field and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
+    add_data_option(parser)
     parser.add_argument("--results", type=Path, required=True, help="results of erythron train default")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -11,13 +11,13 @@ margin: the margin of its boxes around white cells, measured on masks, is taken 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+from data_folder import add_data_option
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
@@ -131,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
+    add_data_option(parser)
     parser.add_argument("--every", type=int, default=1, help="measure every n-th image of a set")
     options = parser.parse_args()
     if options.data is None:

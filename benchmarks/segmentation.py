@@ -14,13 +14,13 @@ On crops every method is asked for the central cell.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from data_folder import add_data_option
 from numpy.typing import NDArray
 from peers import CBC_WEIGHTS, load_cbc, plain
 from PIL import Image
@@ -180,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
+    add_data_option(parser)
     parser.add_argument("--every", type=int, default=1, help="measure every n-th image of a set")
     parser.add_argument("--sets", nargs="+", help="measure only these sets")
     parser.add_argument("--methods", nargs="+", default=["erythron", "scikit-image", "cbc"])

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from data_folder import add_data_option
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
@@ -83,7 +84,7 @@ def call_networks(rows: pl.DataFrame, out: Path, epochs: int, threads: int) -> d
 def main() -> None:
     """Call the cells by every peer and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, default=os.environ.get("ERYTHRON_DATA_DIR"))
+    add_data_option(parser)
     parser.add_argument("--results", type=Path, required=True, help="results of erythron train default")
     parser.add_argument("--out", type=Path, required=True, help="folder for the peers' runs")
     parser.add_argument("--epochs", type=int, default=15)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from filelock import FileLock
 
 from erythron.errors import DataError, UsageError
 from erythron.train.experiments.grids import EXPERIMENTS, Arm, choose_arms
@@ -87,6 +88,21 @@ def test_an_experiment_resumes_and_its_table_says_what_is_missing(
     assert sorted(calls["sha256"]) == sorted(drawn_rows["sha256"])
     with pytest.raises(UsageError, match="other data or settings"):
         do_runs(plan, drawn_rows.head(40), tmp_path, QUIET)
+
+
+def test_a_run_that_another_process_has_in_hand_is_left_to_it(
+    tiny: Recipe, drawn_rows: pl.DataFrame, tmp_path: Path
+) -> None:
+    plan = Plan(ARMS[:1], vary_recipe(tiny, {"fit.epochs": 1}), seeds=1, folds=2)
+    first, second = (find_calls(tmp_path, key) for key in list_runs(plan))
+    first.parent.mkdir(parents=True)
+    with FileLock(first.with_suffix(".lock")):
+        do_runs(plan, drawn_rows, tmp_path, QUIET)
+    assert second.exists()
+    assert not first.exists()
+    assert len(list_missing(plan, tmp_path)) == 1
+    do_runs(plan, drawn_rows, tmp_path, QUIET)
+    assert list_missing(plan, tmp_path) == []
 
 
 def test_classes_of_fewer_groups_than_folds_are_left_out(drawn_rows: pl.DataFrame) -> None:

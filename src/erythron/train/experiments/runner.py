@@ -1,9 +1,14 @@
-"""Runs of an experiment, each done once: cut off, the same command goes on with what is missing."""
+"""Runs of an experiment, each done once: cut off, the same command goes on with what is missing.
+
+The same command in several processes shares the runs out: each takes those that no other has in hand.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from filelock import FileLock, Timeout
 
 from erythron.data.folds import assign_folds
 from erythron.data.manifest import verify_split
 from erythron.errors import DataError, UsageError
-from erythron.train.cellset import CACHE_FOLDER, prepare_cells
+from erythron.train.cellset import CACHE_FOLDER, CellSet, prepare_cells
 from erythron.train.evaluate import make_calls
 from erythron.train.experiments.grids import Arm
 from erythron.train.predict import predict
@@ -24,6 +30,8 @@ from erythron.train.recipe import Recipe, vary_recipe
 from erythron.train.run import Hardware, load_network, train_run
 
 STATED_SPLIT = 0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ def do_runs(
     hardware: Hardware,
     progress: Progress = no_progress,
 ) -> None:
-    """Do every run that has no calls yet.
+    """Do every run that has no calls yet and that no other process has in hand.
 
     Each run writes ``runs/<arm>/seed<k>-fold<j>.csv`` with the calls of its test cells, when done.
 
@@ -88,24 +96,33 @@ def do_runs(
     runs = list(list_runs(plan))
     for number, key in enumerate(runs, 1):
         target = find_calls(out, key)
-        if target.exists():
-            progress("Runs", number, len(runs))
-            continue
-        split = split_rows(rows, plan, key.seed, key.fold)
-        folder = target.with_suffix("")
-        recipe = make_recipe(plan.base, key)
-        if not (folder / "run.json").exists():
-            train_run(recipe, split, folder, hardware, cache=out / CACHE_FOLDER)
-        network, record = load_network(folder)
-        test = np.flatnonzero((split["split"] == "test").to_numpy())
-        held = cells.take(test)
-        probabilities = predict(network, record.scaling, held, recipe.inputs.px)
-        partial = target.with_suffix(".partial")
-        make_calls(held.rows, held.labels, probabilities, record.classes).write_csv(partial)
-        partial.replace(target)
-        # Weights of a hundred runs would fill the disk, and the calls hold all that the table needs.
-        shutil.rmtree(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(target.with_suffix(".lock"), timeout=0):
+                if not target.exists():
+                    _do_run(plan, key, rows, cells, out, hardware)
+        except Timeout:
+            log.info("%s, seed %d, fold %d: another process has it in hand", key.arm.name, key.seed, key.fold)
         progress("Runs", number, len(runs))
+
+
+def _do_run(
+    plan: Plan, key: RunKey, rows: pl.DataFrame, cells: CellSet, out: Path, hardware: Hardware
+) -> None:
+    """Train one network and write its calls of the test cells."""
+    target = find_calls(out, key)
+    split = split_rows(rows, plan, key.seed, key.fold)
+    folder = target.with_suffix("")
+    if not (folder / "run.json").exists():
+        train_run(make_recipe(plan.base, key), split, folder, hardware, cache=out / CACHE_FOLDER)
+    network, record = load_network(folder)
+    held = cells.take(np.flatnonzero((split["split"] == "test").to_numpy()))
+    probabilities = predict(network, record.scaling, held, record.recipe.inputs.px)
+    partial = target.with_suffix(".partial")
+    make_calls(held.rows, held.labels, probabilities, record.classes).write_csv(partial)
+    partial.replace(target)
+    # Weights of a hundred runs would fill the disk, and the calls hold all that the table needs.
+    shutil.rmtree(folder)
 
 
 def make_recipe(base: Recipe, key: RunKey) -> Recipe:
@@ -167,4 +184,6 @@ def _claim(out: Path, plan: Plan, rows: pl.DataFrame) -> None:
     if path.exists() and path.read_text() != content:
         raise UsageError(f"{out}: holds an experiment with other data or settings; name another folder")
     out.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
+    partial = out / f".{path.name}.{os.getpid()}"
+    partial.write_text(content)
+    partial.replace(path)
