@@ -134,8 +134,6 @@ def main() -> None:
     add_data_option(parser)
     parser.add_argument("--every", type=int, default=1, help="measure every n-th image of a set")
     options = parser.parse_args()
-    if options.data is None:
-        parser.error("give --data DIR or set ERYTHRON_DATA_DIR")
     for name, folder in FOLDERS.items():
         paths = sorted((options.data / folder).rglob(PHOTOGRAPHS.get(name, "*.jpg")))
         found = compare_set(name, paths[:: options.every])

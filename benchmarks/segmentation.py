@@ -187,8 +187,6 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="bundle; by default the one that ships")
     parser.add_argument("--cbc-weights", type=Path, default=CBC_WEIGHTS)
     options = parser.parse_args()
-    if options.data is None:
-        parser.error("give --data DIR or set ERYTHRON_DATA_DIR")
     makers: dict[str, Callable[[], Segment]] = {
         "erythron": lambda: make_ours(options.model),
         "scikit-image": lambda: segment_plainly,

