@@ -20,10 +20,10 @@ import polars as pl
 from data_folder import add_data_option
 from numpy.typing import NDArray
 
+from erythron.bundle.folder import load_bundle
+from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
 from erythron.differential.combined import Calls, Contrast, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix, adjust_to_prior_shift, invert_confusion
-from erythron.models.bundle import load_bundle
-from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
 from erythron.train.folded_sets import read_marrow
 
 NAMES = [c.name for c in DEFAULT_CLASSES if c.lineage is not Lineage.NOT_NUCLEATED]

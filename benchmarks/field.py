@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from peers import plain
 from skimage.draw import polygon2mask
 
+from erythron.bundle.folder import load_bundle
+from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.differential.intervals import clopper_pearson
-from erythron.engine.field import count_field, load_networks
-from erythron.models.bundle import load_bundle
+from erythron.pipeline.field import count_field, load_networks
 from erythron.read.fields import read_image
 from erythron.segment.segmentation import Segmentation
 from erythron.shape.measure import measure_cells
-from erythron.stages import ERYTHROID_STAGES
 
 SHORT_STAGES = ("proerythroblast", "basophilic", "polychromatic", "orthochromatic")
 """Stages as the reference writes them, in order of maturation."""

@@ -23,12 +23,12 @@ import torch
 from data_folder import add_data_option
 from peers import CBC_WEIGHTS, load_cbc
 
+from erythron.bundle.folder import load_bundle
+from erythron.bundle.runtime import OpenVinoRuntime
 from erythron.classify.calls import prepare_cells
 from erythron.classify.classifier import CellInputs, Classifier
 from erythron.classify.crops import CellCrops
-from erythron.engine.field import find_scale, outline_field
-from erythron.models.bundle import load_bundle
-from erythron.models.runtime import OpenVinoRuntime
+from erythron.pipeline.field import find_scale, outline_field
 from erythron.read.fields import read_image
 from erythron.segment.segmenter import load_segmenter
 from erythron.shape.measure import measure_cells

@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.bundle.folder import load_bundle
+from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
 from erythron.differential.combined import ROUNDS, Calls, Contrast, estimate_contrasts, make_rates
 from erythron.differential.correction import ConfusionMatrix, fit_mixture
 from erythron.differential.indices import list_indices
-from erythron.engine.differential import make_confusion
-from erythron.models.bundle import load_bundle
-from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
+from erythron.pipeline.differential import make_confusion
 
 Floats = NDArray[np.float64]
 

@@ -21,9 +21,9 @@ from data_folder import add_data_option
 from numpy.typing import NDArray
 from PIL import Image
 
+from erythron.bundle.folder import load_bundle
 from erythron.classify.framing import choose_mpp
 from erythron.errors import DataError
-from erythron.models.bundle import load_bundle
 from erythron.read.fields import read_image
 from erythron.segment.scale import estimate_scale
 from erythron.segment.segmenter import Segmenter

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from erythron.data.drawn_field import DrawnFieldSpec, draw_field
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 
 def draw_fields(folder: Path, count: int, side: int) -> None:

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from erythron.data.drawn_field import DrawnFieldSpec, draw_field
 from erythron.segment.scale import RED_CELL_UM, ScaleEstimate, estimate_scale
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 Pixels = NDArray[np.uint8]
 

@@ -26,7 +26,7 @@ from peers import CBC_WEIGHTS, load_cbc, plain
 from PIL import Image
 from scipy import ndimage
 
-from erythron.models.bundle import load_bundle
+from erythron.bundle.folder import load_bundle
 
 Pixels = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
@@ -85,7 +85,7 @@ def make_cbc(weights: Path) -> Segment:
 def make_ours(model: Path | None) -> Segment:
     """Return the package's segmenter, at the scale that a count or a classification would take."""
     from erythron.classify.framing import outline_crop
-    from erythron.engine.field import find_scale, outline_field
+    from erythron.pipeline.field import find_scale, outline_field
     from erythron.read.fields import read_image
     from erythron.segment.segmenter import load_segmenter
 

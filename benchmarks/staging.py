@@ -23,10 +23,10 @@ from data_folder import add_data_option
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
+from erythron.bundle.folder import load_bundle
+from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.classify.framing import outline_crop
-from erythron.models.bundle import load_bundle
 from erythron.segment.segmenter import load_segmenter
-from erythron.stages import DEFAULT_CLASSES
 from erythron.train.cells import load_cells
 from erythron.train.evaluation import STAGES, Scored, score_cells
 from erythron.train.experiments.grids import ABLATION

@@ -24,7 +24,7 @@ import polars as pl
 import torch
 from PIL import Image
 
-from erythron.data.manifest import MANIFEST_SCHEMA
+from erythron.datasets.manifest import MANIFEST_SCHEMA
 from erythron.train.augmentation import augment
 from erythron.train.cellset import prepare_cells
 from erythron.train.loader import Share, TrainingLoader

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import erythron
-from erythron.data.drawn_field import DrawnFieldSpec, draw_field
-from erythron.engine.batch import RunOptions
-from erythron.engine.count_run import count_images
 from erythron.errors import ErythronError, ImageReadError, MissingExtraError, UsageError
+from erythron.pipeline.batch import RunOptions
+from erythron.pipeline.count import count_images
 from erythron.read.inputs import find_images
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 DOCS = Path(__file__).parent.parent / "docs" / "api.md"
 
@@ -190,7 +190,9 @@ def test_many_images_are_read_one_by_one(pixels: NDArray[np.uint8]) -> None:
 
 def test_the_interface_and_the_command_share_their_functions() -> None:
     from erythron import api
-    from erythron.engine import count_run, field, field_folder, folder_run
+    from erythron.pipeline import count as count_run
+    from erythron.pipeline import field, folder_run
+    from erythron.results import field_folder
 
     assert api.count_field is folder_run.count_field is field.count_field
     assert api.fill_field_folder is count_run.fill_field_folder is field_folder.fill_field_folder

@@ -19,18 +19,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from erythron.bundle.folder import load_bundle
 from erythron.differential.counts import Differential
-from erythron.engine.batch import Failure, RunOptions, attempt
-from erythron.engine.differential import choose_settings, count_calls
-from erythron.engine.field import FieldCells, Networks, count_field, load_networks
-from erythron.engine.field_folder import fill_field_folder, write_record
-from erythron.engine.fingerprint import fingerprint, hash_file
-from erythron.engine.folder_run import describe_settings
-from erythron.engine.outputs import whole_folder
-from erythron.engine.record import read_record
 from erythron.errors import UsageError
-from erythron.models.bundle import load_bundle
+from erythron.files.writing import whole_folder
+from erythron.pipeline.batch import Failure, RunOptions, attempt
+from erythron.pipeline.differential import choose_settings, count_calls
+from erythron.pipeline.field import FieldCells, Networks, count_field, load_networks
+from erythron.pipeline.folder_run import describe_settings
 from erythron.read.fields import check_mpp, read_image, take_array
+from erythron.results.field_folder import fill_field_folder, write_record
+from erythron.results.fingerprint import fingerprint, hash_file
+from erythron.results.record import read_record
 from erythron.segment.segmentation import Segmentation
 
 if TYPE_CHECKING:

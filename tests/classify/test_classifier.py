@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from erythron.bundle.folder import load_bundle
+from erythron.bundle.runtime import OnnxRuntime, OpenVinoRuntime
 from erythron.classify.calls import call_cells, calls_schema
 from erythron.classify.classifier import CellInputs, Classifier, soften
 from erythron.classify.crops import CellCrops
 from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp
-from erythron.engine.field import Networks, classify_crop
 from erythron.errors import BundleError
-from erythron.models.bundle import load_bundle
-from erythron.models.runtime import OnnxRuntime, OpenVinoRuntime
+from erythron.pipeline.field import Networks, classify_crop
 from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.segment.segmentation import Segmentation
@@ -135,7 +135,7 @@ def test_an_image_without_cells_has_an_empty_table(classifier: Classifier) -> No
 def test_classifying_imports_no_torch() -> None:
     code = (
         "import sys, erythron.classify.calls, erythron.classify.selftest;"
-        "import erythron.data.manifest, erythron.data.folds;"
+        "import erythron.datasets.manifest, erythron.datasets.folds;"
         "bad = {'torch', 'timm', 'onnx', 'onnxruntime', 'sklearn', 'matplotlib'} & set(sys.modules);"
         "sys.exit(', '.join(bad) or 0)"
     )

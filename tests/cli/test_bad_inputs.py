@@ -10,7 +10,7 @@ import polars as pl
 import tifffile
 from PIL import Image
 
-from erythron.data.drawn_field import DrawnFieldSpec, draw_field
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 
 def write_huge_png(path: Path, side: int) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from erythron.data.drawn_field import DrawnFieldSpec, draw_field
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 ERYTHRON = [sys.executable, "-c", "from erythron.cli import main; main()"]
 PER_IMAGE = {"cells.csv", "cells.geojson", "differential.json", "overlay.png", "record.json"}

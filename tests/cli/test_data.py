@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from erythron.data.manifest import read_manifest, verify_files, verify_split, write_manifest
+from erythron.datasets.manifest import read_manifest, verify_files, verify_split, write_manifest
 
 
 def run(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

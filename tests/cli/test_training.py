@@ -8,9 +8,9 @@ import polars as pl
 from PIL import Image
 from typer.testing import CliRunner
 
+from erythron.bundle.folder import load_bundle
 from erythron.cli import app
-from erythron.data.manifest import MANIFEST_SCHEMA, hash_file, hash_split, write_manifest
-from erythron.models.bundle import load_bundle
+from erythron.datasets.manifest import MANIFEST_SCHEMA, hash_file, hash_split, write_manifest
 
 TINY = (
     "network.image_backbone=test_efficientnet",

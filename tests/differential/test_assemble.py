@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, GRANULOCYTE, LYMPHOCYTE
 from erythron.differential.assemble import (
     DifferentialSettings,
     count_cells,
@@ -27,9 +28,8 @@ from erythron.differential.counts import (
     differential_schema,
 )
 from erythron.differential.intervals import clopper_pearson, goodman
-from erythron.differential.quality import FieldQuality
 from erythron.errors import DataError
-from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, GRANULOCYTE, LYMPHOCYTE
+from erythron.quality.flags import FieldQuality
 
 NAMES = [c.name for c in DEFAULT_CLASSES]
 NUCLEATED = tuple(NAMES[:-1])

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.differential.indices import list_indices
 from erythron.differential.reference import SHIPPED, read_references
 from erythron.errors import DataError
-from erythron.stages import DEFAULT_CLASSES
 
 KNOWN = {c.name for c in DEFAULT_CLASSES} | {d.name for d in list_indices(DEFAULT_CLASSES)}
 GOOD = '[me_ratio]\nlow = 1.5\npopulation = "adults"\nsource = "our laboratory, 2026"\n'

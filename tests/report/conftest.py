@@ -15,11 +15,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from erythron.bundle.folder import load_bundle
+from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.differential.assemble import make_differential, merge_differentials
-from erythron.engine.batch import RunOptions
-from erythron.engine.differential import choose_settings
 from erythron.interchange.geojson import cells_to_geojson
-from erythron.models.bundle import load_bundle
+from erythron.pipeline.batch import RunOptions
+from erythron.pipeline.differential import choose_settings
 from erythron.read.image import ScaleSource
 from erythron.report.distributions import make_distributions
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
@@ -27,7 +28,6 @@ from erythron.report.marks import make_marks
 from erythron.report.model import Entry, FailedInput, FieldReport, RunReport
 from erythron.report.overlay import make_overlay_picture
 from erythron.segment.segmentation import Segmentation
-from erythron.stages import DEFAULT_CLASSES
 
 HOSTILE_NAME = '<img src="x" onerror="alert(1)">.png'
 

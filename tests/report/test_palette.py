@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES
 from erythron.report.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
-from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES
 
 # Full deficiency, on linear RGB: Machado et al., IEEE TVCG 2009, doi 10.1109/TVCG.2009.113.
 DEFICIENCIES = {

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from erythron.data.drawn_field import DrawnFieldSpec, draw_field
 from erythron.segment.scale import (
     MIN_RED_CELLS,
     RED_CELL_SPREAD,
@@ -15,6 +14,7 @@ from erythron.segment.scale import (
     WORKED_PX,
     estimate_scale,
 )
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 
 def red_cells(diameters, pallor=0.3):

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from erythron.models.bundle import load_bundle
-from erythron.segment.canvas import Canvas
+from erythron.bundle.folder import load_bundle
+from erythron.segment.assembly import Canvas
 from erythron.segment.outline import OutlinedCells, find_distinct, nucleus_centres, outline_points
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter, load_segmenter, rescale

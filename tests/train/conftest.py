@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from erythron.data.manifest import MANIFEST_SCHEMA, hash_split
+from erythron.datasets.manifest import MANIFEST_SCHEMA, hash_split
 from erythron.train.networks.settings import NetworkSettings, NormLayer, Pretraining
 from erythron.train.recipe import FitSettings, InputSettings, Recipe
 

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from erythron.bundle.folder import DEFAULT_BUNDLE, load_bundle
 from erythron.classify.selftest import verify_bundle
 from erythron.errors import DataError, UsageError
-from erythron.models.bundle import DEFAULT_BUNDLE, load_bundle
 from erythron.train.default_model import DefaultTrainingConfig, train_default
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from erythron.bundle.folder import load_bundle
 from erythron.classify.selftest import verify_bundle
-from erythron.engine.batch import RunOptions
-from erythron.engine.classify_run import classify_images
 from erythron.errors import DataError, UsageError
-from erythron.models.bundle import load_bundle
+from erythron.pipeline.batch import RunOptions
+from erythron.pipeline.classify import classify_images
 from erythron.read.inputs import find_images
 from erythron.train.evaluate import FOLDER, RESULT, compare_runs, evaluate_run
 from erythron.train.recipe import Recipe, vary_recipe

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from erythron.data.audit import find_similar_rows
-from erythron.data.sets import read_set
+from erythron.datasets.audit import find_similar_rows
+from erythron.datasets.sets import read_set
 from erythron.train.folded_sets import MARROW_SET, read_marrow
 
 FOLDS = 5

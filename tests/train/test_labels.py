@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.errors import DataError
-from erythron.stages import DEFAULT_CLASSES
 from erythron.train.labels import FINE_LABELS, class_of_fine, merge_logits, open_labels
 from erythron.train.network import MergeLayer
 

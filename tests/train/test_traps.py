@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import erythron.train
-from erythron.data.folds import assign_folds
-from erythron.data.manifest import hash_split, verify_split
+from erythron.datasets.folds import assign_folds
+from erythron.datasets.manifest import hash_split, verify_split
 from erythron.errors import DataError
 from erythron.shape.mask import convex_hull
 from erythron.train.augmentation import DRAWS, Batch, augment

@@ -5,7 +5,7 @@ import polars as pl
 import torch
 
 from erythron.classify.framing import MEASUREMENT_INPUTS
-from erythron.data.manifest import MANIFEST_SCHEMA
+from erythron.datasets.manifest import MANIFEST_SCHEMA
 from erythron.train.cells import Cells
 from erythron.train.network import make_regions, pool_regions
 from erythron.train.views import make_view

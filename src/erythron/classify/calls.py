@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from erythron.bundle.folder import Bundle
+from erythron.bundle.schema import Framing
 from erythron.classify.classifier import CellInputs, Classifier
 from erythron.classify.crops import CropGeometry, cut_cells
 from erythron.classify.framing import choose_mpp, derive_inputs
-from erythron.models.bundle import Bundle
-from erythron.models.schema import Framing
 from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.stain import balance_light, estimate_background

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.bundle.folder import CARD, Bundle
+from erythron.bundle.runtime import OpenVinoRuntime, Runtime
+from erythron.bundle.schema import MaskInput
 from erythron.classify.crops import CellCrops
 from erythron.classify.framing import MEASUREMENT_INPUTS
 from erythron.errors import BundleError
-from erythron.models.bundle import CARD, Bundle
-from erythron.models.runtime import OpenVinoRuntime, Runtime
-from erythron.models.schema import MaskInput
 from erythron.shape.mask import hull_plane
 
 BATCH = 256

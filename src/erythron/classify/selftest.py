@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from erythron.bundle.folder import CARD, Bundle
 from erythron.classify.calls import prepare_cells
 from erythron.classify.classifier import Classifier
 from erythron.errors import BundleError
-from erythron.models.bundle import CARD, Bundle
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.segment.segmentation import Segmentation
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE

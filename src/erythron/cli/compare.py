@@ -12,7 +12,7 @@ from erythron.cli.options import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from erythron.differential.comparison import Agreement, CellComparison, ShareComparison
+    from erythron.compare.comparison import Agreement, CellComparison, ShareComparison
 
 
 def compare(
@@ -26,13 +26,13 @@ def compare(
     calls, kappa, agreement within one stage, McNemar's test for each class and, over specimens, the binomial
     limits of CLSI H20-A2, bias with limits of agreement, and the Passing-Bablok line.
     """
-    from erythron.engine.compare_run import compare_results
+    from erythron.compare.results import compare_results
 
     found = compare_results(a, b)
     if as_json:
         from pydantic import TypeAdapter
 
-        from erythron.differential.comparison import Comparison
+        from erythron.compare.comparison import Comparison
 
         typer.echo(TypeAdapter(Comparison).dump_json(found).decode())
         return

@@ -34,7 +34,7 @@ def convert(
     """
     import json
 
-    from erythron.engine.convert_run import ExportFormat, convert_run
+    from erythron.results.convert import ExportFormat, convert_run
 
     done = convert_run(run, ExportFormat(to), out, image_prefix=image_prefix, force=force)
     files = [str(path) for path in done.files]

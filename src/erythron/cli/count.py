@@ -13,7 +13,7 @@ from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Wid
 
 if TYPE_CHECKING:
     from erythron.differential.counts import Differential, Estimate
-    from erythron.engine.batch import RunOptions
+    from erythron.pipeline.batch import RunOptions
 
 
 def count(
@@ -35,7 +35,7 @@ def count(
     run, summary.csv, report.html, run.json and, with --pdf, report.pdf. An interrupted run continues when the
     same command is given again.
     """
-    from erythron.engine.batch import RunOptions
+    from erythron.pipeline.batch import RunOptions
 
     run = RunOptions(model, mpp, force, reference, width / 100)
     raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf))
@@ -57,12 +57,12 @@ def run_count(
     # SciPy copies every name of NumPy and so loads its Fortran tools, which no count uses; who imports
     # these by their name still gets them.
     vars(np).setdefault("f2py", None)
-    from erythron.models.loading import start_loading
+    from erythron.bundle.loading import start_loading
 
     # OpenVINO compiles the networks while Python is still importing what the count needs.
     loading = start_loading(options.model)
     from erythron.cli.progress import show_failures, show_progress
-    from erythron.engine.count_run import count_images
+    from erythron.pipeline.count import count_images
     from erythron.read.inputs import find_images
 
     browser = _find_browser() if pdf else None
@@ -91,7 +91,7 @@ def _find_browser() -> Path:
 
 def _print_pdf(browser: Path, page: Path, pdf: Path) -> None:
     """Print the page; the PDF appears only when it is whole."""
-    from erythron.engine.outputs import whole_file
+    from erythron.files.writing import whole_file
     from erythron.report.pdf import print_pdf
 
     with whole_file(pdf) as partial:

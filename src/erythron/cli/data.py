@@ -28,7 +28,7 @@ def list_sets(as_json: Json = False) -> None:
     """Show the public sets that are known, with their licences."""
     import json
 
-    from erythron.data.registry import load_registry, locate_set
+    from erythron.datasets.registry import load_registry, locate_set
 
     sets = list(load_registry().values())
     here = {s.name: locate_set(s.name) for s in sets}
@@ -63,9 +63,9 @@ def fetch(
     import json
 
     from erythron.cli.progress import show_bytes, show_failures
-    from erythron.data.fetch import fetch_set
-    from erythron.data.registry import find_registered
-    from erythron.data.sets import read_set
+    from erythron.datasets.fetch import fetch_set
+    from erythron.datasets.registry import find_registered
+    from erythron.datasets.sets import read_set
 
     registered = find_registered(name)
     with show_bytes(f"Fetching {name}") as progress:
@@ -108,10 +108,10 @@ def audit(
     from collections import Counter
 
     from erythron.cli.progress import show_failures, show_progress
-    from erythron.data.audit import audit_manifest, tabulate_findings
-    from erythron.data.audit_page import KINDS, render_audit
-    from erythron.data.sets import open_set
-    from erythron.engine.outputs import write_file
+    from erythron.datasets.audit import audit_manifest, tabulate_findings
+    from erythron.datasets.audit_page import KINDS, render_audit
+    from erythron.datasets.sets import open_set
+    from erythron.files.writing import write_file
 
     if out is not None:
         _refuse_used(out, force)
@@ -166,12 +166,12 @@ def split(
     from dataclasses import asdict
 
     from erythron.cli.progress import show_failures, show_progress
-    from erythron.data.audit import find_similar_rows
-    from erythron.data.manifest import check_suffix, write_manifest
-    from erythron.data.sets import open_set
-    from erythron.data.split import SplitPlan, count_labels, split_rows
-    from erythron.engine.outputs import write_file
+    from erythron.datasets.audit import find_similar_rows
+    from erythron.datasets.manifest import check_suffix, write_manifest
+    from erythron.datasets.sets import open_set
+    from erythron.datasets.split import SplitPlan, count_labels, split_rows
     from erythron.errors import UsageError
+    from erythron.files.writing import write_file
 
     if out.exists() and not force:
         raise UsageError(f"{out}: is there already; name another file or give --force")
@@ -210,8 +210,8 @@ def split(
 
 
 def _parse_class_map(entries: list[str] | None) -> dict[str, str]:
+    from erythron.cells.classes import find_type
     from erythron.errors import DataError, UsageError
-    from erythron.stages import find_type
 
     parsed = {}
     for entry in entries or []:

@@ -18,8 +18,8 @@ def demo(
 ) -> None:
     """Count a real marrow field where one can be had, else a drawn one, and say which."""
     from erythron.cli.count import run_count
-    from erythron.data.demo_field import find_demo_field
-    from erythron.engine.batch import RunOptions
+    from erythron.pipeline.batch import RunOptions
+    from erythron.synthetic.demo_field import find_demo_field
 
     field = find_demo_field(out / "field")
     typer.echo(f"Counting a {field.origin}\n")

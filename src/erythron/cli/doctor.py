@@ -12,7 +12,7 @@ def doctor(model: Model = None, as_json: Json = False) -> None:
     import json
     from dataclasses import asdict
 
-    from erythron.engine.checkup import examine
+    from erythron.pipeline.checkup import examine
 
     checkup = examine(model)
     if as_json:

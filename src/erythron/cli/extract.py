@@ -23,8 +23,8 @@ def extract(
     from dataclasses import asdict
 
     from erythron.cli.progress import show_failures, show_progress
-    from erythron.engine.batch import RunOptions
-    from erythron.engine.extract_run import extract_cells
+    from erythron.pipeline.batch import RunOptions
+    from erythron.pipeline.extract import extract_cells
     from erythron.read.inputs import find_images
 
     inputs = find_images(images)

@@ -37,8 +37,8 @@ def import_labels(
     from dataclasses import asdict
 
     from erythron.cli.progress import show_failures, show_progress
-    from erythron.engine.import_run import ImportOptions
-    from erythron.engine.import_run import import_labels as run_import
+    from erythron.datasets.import_labels import ImportOptions
+    from erythron.datasets.import_labels import import_labels as run_import
     from erythron.errors import DataError, UsageError
     from erythron.interchange.labels import parse_class_map
 

@@ -29,7 +29,7 @@ def mask(
     from dataclasses import asdict
 
     from erythron.cli.progress import show_failures, show_progress
-    from erythron.engine.mask_run import MaskOptions, mask_images
+    from erythron.pipeline.mask import MaskOptions, mask_images
     from erythron.read.inputs import find_images
 
     inputs = find_images(images)

@@ -63,7 +63,7 @@ def train(
     from erythron.cli.progress import show_stages
 
     require_torch()
-    from erythron.data.manifest import verify_split
+    from erythron.datasets.manifest import verify_split
     from erythron.train.cellset import cache_beside
     from erythron.train.datasets import load_rows
     from erythron.train.recipe import load_recipe, parse_settings, vary_recipe

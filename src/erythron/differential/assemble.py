@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.combined import DRAWS, SEED, Calls, Contrast, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.counts import (
@@ -31,7 +32,8 @@ from erythron.differential.counts import (
 from erythron.differential.indices import IndexDefinition, list_indices
 from erythron.differential.intervals import clopper_pearson, goodman, ratio_interval
 from erythron.differential.planning import cells_for_width, cells_to_separate, scale_to_all
-from erythron.differential.quality import (
+from erythron.errors import DataError
+from erythron.quality.flags import (
     THRESHOLDS,
     FieldQuality,
     QualityThresholds,
@@ -40,8 +42,6 @@ from erythron.differential.quality import (
     judge_field,
     judge_fields,
 )
-from erythron.errors import DataError
-from erythron.stages import CellClass, Lineage
 
 UNCLASSIFIED_FLAG = "unclassified"
 TOUCHES_EDGE_FLAG = "touches_edge"

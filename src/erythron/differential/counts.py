@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.intervals import Interval
 from erythron.errors import DataError
-from erythron.stages import CellClass, Lineage
 
 SCHEMA_VERSION: Literal[2] = 2
 """Version of the layout of ``differential.json``; it rises with every change that a reader would notice."""

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from erythron.differential.combined import Contrast
-from erythron.stages import (
+from erythron.cells.classes import (
     BASOPHILIC_ERYTHROBLAST,
     ERYTHROID_STAGES,
     ORTHOCHROMATIC_ERYTHROBLAST,
@@ -19,6 +18,7 @@ from erythron.stages import (
     CellClass,
     Lineage,
 )
+from erythron.differential.combined import Contrast
 
 _YOUNG = (PROERYTHROBLAST.name, BASOPHILIC_ERYTHROBLAST.name)
 _OLD = (POLYCHROMATIC_ERYTHROBLAST.name, ORTHOCHROMATIC_ERYTHROBLAST.name)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from erythron.cells.classes import find_class
 from erythron.errors import DataError
 from erythron.interchange.cells import (
     NUCLEUS,
@@ -23,7 +24,6 @@ from erythron.interchange.cells import (
 )
 from erythron.interchange.coco_rle import decode_coco_rle, encode_coco_rle
 from erythron.interchange.outlines import Patch, fill_parts
-from erythron.stages import find_class
 
 
 def write_coco(images: Iterable[CountedImage], classes: tuple[str, ...], version: str) -> Iterator[str]:

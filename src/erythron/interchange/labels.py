@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from erythron.cells.classes import CellType, find_type
 from erythron.errors import DataError
 from erythron.interchange.cells import UNCLASSIFIED, LabelledImage
 from erythron.interchange.coco import read_coco
 from erythron.interchange.geojson import read_geojson
 from erythron.interchange.label_studio import read_label_studio
-from erythron.stages import CellType, find_type
 
 ClassMap = Mapping[str, CellType | None]
 """The kind of cell that a name stands for, None to leave its cells out."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.report.model import Distribution, GroupSpread
-from erythron.stages import ERYTHROID_STAGES
 
 COLUMNS = ("label", "flags", "cell_diameter_um", "cell_diameter_px", "nc_ratio")
 """The columns of the cells table that are read."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.counts import Differential, Estimate, Index
 from erythron.report.model import FailedInput, FieldReport
-from erythron.stages import CellClass, Lineage
 
 _INDEX_COLUMNS = {
     "erythroid_share": "erythroid_percent",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.models.runtime import Runtime
+from erythron.bundle.runtime import Runtime
 from erythron.segment.stain import BACKGROUND_LEVEL
 
 Pixels = NDArray[np.uint8]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from erythron.models.bundle import Bundle
-from erythron.models.runtime import OpenVinoRuntime, Runtime
-from erythron.models.schema import SegmenterCard
-from erythron.segment.canvas import Canvas, enlarge, find_area, tidy
+from erythron.bundle.folder import Bundle
+from erythron.bundle.runtime import OpenVinoRuntime, Runtime
+from erythron.bundle.schema import SegmenterCard
+from erythron.segment.assembly import Canvas, enlarge, find_area, tidy
 from erythron.segment.nucleus_edge import follow_stain
 from erythron.segment.outline import (
     OutlinedCells,

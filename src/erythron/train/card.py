@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from erythron.models.schema import ModelCard
+from erythron.bundle.schema import ModelCard
 from erythron.segment.nucleus_edge import BAND_UM, EDGE_SHARE
 
 

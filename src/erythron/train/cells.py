@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from erythron.bundle.schema import Framing
 from erythron.classify.crops import CropGeometry, cut_cells
 from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp, derive_inputs
-from erythron.models.schema import Framing
 from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation

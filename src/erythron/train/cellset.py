@@ -15,19 +15,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from erythron.bundle.folder import OUTLINER, load_bundle
+from erythron.bundle.schema import Framing
+from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.classify.crops import CropGeometry, cut_cells, cut_window
 from erythron.classify.framing import choose_mpp, outline_crop
-from erythron.data.pixels import read_labelled_image
+from erythron.datasets.pixels import read_labelled_image
 from erythron.errors import DataError, ImageReadError
-from erythron.models.bundle import OUTLINER, load_bundle
-from erythron.models.schema import Framing
 from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import load_segmenter
 from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background
 from erythron.shape.mask import hull_plane
 from erythron.shape.measure import measure_cells
-from erythron.stages import ERYTHROID_STAGES
 from erythron.train.augmentation import MARGIN
 from erythron.train.progress import Progress, no_progress
 from erythron.train.recipe import InputSettings

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.bundle.schema import Estimate
 from erythron.errors import DataError
-from erythron.models.schema import Estimate
 from erythron.train.metrics import Floats, Ints, estimate, macro_f1, mcnemar
 
 

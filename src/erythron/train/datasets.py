@@ -6,9 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from erythron.data.sets import open_set
+from erythron.cells.classes import ERYTHROID_STAGES
+from erythron.datasets.sets import open_set
 from erythron.errors import UsageError
-from erythron.stages import ERYTHROID_STAGES
 
 
 def load_rows(data: str, stages_only: bool = False) -> pl.DataFrame:

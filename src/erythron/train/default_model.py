@@ -12,17 +12,17 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from erythron.bundle.folder import load_bundle
+from erythron.bundle.schema import Estimate, Framing, Normalisation
+from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, UNSTAGED_ERYTHROBLAST
 from erythron.classify.classifier import soften
 from erythron.classify.framing import MEASUREMENT_INPUTS, outline_crop
-from erythron.data.labelled import LabelledSet
-from erythron.data.manifest import hash_rows
+from erythron.datasets.labelled import LabelledSet
+from erythron.datasets.manifest import hash_rows
 from erythron.errors import UsageError
-from erythron.models.bundle import load_bundle
-from erythron.models.schema import Estimate, Framing, Normalisation
 from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter, load_segmenter
-from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, UNSTAGED_ERYTHROBLAST
 from erythron.train.cells import Cells, load_cells
 from erythron.train.evaluation import (
     Scored,

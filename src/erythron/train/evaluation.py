@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.models.schema import Estimate
+from erythron.bundle.schema import Estimate
 from erythron.train.metrics import (
     Floats,
     Ints,

@@ -17,12 +17,8 @@ from scipy import ndimage
 from torch import nn
 
 from erythron import __version__
-from erythron.classify.classifier import Classifier
-from erythron.classify.framing import MEASUREMENT_INPUTS
-from erythron.classify.selftest import classify_stored_cell, verify_bundle
-from erythron.data.manifest import hash_rows
-from erythron.models.bundle import CARD, CLASSIFIER, Bundle, hash_file, load_bundle
-from erythron.models.schema import (
+from erythron.bundle.folder import CARD, CLASSIFIER, Bundle, hash_file, load_bundle
+from erythron.bundle.schema import (
     CrossValidation,
     DataUsed,
     Estimate,
@@ -34,9 +30,13 @@ from erythron.models.schema import (
     SegmenterCard,
     SelfTest,
 )
+from erythron.cells.classes import DEFAULT_CLASSES
+from erythron.classify.classifier import Classifier
+from erythron.classify.framing import MEASUREMENT_INPUTS
+from erythron.classify.selftest import classify_stored_cell, verify_bundle
+from erythron.datasets.manifest import hash_rows
 from erythron.segment.segmentation import Segmentation
 from erythron.shape.mask import render_mask
-from erythron.stages import DEFAULT_CLASSES
 from erythron.train.card import SOURCES, render_card
 from erythron.train.head import LIMIT, FittedHead
 from erythron.train.labels import class_of_fine

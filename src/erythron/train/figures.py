@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from erythron.models.schema import Estimate
+from erythron.bundle.schema import Estimate
 from erythron.train.metrics import ECE_BINS, Floats, Ints, confusion
 
 _DPI = 150

@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from erythron.data.audit import find_similar_rows
-from erythron.data.folds import assign_folds
-from erythron.data.labelled import LabelledSet
-from erythron.data.sets import read_set
-from erythron.data.split import merge_groups
+from erythron.datasets.audit import find_similar_rows
+from erythron.datasets.folds import assign_folds
+from erythron.datasets.labelled import LabelledSet
+from erythron.datasets.sets import read_set
+from erythron.datasets.split import merge_groups
 
 MARROW_SET = "pathology-bites-cells"
 BLOOD_SET = "pbc-acevedo"

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, find_class
 from erythron.errors import DataError
-from erythron.stages import DEFAULT_CLASSES, ERYTHROID_STAGES, find_class
 
 FINE_LABELS: tuple[str, ...] = (
     "proerythroblast",

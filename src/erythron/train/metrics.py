@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from erythron.models.schema import Estimate
+from erythron.bundle.schema import Estimate
 
 BOOTSTRAPS = 1000
 ECE_BINS = 10

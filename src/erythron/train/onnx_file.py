@@ -10,8 +10,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from erythron.bundle.runtime import OpenVinoRuntime
 from erythron.errors import BundleError
-from erythron.models.runtime import OpenVinoRuntime
 
 
 def export_onnx(

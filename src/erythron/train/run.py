@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from erythron.data.manifest import hash_split
+from erythron.datasets.manifest import hash_split
 from erythron.errors import DataError, MissingExtraError, UsageError
 from erythron.train.cellset import CACHE_FOLDER, CellSet, prepare_cells
 from erythron.train.loader import Share, TrainingLoader, make_plain_loader

@@ -9,10 +9,8 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from erythron.data.manifest import hash_rows
-from erythron.errors import UsageError
-from erythron.models.bundle import CLASSIFIER, DEFAULT_BUNDLE, OUTLINER, Bundle, load_bundle
-from erythron.models.schema import (
+from erythron.bundle.folder import CLASSIFIER, DEFAULT_BUNDLE, OUTLINER, Bundle, load_bundle
+from erythron.bundle.schema import (
     CrossValidation,
     DataUsed,
     MaskInput,
@@ -21,7 +19,9 @@ from erythron.models.schema import (
     Normalisation,
     SelfTest,
 )
-from erythron.stages import Lineage, find_type
+from erythron.cells.classes import Lineage, find_type
+from erythron.datasets.manifest import hash_rows
+from erythron.errors import UsageError
 from erythron.train.card import SOURCES
 from erythron.train.cellset import make_framing
 from erythron.train.evaluate import Evaluation, read_evaluation

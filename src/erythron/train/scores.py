@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.models.schema import Estimate
-from erythron.stages import ERYTHROID_STAGES
+from erythron.bundle.schema import Estimate
+from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.train.metrics import (
     Floats,
     Ints,

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from erythron.bundle.schema import Normalisation
 from erythron.classify.framing import MEASUREMENT_INPUTS
-from erythron.models.schema import Normalisation
 from erythron.train.cells import Cells
 from erythron.train.network import ShapeFeatures
 

@@ -14,10 +14,10 @@ from PIL import Image
 from scipy import ndimage
 from torch import nn
 
+from erythron.bundle.folder import OUTLINER
+from erythron.bundle.runtime import OpenVinoRuntime
+from erythron.bundle.schema import Framing
 from erythron.errors import DataError
-from erythron.models.bundle import OUTLINER
-from erythron.models.runtime import OpenVinoRuntime
-from erythron.models.schema import Framing
 from erythron.segment.segmenter import Segmenter
 from erythron.train.folded_sets import read_blood
 from erythron.train.network import load_backbone

@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 from filelock import FileLock, Timeout
 
-from erythron.data.folds import assign_folds
-from erythron.data.manifest import verify_split
+from erythron.datasets.folds import assign_folds
+from erythron.datasets.manifest import verify_split
 from erythron.errors import DataError, UsageError
 from erythron.train.cellset import CACHE_FOLDER, CellSet, prepare_cells
 from erythron.train.evaluate import make_calls

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from erythron.bundle.schema import Estimate
 from erythron.errors import DataError
-from erythron.models.schema import Estimate
 from erythron.train.experiments.grids import Arm
 from erythron.train.experiments.runner import Plan, RunKey, find_calls
 from erythron.train.figures import draw_estimates

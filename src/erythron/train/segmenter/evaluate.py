@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
+from erythron.bundle.schema import Estimate, Framing
 from erythron.classify.framing import choose_mpp, outline_crop
-from erythron.models.schema import Estimate, Framing
 from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
 from erythron.segment.scale import estimate_scale

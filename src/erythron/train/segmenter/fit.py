@@ -65,7 +65,7 @@ class Probabilities(nn.Module):
 
 
 class TorchRuntime:
-    """A network in torch as a :class:`~erythron.models.runtime.Runtime`."""
+    """A network in torch as a :class:`~erythron.bundle.runtime.Runtime`."""
 
     def __init__(self, net: nn.Module) -> None:
         self._net = Probabilities(net).eval()

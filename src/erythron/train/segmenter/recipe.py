@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from erythron.models.bundle import OUTLINER, Bundle
+from erythron.bundle.folder import OUTLINER, Bundle
 from erythron.train.network import load_backbone
 from erythron.train.onnx_file import export_onnx, store_onnx
 from erythron.train.segmenter.augment import Spread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from erythron.models.schema import SegmenterCard
+from erythron.bundle.schema import SegmenterCard
 
 WINDOW_PX = 96
 WINDOW_MPP = 0.36

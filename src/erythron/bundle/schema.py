@@ -1,0 +1,182 @@
+"""What ``model.json`` of a bundle holds; the JSON schema is generated from these classes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from erythron.cells.classes import Lineage
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelClass(_Model):
+    """One output; ``prior`` is its share of the training cells (those of unknown stage apart)."""
+
+    name: str
+    title: str
+    lineage: Lineage
+    prior: Probability
+
+
+class Framing(_Model):
+    """How a cell becomes an input: a square of ``input_px`` at ``input_mpp`` around its nucleus.
+
+    Where the scale is unknown, an image with a shorter side of at most ``crop_max_px`` is a single-cell
+    crop and that side shows ``crop_width_um``; a larger image is a field at ``field_mpp``.
+    """
+
+    input_px: Annotated[int, Field(ge=32, le=1024)]
+    input_mpp: Annotated[float, Field(gt=0)]
+    crop_width_um: Annotated[float, Field(gt=0)]
+    crop_max_px: Annotated[int, Field(gt=0)]
+    field_mpp: Annotated[float, Field(gt=0)]
+
+
+class Normalisation(_Model):
+    """``(pixel / 255 - mean) / sd`` per channel, after division by the empty smear's colour."""
+
+    mean: tuple[float, float, float]
+    sd: tuple[float, float, float]
+
+
+class SegmenterCard(_Model):
+    """How the network of the segmenter is used.
+
+    Maxima of the nuclear stain, blurred with a standard deviation of ``stain_blur_um`` at ``stain_mpp``,
+    above ``least_stain`` are proposals. The outliner sees a square of ``window_px`` at ``window_mpp`` around
+    each, and once more around the nucleus where that lies over ``recentre_um`` away. A cell counts where its
+    score is at least ``least_score``, its nucleus at least ``least_nucleus_um2`` large and shared by a surer
+    cell to at most ``most_overlap`` of the smaller nucleus. In a crop, the trust in a cell falls with its
+    distance from the middle as a normal curve with a standard deviation of ``central_spread`` half sides;
+    where the crop's scale is only assumed, the outline is the mean of the ``assumed_kept`` surest of those at
+    ``assumed_shares`` of it.
+    """
+
+    stain_mpp: Annotated[float, Field(gt=0)]
+    stain_blur_um: Annotated[float, Field(gt=0)]
+    least_stain: Probability
+    window_px: Annotated[int, Field(ge=32, le=512)]
+    window_mpp: Annotated[float, Field(gt=0)]
+    recentre_um: Annotated[float, Field(gt=0)]
+    least_score: Probability
+    least_nucleus_um2: Annotated[float, Field(ge=0)]
+    most_overlap: Probability
+    central_spread: Annotated[float, Field(gt=0)]
+    assumed_shares: Annotated[tuple[Annotated[float, Field(gt=0, le=2)], ...], Field(min_length=1)]
+    assumed_kept: Annotated[int, Field(ge=1)]
+
+
+class MaskInput(StrEnum):
+    """Which planes of a cell's mask the classifier takes; ``hull`` is the convex hull of the cell."""
+
+    NUCLEUS_CELL = "nucleus_cell"
+    CELL = "cell"
+    HULL = "hull"
+    NONE = "none"
+
+
+class MeasurementInput(_Model):
+    """One measurement input, standardised as ``(value - mean) / sd`` and clipped to ``limit`` deviations."""
+
+    name: str
+    mean: float
+    sd: Annotated[float, Field(gt=0)]
+
+
+class Estimate(_Model):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class CrossValidation(_Model):
+    """Out-of-fold results on the staged marrow crops, or, with one fold, results on a test part.
+
+    ``confusion`` has a row for each of ``true_classes`` and a column a class, by the most probable class of
+    every cell. ``confident_confusion`` counts the same cells as a smear is counted: calls under
+    ``unclassified_below`` stand in a last column of their own. Bundles of older versions have none.
+    """
+
+    folds: int
+    cells: int
+    true_classes: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    confident_confusion: tuple[tuple[int, ...], ...] | None = None
+    figures: dict[str, Estimate]
+
+
+class DataUsed(_Model):
+    """One training set; ``rows_hash`` covers content, class and group of every row."""
+
+    name: str
+    cells: int
+    licence: str
+    source: str
+    rows_hash: Sha256
+
+
+class SelfTest(_Model):
+    """A stored cell and what the classifier says of it."""
+
+    image: str
+    mask: str
+    mpp: Annotated[float, Field(gt=0)]
+    probabilities: tuple[Probability, ...]
+    tolerance: Annotated[float, Field(gt=0, lt=0.1)]
+
+
+class ModelCard(_Model):
+    """All of ``model.json``."""
+
+    schema_version: Literal[2]
+    name: str
+    version: str
+    classes: tuple[ModelClass, ...]
+    framing: Framing
+    segmenter: SegmenterCard
+    normalisation: Normalisation
+    outlines: dict[str, Estimate]
+    mask_input: MaskInput = MaskInput.NUCLEUS_CELL
+    measurement_inputs: tuple[MeasurementInput, ...]
+    measurement_limit: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Field(gt=0)]
+    unclassified_below: Probability
+    unclassified_rule: str
+    cross_validation: CrossValidation
+    data: tuple[DataUsed, ...]
+    split_hash: Sha256
+    seed: int
+    export_difference: Annotated[float, Field(ge=0)]
+    software: dict[str, str]
+    self_test: SelfTest
+    files: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> ModelCard:
+        count = len(self.classes)
+        if len({c.name for c in self.classes}) != count:
+            raise ValueError("two classes have one name")
+        if len(self.self_test.probabilities) != count:
+            raise ValueError(f"self_test has {len(self.self_test.probabilities)} probabilities, not {count}")
+        rows = self.cross_validation.confusion
+        if len(rows) != len(self.cross_validation.true_classes) or any(len(r) != count for r in rows):
+            raise ValueError(
+                "confusion does not have a row for every true class and a column for every class"
+            )
+        confident = self.cross_validation.confident_confusion
+        if confident is not None and (
+            len(confident) != len(rows)
+            or any(len(c) != count + 1 or sum(c) != sum(r) for c, r in zip(confident, rows, strict=True))
+        ):
+            raise ValueError("confident_confusion does not count the cells of confusion, one column more")
+        return self

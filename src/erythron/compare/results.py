@@ -1,0 +1,217 @@
+"""Two sets of results read, matched and compared, as the ``compare`` command prints them.
+
+Inputs are tables of single cells (``cells.csv``, the CSV of ``classify``, a reader's table with the same
+columns), a finished run's folder, or counts of specimens (``summary.csv``, ``differential.json``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+import polars as pl
+
+from erythron.cells.classes import Lineage, find_class
+from erythron.compare.comparison import UNCLASSIFIED, Comparison, compare_cells, compare_shares
+from erythron.differential.assemble import LEFT_OUT_FLAG
+from erythron.differential.counts import Differential
+from erythron.errors import DataError, UsageError
+from erythron.results.record import CELLS
+
+_PLACE = ("x_px", "y_px", "width_px", "height_px")
+Counts = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """One side of a comparison.
+
+    Attributes:
+        cells: columns ``image``, ``call`` and, where known, ``cell_id`` and the place; None for counts alone.
+        counts: nucleated cells by class by specimen.
+    """
+
+    cells: pl.DataFrame | None
+    counts: Counts
+
+
+def compare_results(a: Path, b: Path) -> Comparison:
+    """Compare two results.
+
+    Raises:
+        DataError: an input cannot be read, or the two have no cell or specimen in common.
+        UsageError: one holds single cells and the other counts, which have nothing to be matched by.
+    """
+    one, other = read_results(a), read_results(b)
+    cells = None
+    if one.cells is not None and other.cells is not None:
+        pairs = match_cells(*_align_images(one.cells, other.cells))
+        if not pairs:
+            raise DataError(
+                f"{a} and {b} have no cell in common; images are matched by name, cells by their place "
+                "within half a diameter, else by cell_id: compare results of the same images"
+            )
+        cells = compare_cells(pairs, one.cells.height - len(pairs), other.cells.height - len(pairs))
+    shares = compare_shares(*_align_specimens(one.counts, other.counts))
+    if cells is None and not shares:
+        if (one.cells is None) != (other.cells is None):
+            raise UsageError(
+                f"{a} and {b}: compare cells with cells, or counts with counts of the same images"
+            )
+        raise DataError(f"{a} and {b} have no specimen with cells in common; they are matched by name")
+    return Comparison(str(a), str(b), cells, shares)
+
+
+def read_results(path: Path) -> Results:
+    """Read one side of a comparison.
+
+    Raises:
+        DataError: the path is no result that can be compared.
+    """
+    if path.is_dir():
+        files = sorted(path.rglob(CELLS))
+        if not files:
+            raise DataError(
+                f"{path}: holds no {CELLS}; give the output folder of 'erythron count', or a table"
+            )
+        return _from_cells(pl.concat([_read_cells(file) for file in files], how="diagonal"))
+    if path.suffix == ".json":
+        try:
+            differential = Differential.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: {error}") from error
+        return Results(None, {path.parent.name: _count_differential(differential)})
+    table = _read_csv(path)
+    if "label" in table.columns:
+        return _from_cells(_read_cells(path))
+    return Results(None, _count_summary(table, path))
+
+
+def match_cells(a: pl.DataFrame, b: pl.DataFrame) -> list[tuple[str, str, str]]:
+    """Return image, call of A and call of B of every cell that both have.
+
+    By place where both have one: nearest to each other and within half the smaller cell's diameter. Else by
+    ``cell_id`` where both have that, else one cell an image.
+
+    Raises:
+        DataError: an image has several cells and nothing to tell them apart.
+    """
+    if set(_PLACE) <= set(a.columns) & set(b.columns):
+        pairs = []
+        of_b = {str(key[0]): rows for key, rows in b.group_by("image")}
+        for key, rows in a.group_by("image", maintain_order=True):
+            image = str(key[0])
+            if image in of_b:
+                pairs += [
+                    (image, str(rows["call"][i]), str(of_b[image]["call"][j]))
+                    for i, j in _match_places(rows, of_b[image])
+                ]
+        return pairs
+    keys = ["image", "cell_id"] if "cell_id" in a.columns and "cell_id" in b.columns else ["image"]
+    for table in (a, b):
+        if table.select(keys).is_duplicated().any():
+            raise DataError(
+                f"several cells have one {' and '.join(keys)}; give {', '.join(_PLACE)} or cell_id in both"
+            )
+    joined = a.select(*keys, "call").join(b.select(*keys, "call"), on=keys, maintain_order="left")
+    return [(str(row["image"]), str(row["call"]), str(row["call_right"])) for row in joined.to_dicts()]
+
+
+def _match_places(a: pl.DataFrame, b: pl.DataFrame) -> list[tuple[int, int]]:
+    from scipy.spatial import cKDTree  # takes long to import, and only this needs it
+
+    here, there = (t.select("x_px", "y_px").to_numpy().astype(np.float64) for t in (a, b))
+    half_a, half_b = ((t["width_px"] + t["height_px"]).to_numpy() / 4.0 for t in (a, b))
+    _, nearest_b = cKDTree(there).query(here)
+    distance, nearest_a = cKDTree(here).query(there)
+    return [
+        (i, int(j))
+        for i, j in enumerate(nearest_b)
+        if nearest_a[j] == i and distance[j] <= min(half_a[i], half_b[j])
+    ]
+
+
+def _align_images(a: pl.DataFrame, b: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both tables with images as given where any is common, else by file name."""
+    if set(a["image"]) & set(b["image"]):
+        return a, b
+    named = [t.with_columns(pl.Series("image", [PurePath(i).name for i in t["image"]])) for t in (a, b)]
+    for before, after in zip((a, b), named, strict=True):
+        if before["image"].n_unique() != after["image"].n_unique():
+            raise DataError("images in different folders have one name; give both tables the same paths")
+    return named[0], named[1]
+
+
+def _align_specimens(a: Counts, b: Counts) -> tuple[Counts, Counts]:
+    if set(a) & set(b) or not a or not b:
+        return a, b
+    if len(a) == len(b) == 1:
+        return {"": next(iter(a.values()))}, {"": next(iter(b.values()))}
+    return {PurePath(k).name: v for k, v in a.items()}, {PurePath(k).name: v for k, v in b.items()}
+
+
+def _read_csv(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_csv(path, infer_schema_length=None)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path}: no readable table ({error}); give a CSV file of erythron") from error
+
+
+def _read_cells(path: Path) -> pl.DataFrame:
+    table = _read_csv(path)
+    missing = {"image", "label"} - set(table.columns)
+    if missing:
+        raise DataError(f"{path}: has no column {', '.join(sorted(missing))}; give a table of single cells")
+    table = table.filter(pl.col("label").is_not_null())
+    flags = pl.col("flags").cast(pl.String).fill_null("") if "flags" in table.columns else pl.lit("")
+    table = table.with_columns(flags.alias("flags"))
+    table = table.filter(~pl.col("flags").str.split(";").list.contains(LEFT_OUT_FLAG))
+    try:
+        called = [find_class(str(label)).name for label in table["label"]]
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    is_sure = ~table["flags"].str.split(";").list.contains(UNCLASSIFIED)
+    calls = [name if sure else UNCLASSIFIED for name, sure in zip(called, is_sure, strict=True)]
+    kept = [c for c in ("cell_id", *_PLACE) if c in table.columns]
+    return table.select(pl.col("image").cast(pl.String), pl.Series("call", calls, pl.String), *kept)
+
+
+def _from_cells(cells: pl.DataFrame) -> Results:
+    counts: Counts = {}
+    for image, call in cells.select("image", "call").iter_rows():
+        if call == UNCLASSIFIED or find_class(call).lineage is not Lineage.NOT_NUCLEATED:
+            of_image = counts.setdefault(image, {})
+            of_image[call] = of_image.get(call, 0) + 1
+    return Results(cells, counts)
+
+
+def _count_differential(differential: Differential) -> dict[str, int]:
+    nucleated = (line for line in differential.classes if line.of_nucleated is not None)
+    return _add((find_class(line.name).name, line.count) for line in nucleated) | {
+        UNCLASSIFIED: differential.unclassified.count
+    }
+
+
+def _count_summary(table: pl.DataFrame, path: Path) -> Counts:
+    columns = [c for c in table.columns if c.startswith("count_")]
+    if "image" not in table.columns or not columns:
+        raise DataError(
+            f"{path}: is neither a table of cells (columns image, label) nor a summary (image, "
+            "count_<class>); give cells.csv, summary.csv, differential.json or a run's folder"
+        )
+    classes = {c: find_class(c.removeprefix("count_")) for c in columns}
+    counts: Counts = {}
+    for row in table.filter(pl.col(columns[0]).is_not_null()).to_dicts():
+        nucleated = ((k.name, row[c]) for c, k in classes.items() if k.lineage is not Lineage.NOT_NUCLEATED)
+        counts[str(row["image"])] = _add(nucleated) | {UNCLASSIFIED: int(row.get("unclassified_cells") or 0)}
+    return counts
+
+
+def _add(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return sums by name: classes of a finer model may have one name here."""
+    total: dict[str, int] = {}
+    for name, count in counts:
+        total[name] = total.get(name, 0) + int(count)
+    return total

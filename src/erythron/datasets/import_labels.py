@@ -1,0 +1,256 @@
+"""Labels from other programs as a data set: crops, masks, a manifest for training and a table for comparing.
+
+In: files of QuPath, COCO or Label Studio, and the images that they label. Out: one folder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from erythron.bundle.folder import load_bundle
+from erythron.bundle.schema import Framing
+from erythron.cells.classes import CellType
+from erythron.classify.crops import cut_window
+from erythron.classify.framing import choose_mpp
+from erythron.datasets.labelled import FoundCell, make_set
+from erythron.datasets.manifest import write_manifest
+from erythron.errors import DataError, UsageError
+from erythron.files.writing import whole_folder, write_file
+from erythron.interchange.cells import LabelledCell, LabelledImage
+from erythron.interchange.labels import ClassMap, find_image, map_labels, read_labels
+from erythron.interchange.outlines import Patch, clip_patch
+from erythron.pipeline.batch import Failure, Progress, attempt, no_progress
+from erythron.read.fields import read_image
+from erythron.read.inputs import find_images
+from erythron.results.fingerprint import hash_file
+from erythron.results.record import CELLS
+from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE
+
+MANIFEST = "manifest.csv"
+LEFT_OUT = "left_out.csv"
+
+_PAPER = 255
+_MASK_KIND = "nucleus_255_cell_128"
+_CELL_MASK_KIND = "cell"
+_CELLS_SCHEMA: dict[str, pl.DataType] = {
+    "image": pl.String(),
+    "cell_id": pl.Int64(),
+    "x_px": pl.Float64(),
+    "y_px": pl.Float64(),
+    "width_px": pl.Int64(),
+    "height_px": pl.Int64(),
+    "label": pl.String(),
+    "confidence": pl.Float64(),
+    "flags": pl.String(),
+    "cell_type": pl.String(),
+    "source_label": pl.String(),
+    "crop": pl.String(),
+    "mask": pl.String(),
+}
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How labels are imported.
+
+    Attributes:
+        class_map: what names stand for, before the synonyms are asked.
+        mpp: microns per pixel of all images, or None to take them from the files.
+        force: replace an earlier import.
+    """
+
+    class_map: ClassMap
+    mpp: float | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class ImportRun:
+    """What was imported.
+
+    Attributes:
+        images: images with at least one cell.
+        cells: cells.
+        left_out: objects that gave no cell, each with its reason in ``left_out.csv``.
+        failures: labelled images that could not be found or read.
+    """
+
+    images: int
+    cells: int
+    left_out: int
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class _Field:
+    """What the files say of one image: its path, its cells in order, and what gave none."""
+
+    path: Path
+    cells: tuple[LabelledCell, ...]
+    left_out: tuple[str, ...]
+
+
+def import_labels(
+    files: Sequence[Path], images: Path, out: Path, options: ImportOptions, progress: Progress = no_progress
+) -> ImportRun:
+    """Write the labelled cells of files as a data set.
+
+    Writes ``out/crops`` and ``out/masks`` (255 nucleus, 128 cytoplasm of this cell alone; without a nucleus
+    128 throughout), ``out/manifest.csv`` for training, whose groups are the images, ``out/cells.csv`` with
+    the labels in the columns of a count, and ``out/left_out.csv``. Crops have the size of those that
+    ``erythron extract`` cuts. A cell keeps the number it had when it was exported.
+
+    Args:
+        files: GeoJSON of QuPath, COCO, or JSON of Label Studio.
+        images: folder of the images.
+        out: folder to write; it appears when it is whole.
+        options: names, scale and whether to replace.
+        progress: called after each image.
+
+    Raises:
+        UsageError: ``out`` is there, or ``images`` holds no image.
+        DataError: a file cannot be read, a name is unknown, or no cell is left.
+    """
+    _refuse_other(out, force=options.force)
+    labelled = [image for file in files for image in read_labels(file)]
+    kinds = map_labels((c.label for image in labelled for c in image.cells), options.class_map)
+    fields, failures = _find_fields(labelled, [image.path for image in find_images([images])])
+    framing = load_bundle().card.framing
+    rows: list[tuple[object, ...]] = []
+    found: list[FoundCell] = []
+    left_out: list[tuple[str, str]] = []
+    with whole_folder(out) as folder:
+        for number, field in enumerate(fields, start=1):
+            writer = _CropWriter(folder, f"{number:04d}_{field.path.stem}", framing)
+            outcome = attempt(str(field.path), partial(writer.write, field, kinds, options.mpp))
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            else:
+                rows += outcome
+                found += writer.found
+                left_out += [(str(field.path), reason) for reason in (*field.left_out, *writer.left_out)]
+            progress(str(field.path))
+        if not rows:
+            reasons = [f.reason for f in failures] + [reason for _, reason in left_out]
+            raise DataError(f"no labelled cell is left ({'; '.join(reasons[:3]) or 'the files hold none'})")
+        table = pl.DataFrame(rows, schema=_CELLS_SCHEMA, orient="row")
+        write_file(folder / CELLS, table.write_csv())
+        names = {label: kind.name for label, kind in kinds.items() if kind is not None}
+        write_manifest(make_set(out.name, found, names).rows, folder / MANIFEST)
+        reasons_table = pl.DataFrame(left_out, schema={"image": pl.String, "reason": pl.String}, orient="row")
+        write_file(folder / LEFT_OUT, reasons_table.write_csv())
+    return ImportRun(table["image"].n_unique(), table.height, len(left_out), tuple(failures))
+
+
+def _refuse_other(out: Path, *, force: bool) -> None:
+    if not out.exists():
+        return
+    if not (out / MANIFEST).is_file():
+        raise UsageError(f"{out} is there and no import wrote it; choose another --out")
+    if not force:
+        raise UsageError(f"{out} is there; add --force to replace it or choose another --out")
+
+
+def _find_fields(
+    labelled: Iterable[LabelledImage], paths: Sequence[Path]
+) -> tuple[list[_Field], list[Failure]]:
+    """Join what is said of one image, in whatever file, and find the image."""
+    cells: dict[Path, list[LabelledCell]] = {}
+    left_out: dict[Path, list[str]] = {}
+    failures: list[Failure] = []
+    for image in labelled:
+        try:
+            path = find_image(image.name, paths)
+        except DataError as error:
+            failures.append(Failure(image.name, str(error)))
+            continue
+        cells.setdefault(path, []).extend(image.cells)
+        left_out.setdefault(path, []).extend(image.left_out)
+    return [_Field(path, tuple(cells[path]), tuple(left_out[path])) for path in cells], failures
+
+
+class _CropWriter:
+    """Writes the crops and masks of one image, and remembers what came of each cell."""
+
+    def __init__(self, folder: Path, name: str, framing: Framing) -> None:
+        self.found: list[FoundCell] = []
+        self.left_out: list[str] = []
+        self._folder = folder
+        self._name = name
+        self._framing = framing
+
+    def write(
+        self, field: _Field, kinds: dict[str, CellType | None], mpp: float | None
+    ) -> list[tuple[object, ...]]:
+        """Write every cell of an image and return their rows of ``cells.csv``."""
+        image = read_image(field.path, mpp)
+        group = hash_file(field.path)[:16]
+        height, width = image.rgb.shape[:2]
+        half = math.ceil(
+            self._framing.input_px * self._framing.input_mpp / choose_mpp(image, self._framing) / 2
+        )
+        rows: list[tuple[object, ...]] = []
+        for cell_id, cell in _number(field.cells):
+            kind = kinds[cell.label]
+            whole = clip_patch(cell.cell, width, height)
+            nucleus = None if cell.nucleus is None else clip_patch(cell.nucleus, width, height)
+            if kind is None or whole is None:
+                reason = f"is {cell.label}" if kind is None else "lies outside the image"
+                self.left_out.append(f"cell {cell_id}: {reason}")
+                continue
+            x, y = (nucleus or whole).centre
+            window = (round(x) - half, round(y) - half, round(x) + half, round(y) + half)
+            crop, mask = (f"{part}/{self._name}_{cell_id:04d}.png" for part in ("crops", "masks"))
+            self._save(cut_window(image.rgb, window, _PAPER), crop)
+            self._save(_draw_mask(whole, nucleus, window), mask)
+            self.found.append(
+                FoundCell(
+                    self._folder / crop,
+                    cell.label,
+                    group=group,
+                    mask_path=self._folder / mask,
+                    mask_kind=_CELL_MASK_KIND if nucleus is None else _MASK_KIND,
+                )
+            )
+            size = whole.mask.shape[::-1]
+            label = kind.name if kind.cell_class is None else kind.cell_class.name
+            rows.append(
+                (str(field.path), cell_id, x, y, *size, label, None, "", kind.name, cell.label, crop, mask)
+            )
+        return rows
+
+    def _save(self, pixels: NDArray[np.uint8], name: str) -> None:
+        path = self._folder / name
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+
+def _number(cells: Sequence[LabelledCell]) -> Iterator[tuple[int, LabelledCell]]:
+    """Yield cells with their numbers; those that have none, or that of a cell before, are numbered on."""
+    seen: set[int] = set()
+    following = max((c.cell_id or 0 for c in cells), default=0) + 1
+    for cell in cells:
+        number = cell.cell_id
+        if number is None or number in seen:
+            number, following = following, following + 1
+        seen.add(number)
+        yield number, cell
+
+
+def _draw_mask(whole: Patch, nucleus: Patch | None, window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    left, top, right, bottom = window
+    mask = np.zeros((bottom - top, right - left), np.uint8)
+    for patch, value in ((whole, CYTOPLASM_VALUE), (nucleus, NUCLEUS_VALUE)):
+        if patch is not None:
+            box = (left - patch.left, top - patch.top, right - patch.left, bottom - patch.top)
+            mask[cut_window(patch.mask, box, 0)] = value
+    return mask

@@ -1,0 +1,98 @@
+"""Reading a registered set, or a folder of class folders, to a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from erythron.datasets import readers
+from erythron.datasets.bloodmnist import read_bloodmnist
+from erythron.datasets.class_folders import describe_bmec, name_labels, read_class_folders
+from erythron.datasets.labelled import ClassMap, FoundCell, LabelledSet, leave_out_contradictions, make_set
+from erythron.datasets.manifest import MANIFEST_SUFFIXES, read_manifest
+from erythron.datasets.registry import find_registered, load_registry, locate_set
+from erythron.errors import DataError, UsageError
+
+READERS: dict[str, Callable[[Path], list[FoundCell]]] = {
+    "pathology-bites-cells": readers.read_pathology_bites,
+    "pbc-acevedo": readers.read_pbc_acevedo,
+    "matek": readers.read_matek,
+    "matek-samples": readers.read_matek,
+    "segmentation_WBC": readers.read_segmentation_wbc,
+    "bcisc": readers.read_bcisc,
+    "bccd": readers.read_bccd,
+    "bloodmnist": read_bloodmnist,
+}
+"""The reader of every registered set of fixed layout; every other folder is read as class folders."""
+
+BMEC = "bmec"
+
+
+def read_set(
+    name: str, folder: Path, *, class_map: ClassMap | None = None, keep_contradictions: bool = False
+) -> LabelledSet:
+    """Read a set to its manifest.
+
+    Args:
+        name: a registered name; any other is a set of class folders.
+        folder: where it lies, as its source lays it out.
+        class_map: for labels that the synonyms do not know.
+        keep_contradictions: keep images that are filed under different labels, as the audit needs; else they
+            are left out and named.
+
+    Raises:
+        DataError: no such folder; or it is not laid out as expected.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: there is no such folder; check the path, or run erythron data fetch {name}"
+        )
+    reader = READERS.get(name)
+    if reader is not None:
+        labelled = make_set(name, reader(folder), class_map)
+    else:
+        found = read_class_folders(folder, class_map or {})
+        labelled = make_set(name, found, name_labels(found, class_map or {}))
+        if name == BMEC:
+            labels = labelled.rows["label"].to_list()
+            labelled = replace(labelled, notes=describe_bmec(labels, labelled.rows["group"].n_unique()))
+    return labelled if keep_contradictions else leave_out_contradictions(labelled)
+
+
+def open_set(
+    source: str, class_map: ClassMap | None = None, *, keep_contradictions: bool = False
+) -> LabelledSet:
+    """Open what a command line names: a manifest file, a registered set that is here, or a folder.
+
+    Args:
+        source: path of a ``.parquet`` or ``.csv`` manifest, a registered name, or path of a folder.
+        class_map: see :func:`read_set`.
+        keep_contradictions: see :func:`read_set`.
+
+    Raises:
+        UsageError: it is none of these, or the set has not been fetched.
+        DataError: the manifest or the set cannot be read.
+    """
+    path = Path(source)
+    if path.suffix in MANIFEST_SUFFIXES:
+        nothing = pl.DataFrame(schema={"path": pl.String, "reason": pl.String})
+        return LabelledSet(path.stem, read_manifest(path), nothing)
+    if source in load_registry():
+        if (whole := find_registered(source).part_of) is not None:
+            raise UsageError(f"{source} is a part of {whole}; name that")
+        folder = locate_set(source)
+        if folder is None:
+            raise UsageError(
+                f"{source} is not here; run erythron data fetch {source}, or set ERYTHRON_DATA_DIR"
+            )
+        return read_set(source, folder, class_map=class_map, keep_contradictions=keep_contradictions)
+    if not path.is_dir():
+        raise UsageError(
+            f"'{source}' is no manifest (.parquet, .csv), folder or registered set "
+            f"({', '.join(load_registry())})"
+        )
+    name = path.resolve().name
+    return read_set(name, path, class_map=class_map, keep_contradictions=keep_contradictions)

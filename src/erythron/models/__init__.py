@@ -1,4 +1,0 @@
-"""The bundle: loading, checking and exporting a trained model, and the one that ships.
-
-In: a bundle's folder. Out: a checked :class:`~erythron.models.bundle.Bundle`. Never: unpickles, trains.
-"""

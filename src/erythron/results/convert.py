@@ -1,0 +1,122 @@
+"""A finished run in another program's format, made from its folder without counting again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import polars as pl
+
+from erythron import __version__
+from erythron.errors import DataError, UsageError
+from erythron.files.writing import whole_file, write_file
+from erythron.interchange.cells import CountedImage, check_same_classes, list_classes
+from erythron.interchange.coco import write_coco
+from erythron.interchange.label_studio import LOCAL_FILES, make_labelling_config, write_label_studio
+from erythron.results.field_folder import read_field_folder
+from erythron.results.record import RECORD
+
+
+class ExportFormat(StrEnum):
+    """What a run can be converted to."""
+
+    COCO = "coco"
+    LABEL_STUDIO = "label-studio"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion wrote.
+
+    Attributes:
+        files: the files, the one that was named first.
+        images: images in them.
+        cells: cells in them.
+    """
+
+    files: tuple[Path, ...]
+    images: int
+    cells: int
+
+
+def convert_run(
+    run: Path, kind: ExportFormat, out: Path, *, image_prefix: str = LOCAL_FILES, force: bool = False
+) -> Conversion:
+    """Write the cells of a run, or of one image's folder, in another format.
+
+    COCO and Label Studio take the memory of one image, Parquet that of all tables.
+
+    Args:
+        run: output folder of ``erythron count``, or one image's folder in it.
+        kind: the format.
+        out: the file to write. Label Studio's labelling configuration goes beside it, with the suffix
+            ``.xml``.
+        image_prefix: what Label Studio puts before an image's path.
+        force: replace what is there.
+
+    Raises:
+        UsageError: ``run`` holds no counted image, or ``out`` is there.
+        DataError: a folder is incomplete, or the images were counted with different classes.
+    """
+    folders = _find_folders(run)
+    config = out.with_suffix(".xml")
+    files = (out, config) if kind is ExportFormat.LABEL_STUDIO else (out,)
+    if len(set(files)) < len(files):
+        raise UsageError(f"{out}: this name is that of the labelling configuration; name the tasks .json")
+    for path in files:
+        if path.exists() and not force:
+            raise UsageError(f"{path} is there; add --force to replace it or choose another --out")
+    classes = list_classes(read_field_folder(folders[0]).table)
+    counts: list[int] = []
+
+    def read_all() -> Iterator[CountedImage]:
+        for folder in folders:
+            image = read_field_folder(folder)
+            counts.append(image.table.height)
+            yield image
+
+    if kind is ExportFormat.PARQUET:
+        _write_parquet(read_all(), classes, out)
+    elif kind is ExportFormat.COCO:
+        _write_text(write_coco(read_all(), classes, __version__), out)
+    else:
+        version = f"erythron {__version__}"
+        _write_text(write_label_studio(read_all(), classes, version, image_prefix), out)
+        write_file(config, make_labelling_config(classes))
+    return Conversion(files, len(counts), sum(counts))
+
+
+def _find_folders(run: Path) -> Sequence[Path]:
+    """Return the folders of a run's images, sorted; hidden ones are what a killed run left."""
+    records = [
+        path
+        for path in sorted(run.rglob(RECORD))
+        if not any(part.startswith(".") for part in path.relative_to(run).parts)
+    ]
+    if not records:
+        raise UsageError(f"{run}: holds no counted image; name the --out folder of erythron count")
+    return [path.parent for path in records]
+
+
+def _write_text(pieces: Iterator[str], out: Path) -> None:
+    with whole_file(out) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(pieces)
+
+
+def _write_parquet(images: Iterator[CountedImage], classes: tuple[str, ...], out: Path) -> None:
+    tables = []
+    for image in images:
+        check_same_classes(classes, image)
+        tables.append(image.table)
+    filled = [table for table in tables if table.height]  # of a table without rows no type is known
+    try:
+        cells = pl.concat(filled or tables[:1], how="vertical_relaxed")
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"the tables of the images have different columns ({error}); count all again"
+        ) from error
+    with whole_file(out) as partial:
+        cells.write_parquet(partial)

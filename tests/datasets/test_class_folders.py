@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from erythron.datasets.class_folders import PUBLISHED_CELLS, describe_bmec
+from erythron.datasets.fetch import unpack_zip
+from erythron.datasets.sets import read_set
+from erythron.errors import DataError
+
+from .conftest import draw_smear, save, save_flat
+
+STAGES = (
+    "proerythroblast",
+    "basophilic_erythroblast",
+    "polychromatic_erythroblast",
+    "orthochromatic_erythroblast",
+)
+
+
+def read_archive(archive: Path, folder: Path, **options: object) -> pl.DataFrame:
+    folder.mkdir()
+    unpack_zip(archive, folder)
+    return read_set("bmec", folder, **options).rows  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ["proerythroblast", "basophilic", "polychromatic", "orthochromatic"],
+        [
+            "red_4_cells_raw/1_pronormoblast",
+            "red_4_cells_raw/2_early",
+            "red_4_cells_raw/3_intermediate",
+            "x/4_late",
+        ],
+        ["a/b/c/rubriblast", "a/b/c/prorubricyte", "a/b/d/rubricyte", "a/e/metarubricyte"],
+        ["data/原红", "data/早幼红", "data/中幼红", "data/晚幼红"],
+        ["原始红细胞", "早幼红细胞120", "中幼红细胞", "晚幼红细胞 images"],
+        ["Proerythroblasts", "Basophilic Erythroblasts", "Polychromatic (中幼红)", "04-orthochromatic-cells"],
+        ["yuanhong", "zaoyouhong", "zhongyouhong", "wanyouhong"],
+    ],
+)
+def test_class_folders_are_found_at_any_depth_in_any_nomenclature(tmp_path: Path, folders: list[str]) -> None:
+    for i, folder in enumerate(folders):
+        save_flat(tmp_path / "set" / folder / "cell.png", 10 * i)
+    rows = read_set("bmec", tmp_path / "set").rows
+    assert set(rows["label"]) == set(STAGES)
+    labels = {
+        Path(p).parent.relative_to(tmp_path / "set").as_posix(): v
+        for p, v in rows.select("path", "label").iter_rows()
+    }
+    assert [labels[f] for f in folders] == list(STAGES)
+
+
+def test_chinese_names_in_an_archive_read_in_both_encodings(tmp_path: Path) -> None:
+    names = [f"red/{stage}/cell {i}.png" for i, stage in enumerate(["原红", "早幼红", "中幼红", "晚幼红"])]
+    for encoding in ("utf-8", "gbk"):
+        archive = tmp_path / f"{encoding}.zip"
+        image = save_flat(tmp_path / "pixel.png", 7).read_bytes()
+        with zipfile.ZipFile(archive, "w") as out:
+            for i, name in enumerate(names):
+                # Marker names of the same length in bytes, exchanged below for bytes without a UTF-8 mark.
+                out.writestr(
+                    zipfile.ZipInfo(f"{i}".ljust(len(name.encode(encoding)), "#")), image + bytes([i])
+                )
+        content = archive.read_bytes()
+        for i, name in enumerate(names):
+            raw = name.encode(encoding)
+            content = content.replace(f"{i}".ljust(len(raw), "#").encode(), raw)
+        archive.write_bytes(content)
+        rows = read_archive(archive, tmp_path / encoding)
+        assert sorted(rows["source_label"]) == sorted(["原红", "早幼红", "中幼红", "晚幼红"])
+        assert set(rows["label"]) == set(STAGES)
+
+
+def test_an_archive_within_the_archive_is_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "red_4_cells_raw.zip", "w") as inner:
+        inner.write(save_flat(tmp_path / "a.png", 1), "red_4_cells_raw/原红/a.png")
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as outer:
+        outer.write(tmp_path / "red_4_cells_raw.zip", "data/red_4_cells_raw.zip")
+        outer.writestr("__MACOSX/data/._a.png", b"fork")
+        outer.writestr("data/.DS_Store", b"x")
+    rows = read_archive(tmp_path / "data.zip", tmp_path / "out")
+    assert rows["label"].to_list() == ["proerythroblast"]
+
+
+def test_folders_named_for_the_parts_of_a_split_are_no_classes(tmp_path: Path) -> None:
+    for i, part in enumerate(("train", "val", "test")):
+        save_flat(tmp_path / part / "early erythroblast" / "a.png", i)
+    rows = read_set("bmec", tmp_path).rows
+    assert set(rows["label"]) == {"basophilic_erythroblast"}
+    assert sorted(rows["split"]) == ["test", "train", "validation"]
+
+
+def test_unknown_folders_are_asked_for_with_their_counts(tmp_path: Path) -> None:
+    for i in range(3):
+        save_flat(tmp_path / "train" / "1" / f"{i}.png", i)
+    save_flat(tmp_path / "train" / "2" / "3.png", 3)
+    save_flat(tmp_path / "loose.png", 4)
+    with pytest.raises(
+        DataError, match=r"'\(no folder\)' \(1 images\), '1' \(3 images\), '2' \(1 images\).*--class-map"
+    ):
+        read_set("bmec", tmp_path)
+    (tmp_path / "loose.png").unlink()
+    rows = read_set("bmec", tmp_path, class_map={"1": "原红", "2": "late"}).rows
+    assert rows["label"].value_counts().sort("label").rows() == [
+        ("orthochromatic_erythroblast", 1),
+        ("proerythroblast", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{i}_{a}", "cell{i}-{a}", "{i}_rot{a}", "cell_{i}_rotate_{a}", "{i} rotated {a}"]
+)
+def test_rotated_copies_of_one_cell_share_a_group(tmp_path: Path, pattern: str) -> None:
+    """The published layout: copies rotated beforehand in `rotate_train`, whole cells in `val`."""
+    for i in range(4):
+        for a in (0, 90, 180):
+            save_flat(
+                tmp_path / "rotate_train" / "原红" / f"{pattern.format(i=i, a=a)}.png", 40 * i + a // 90
+            )
+    save_flat(tmp_path / "val" / "原红" / "9.png", 250)
+    read = read_set("bmec", tmp_path)
+    train = read.rows.filter(pl.col("split") == "train")
+    assert train.group_by("group").len()["len"].to_list() == [3] * 4
+    assert "13 images show 5 cells: the others are rotated copies." in read.notes
+
+
+def test_numbers_of_cells_are_not_taken_for_rotations(tmp_path: Path) -> None:
+    for i in range(60):
+        save_flat(tmp_path / "rotate_train" / "原红" / f"cell_{i}.png", i)
+    assert read_set("bmec", tmp_path).rows["group"].n_unique() == 60
+
+
+def test_the_published_four_channel_layout_reads(tmp_path: Path) -> None:
+    rgb = draw_smear(0)
+    four = Image.fromarray(np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]), mode="CMYK")
+    path = tmp_path / "rotate_train" / "晚幼红" / "1.jpg"
+    path.parent.mkdir(parents=True)
+    four.save(path)
+    save(tmp_path / "val" / "晚幼红" / "2.png", draw_smear(1))
+    rows = read_set("bmec", tmp_path).rows.sort("split")
+    assert rows["mask_kind"].to_list() == ["fourth_channel", None]
+    assert rows["mask_path"][0] == rows["path"][0] == str(path)
+
+
+def test_what_differs_from_the_published_set_is_said() -> None:
+    whole = [STAGES[i % 4] for i in range(PUBLISHED_CELLS)]
+    assert describe_bmec(whole, len(whole)) == ()
+    fewer, three = describe_bmec([s for s in whole if s != STAGES[0]], 4249)[0::1]
+    assert "4249 cells were found and 5666 are published: 1417 fewer" in fewer
+    assert "3 classes were found and four are published" in three
+    assert "1 more" in describe_bmec([*whole, STAGES[0]], PUBLISHED_CELLS + 1)[0]
