@@ -6,7 +6,6 @@ functions as ``erythron count``, so the same image gives the same files.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from erythron.bundle.folder import load_bundle
 from erythron.differential.counts import Differential
 from erythron.errors import UsageError
+from erythron.files.hashing import hash_bytes
 from erythron.files.writing import whole_folder
 from erythron.pipeline.batch import Failure, RunOptions, attempt
 from erythron.pipeline.differential import choose_settings, count_calls
@@ -223,7 +223,7 @@ class Counter:
             smear = read_image(image, mpp)
         else:
             smear = take_array(np.asarray(image), mpp, name)
-            sha256 = hashlib.sha256(smear.rgb.tobytes()).hexdigest()
+            sha256 = hash_bytes(smear.rgb.tobytes())
         found = count_field(smear, self._start_loading().result)
         mark = fingerprint(describe_settings("count", RunOptions(mpp=mpp), self._bundle), smear.name, sha256)
         found, differential = count_calls(found, self._bundle, self._settings)

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from erythron.bundle.folder import load_bundle
 from erythron.cli import app
-from erythron.datasets.manifest import MANIFEST_SCHEMA, hash_file, hash_split, write_manifest
+from erythron.datasets.manifest import MANIFEST_SCHEMA, hash_split, write_manifest
+from erythron.files.hashing import hash_file
 
 TINY = (
     "network.image_backbone=test_efficientnet",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from erythron.bundle.schema import ModelCard
 from erythron.cells.classes import CellClass
 from erythron.errors import BundleError
+from erythron.files.hashing import hash_file
 
 CARD = "model.json"
 CLASSIFIER = "classifier.onnx"
@@ -72,11 +72,6 @@ def load_bundle(path: Path | None = None) -> Bundle:
         ) from error
     _check_files(folder, card)
     return Bundle(folder, card, tuple(CellClass(c.name, c.title, c.lineage) for c in card.classes))
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _check_files(folder: Path, card: ModelCard) -> None:

@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.datasets.features import Features, compute_features
-from erythron.datasets.manifest import hash_file
 from erythron.datasets.similarity import find_similar, group_similar
 from erythron.datasets.stain_check import find_odd_stains, find_two_stains
+from erythron.files.hashing import hash_file
 
 FINDING_SCHEMA: dict[str, pl.DataType] = {
     "severity": pl.String(),

@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from erythron.cells.classes import CellType, find_type
-from erythron.datasets.manifest import MANIFEST_SCHEMA, hash_file, hash_split
+from erythron.datasets.manifest import MANIFEST_SCHEMA, hash_split
 from erythron.errors import DataError
+from erythron.files.hashing import hash_file
 
 ClassMap = Mapping[str, str]
 """Source label to the name or synonym of a cell type; wins over the synonyms."""

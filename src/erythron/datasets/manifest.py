@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +9,7 @@ from polars.exceptions import PolarsError
 
 from erythron.cells.classes import CELL_TYPES, DEFAULT_CLASSES, UNSTAGED_ERYTHROBLAST
 from erythron.errors import DataError
+from erythron.files.hashing import hash_file, hash_text
 
 MANIFEST_SCHEMA: dict[str, pl.DataType] = {
     "path": pl.String(),
@@ -185,7 +185,7 @@ def hash_rows(rows: pl.DataFrame) -> str:
             separator="\t",
         )
     )
-    return hashlib.sha256("\n".join(sorted(keys.to_series())).encode()).hexdigest()
+    return hash_text("\n".join(sorted(keys.to_series())))
 
 
 def hash_split(rows: pl.DataFrame) -> str:
@@ -195,7 +195,7 @@ def hash_split(rows: pl.DataFrame) -> str:
     """
     columns = ["source", "sha256", "label", "group", "split", "x_px", "y_px", "width_px", "height_px"]
     keys = rows.select(pl.concat_str(pl.col(columns).cast(pl.String).fill_null("-"), separator="\t"))
-    return hashlib.sha256("\n".join(sorted(keys.to_series())).encode()).hexdigest()
+    return hash_text("\n".join(sorted(keys.to_series())))
 
 
 def verify_split(rows: pl.DataFrame) -> str:
@@ -258,12 +258,6 @@ def verify_files(rows: pl.DataFrame) -> None:
             bad.append(f"{path}: its content is not what the manifest states")
     if bad:
         raise DataError(f"{bad[0]} ({len(bad)} such files); fetch the set again or make a new manifest")
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_suffix(path: Path) -> None:

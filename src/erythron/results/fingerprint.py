@@ -5,7 +5,6 @@ A fingerprint is stored with every result, so that a later run knows what it may
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from erythron import __version__
 from erythron.bundle.folder import CARD, Bundle
 from erythron.errors import ImageReadError
+from erythron.files import hashing
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ def hash_file(path: Path) -> str:
         ImageReadError: the file is not there or may not be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashing.hash_file(path)
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -64,4 +63,4 @@ def unreadable(path: Path, error: OSError) -> ImageReadError:
 def fingerprint(settings: Settings, *input_sha256: str) -> str:
     """Return one SHA-256 over settings and inputs, as hexadecimal."""
     text = json.dumps([asdict(settings), list(input_sha256)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashing.hash_text(text)

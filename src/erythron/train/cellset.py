@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from erythron.classify.crops import CropGeometry, cut_cells, cut_window
 from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.datasets.pixels import read_labelled_image
 from erythron.errors import DataError, ImageReadError
+from erythron.files.hashing import hash_text
 from erythron.read.image import SmearImage
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import load_segmenter
@@ -158,7 +158,7 @@ def _hash_preparation(rows: pl.DataFrame, inputs: InputSettings) -> str:
         card = load_bundle().card
         segmenter = [card.segmenter.model_dump(), card.files[OUTLINER]]
     content = [FORMAT, MARGIN, inputs.model_dump(mode="json"), segmenter, rows.select(keys).rows()]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    return hash_text(json.dumps(content))[:16]
 
 
 def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path, progress: Progress) -> None:

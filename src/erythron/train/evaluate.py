@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from erythron.bundle.folder import hash_file
 from erythron.bundle.schema import Estimate
 from erythron.errors import DataError, UsageError
+from erythron.files.hashing import hash_file
 from erythron.train.cellset import CACHE_FOLDER, prepare_cells
 from erythron.train.compare import Comparison, compare_calls
 from erythron.train.figures import draw_confusion, draw_precision_recall, draw_reliability

@@ -17,7 +17,7 @@ from scipy import ndimage
 from torch import nn
 
 from erythron import __version__
-from erythron.bundle.folder import CARD, CLASSIFIER, Bundle, hash_file, load_bundle
+from erythron.bundle.folder import CARD, CLASSIFIER, Bundle, load_bundle
 from erythron.bundle.schema import (
     CrossValidation,
     DataUsed,
@@ -35,6 +35,7 @@ from erythron.classify.classifier import Classifier
 from erythron.classify.framing import MEASUREMENT_INPUTS
 from erythron.classify.selftest import classify_stored_cell, verify_bundle
 from erythron.datasets.manifest import hash_rows
+from erythron.files.hashing import hash_file
 from erythron.segment.segmentation import Segmentation
 from erythron.shape.mask import render_mask
 from erythron.train.card import SOURCES, render_card

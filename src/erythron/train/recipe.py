@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Sequence
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from erythron.errors import UsageError
+from erythron.files.hashing import hash_text
 from erythron.train.networks.settings import NetworkSettings
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -161,7 +161,7 @@ class Recipe(_Settings):
 
     def digest(self) -> str:
         """Return the SHA-256 over all settings."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return hash_text(self.model_dump_json())
 
 
 def load_recipe(name: str) -> Recipe:

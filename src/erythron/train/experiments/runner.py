@@ -5,7 +5,6 @@ The same command in several processes shares the runs out: each takes those that
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from filelock import FileLock, Timeout
 from erythron.datasets.folds import assign_folds
 from erythron.datasets.manifest import verify_split
 from erythron.errors import DataError, UsageError
+from erythron.files.hashing import hash_text
 from erythron.train.cellset import CACHE_FOLDER, CellSet, prepare_cells
 from erythron.train.evaluate import make_calls
 from erythron.train.experiments.grids import Arm
@@ -176,7 +176,7 @@ def _claim(out: Path, plan: Plan, rows: pl.DataFrame) -> None:
         {
             "base": plan.base.model_dump(mode="json"),
             "folds": plan.folds,
-            "rows": hashlib.sha256("\n".join(sorted(rows["sha256"])).encode()).hexdigest(),
+            "rows": hash_text("\n".join(sorted(rows["sha256"]))),
         },
         indent=1,
     )

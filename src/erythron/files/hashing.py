@@ -1,0 +1,26 @@
+"""SHA-256 of files and of content in memory: the only place that hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits, read in blocks.
+
+    Raises:
+        OSError: the file is not there or may not be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_bytes(content: bytes) -> str:
+    """Return the SHA-256 of bytes as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def hash_text(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8 as 64 hexadecimal digits."""
+    return hash_bytes(text.encode())
