@@ -114,12 +114,12 @@ def check_rules(outlines: tuple[CellOutline, ...], shape: tuple[int, int]) -> No
 def test_windows_do_overlap_and_some_cells_are_lost() -> None:
     """The comparison above means something: cells lose pixels to one another, and some are lost whole."""
     rng = np.random.default_rng(0)
-    light = draw_light(rng, (60, 60))
+    light = draw_light(rng, (40, 40))
     together = Assembly(light, 0.2)
-    found = draw_windows(rng, 40, (60, 60), 1.0)
+    found = draw_windows(rng, 80, (40, 40), 1.0)
     together.add(found, 1.0, (0, 0))
     alone = []
-    for i in range(40):
+    for i in range(80):
         one = Assembly(light, 0.2)
         one.add(found.take(np.array([i])), 1.0, (0, 0))
         alone += one.finish()
