@@ -27,7 +27,7 @@ def test_columns_come_in_the_order_of_the_command_line() -> None:
     first = ["image", "cell_id", "x_px", "y_px", "width_px", "height_px", "label", "confidence"]
     probabilities = [f"prob_{name}" for name in NAMES]
     assert columns[: len(first) + len(NAMES)] == first + probabilities
-    assert columns[-2:] == ["flags", "counted_as"]
+    assert columns[-2:] == ["counted_as", "flags"]
     between = columns[len(first) + len(NAMES) : -2]
     assert between == list(MEASUREMENT_COLUMNS)
     assert between[:3] == ["cell_area_px", "nucleus_area_px", "cytoplasm_area_px"]

@@ -117,7 +117,7 @@ def test_calls_follow_their_schema_and_flag_edges(classifier: Classifier) -> Non
         "label",
         "confidence",
     ]
-    assert calls.columns[-2:] == ["flags", "counted_as"]
+    assert calls.columns[-2:] == ["counted_as", "flags"]
     assert calls.select(has_flag(CellFlag.TOUCHES_EDGE)).to_series().to_list() == [True, False, False]
     names = [c.name for c in classifier.bundle.classes]
     probabilities = calls.select([f"prob_{n}" for n in names]).to_numpy()

@@ -14,7 +14,7 @@ from scipy import ndimage
 from erythron.cells.outline import CellOutline, render_labels
 from erythron.segment.assembly import SMALLEST_LOBE, Assembly, enlarge, find_area, tidy
 from erythron.segment.nucleus_edge import follow_stain
-from erythron.segment.outline import OutlinedCells
+from erythron.segment.windows import OutlinedCells
 
 SIDE = 24
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.segment.outline import OutlinedCells, find_distinct, join_cells, nucleus_centres, outline_points
+from erythron.segment.windows import OutlinedCells, find_distinct, join_cells, nucleus_centres, outline_points
 
 
 class Discs:
-    """An outliner that sees a nucleus of 8 px and a cell of 14 px in the middle of every window."""
+    """A segmentation network that sees a nucleus of 8 px and a cell of 14 px in the middle of every window."""
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
         count, size = inputs["pixels"].shape[:2]
