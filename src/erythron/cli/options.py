@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from erythron.cells.class_map import CLASS_MAP_HELP
+
 Images = Annotated[
     list[Path],
     typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.", show_default=False),
@@ -34,5 +36,6 @@ Width = Annotated[
         max=99.0,
     ),
 ]
+ClassMap = Annotated[list[str] | None, typer.Option("--class-map", metavar="NAME=CLASS", help=CLASS_MAP_HELP)]
 Force = Annotated[bool, typer.Option("--force", help="Replace results that are there already.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
