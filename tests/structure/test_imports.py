@@ -17,10 +17,7 @@ KNOWN_BELOW: dict[str, str] = {}
 KNOWN_TORCH = {"cli/train.py": "asks before anything else whether the extra is installed"}
 """Modules outside training that import torch, each with the reason."""
 
-KNOWN_CIRCLES: dict[frozenset[str], str] = {
-    frozenset({"pipeline", "results"}): "results are still written from the cells that the pipeline hands on",
-    frozenset({"differential", "quality"}): "the settings that both read still stand in differential",
-}
+KNOWN_CIRCLES: dict[frozenset[str], str] = {}
 """Sets of folders that import each other in a circle, each with the reason."""
 
 

@@ -15,14 +15,9 @@ from scipy import ndimage
 from erythron.classify.crops import cut_window
 from erythron.errors import DataError
 from erythron.read.fields import read_image
+from erythron.read.light import BACKGROUND_LEVEL, balance_light, estimate_background
 from erythron.segment.segmenter import propose_points
-from erythron.segment.stain import (
-    BACKGROUND_LEVEL,
-    balance,
-    balance_light,
-    estimate_background,
-    nuclear_channel,
-)
+from erythron.segment.stain import balance, nuclear_channel
 from erythron.train.folded_sets import read_blood, read_marrow
 from erythron.train.segmenter.stained import find_lone_cell, find_nucleus
 from erythron.train.segmenter.use import CARD, WINDOW_MPP
