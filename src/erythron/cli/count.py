@@ -59,8 +59,9 @@ def run_count(
     vars(np).setdefault("f2py", None)
     from erythron.bundle.loading import start_loading
 
-    # OpenVINO compiles the networks while Python is still importing what the count needs.
-    loading = start_loading(options.model)
+    # OpenVINO compiles the networks while Python is still importing what the count needs; a run that is there
+    # mostly needs none.
+    loading = None if (out / "run.json").exists() and not options.force else start_loading(options.model)
     from erythron.cli.progress import show_failures, show_progress
     from erythron.pipeline.count import count_images
     from erythron.read.inputs import find_images
