@@ -17,6 +17,7 @@ from shapely.geometry import shape
 from typer.testing import CliRunner
 
 import erythron
+from erythron.cells.class_map import parse_class_map
 from erythron.cells.outline import render_labels
 from erythron.cli import app
 from erythron.datasets.import_labels import ImportOptions, ImportRun, import_labels

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cells.class_map import CLASS_MAP_HELP
 
 Images = Annotated[
@@ -21,6 +22,14 @@ Mpp = Annotated[
 ]
 Model = Annotated[
     Path | None, typer.Option("--model", metavar="BUNDLE", help="Model bundle; the shipped one by default.")
+]
+Runtime = Annotated[
+    RuntimeKind,
+    typer.Option(
+        "--runtime",
+        help="What computes the networks: OpenVINO on the CPU, or ONNX Runtime on CUDA, CoreML or DirectML, "
+        "whichever is installed, else on the CPU.",
+    ),
 ]
 Reference = Annotated[
     Path | None,
