@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from erythron.bundle.folder import load_bundle
 from erythron.segment.assembly import Canvas
-from erythron.segment.outline import OutlinedCells, find_distinct, nucleus_centres, outline_points
+from erythron.segment.windows import OutlinedCells, find_distinct, nucleus_centres, outline_points
 from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter, load_segmenter, rescale
 
