@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
-from erythron.differential.combined import shortest_interval
+from erythron.differential.intervals import shortest_interval
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
