@@ -24,7 +24,7 @@ from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
 from erythron.differential.combined import Calls, Contrast, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix, adjust_to_prior_shift, invert_confusion
-from erythron.train.folded_sets import read_marrow
+from erythron.train.folded_sets import MARROW_SET, read_folded
 
 NAMES = [c.name for c in DEFAULT_CLASSES if c.lineage is not Lineage.NOT_NUCLEATED]
 STAGES = len(ERYTHROID_STAGES)
@@ -49,7 +49,7 @@ def read_crops(results: Path, data: Path) -> Crops:
     calls = pl.read_csv(results / "cv_calls.csv").with_columns(
         pl.col("image").str.split("/").list.last().alias("name")
     )
-    rows = read_marrow(data, 5, 0)[0].rows.with_columns(
+    rows = read_folded(MARROW_SET, 5, 0, data).rows.with_columns(
         pl.col("path").str.split("/").list.last().alias("name")
     )
     joined = calls.join(rows.select("name", "class", "group"), on="name", validate="1:1")

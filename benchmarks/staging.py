@@ -31,7 +31,7 @@ from erythron.train.cells import load_cells
 from erythron.train.evaluation import STAGES, Scored, score_cells
 from erythron.train.experiments.grids import ABLATION
 from erythron.train.experiments.runner import Plan, do_runs, find_calls, list_runs
-from erythron.train.folded_sets import read_marrow
+from erythron.train.folded_sets import MARROW_SET, read_folded
 from erythron.train.metrics import Ints, estimate, mcnemar
 from erythron.train.recipe import load_recipe, vary_recipe
 from erythron.train.run import Hardware
@@ -90,10 +90,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    marrow, fold_of = read_marrow(options.data, FOLDS, SEED)
+    marrow = read_folded(MARROW_SET, FOLDS, SEED, options.data)
     calls = {
         "erythron": pl.read_csv(options.results / "cv_calls.csv").rename({"image": "path"}),
-        "random forest on measurements": call_forest(marrow.rows, fold_of),
+        "random forest on measurements": call_forest(marrow.rows, marrow.fold),
         **call_networks(marrow.rows, options.out, options.epochs, options.threads),
     }
     common = marrow.rows

@@ -17,7 +17,6 @@ from erythron.bundle.schema import Estimate, Framing, Normalisation
 from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, UNSTAGED_ERYTHROBLAST
 from erythron.classify.classifier import soften
 from erythron.classify.framing import MEASUREMENT_INPUTS, outline_crop
-from erythron.datasets.labelled import LabelledSet
 from erythron.datasets.manifest import hash_rows
 from erythron.errors import UsageError
 from erythron.read.image import SmearImage
@@ -32,7 +31,7 @@ from erythron.train.evaluation import (
     fit_temperature,
 )
 from erythron.train.export import Fitted, write_bundle
-from erythron.train.folded_sets import BLOOD_SET, MARROW_SET, read_blood, read_marrow
+from erythron.train.folded_sets import BLOOD_SET, MARROW_SET, FoldedSet, read_folded
 from erythron.train.head import Examples, FittedHead, fit_head
 from erythron.train.labels import merge_logits, open_labels
 from erythron.train.metrics import area_under_curve, confusion
@@ -152,12 +151,12 @@ def train_default(config: DefaultTrainingConfig) -> DefaultTrainingResult:
     torch.set_num_threads(config.threads)
     results = config.out.with_name(f"{config.out.name}-results")
     results.mkdir(parents=True, exist_ok=True)
-    marrow_set, marrow_folds = read_marrow(config.data, config.folds, config.seed)
-    blood_set, folds_of_blood = read_blood(config.data, config.folds, config.seed)
+    marrow_set = read_folded(MARROW_SET, config.folds, config.seed, config.data)
+    blood_set = read_folded(BLOOD_SET, config.folds, config.seed, config.data)
     segmenters = _get_segmenters(config, results)
     trunk = ShapeFeatures(load_backbone()).eval()
-    marrow = _prepare(marrow_set.rows, marrow_folds, trunk, config, segmenters, is_blood=False)
-    blood_rows, blood_folds = _sample(blood_set, folds_of_blood, config)
+    marrow = _prepare(marrow_set.rows, marrow_set.fold, trunk, config, segmenters, is_blood=False)
+    blood_rows, blood_folds = _sample(blood_set, config)
     blood = _prepare(blood_rows, blood_folds, trunk, config, segmenters, is_blood=True)
 
     marrow_logits, blood_logits, distances = _cross_validate(marrow, blood, config)
@@ -235,11 +234,10 @@ def _get_segmenters(config: DefaultTrainingConfig, results: Path) -> _Segmenters
             lambda folder: copy_segmenter(bundle, folder),
             dict(bundle.card.outlines),
         )
-    trained = train_segmenter(
-        SegmenterConfig(config.data, results / "networks", folds=config.folds, seed=config.seed)
-    )
-    by_fold = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_outliners.items()}
-    scores = outline_out_of_fold(config.data, by_fold, FRAMING, config.seed, results / "outlines")
+    recipe = SegmenterConfig(config.data, results / "networks", folds=config.folds, seed=config.seed)
+    trained = train_segmenter(recipe)
+    by_fold = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_networks.items()}
+    scores = outline_out_of_fold(recipe, by_fold, FRAMING, results / "outlines")
     scores.write_csv(results / "cv_outlines.csv")
     return _Segmenters(
         by_fold,
@@ -248,12 +246,12 @@ def _get_segmenters(config: DefaultTrainingConfig, results: Path) -> _Segmenters
     )
 
 
-def _sample(
-    labelled: LabelledSet, folds: NDArray[np.int64], config: DefaultTrainingConfig
-) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+def _sample(folded: FoldedSet, config: DefaultTrainingConfig) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     parts = [
         part.sample(min(config.blood_per_label, part.height), seed=config.seed)
-        for _, part in labelled.rows.with_columns(fold=folds).group_by("source_label", maintain_order=True)
+        for _, part in folded.rows.with_columns(fold=folded.fold).group_by(
+            "source_label", maintain_order=True
+        )
     ]
     rows = pl.concat(parts).sort("path")
     return rows.drop("fold"), rows["fold"].to_numpy()
