@@ -21,11 +21,11 @@ from data_folder import add_data_option
 from numpy.typing import NDArray
 
 from erythron.bundle.folder import load_bundle
-from erythron.classify.framing import choose_mpp
+from erythron.cells.outline import render_labels
 from erythron.datasets.masks import read_mask
 from erythron.errors import DataError
+from erythron.pipeline.field import outline_field
 from erythron.read.fields import read_image
-from erythron.segment.scale import estimate_scale
 from erythron.segment.segmenter import Segmenter
 from erythron.train.folded_sets import read_folded
 from erythron.train.segmenter.evaluate import SCORE_SCHEMA, estimate_dice
@@ -46,7 +46,7 @@ def name_series(field: str) -> str:
 
 
 def compare(drawn: NDArray[np.bool_], outlined: NDArray[np.int32]) -> tuple[float, int]:
-    """Return the Dice of a drawn cell with the outline that covers most of it, and that outline's number."""
+    """Return the Dice of a drawn cell with the outline that covers most of it, and the outline's number."""
     inside = np.bincount(outlined[drawn], minlength=2)
     inside[0] = 0
     best = int(inside.argmax())
@@ -82,9 +82,9 @@ def main() -> None:
         if series not in fold_of:
             raise DataError(f"{path}: no crop of its {series} is there, so its fold is not known")
         image = read_image(path)
-        estimate = estimate_scale(image.rgb)
-        mpp = choose_mpp(image, framing) if estimate is None else estimate.mpp
-        outlined = segmenters[fold_of[series]].segment_field(image.rgb, mpp).cell
+        segmenter = segmenters[fold_of[series]]
+        outlines = outline_field(image, lambda segmenter=segmenter: segmenter, framing).outlines
+        outlined = render_labels(outlines, image.height_px, image.width_px)[1]
         taken = set()
         for mask in masks:
             dice, number = compare(read_mask(mask, "cell").cell, outlined)

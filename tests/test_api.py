@@ -16,8 +16,8 @@ from PIL import Image
 
 import erythron
 from erythron.errors import ErythronError, ImageReadError, MissingExtraError, UsageError
-from erythron.pipeline.batch import RunOptions
 from erythron.pipeline.count import count_images
+from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 

@@ -15,7 +15,7 @@ from erythron.bundle.folder import load_bundle
 from erythron.pipeline.field import Networks, classify_crop, load_networks
 from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource, SmearImage
-from erythron.segment.stain import estimate_background
+from erythron.read.light import estimate_background
 
 pytestmark = pytest.mark.real_data
 

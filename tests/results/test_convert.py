@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from erythron.results.field_folder import read_field_folder
 from PIL import Image
 from polars.testing import assert_frame_equal
 from pycocotools.coco import COCO
@@ -23,11 +24,10 @@ from erythron.datasets.manifest import read_manifest
 from erythron.errors import DataError, UsageError
 from erythron.files.hashing import hash_file
 from erythron.interchange.labels import parse_class_map
-from erythron.pipeline.batch import RunOptions
 from erythron.pipeline.count import count_images
+from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.results.convert import ExportFormat, convert_run
-from erythron.results.field_folder import read_field_folder
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 KINDS = list(ExportFormat)

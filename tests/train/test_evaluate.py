@@ -13,8 +13,8 @@ from PIL import Image
 from erythron.bundle.folder import load_bundle
 from erythron.classify.selftest import verify_bundle
 from erythron.errors import DataError, UsageError
-from erythron.pipeline.batch import RunOptions
 from erythron.pipeline.classify import classify_images
+from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.train.evaluate import FOLDER, RESULT, compare_runs, evaluate_run
 from erythron.train.recipe import Recipe, vary_recipe

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erythron.bundle.runtime import Runtime
-from erythron.segment.stain import BACKGROUND_LEVEL
+from erythron.read.light import BACKGROUND_LEVEL
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]

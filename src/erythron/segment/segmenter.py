@@ -15,7 +15,9 @@ from scipy import ndimage
 from erythron.bundle.folder import Bundle
 from erythron.bundle.runtime import OpenVinoRuntime, Runtime
 from erythron.bundle.schema import SegmenterCard
-from erythron.segment.assembly import Canvas, enlarge, find_area, tidy
+from erythron.cells.outline import CellOutline, outline_cell
+from erythron.read.light import BACKGROUND_LEVEL
+from erythron.segment.assembly import Assembly, enlarge, find_area, tidy
 from erythron.segment.nucleus_edge import follow_stain
 from erythron.segment.outline import (
     OutlinedCells,
@@ -24,14 +26,7 @@ from erythron.segment.outline import (
     nucleus_centres,
     outline_points,
 )
-from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import (
-    BACKGROUND_LEVEL,
-    balance_light,
-    estimate_background,
-    is_blank,
-    nuclear_channel,
-)
+from erythron.segment.stain import is_blank, nuclear_channel
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -65,20 +60,19 @@ class Segmenter:
         self.card = card
         self._outliner = outliner
 
-    def segment_field(self, rgb: Pixels, mpp: float) -> Segmentation:
+    def segment_field(self, light: Pixels, mpp: float) -> tuple[CellOutline, ...]:
         """Outline every nucleated cell of a field.
 
         Large fields are worked through in overlapping tiles; a cell belongs to the tile with its centre.
 
         Args:
-            rgb: (H, W, 3) uint8.
+            light: (H, W, 3) uint8, balanced light.
             mpp: microns per pixel, assumed where unknown.
         """
-        light = balance_light(rgb, estimate_background(rgb))
         height, width = light.shape[:2]
-        canvas = Canvas(light, mpp)
+        assembly = Assembly(light, mpp)
         if is_blank(light):
-            return canvas.finish()
+            return ()
         step = max(1, round(TILE_PX * self.card.window_mpp / mpp))
         margin = round(self.card.window_px * self.card.window_mpp / mpp)
         for top in range(0, height, step):
@@ -86,23 +80,21 @@ class Segmenter:
                 rows = slice(max(0, top - margin), min(height, top + step + margin))
                 columns = slice(max(0, left - margin), min(width, left + step + margin))
                 self._add_tile(
-                    light[rows, columns], mpp, canvas, (rows.start, columns.start), (top, left, step)
+                    light[rows, columns], mpp, assembly, (rows.start, columns.start), (top, left, step)
                 )
-        return canvas.finish()
+        return assembly.finish()
 
-    def segment_central(self, rgb: Pixels, mpp: float, *, assumed: bool = False) -> Segmentation:
-        """Outline the cell at the centre of a crop; count 0 where no nucleated cell is near it.
+    def segment_central(self, light: Pixels, mpp: float, *, assumed: bool = False) -> CellOutline | None:
+        """Outline the cell at the centre of a crop; None where no nucleated cell is near it.
 
         Args:
-            rgb: (H, W, 3) uint8.
+            light: (H, W, 3) uint8, balanced light.
             mpp: microns per pixel.
             assumed: whether ``mpp`` is a guess; the outline is then the mean of the surest of those at the
                 card's shares of it.
         """
-        light = balance_light(rgb, estimate_background(rgb))
-        nothing = Segmentation(*(np.zeros(rgb.shape[:2], np.int32) for _ in range(2)))
         if is_blank(light):
-            return nothing
+            return None
         image = rescale(light, mpp / self.card.window_mpp)
         middle = np.array(image.shape[:2]) / 2
         # The middle itself is a candidate, for a crop is cut around its cell.
@@ -110,7 +102,7 @@ class Segmenter:
             image, np.concatenate([middle[None], propose_points(light, mpp, self.card)])
         )
         if not len(found.score):
-            return nothing
+            return None
         away = np.hypot(*(nucleus_centres(found) - middle).T) / (min(image.shape[:2]) / 2)
         rank = found.score * np.exp(-0.5 * (away / self.card.central_spread) ** 2)
         best = found.take(rank.argmax()[None])
@@ -121,9 +113,8 @@ class Segmenter:
         maps = np.mean([m for m, _ in surest], axis=0)
         nucleus, cell = tidy(maps[0] > 0.5, maps[1] > 0.5)
         if not nucleus.any():
-            return nothing
-        nucleus = follow_stain(nucleus, cell, light, mpp)
-        return Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))
+            return None
+        return outline_cell(follow_stain(nucleus, cell, light, mpp), cell, score=surest[0][1])
 
     def _map_cell(self, light: Pixels, mpp: float, centre: Floats) -> tuple[Floats, float]:
         """Outline the cell around a row and column.
@@ -147,7 +138,7 @@ class Segmenter:
         self,
         light: Pixels,
         mpp: float,
-        canvas: Canvas,
+        assembly: Assembly,
         origin: tuple[int, int],
         owned: tuple[int, int, int],
     ) -> None:
@@ -157,7 +148,7 @@ class Segmenter:
         top, left, step = owned
         place = nucleus_centres(kept) * (self.card.window_mpp / mpp) + origin
         inside = (place >= (top, left)).all(1) & (place < (top + step, left + step)).all(1)
-        canvas.add(kept.take(np.flatnonzero(inside)), self.card.window_mpp / mpp, origin)
+        assembly.add(kept.take(np.flatnonzero(inside)), self.card.window_mpp / mpp, origin)
 
     def _outline_points(self, image: Pixels, points: NDArray[np.floating]) -> OutlinedCells:
         """Outline the cell at each point; those whose nucleus lies elsewhere once more, centred on it."""

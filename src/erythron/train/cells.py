@@ -10,18 +10,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.bundle.schema import Framing
+from erythron.cells.outline import CellOutline
 from erythron.classify.crops import CropGeometry, cut_cells
 from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp, derive_inputs
 from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
-from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import balance_light, estimate_background
 from erythron.shape.measure import measure_cells
 
 MARGIN = 1.5
 """Side of a stored crop over the network's input, room for turning and scaling without padding."""
 
-Outline = Callable[[int, SmearImage], Segmentation]
+Outline = Callable[[int, SmearImage], CellOutline | None]
 """Outlines the central cell of the image of a row of the manifest."""
 
 
@@ -61,17 +60,16 @@ def load_cells(rows: pl.DataFrame, framing: Framing, outline: Outline) -> Cells:
     inputs = [np.zeros((0, len(MEASUREMENT_INPUTS)), np.float32)]
     for number, (path, mpp) in enumerate(rows.select("path", "mpp").iter_rows()):
         image = read_image(path, mpp)
-        segmentation = outline(number, image)
-        if segmentation.count == 0:
+        found = outline(number, image)
+        if found is None:
             continue
         scale = choose_mpp(image, framing)
-        background = estimate_background(image.rgb)
-        measured = measure_cells(image.rgb, segmentation, scale)
+        measured = measure_cells(image.rgb, [found], scale)
         centres = measured.select("x_px", "y_px").rows()
         geometry = CropGeometry(size, framing.input_mpp)
-        crops = cut_cells(balance_light(image.rgb, background), segmentation, centres, scale, geometry)
+        crops = cut_cells(image.light, [found], centres, scale, geometry)
         kept.append(number)
         pixels.append(crops.pixels)
         masks.append(crops.masks)
-        inputs.append(derive_inputs(measured, background, scale))
+        inputs.append(derive_inputs(measured, image.background, scale))
     return Cells(rows[kept], np.concatenate(pixels), np.concatenate(masks), np.concatenate(inputs))

@@ -17,17 +17,16 @@ from numpy.typing import NDArray
 from erythron.bundle.folder import OUTLINER, load_bundle
 from erythron.bundle.schema import Framing
 from erythron.cells.classes import ERYTHROID_STAGES
+from erythron.cells.outline import CellOutline
 from erythron.classify.crops import CropGeometry, cut_cells, cut_window
 from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.datasets.pixels import read_labelled_image
 from erythron.errors import DataError, ImageReadError
 from erythron.files.hashing import hash_text
 from erythron.read.image import SmearImage
-from erythron.segment.segmentation import Segmentation
+from erythron.read.light import BACKGROUND_LEVEL
 from erythron.segment.segmenter import load_segmenter
-from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background
 from erythron.shape.mask import hull_plane
-from erythron.shape.measure import measure_cells
 from erythron.train.augmentation import MARGIN
 from erythron.train.progress import Progress, no_progress
 from erythron.train.recipe import InputSettings
@@ -105,7 +104,7 @@ def make_framing(inputs: InputSettings) -> Framing:
     )
 
 
-Outline = Callable[[SmearImage], Segmentation]
+Outline = Callable[[SmearImage], CellOutline | None]
 """Outlines the central cell of a crop."""
 
 
@@ -197,12 +196,12 @@ def _frame_row(
     if row["x_px"] is not None:
         image = _cut_box(image, row)
     if row["mask_path"] is not None:
-        segmentation = read_true_mask(row, image.rgb)
+        found = read_true_mask(row, image.rgb)
     elif outline is not None:
-        segmentation = outline(image)
+        found = outline(image)
     else:
         raise ValueError("a row without a mask needs an outliner")
-    return frame_cell(image.rgb, segmentation, choose_mpp(image, make_framing(inputs)), inputs)
+    return frame_cell(image, found, choose_mpp(image, make_framing(inputs)), inputs)
 
 
 def _cut_box(image: SmearImage, row: dict[str, Any]) -> SmearImage:
@@ -211,7 +210,7 @@ def _cut_box(image: SmearImage, row: dict[str, Any]) -> SmearImage:
 
 
 def frame_cell(
-    rgb: NDArray[np.uint8], segmentation: Segmentation, mpp: float, inputs: InputSettings
+    image: SmearImage, outline: CellOutline | None, mpp: float, inputs: InputSettings
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return one stored crop: pixels (P, P, 3) and planes (P, P, 3) of nucleus, cell and hull, uint8.
 
@@ -219,12 +218,11 @@ def frame_cell(
     empty.
     """
     geometry = CropGeometry(round(inputs.px * MARGIN), inputs.mpp)
-    height, width = rgb.shape[:2]
-    if segmentation.count:
-        centre = measure_cells(rgb, segmentation, mpp).select("x_px", "y_px").row(0)
+    if outline is None:
+        centre = ((image.width_px - 1) / 2, (image.height_px - 1) / 2)
     else:
-        centre = ((width - 1) / 2, (height - 1) / 2)
-    crops = cut_cells(balance_light(rgb, estimate_background(rgb)), segmentation, [centre], mpp, geometry)
+        centre = outline.nucleus_mask.centre
+    crops = cut_cells(image.light, [outline], [centre], mpp, geometry)
     return crops.pixels[0], add_hull(crops.masks[0])
 
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from erythron.bundle.folder import load_bundle
 from erythron.bundle.schema import Estimate, Framing, Normalisation
 from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, UNSTAGED_ERYTHROBLAST
+from erythron.cells.outline import CellOutline
 from erythron.classify.classifier import soften
 from erythron.classify.framing import MEASUREMENT_INPUTS, outline_crop
 from erythron.datasets.manifest import hash_rows
 from erythron.errors import UsageError
 from erythron.read.image import SmearImage
-from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter, load_segmenter
 from erythron.train.cells import Cells, load_cells
 from erythron.train.evaluation import (
@@ -266,7 +266,7 @@ def _prepare(
     *,
     is_blood: bool,
 ) -> _Source:
-    def outline(number: int, image: SmearImage) -> Segmentation:
+    def outline(number: int, image: SmearImage) -> CellOutline | None:
         return outline_crop(image, segmenters.by_fold[int(folds[number])], FRAMING)
 
     cells = load_cells(rows, FRAMING, outline)

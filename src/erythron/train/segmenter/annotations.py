@@ -16,7 +16,7 @@ from erythron.datasets.masks import read_mask
 from erythron.datasets.pixels import read_labelled_image
 from erythron.errors import DataError
 from erythron.read.image import SmearImage
-from erythron.segment.stain import balance, balance_light, estimate_background, nuclear_channel
+from erythron.segment.stain import balance, nuclear_channel
 from erythron.train.folded_sets import FoldedSet
 from erythron.train.segmenter.pseudo_labels import find_lone_cell, find_nucleus
 from erythron.train.segmenter.sets import SetTraits, find_traits
@@ -119,8 +119,7 @@ def _read_masked(
         raise DataError(f"{row['mask_path']}: the mask is of another size than its image {row['path']}")
     is_field = row["x_px"] is not None
     mpp = _choose_mpp(image, traits, is_field)
-    background = estimate_background(image.rgb)
-    smooth = balance(image.rgb, background, SMOOTHED_PX)
+    smooth = balance(image.rgb, image.background, SMOOTHED_PX)
     cells = _part_cells(mask.cell, traits, is_field)
     if mask.nucleus is not None:
         nucleus, unknown = mask.nucleus, frozenset[int]()
@@ -135,9 +134,8 @@ def _read_masked(
         # As far from the next nucleus as the stain is smoothed before candidate points are looked for.
         inside = ndimage.distance_transform_edt(free) * mpp > CARD.stain_blur_um
         empty = _choose_places(inside, traits.empty_points, rng)
-    light = balance_light(image.rgb, background)
     name = Path(row["path"]).name
-    return AnnotatedImage(name, traits.name, mpp, light, nucleus, cells, empty, row["fold"], unknown)
+    return AnnotatedImage(name, traits.name, mpp, image.light, nucleus, cells, empty, row["fold"], unknown)
 
 
 def _choose_mpp(image: SmearImage, traits: SetTraits, is_field: bool) -> float:
@@ -198,12 +196,12 @@ def _read_lone(row: dict[str, Any], traits: SetTraits) -> AnnotatedImage | None:
     """Return a crop whose middle cell touches nothing and has a plain nucleus, else None."""
     image = read_labelled_image(Path(row["path"]), row["mpp"], None)
     mpp = _choose_mpp(image, traits, is_field=False)
-    background = estimate_background(image.rgb)
-    smooth = balance(image.rgb, background, LONE_SMOOTHED_UM / mpp)
+    smooth = balance(image.rgb, image.background, LONE_SMOOTHED_UM / mpp)
     cell = find_lone_cell(smooth, mpp)
     nucleus = None if cell is None else find_nucleus(smooth, cell)
     if cell is None or nucleus is None:
         return None
-    light = balance_light(image.rgb, background)
     cells = cell.astype(np.int32)
-    return AnnotatedImage(Path(row["path"]).name, traits.name, mpp, light, nucleus, cells, [], row["fold"])
+    return AnnotatedImage(
+        Path(row["path"]).name, traits.name, mpp, image.light, nucleus, cells, [], row["fold"]
+    )

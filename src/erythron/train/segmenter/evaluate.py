@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from erythron.bundle.schema import Estimate, Framing
-from erythron.classify.framing import choose_mpp, outline_crop
+from erythron.cells.outline import CellOutline
+from erythron.classify.framing import outline_crop
 from erythron.datasets.masks import read_mask
 from erythron.datasets.pixels import read_labelled_image
 from erythron.files.writing import whole_file
-from erythron.segment.scale import estimate_scale
-from erythron.segment.segmentation import Segmentation
+from erythron.pipeline.field import outline_field
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE, render_mask
 from erythron.train.folded_sets import FoldedSet, read_folded
@@ -62,10 +62,10 @@ def outline_out_of_fold(
         folded = read_folded(chosen.data, config.folds, config.seed, config.data)
         source = name_source(chosen.data)
         for row, relative in _list_masked(folded):
-            outlined = render_mask(_outline(row, segmenters[row["fold"]], framing))
+            truth = read_mask(Path(row["mask_path"]), row["mask_kind"])
+            outlined = render_mask(_outline(row, segmenters[row["fold"]], framing), *truth.cell.shape)
             with whole_file(out / source / relative.with_suffix(".png")) as partial:
                 Image.fromarray(outlined).save(partial, "PNG")
-            truth = read_mask(Path(row["mask_path"]), row["mask_kind"])
             cell = measure_dice(truth.cell, outlined >= CYTOPLASM_VALUE)
             nucleus = None
             if truth.nucleus is not None:
@@ -130,10 +130,9 @@ def _list_masked(folded: FoldedSet) -> Iterator[tuple[dict[str, Any], Path]]:
         yield row, path.relative_to(folded.folder) if is_below else Path(path.name)
 
 
-def _outline(row: dict[str, Any], segmenter: Segmenter, framing: Framing) -> Segmentation:
+def _outline(row: dict[str, Any], segmenter: Segmenter, framing: Framing) -> tuple[CellOutline, ...]:
     image = read_labelled_image(Path(row["path"]), row["mpp"], row["mask_kind"])
     if row["x_px"] is None:
-        return outline_crop(image, segmenter, framing)
-    estimate = estimate_scale(image.rgb) if image.mpp is None else None
-    mpp = choose_mpp(image, framing) if estimate is None else estimate.mpp
-    return segmenter.segment_field(image.rgb, mpp)
+        found = outline_crop(image, segmenter, framing)
+        return () if found is None else (found,)
+    return outline_field(image, lambda: segmenter, framing).outlines

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from erythron.classify.crops import cut_window
+from erythron.read.light import BACKGROUND_LEVEL
 from erythron.segment.segmenter import propose_points
-from erythron.segment.stain import BACKGROUND_LEVEL
 from erythron.train.folded_sets import FoldedSet, read_folded
 from erythron.train.segmenter.annotations import LEAST_PART_PX, AnnotatedImage, read_annotated
 from erythron.train.segmenter.sets import DEFAULT_SETS, SegmenterSet

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from erythron.errors import ImageReadError, UsageError
-from erythron.pipeline.batch import check_distinct, run_batch
+from erythron.pipeline.executor import check_distinct, run_batch
 from erythron.read.inputs import InputImage
 
 

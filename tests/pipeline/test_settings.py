@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from erythron.segment.segmentation import Segmentation
 
 from erythron.bundle.folder import load_bundle
 from erythron.differential.counts import LeftOutArea
 from erythron.errors import DataError
-from erythron.pipeline.batch import RunOptions
-from erythron.pipeline.differential import choose_settings, leave_out_cells, make_confusion
 from erythron.pipeline.field import FieldCells
+from erythron.pipeline.options import RunOptions
+from erythron.pipeline.settings import choose_settings, leave_out_cells, make_confusion
 from erythron.quality.flags import FieldQuality
 from erythron.read.image import ScaleSource, SmearImage
-from erythron.segment.segmentation import Segmentation
 
 
 def test_the_shipped_matrix_is_of_the_nucleated_classes_with_unclassified_cells_apart() -> None:
