@@ -12,7 +12,7 @@ from PIL import Image
 from erythron.datasets.audit import find_similar_rows
 from erythron.datasets.sets import read_set
 from erythron.errors import DataError, UsageError
-from erythron.train.folded_sets import MARROW_SET, FoldedSet, name_set, read_folded
+from erythron.train.folded_sets import MARROW_SET, FoldedSet, name_set, read_folded, read_folded_sets
 
 
 def most_folds(folded: FoldedSet) -> int:
@@ -75,6 +75,23 @@ def test_overlapping_images_of_any_set_share_a_group(tmp_path: Path) -> None:
     assert len(set(group.values())) == 4
     assert most_folds(folded) == 1
     assert folded.folder == tmp_path
+
+
+def save_flat_set(folder: Path, levels: range) -> str:
+    for level in levels:
+        save(folder / "monocyte" / f"{level}.png", np.full((8, 8, 3), level, np.uint8))
+    return str(folder)
+
+
+def test_an_image_that_two_sets_hold_is_in_the_first_alone(tmp_path: Path) -> None:
+    sources = [save_flat_set(tmp_path / "a", range(6)), save_flat_set(tmp_path / "b", range(4, 9))]
+    first, second = read_folded_sets(sources, 2, 0)
+    assert first.rows.height == len(first.fold) == 6
+    assert [Path(p).stem for p in second.rows["path"]] == ["6", "7", "8"]
+    alone = read_folded(sources[1], 2, 0)
+    assert second.fold.tolist() == alone.fold[2:].tolist()
+    with pytest.raises(UsageError, match="every image of it is in an earlier set"):
+        read_folded_sets([sources[0], sources[0]], 2, 0)
 
 
 def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ smear. Folds keep groups whole and intervals resample them, so a set that is rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from erythron.datasets.manifest import MANIFEST_SUFFIXES
 from erythron.datasets.registry import load_registry, locate_set
 from erythron.datasets.sets import IMPORTED_MANIFEST, open_set, read_set
 from erythron.datasets.split import merge_groups
+from erythron.errors import UsageError
 
 MARROW_SET = "pathology-bites-cells"
 BLOOD_SET = "pbc-acevedo"
@@ -47,9 +49,6 @@ class FoldedSet:
 def read_folded(source: str, folds: int, seed: int, root: Path | None = None) -> FoldedSet:
     """Read a set, join the groups that show one piece of smear, and assign its folds.
 
-    What a set states of its groups is not the whole of it, so overlaps and copies are also found from the
-    pixels, as ``erythron data split`` finds them.
-
     Args:
         source: a registered name, or path of a manifest or a folder.
         folds: number of folds.
@@ -67,10 +66,60 @@ def read_folded(source: str, folds: int, seed: int, root: Path | None = None) ->
         is_manifest = path.suffix in MANIFEST_SUFFIXES
         found = open_set(source)
         folder = path.parent if is_manifest else locate_set(source) or path
-    files = found.rows.select("path", "sha256").unique(maintain_order=True)
-    rows = merge_groups(found.rows, _find_similar(tuple(files.iter_rows())))
-    fold = assign_folds(rows["source_label"].to_list(), rows["group"].to_list(), folds, seed)
+    rows, fold = fold_rows(found.rows, folds, seed)
     return FoldedSet(name_set(source), folder.absolute(), rows, fold, found.left_out)
+
+
+def read_folded_sets(
+    sources: Sequence[str], folds: int, seed: int, root: Path | None = None
+) -> tuple[FoldedSet, ...]:
+    """Read several sets; an image that two of them hold is used in the first, else it could lie in two folds.
+
+    Args:
+        sources: see :func:`read_folded`, as for the others.
+        folds: number of folds.
+        seed: orders groups of equal make-up.
+        root: folder that holds the registered sets.
+
+    Raises:
+        UsageError: a source is none, or every image of it is in an earlier one.
+        DataError: a set is not laid out as expected, or has fewer groups than folds.
+    """
+    seen = pl.Series("sha256", [], pl.String)
+    sets = []
+    for source in sources:
+        folded = read_folded(source, folds, seed, root)
+        is_new = ~folded.rows["sha256"].is_in(seen.implode())
+        if not is_new.any():
+            raise UsageError(f"{source}: every image of it is in an earlier set; leave it out")
+        rows = folded.rows.filter(is_new)
+        seen = pl.concat([seen, rows["sha256"]])
+        sets.append(replace(folded, rows=rows, fold=folded.fold[is_new.to_numpy()]))
+    return tuple(sets)
+
+
+def fold_rows(rows: pl.DataFrame, folds: int, seed: int) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    """Return a manifest with its cross-validation groups, and the fold of every row.
+
+    What a set states of its groups is not the whole of it, so overlaps and copies are also found from the
+    pixels, as ``erythron data split`` finds them. Folds depend on all rows: two parts of a training that
+    share a set agree in its folds only if both fold the whole manifest and then choose among its rows.
+
+    Args:
+        rows: a manifest, N rows.
+        folds: number of folds.
+        seed: orders groups of equal make-up.
+
+    Returns:
+        The rows with ``group`` joined, and (N,) int64 in 0..folds-1.
+
+    Raises:
+        DataError: fewer groups than folds.
+    """
+    files = rows.select("path", "sha256").unique(maintain_order=True)
+    joined = merge_groups(rows, _find_similar(tuple(files.iter_rows())))
+    fold = assign_folds(joined["source_label"].to_list(), joined["group"].to_list(), folds, seed)
+    return joined, fold
 
 
 def name_set(source: str) -> str:

@@ -20,10 +20,10 @@ from erythron.files.writing import whole_file
 from erythron.pipeline.field import outline_field
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE, render_mask
-from erythron.train.folded_sets import FoldedSet, read_folded
+from erythron.train.folded_sets import FoldedSet, read_folded_sets
 from erythron.train.segmenter.annotations import has_mask
 from erythron.train.segmenter.recipe import SegmenterConfig
-from erythron.train.segmenter.sets import name_source
+from erythron.train.segmenter.sets import find_traits
 
 SCORE_SCHEMA: dict[str, pl.DataType] = {
     "source": pl.String(),
@@ -58,9 +58,9 @@ def outline_out_of_fold(
         DataError: a set, an image or a mask cannot be read.
     """
     rows = []
-    for chosen in config.sets:
-        folded = read_folded(chosen.data, config.folds, config.seed, config.data)
-        source = name_source(chosen.data)
+    sources = [chosen.data for chosen in config.sets]
+    for folded in read_folded_sets(sources, config.folds, config.seed, config.data):
+        source = find_traits(folded.name).name
         for row, relative in _list_masked(folded):
             truth = read_mask(Path(row["mask_path"]), row["mask_kind"])
             outlined = render_mask(_outline(row, segmenters[row["fold"]], framing), *truth.cell.shape)

@@ -13,7 +13,7 @@ from PIL import Image
 from erythron.classify.crops import cut_window
 from erythron.read.light import BACKGROUND_LEVEL
 from erythron.segment.segmenter import propose_points
-from erythron.train.folded_sets import FoldedSet, read_folded
+from erythron.train.folded_sets import read_folded_sets
 from erythron.train.segmenter.annotations import LEAST_PART_PX, AnnotatedImage, read_annotated
 from erythron.train.segmenter.sets import DEFAULT_SETS, SegmenterSet
 from erythron.train.segmenter.use import CARD, WINDOW_MPP
@@ -73,13 +73,12 @@ def load_windows(
         sets: which sets.
 
     Raises:
-        UsageError: a set has not been fetched.
+        UsageError: a set has not been fetched, or another holds all its images.
         DataError: a set is missing, not laid out as expected, or has no outlined cell.
     """
     rng = np.random.default_rng(seed)
     rows: list[_Row] = []
-    for chosen in sets:
-        folded: FoldedSet = read_folded(chosen.data, folds, seed, root)
+    for folded in read_folded_sets([chosen.data for chosen in sets], folds, seed, root):
         for image in read_annotated(folded, seed, rng):
             rows += _cut_windows(image)
     columns = list(zip(*rows, strict=True))
