@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import stat
@@ -15,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from erythron.datasets.bloodmnist import unpack_bloodmnist
 from erythron.datasets.registry import RegisteredSet, cache_folder, locate_set, shared_folder
 from erythron.errors import DataError
+from erythron.files.hashing import hash_file
+from erythron.files.writing import open_at, whole_folder, write_file
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes expected, None where the server does not say."""
@@ -71,7 +72,6 @@ def download(url: str, target: Path, checksum: str | None, progress: Progress | 
     Raises:
         DataError: refused, broken off in every try, or of wrong length or checksum.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     note = target.with_name(f".{target.name}.part.json")
     reason = ""
@@ -106,8 +106,7 @@ def check_file(path: Path, checksum: str | None, *, remove: bool = False, name: 
     if checksum is None:
         return
     algorithm, _, expected = checksum.partition(":")
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, algorithm).hexdigest()
+    actual = hash_file(path, algorithm)
     if actual != expected:
         if remove:
             path.unlink()
@@ -171,10 +170,8 @@ def _try_download(url: str, part: Path, note: Path, progress: Progress | None) -
             validator = response.headers.get("ETag", "")
             if validator.startswith("W/"):
                 validator = ""
-            note.write_text(json.dumps({"url": url, "validator": validator}))
-            with part.open("r+b" if start else "wb") as file:
-                file.seek(start)
-                file.truncate()
+            write_file(note, json.dumps({"url": url, "validator": validator}))
+            with open_at(part, start) as file:
                 # Unlike iter_content, this gives what came before a break in the middle of a block.
                 while block := response.raw.read1(_BLOCK):
                     file.write(block)
@@ -213,22 +210,17 @@ def _read_note(note: Path) -> dict[str, str]:
 
 def _unpack_whole(archive: Path, target: Path, registered: RegisteredSet) -> None:
     """Unpack beside the target, then rename in one step."""
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with whole_folder(target) as partial:
         if archive.suffix == ".npz":
             unpack_bloodmnist(archive, partial)
         else:
             unpack_zip(archive, partial, registered.keep)
-        with archive.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        origin = {"url": str(registered.url), "archive_sha256": digest, "licence": registered.licence}
-        (partial / "source.json").write_text(json.dumps(origin, indent=2) + "\n")
-        partial.replace(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        origin = {
+            "url": str(registered.url),
+            "archive_sha256": hash_file(archive),
+            "licence": registered.licence,
+        }
+        write_file(partial / "source.json", json.dumps(origin, indent=2) + "\n")
 
 
 def _unpack_one(archive: Path, folder: Path, keep: str | None) -> None:
@@ -246,9 +238,7 @@ def _unpack_one(archive: Path, folder: Path, keep: str | None) -> None:
             for member, name in members:
                 if keep and not name.startswith(f"{top}{keep}/"):
                     continue
-                path = folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with opened.open(member) as source, path.open("wb") as file:
+                with opened.open(member) as source, open_at(folder / name) as file:
                     shutil.copyfileobj(source, file)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -45,6 +46,24 @@ def whole_file(final: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def open_at(path: Path, start: int = 0) -> Iterator[BinaryIO]:
+    """Open a file to write from a byte on; what lay behind that byte goes.
+
+    It may appear before it is whole, so it's for a download that a later run continues, and for what lies in
+    a folder that :func:`whole_folder` makes whole.
+
+    Args:
+        path: the file; missing parent folders are made.
+        start: its first bytes that stay.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("r+b" if start else "wb") as file:
+        file.seek(start)
+        file.truncate()
+        yield file
 
 
 @contextmanager
