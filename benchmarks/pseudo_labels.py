@@ -2,10 +2,10 @@
 
     python benchmarks/pseudo_labels.py [--every N]
 
-For each threshold of ``erythron.train.segmenter.pseudo_labels`` and values around it, the others as they are: of
-the drawn cells of ``bccd`` and ``marrow-masks`` how many get a nucleus, and its Dice with the drawn one; of
-150 granulocytes of ``pbc-acevedo`` how many are alone, and the Dice of their outlines with those of the value
-in use.
+For each threshold of ``erythron.train.segmenter.pseudo_labels``, and values around it, the others as they
+are: of the drawn cells of ``bccd`` and ``marrow-masks`` how many get a nucleus, and its Dice with the drawn
+one; of 150 granulocytes of ``pbc-acevedo`` how many are alone, and the Dice of their outlines with those of
+the value in use.
 """
 
 from __future__ import annotations

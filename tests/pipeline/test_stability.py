@@ -43,7 +43,7 @@ def calls(networks: Networks, crops: list[Pixels]) -> list[str]:
 
 
 def call(networks: Networks, rgb: Pixels, mpp: float) -> str:
-    table = classify_crop(SmearImage("crop", rgb, mpp, ScaleSource.OPTION), networks).table
+    table = classify_crop(SmearImage("crop", rgb, mpp, ScaleSource.OPTION), networks)
     return "none" if table.is_empty() else str(table["label"][0])
 
 

@@ -64,8 +64,8 @@ MEASUREMENT_COLUMNS: dict[str, pl.DataType] = {
 CALL_COLUMNS: dict[str, pl.DataType] = {"label": pl.String(), "confidence": pl.Float64()}
 """The most probable class and its probability."""
 
-VERDICT_COLUMNS: dict[str, pl.DataType] = {"flags": pl.String(), "counted_as": pl.String()}
-"""Flags, a space between them, and the line of the differential that counts the cell."""
+VERDICT_COLUMNS: dict[str, pl.DataType] = {"counted_as": pl.String(), "flags": pl.String()}
+"""The line of the differential that counts the cell, and its flags, a space between them."""
 
 
 def list_cell_columns(classes: Iterable[CellClass | str]) -> dict[str, pl.DataType]:

@@ -1,4 +1,4 @@
-"""SHA-256 of files and of content in memory: the only place that hashes."""
+"""Checksums of files and of content in memory, SHA-256 unless told otherwise: the only place that hashes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def hash_file(path: Path, algorithm: str = "sha256") -> str:
-    """Return the hash of a file's bytes in hexadecimal digits, 64 of SHA-256, read in blocks.
+    """Return the checksum of a file's bytes as hexadecimal digits (64 for SHA-256), read in blocks.
 
     Args:
         path: the file.
-        algorithm: another name that :mod:`hashlib` knows, for a checksum that someone else has published.
+        algorithm: name that :mod:`hashlib` knows, such as the ``md5`` of an archive's publisher.
 
     Raises:
         OSError: the file is not there or may not be read.

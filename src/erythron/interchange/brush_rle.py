@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from erythron.cells.outline import BoxedMask, trim_mask
 from erythron.errors import DataError
-from erythron.interchange.runs import check_size, find_runs
+from erythron.interchange.run_lengths import check_size, find_run_lengths
 
 _CHANNELS = 4
 _VALUE_BITS = 8
@@ -25,7 +25,7 @@ _INSIDE = 255
 
 def encode_brush(boxed: BoxedMask, width: int, height: int) -> list[int]:
     """Return the encoding of a mask in an image of this size, one number 0 to 255 a byte."""
-    starts, stops = find_runs(boxed.mask, boxed.top, boxed.left, width)
+    starts, stops = find_run_lengths(boxed.mask, boxed.top, boxed.left, width)
     ends = np.stack([starts, stops], axis=1).ravel()
     lengths = np.diff(np.concatenate([[0], ends, [width * height]])) * _CHANNELS
     bits = [f"{width * height * _CHANNELS:032b}{_VALUE_BITS - 1:05b}"]

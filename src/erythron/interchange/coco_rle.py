@@ -1,8 +1,9 @@
 """The run-length encoding of COCO masks, plain and compressed.
 
-Runs go down the columns of the image and start with one of unset pixels. The compressed form writes each
-count, from the fourth on less the count two before it, in groups of five bits, lowest first, as characters
-from ``0``; the sixth bit says that more follow (Lin et al. 2014, arXiv 1405.0312, and its published API).
+Run lengths go down the columns of the image and start with one of unset pixels. The compressed form writes
+each count, from the fourth on less the count two before it, in groups of five bits, lowest first, as
+characters from ``0``; the sixth bit says that more follow (Lin et al. 2014, arXiv 1405.0312, and its
+published API).
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from numpy.typing import NDArray
 
 from erythron.cells.outline import BoxedMask, trim_mask
 from erythron.errors import DataError
-from erythron.interchange.runs import check_size, find_runs
+from erythron.interchange.run_lengths import check_size, find_run_lengths
 
 
 def encode_coco_rle(boxed: BoxedMask, width: int, height: int) -> dict[str, Any]:
     """Return the compressed encoding of a mask in an image of this size."""
-    starts, stops = find_runs(boxed.mask.T, boxed.left, boxed.top, height)
+    starts, stops = find_run_lengths(boxed.mask.T, boxed.left, boxed.top, height)
     ends = np.stack([starts, stops], axis=1).ravel()
     counts = np.diff(np.concatenate([[0], ends, [width * height]])).tolist()
     if counts[-1] == 0:

@@ -29,7 +29,7 @@ from erythron.interchange.cells import (
     read_cell_id,
 )
 from erythron.interchange.outlines import fill_parts, trace_mask
-from erythron.interchange.runs import check_size
+from erythron.interchange.run_lengths import check_size
 
 LOCAL_FILES = "/data/local-files/?d="
 """How Label Studio addresses a file below its local storage."""

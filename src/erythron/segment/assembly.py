@@ -12,7 +12,7 @@ from scipy import ndimage
 from erythron.cells.outline import CellOutline, outline_cell
 from erythron.segment.masks import fill_holes
 from erythron.segment.nucleus_edge import follow_stain
-from erythron.segment.outline import OutlinedCells
+from erythron.segment.windows import OutlinedCells
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -22,7 +22,7 @@ SMALLEST_LOBE = 0.05
 
 
 @dataclass
-class _Claim:
+class _Owner:
     """A cell and the pixels that are its own so far, on the area of its window.
 
     Attributes:
@@ -65,7 +65,7 @@ class Assembly:
 
     def __init__(self, light: NDArray[np.uint8], mpp: float) -> None:
         self._light, self._mpp = light, mpp
-        self._claims: list[_Claim] = []
+        self._owners: list[_Owner] = []
         self._boxes = np.zeros((64, 4), np.int64)
 
     def add(self, found: OutlinedCells, scale: float, origin: tuple[int, int]) -> None:
@@ -82,16 +82,16 @@ class Assembly:
                 continue
             inner = follow_stain(inner, outer, self._light[area], self._mpp)
             score_map = np.where(inner, 1 + nucleus, cell).astype(np.float16)
-            self._claim(_Claim(*area, outer, inner, score_map, float(score)))
+            self._own(_Owner(*area, outer, inner, score_map, float(score)))
 
     def finish(self) -> tuple[CellOutline, ...]:
         """Return the cells in the order in which they came; one that lost its whole nucleus is no cell."""
         found = (
-            outline_cell(c.nucleus, c.cell, c.columns.start, c.rows.start, c.score) for c in self._claims
+            outline_cell(c.nucleus, c.cell, c.columns.start, c.rows.start, c.score) for c in self._owners
         )
         return tuple(outline for outline in found if outline is not None)
 
-    def _claim(self, new: _Claim) -> None:
+    def _own(self, new: _Owner) -> None:
         """Give a cell the pixels that it is surest of, or none where none of its nucleus is among them."""
         held = np.zeros(new.cell.shape, np.float16)
         near = self._find_near(new.rows, new.columns)
@@ -106,16 +106,16 @@ class Assembly:
             theirs, mine = other.share_with(new.rows, new.columns)
             other.cell[theirs] &= ~won[mine]
             other.nucleus[theirs] &= ~won[mine]
-        if len(self._claims) == len(self._boxes):
+        if len(self._owners) == len(self._boxes):
             self._boxes = np.concatenate([self._boxes, np.zeros_like(self._boxes)])
-        self._boxes[len(self._claims)] = (new.rows.start, new.columns.start, new.rows.stop, new.columns.stop)
-        self._claims.append(new)
+        self._boxes[len(self._owners)] = (new.rows.start, new.columns.start, new.rows.stop, new.columns.stop)
+        self._owners.append(new)
 
-    def _find_near(self, rows: slice, columns: slice) -> list[_Claim]:
-        boxes = self._boxes[: len(self._claims)]
+    def _find_near(self, rows: slice, columns: slice) -> list[_Owner]:
+        boxes = self._boxes[: len(self._owners)]
         first, last = (rows.start, columns.start), (rows.stop, columns.stop)
         return [
-            self._claims[i] for i in np.flatnonzero(((boxes[:, :2] < last) & (boxes[:, 2:] > first)).all(1))
+            self._owners[i] for i in np.flatnonzero(((boxes[:, :2] < last) & (boxes[:, 2:] > first)).all(1))
         ]
 
 

@@ -29,8 +29,8 @@ solidity of 0.93 and 90 at 0.97; they have 100 to 200 um2, so the bounds of area
 
 LEAST_SEPARABILITY = 0.68
 """Share of the variance of a cell's stain that its two parts must explain. In marrow it refuses 21 of 80
-cells, and the others' nuclei have a mean Dice of 0.940 with drawn ones, 0.871 without it; in ``bccd`` it refuses
-5 of 104, 0.934 with it and 0.933 without."""
+cells, and the others' nuclei have a mean Dice of 0.940 with drawn ones, 0.871 without it; in ``bccd`` it
+refuses 5 of 104, 0.934 with it and 0.933 without."""
 
 LEAST_LOBE = 0.08
 """Parts of a nucleus under this share are granules or dirt. Half or twice it moves the mean Dice by 0.001."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from erythron.classify.crops import cut_window
 from erythron.read.light import BACKGROUND_LEVEL
-from erythron.segment.segmenter import propose_points
+from erythron.segment.segmenter import find_candidate_points
 from erythron.train.folded_sets import read_folded_sets
 from erythron.train.segmenter.annotations import LEAST_PART_PX, AnnotatedImage, read_annotated
 from erythron.train.segmenter.sets import DEFAULT_SETS, SegmenterSet
@@ -108,7 +108,7 @@ def _cut_windows(image: AnnotatedImage) -> Iterator[_Row]:
 
 def _find_points(pixels: Pixels, mask: Pixels) -> NDArray[np.float32]:
     """Return the candidate points within a mask, (MOST_POINTS, 2), from the middle of the window."""
-    found = propose_points(pixels, WINDOW_MPP, CARD)
+    found = find_candidate_points(pixels, WINDOW_MPP, CARD)
     rows, columns = np.clip(found.astype(np.int64), 0, STORE_PX - 1).T
     inside = found[mask[rows, columns] > 127][:MOST_POINTS, ::-1] - STORE_PX / 2
     points = np.full((MOST_POINTS, 2), np.nan, np.float32)
