@@ -210,7 +210,8 @@ def _read_note(note: Path) -> dict[str, str]:
 
 def _unpack_whole(archive: Path, target: Path, registered: RegisteredSet) -> None:
     """Unpack beside the target, then rename in one step."""
-    with whole_folder(target) as partial:
+    # The archive stays, and a set of 20,000 images would take minutes to force to the disk.
+    with whole_folder(target, synced=False) as partial:
         if archive.suffix == ".npz":
             unpack_bloodmnist(archive, partial)
         else:
