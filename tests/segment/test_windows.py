@@ -9,7 +9,7 @@ from erythron.segment.windows import OutlinedCells, find_distinct, join_cells, n
 
 
 class Discs:
-    """A segmentation network that sees a nucleus of 8 px and a cell of 14 px in the middle of every window."""
+    """A network that sees a nucleus of 8 px and a cell of 14 px in the middle of every window."""
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
         count, size = inputs["pixels"].shape[:2]
