@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from erythron.cells.class_map import parse_class_map
 from erythron.cells.table import list_probability_classes
 from erythron.errors import DataError
 from erythron.interchange.cells import CountedImage
 from erythron.interchange.coco import write_coco
 from erythron.interchange.geojson import cells_to_geojson, trace_cells
 from erythron.interchange.label_studio import write_label_studio
-from erythron.interchange.labels import find_image, map_labels, parse_class_map, read_labels
+from erythron.interchange.labels import find_image, map_labels, read_labels
 
 
 def test_every_format_is_told_by_its_content(counted_image: CountedImage, tmp_path: Path) -> None:
@@ -90,12 +91,6 @@ def test_names_are_mapped_and_the_map_wins() -> None:
 def test_all_unknown_names_are_told_at_once() -> None:
     with pytest.raises(DataError, match=r"'qq', 'zz'; .*--class-map 'qq=CLASS'"):
         map_labels(["qq", "lymphocyte", "zz", "qq"], {})
-
-
-@pytest.mark.parametrize("entry", ["nothing", "=lymphocyte", "a=qq"])
-def test_a_map_that_is_none_is_refused(entry: str) -> None:
-    with pytest.raises(DataError):
-        parse_class_map([entry])
 
 
 PATHS = [Path("in/a/1.png"), Path("in/b/1.png"), Path("in/b/2.png"), Path("in/c.d.jpg")]

@@ -10,6 +10,7 @@ from polars.exceptions import PolarsError
 from erythron.cells.classes import CELL_TYPES, DEFAULT_CLASSES, UNSTAGED_ERYTHROBLAST
 from erythron.errors import DataError
 from erythron.files.hashing import hash_file, hash_text
+from erythron.files.writing import whole_file
 
 MANIFEST_SCHEMA: dict[str, pl.DataType] = {
     "path": pl.String(),
@@ -79,21 +80,15 @@ def write_manifest(rows: pl.DataFrame, path: Path) -> None:
     check_suffix(path)
     check_manifest(rows, str(path))
     folder = path.absolute().parent
-    folder.mkdir(parents=True, exist_ok=True)
     stored = rows.with_columns(
         pl.col(name).map_elements(lambda p: _relate(p, folder), return_dtype=pl.String())
         for name in ("path", "mask_path")
     )
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole_file(path) as partial:
         if path.suffix == ".parquet":
             stored.write_parquet(partial)
         else:
             stored.write_csv(partial)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def read_manifest(path: Path) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -166,7 +166,7 @@ def train_run(
     clock = _Clock()
     trainer = _make_trainer(recipe, hardware, out, share, [clock, _Report(progress)])
     last = out / _CHECKPOINTS / LAST
-    with _silence_expected():
+    with closing(loader), _silence_expected():
         trainer.fit(
             module,
             loader,
