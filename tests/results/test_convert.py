@@ -200,6 +200,7 @@ def test_each_format_comes_back_as_the_same_labelled_data(
         assert manifest.height == counted.height
         assert manifest["group"].n_unique() == 2
         assert set(manifest["mask_kind"]) == {"nucleus_255_cell_128"}
+        assert manifest["mpp"].to_list() == [PLAIN.mpp] * manifest.height
         for image, cell_id, crop, mask in cells.select("image", "cell_id", "crop", "mask").iter_rows():
             outlines = {o.cell_id: o for o in results[Path(image).stem].outlines}
             values = np.asarray(Image.open(out / mask))
