@@ -96,7 +96,10 @@ def find_unreadable_areas(
 
 
 def find_cells_inside(cells: pl.DataFrame, areas: Sequence[LeftOutArea]) -> Mask:
-    """Return for each row of a table of cells, (N,) bool, whether its nucleus' centre is left out."""
+    """Return for each row of a table of cells, (N,) bool, whether its nucleus' centre is left out.
+
+    A centre on the edge of an area is.
+    """
     centres = cells.select("x_px", "y_px").to_numpy()
     inside = np.zeros(cells.height, dtype=bool)
     for area in areas:
@@ -152,7 +155,11 @@ def _outline(
 
 
 def _trace(mask: Mask) -> list[tuple[int, int]]:
-    """Return the corners (x, y) of the border of a connected mask without holes, on the grid's lines."""
+    """Return the corners (x, y) of the border of a connected mask without holes, on the grid's lines.
+
+    Outlines of cells run through the middles of edges and cut corners by half a pixel; here that would be half
+    a square, which is as wide as a cell.
+    """
     padded = np.pad(mask, 1)
     y, x = (int(v) for v in np.argwhere(padded)[0])
     start, here, step = (x, y), (x, y), (1, 0)
