@@ -33,15 +33,23 @@ def test_a_value_has_its_limits_behind_it(
 
 
 def test_what_is_not_there_is_a_dash() -> None:
-    assert format_percent(None) == format_estimate(None, True) == format_estimate_limits(None, True) == "–"
-    assert format_range(None, True) == "–"
+    assert (
+        format_percent(None)
+        == format_estimate(None, is_share=True)
+        == format_estimate_limits(None, is_share=True)
+        == "–"
+    )
+    assert format_range(None, is_share=True) == "–"
 
 
 def test_shares_are_per_cent_and_ratios_are_not() -> None:
     assert format_limits(Interval(0.0164, 0.1128)) == "1.6–11.3"
     estimate = Estimate(0.25, (0.125, 0.5))
-    assert (format_estimate(estimate, True), format_estimate_limits(estimate, True)) == ("25.0", "12.5–50.0")
-    assert (format_estimate(estimate, False), format_estimate_limits(estimate, False)) == (
+    assert (format_estimate(estimate, is_share=True), format_estimate_limits(estimate, is_share=True)) == (
+        "25.0",
+        "12.5–50.0",
+    )
+    assert (format_estimate(estimate, is_share=False), format_estimate_limits(estimate, is_share=False)) == (
         "0.25",
         "0.12–0.50",
     )
@@ -52,4 +60,4 @@ def test_shares_are_per_cent_and_ratios_are_not() -> None:
 )
 def test_a_range_may_have_one_end(low: float | None, high: float | None, text: str) -> None:
     reference = ReferenceRange(low=low, high=high, population="adults", source="a book")
-    assert format_range(reference, True) == text
+    assert format_range(reference, is_share=True) == text

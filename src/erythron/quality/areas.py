@@ -157,8 +157,8 @@ def _outline(
 def _trace(mask: Mask) -> list[tuple[int, int]]:
     """Return the corners (x, y) of the border of a connected mask without holes, on the grid's lines.
 
-    Outlines of cells run through the middles of edges and cut corners by half a pixel; here that would be half
-    a square, which is as wide as a cell.
+    Outlines of cells run through the middles of edges and cut corners by half a pixel; here that would be
+    half a square, which is as wide as a cell.
     """
     padded = np.pad(mask, 1)
     y, x = (int(v) for v in np.argwhere(padded)[0])
