@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from data_folder import add_data_option
+from erythron.train.shared.staging import STAGES, Scored, score_cells
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
@@ -27,14 +28,14 @@ from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.classify.framing import outline_crop
 from erythron.segment.segmenter import load_segmenter
-from erythron.train.cells import load_cells
-from erythron.train.evaluation import STAGES, Scored, score_cells
 from erythron.train.experiments.grids import ABLATION
 from erythron.train.experiments.runner import Plan, do_runs, find_calls, list_runs
 from erythron.train.folded_sets import read_marrow
-from erythron.train.metrics import Ints, estimate, mcnemar
 from erythron.train.recipe import load_recipe, vary_recipe
-from erythron.train.run import Hardware
+from erythron.train.shared.framed_cells import load_cells
+from erythron.train.shared.hardware import Hardware
+from erythron.train.shared.intervals import estimate, mcnemar
+from erythron.train.shared.metrics import Ints
 
 CLASSES = [c.name for c in DEFAULT_CLASSES]
 FIGURES = ("stage_accuracy", "stage_macro_f1", "stage_quadratic_kappa", "five_way_macro_f1", "erythroid_auc")

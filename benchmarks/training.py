@@ -25,14 +25,14 @@ import torch
 from PIL import Image
 
 from erythron.datasets.manifest import MANIFEST_SCHEMA
-from erythron.train.augmentation import augment
-from erythron.train.cellset import prepare_cells
-from erythron.train.loader import Share, TrainingLoader
-from erythron.train.module import CellFitting, make_optimiser
-from erythron.train.networks.backbones import find_scaling
-from erythron.train.networks.two_branch import build_network
+from erythron.train.classifier.fine_tuned.augmentation import augment
+from erythron.train.classifier.fine_tuned.cell_set import prepare_cells
+from erythron.train.classifier.fine_tuned.fitting import CellFitting, make_optimiser
+from erythron.train.classifier.fine_tuned.loader import Share, TrainingLoader
+from erythron.train.classifier.fine_tuned.run import Hardware, choose_precision, train_run
+from erythron.train.classifier.networks.two_branch import build_network
 from erythron.train.recipe import Recipe, load_recipe, parse_settings, vary_recipe
-from erythron.train.run import Hardware, choose_precision, train_run
+from erythron.train.shared.backbones import find_scaling
 
 CLASSES = ("proerythroblast", "basophilic_erythroblast")
 

@@ -9,7 +9,7 @@ from erythron.bundle.runtime import CHUNK, OpenVinoRuntime
 
 @pytest.fixture(scope="module")
 def outliner() -> OpenVinoRuntime:
-    return OpenVinoRuntime(load_bundle().outliner_path, threads=1)
+    return OpenVinoRuntime(load_bundle().segmentation_path, threads=1)
 
 
 @pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 3])

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from erythron.datasets.manifest import MANIFEST_SCHEMA, hash_split
-from erythron.train.networks.settings import NetworkSettings, NormLayer, Pretraining
+from erythron.train.classifier.networks.settings import NetworkSettings, NormLayer, Pretraining
 from erythron.train.recipe import FitSettings, InputSettings, Recipe
 
 STAGES = (

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from erythron.errors import UsageError
-from erythron.train.networks.settings import Fusion, MaskKind, NormLayer
-from erythron.train.recipe import FOLDER, AugmentationKind, Recipe, load_recipe, parse_settings, vary_recipe
+from erythron.train.classifier.networks.settings import Fusion, MaskKind, NormLayer
+from erythron.train.recipe import AugmentationKind, FineTunedRecipe
+from erythron.train.recipe_file import FOLDER, load_recipe, parse_settings, vary_recipe
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in FOLDER.glob("*.toml")))

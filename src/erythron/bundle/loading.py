@@ -15,11 +15,11 @@ class Runtimes:
     """The loaded networks of a bundle.
 
     Attributes:
-        outliner: of the segmenter.
+        segmentation: outlines the cell at a point.
         classifier: names cells.
     """
 
-    outliner: Runtime
+    segmentation: Runtime
     classifier: Runtime
 
 
@@ -42,7 +42,7 @@ def load_runtimes(bundle: Bundle) -> Runtimes:
     Raises:
         BundleError: a network cannot be loaded.
     """
-    return Runtimes(OpenVinoRuntime(bundle.outliner_path), OpenVinoRuntime(bundle.classifier_path))
+    return Runtimes(OpenVinoRuntime(bundle.segmentation_path), OpenVinoRuntime(bundle.classifier_path))
 
 
 def start_loading(model: Path | None) -> LoadingBundle:

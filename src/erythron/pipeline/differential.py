@@ -56,16 +56,14 @@ def make_confusion(card: ModelCard) -> ConfusionMatrix:
     Calls of a class that is not nucleated leave the matrix, as they leave the total of a differential: what
     remains are the rates among the cells that are counted.
     """
-    validation = card.cross_validation
+    evaluation = card.evaluation
     kept = [i for i, c in enumerate(card.classes) if c.lineage is not Lineage.NOT_NUCLEATED]
-    rows = validation.confident_confusion or validation.confusion
-    has_unclassified = validation.confident_confusion is not None
-    columns = [*kept, len(card.classes)] if has_unclassified else kept
+    columns = [*kept, len(card.classes)]
     return ConfusionMatrix(
-        true_classes=validation.true_classes,
+        true_classes=evaluation.true_classes,
         calls=tuple(card.classes[i].name for i in kept),
-        counts=tuple(tuple(row[i] for i in columns) for row in rows),
-        has_unclassified=has_unclassified,
+        counts=tuple(tuple(row[i] for i in columns) for row in evaluation.confident_confusion),
+        has_unclassified=True,
     )
 
 
@@ -113,7 +111,7 @@ def measure_stain(found: FieldCells, card: ModelCard) -> float | None:
     """Return how far the stain is from that of the training cells.
 
     The colours of nucleus and cytoplasm, each over that of the empty smear, are standardised by the training
-    cells' means and deviations, which the bundle states for its inputs.
+    cells' means and deviations, which the bundle states.
 
     Returns:
         The largest absolute value, over the six colours, of the cells' median; None for fewer than ten cells.
@@ -123,7 +121,7 @@ def measure_stain(found: FieldCells, card: ModelCard) -> float | None:
     background = estimate_background(found.image.rgb)
     # The scale does not enter any colour.
     inputs = derive_inputs(found.table, background, 1.0)
-    stated = {m.name: m for m in card.measurement_inputs}
+    stated = {m.name: m for m in card.measurements}
     distances = [
         abs(float(np.median(inputs[:, i])) - stated[name].mean) / stated[name].sd
         for i, name in enumerate(MEASUREMENT_INPUTS)

@@ -43,7 +43,7 @@ def load_networks(bundle: Bundle, runtimes: Runtimes | None = None) -> Networks:
         BundleError: a network cannot be loaded.
     """
     loaded = load_runtimes(bundle) if runtimes is None else runtimes
-    return Networks(Segmenter(bundle.card.segmenter, loaded.outliner), Classifier(bundle, loaded.classifier))
+    return Networks(Segmenter(bundle.card.segmenter, loaded.segmentation), Classifier(bundle, loaded.classifier))
 
 
 @dataclass(frozen=True)

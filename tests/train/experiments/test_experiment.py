@@ -7,6 +7,7 @@ import pytest
 from filelock import FileLock
 
 from erythron.errors import DataError, UsageError
+from erythron.train.classifier.fine_tuned.run import Hardware
 from erythron.train.experiments.grids import EXPERIMENTS, Arm, choose_arms
 from erythron.train.experiments.runner import (
     Plan,
@@ -20,7 +21,6 @@ from erythron.train.experiments.runner import (
 )
 from erythron.train.experiments.table import list_missing, render_table, summarise, write_table
 from erythron.train.recipe import Recipe, load_recipe, vary_recipe
-from erythron.train.run import Hardware
 
 QUIET = Hardware(threads=1, loggers=())
 ARMS = (Arm("image only", {"network.fusion": "image"}), Arm("both", {}, "image only"))

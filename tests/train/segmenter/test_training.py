@@ -14,13 +14,12 @@ from PIL import Image
 from scipy import ndimage
 from torch import nn
 
-from erythron.bundle.folder import OUTLINER
+from erythron.bundle.folder import SEGMENTATION
 from erythron.bundle.runtime import OpenVinoRuntime
 from erythron.bundle.schema import Framing
 from erythron.errors import DataError
 from erythron.segment.segmenter import Segmenter
 from erythron.train.folded_sets import read_blood
-from erythron.train.network import load_backbone
 from erythron.train.segmenter.augment import Spread, make_batch, plain_batch
 from erythron.train.segmenter.evaluate import estimate_dice, outline_out_of_fold
 from erythron.train.segmenter.fit import TorchRuntime
@@ -38,6 +37,7 @@ from erythron.train.segmenter.samples import (
 )
 from erythron.train.segmenter.stained import find_lone_cell, find_nucleus
 from erythron.train.segmenter.use import CARD, WINDOW_PX
+from erythron.train.shared.backbones import load_encoder
 
 FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
 
@@ -205,9 +205,9 @@ def test_networks_are_fitted_exported_and_taken_again(data: Path, tmp_path: Path
 
     pixels = np.random.default_rng(0).integers(0, 256, (3, WINDOW_PX, WINDOW_PX, 3), dtype=np.uint8)
     mine = TorchRuntime(trained.outliner).run({"pixels": pixels})["probabilities"]
-    shipped = OpenVinoRuntime(tmp_path / OUTLINER).run({"pixels": pixels})["probabilities"]
+    shipped = OpenVinoRuntime(tmp_path / SEGMENTATION).run({"pixels": pixels})["probabilities"]
     np.testing.assert_allclose(mine, shipped, atol=2e-3)
-    assert b"recipe.py" not in (tmp_path / OUTLINER).read_bytes()
+    assert b"recipe.py" not in (tmp_path / SEGMENTATION).read_bytes()
 
     segmenters = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_outliners.items()}
     scores = outline_out_of_fold(data, segmenters, FRAMING, 0, tmp_path / "outlines")
@@ -225,9 +225,9 @@ def test_a_missing_set_is_named(tmp_path: Path) -> None:
 
 
 def test_the_exported_graph_only_computes_on_pixels(tmp_path: Path) -> None:
-    net = OutlineNet(load_backbone()).eval()
+    net = OutlineNet(load_encoder()).eval()
     export_segmenter(TrainedSegmenter(net, {}), tmp_path)
-    kinds = Counter(node.op_type for node in onnx.load(tmp_path / OUTLINER).graph.node)
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / SEGMENTATION).graph.node)
     # Sides are known: only how many windows there are is asked of the input, and no padding is worked out.
     assert kinds["Shape"] <= 1
     assert not kinds.keys() & {"Pad", "Range", "Gather", "Ceil"}

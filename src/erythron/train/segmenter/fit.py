@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from erythron.train.network import load_backbone
 from erythron.train.segmenter.augment import Batch, Spread, make_batch
 from erythron.train.segmenter.network import OutlineNet
 from erythron.train.segmenter.samples import Windows
 from erythron.train.segmenter.use import WINDOW_PX
+from erythron.train.shared.backbones import load_encoder
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def fit_outliner(windows: Windows, config: FitConfig) -> OutlineNet:
     chance /= chance.sum()
     torch.manual_seed(config.seed)
     # Depthwise convolutions on a CPU are several times faster with the channels last.
-    net: OutlineNet = OutlineNet(load_backbone())
+    net: OutlineNet = OutlineNet(load_encoder())
     net.to(memory_format=torch.channels_last)
     net.train()
     # ImageNet's statistics of the encoder stay: batches are small, and frozen ones cost a third less time.

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from erythron.bundle.folder import OUTLINER, Bundle
-from erythron.train.network import load_backbone
-from erythron.train.onnx_file import export_onnx, store_onnx
+from erythron.bundle.folder import SEGMENTATION, Bundle
 from erythron.train.segmenter.augment import Spread
 from erythron.train.segmenter.fit import FitConfig, Probabilities, fit_outliner
 from erythron.train.segmenter.network import OutlineNet
 from erythron.train.segmenter.samples import Windows, load_windows
 from erythron.train.segmenter.use import WINDOW_PX
+from erythron.train.shared.backbones import load_encoder
+from erythron.train.shared.onnx_file import export_onnx, store_onnx
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def train_segmenter(config: SegmenterConfig) -> TrainedSegmenter:
 
 def copy_segmenter(bundle: Bundle, folder: Path) -> float:
     """Copy the network of a bundle and return the difference that its export had."""
-    shutil.copyfile(bundle.outliner_path, folder / OUTLINER)
+    shutil.copyfile(bundle.segmentation_path, folder / SEGMENTATION)
     return bundle.card.export_difference
 
 
@@ -99,7 +99,7 @@ def export_segmenter(trained: TrainedSegmenter, folder: Path) -> float:
     Raises:
         BundleError: they differ by more than ``MAX_EXPORT_DIFFERENCE``.
     """
-    path = folder / OUTLINER
+    path = folder / SEGMENTATION
     generator = torch.Generator().manual_seed(0)
     shape = (2, WINDOW_PX, WINDOW_PX, 3)
     pixels = torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
@@ -109,7 +109,7 @@ def export_segmenter(trained: TrainedSegmenter, folder: Path) -> float:
 
 
 def _load(path: Path) -> OutlineNet:
-    net = OutlineNet(load_backbone())
+    net = OutlineNet(load_encoder())
     net.load_state_dict(torch.load(path, weights_only=True))
     net.eval()
     return net
