@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
-from erythron.train.shared.novelty import Novelty, NoveltyLayer, fit_novelty
+from erythron.train.shared.novelty import LEAST_LIMIT, Novelty, NoveltyLayer, fit_novelty, set_limits
 
 
 def draw() -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +17,7 @@ def draw() -> tuple[np.ndarray, np.ndarray]:
 def fit() -> tuple[Novelty, np.ndarray]:
     features, labels = draw()
     fitted = fit_novelty(features, labels)
-    return replace(fitted, limits=np.percentile(fitted.distances(features), 99, axis=0)), features
+    return set_limits(fitted, fitted.distances(features)), features
 
 
 def test_training_cells_are_known_and_strange_ones_are_not() -> None:
@@ -37,3 +35,14 @@ def test_the_layer_says_the_same_as_the_formula() -> None:
     fitted, features = fit()
     layer = NoveltyLayer(fitted)(torch.from_numpy(features.astype(np.float32)))
     np.testing.assert_allclose(layer.numpy(), fitted.distances(features).max(axis=1), rtol=1e-3)
+
+
+def test_limits_come_from_cells_not_trained_on_and_never_vanish() -> None:
+    """A network of fewer features than directions leaves no outer distance: rounding must not become one."""
+    features, labels = draw()
+    few = features[:, :10]
+    fitted = fit_novelty(few, labels)
+    limited = set_limits(fitted, fitted.distances(few))
+    assert limited.limits[1] == LEAST_LIMIT
+    layer = NoveltyLayer(limited)(torch.from_numpy(few.astype(np.float32)))
+    assert np.mean(layer.numpy() > 1) <= 0.03

@@ -15,7 +15,7 @@ import pytest
 import torch
 from tests.train.conftest import draw_manifest
 
-from erythron.train.classifier.fine_tuned.run import WEIGHTS_FILE, read_record
+from erythron.train.shared.run_folder import WEIGHTS_FILE, read_record
 
 MOST_GIB = 8.0
 """Weights, gradients and momentum are 2.6 GiB; the rest is activations and the checkpoint being written."""
@@ -40,7 +40,7 @@ def test_the_published_network_trains_in_bf16_on_a_cpu(roomy_folder: Path) -> No
         "optimiser.warmup_epochs": 0,
     }
     changes = [part for k, v in settings.items() for part in ("--set", f"{k}={v}")]
-    command = [sys.executable, "-m", "erythron", "train", "--recipe", "paper", "--data", str(manifest)]
+    command = [sys.executable, "-m", "erythron", "train", "paper", "--data", str(manifest)]
     options = ["--out", str(run), "--precision", "bf16-mixed", "--logger", "csv", *changes]
     done = subprocess.run([*command, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

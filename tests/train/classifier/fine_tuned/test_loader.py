@@ -17,7 +17,9 @@ def make_cells(labels: list[int]) -> CellSet:
     pixels[:, 0, 0, 0] = np.arange(count)
     rows = pl.DataFrame({"path": [str(i) for i in range(count)]})
     classes = tuple(f"class{i}" for i in range(max(labels) + 1))
-    return CellSet(pixels, pixels.copy(), np.array(labels, np.int64), classes, rows, np.ones(count, bool))
+    inputs = np.zeros((count, 2), np.float32)
+    has_cell = np.ones(count, bool)
+    return CellSet(rows, pixels, pixels.copy(), inputs, has_cell, np.array(labels, np.int64), classes)
 
 
 def indices(loader: TrainingLoader) -> list[list[int]]:

@@ -14,15 +14,11 @@ import torch
 from erythron.errors import DataError, UsageError
 from erythron.train.classifier.fine_tuned.augmentation import Batch
 from erythron.train.classifier.fine_tuned.fitting import CellFitting, find_rate
-from erythron.train.classifier.fine_tuned.run import (
-    LAST,
-    WEIGHTS_FILE,
-    Hardware,
-    choose_precision,
-    load_network,
-    train_run,
-)
-from erythron.train.recipe import Recipe, vary_recipe
+from erythron.train.classifier.fine_tuned.run import BEST, LAST, choose_precision, load_network, train_run
+from erythron.train.recipe import FineTunedRecipe
+from erythron.train.recipe_file import vary_recipe
+from erythron.train.shared.hardware import Hardware
+from erythron.train.shared.run_folder import WEIGHTS_FILE
 
 QUIET = Hardware(threads=1, loggers=("csv",))
 
@@ -40,7 +36,7 @@ def assert_same_weights(a: Path, b: Path, tolerance: float = 0.0) -> None:
 
 
 def test_a_run_learns_and_its_artefact_holds_everything(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     recipe = vary_recipe(tiny, {"fit.epochs": 12, "optimiser.rate": 5e-3})
     seen: list[tuple[str, int, int]] = []
@@ -67,8 +63,9 @@ import os, signal, sys
 from pathlib import Path
 import polars as pl
 from erythron.train.classifier.fine_tuned.fitting import CellFitting
-from erythron.train.recipe import Recipe
-from erythron.train.classifier.fine_tuned.run import Hardware, train_run
+from erythron.train.recipe import FineTunedRecipe
+from erythron.train.classifier.fine_tuned.run import train_run
+from erythron.train.shared.hardware import Hardware
 
 plain = CellFitting.training_step
 def step(self, batch, batch_idx):
@@ -76,7 +73,7 @@ def step(self, batch, batch_idx):
         os.kill(os.getpid(), signal.SIGKILL)
     return plain(self, batch, batch_idx)
 CellFitting.training_step = step
-recipe = Recipe.model_validate_json(sys.argv[1])
+recipe = FineTunedRecipe.model_validate_json(sys.argv[1])
 rows = pl.read_parquet(sys.argv[2])
 hardware = Hardware(threads=1, loggers=("csv",))
 train_run(recipe, rows, Path(sys.argv[3]), hardware, cache=Path(sys.argv[5]))
@@ -85,7 +82,7 @@ train_run(recipe, rows, Path(sys.argv[3]), hardware, cache=Path(sys.argv[5]))
 
 # Starts an interpreter with torch and Lightning, the only way to be killed for real.
 def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     recipe = vary_recipe(
         tiny,
@@ -114,7 +111,7 @@ def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(
     ]
     killed = subprocess.run(command, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    stored = torch.load(cut / "checkpoints" / LAST, weights_only=False)
+    stored = torch.load(cut / "checkpoints" / LAST, weights_only=True)
     assert stored["global_step"] == 7
     resumed = train_run(recipe, drawn_rows, cut, QUIET, cache=cell_cache)
     assert_same_weights(tmp_path / "whole", cut)
@@ -123,7 +120,11 @@ def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(
 
 
 def test_broken_off_between_checkpoints_and_resumed_from_the_end_of_an_epoch(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: FineTunedRecipe,
+    drawn_rows: pl.DataFrame,
+    cell_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe = vary_recipe(tiny, {"fit.epochs": 3, "network.dropout": 0.3})
     train_run(recipe, drawn_rows, tmp_path / "whole", QUIET, cache=cell_cache)
@@ -138,7 +139,7 @@ def test_broken_off_between_checkpoints_and_resumed_from_the_end_of_an_epoch(
         patch.setattr(CellFitting, "training_step", fail)
         with pytest.raises(MemoryError):
             train_run(recipe, drawn_rows, tmp_path / "cut", QUIET, cache=cell_cache)
-    stored = torch.load(tmp_path / "cut" / "checkpoints" / LAST, weights_only=False)
+    stored = torch.load(tmp_path / "cut" / "checkpoints" / LAST, weights_only=True)
     assert stored["global_step"] == 4
     train_run(recipe, drawn_rows, tmp_path / "cut", QUIET, cache=cell_cache)
     assert_same_weights(tmp_path / "whole", tmp_path / "cut")
@@ -146,13 +147,33 @@ def test_broken_off_between_checkpoints_and_resumed_from_the_end_of_an_epoch(
     assert [sorted(set(log["epoch"])) for log in logs] == [[0], [1, 2]]
 
 
+class Foreign:
+    """What no checkpoint may hold: unpickling it could run anything."""
+
+
+def test_a_checkpoint_with_a_foreign_class_is_refused(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    recipe = vary_recipe(tiny, {"fit.epochs": 2, "fit.select": "best"})
+    run = tmp_path / "run"
+    train_run(recipe, drawn_rows, run, QUIET, cache=cell_cache)
+    (run / "run.json").unlink()
+    for name in (LAST, BEST):
+        path = run / "checkpoints" / name
+        content = torch.load(path, weights_only=True)
+        torch.save({**content, "extra": Foreign()}, path)
+        with pytest.raises(DataError, match=f"{name}: holds more than tensors"):
+            train_run(recipe, drawn_rows, run, QUIET, cache=cell_cache)
+        torch.save(content, path)
+
+
 def test_a_folder_of_another_run_is_refused(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "plan.json").write_text(
-        json.dumps({"recipe": Recipe().model_dump(mode="json"), "split_hash": "x"})
+        json.dumps({"recipe": FineTunedRecipe().model_dump(mode="json"), "split_hash": "x"})
     )
     with pytest.raises(UsageError, match="another recipe or split"):
         train_run(tiny, drawn_rows, run, QUIET, cache=cell_cache)
@@ -164,7 +185,7 @@ def test_a_folder_of_another_run_is_refused(
 
 
 def test_accumulation_gives_the_weights_of_one_batch(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     for name, parts in (("one", 1), ("two", 2)):
         recipe = vary_recipe(tiny, {"fit.epochs": 1, "fit.accumulate": parts, "network.dropout": 0.0})
@@ -176,11 +197,12 @@ TORCHRUN = """
 import sys
 from pathlib import Path
 import polars as pl
-from erythron.train.recipe import Recipe
-from erythron.train.classifier.fine_tuned.run import Hardware, train_run
+from erythron.train.recipe import FineTunedRecipe
+from erythron.train.classifier.fine_tuned.run import train_run
+from erythron.train.shared.hardware import Hardware
 
 train_run(
-    Recipe.model_validate_json(sys.argv[1]), pl.read_parquet(sys.argv[2]), Path(sys.argv[3]),
+    FineTunedRecipe.model_validate_json(sys.argv[1]), pl.read_parquet(sys.argv[2]), Path(sys.argv[3]),
     Hardware(accelerator="cpu", threads=1, loggers=()), cache=Path(sys.argv[4]),
 )
 """
@@ -188,7 +210,7 @@ train_run(
 
 # Starts three interpreters; nothing less shows that two processes agree.
 def test_two_gloo_processes_give_the_weights_of_one(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     """GroupNorm, as statistics over a batch differ between one process and two by their nature."""
     recipe = vary_recipe(
@@ -206,14 +228,14 @@ def test_two_gloo_processes_give_the_weights_of_one(
 
 
 def test_more_devices_than_processes_says_how_to_start(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="torchrun --nproc-per-node 2"):
         train_run(tiny, drawn_rows, tmp_path / "run", replace(QUIET, devices=2), cache=cell_cache)
 
 
 def test_early_stop_and_the_best_epoch(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     changes = {
         "fit.epochs": 30,
@@ -224,13 +246,13 @@ def test_early_stop_and_the_best_epoch(
     }
     record = train_run(vary_recipe(tiny, changes), drawn_rows, tmp_path / "run", QUIET, cache=cell_cache)
     assert record.epochs_run < 30
-    best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=False)["state_dict"]
+    best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     stored = weights_of(tmp_path / "run")
     assert all(torch.equal(best[f"network.{name}"], value) for name, value in stored.items())
 
 
 def test_missing_parts_are_named(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     no_validation = drawn_rows.filter(pl.col("split") != "validation")
     with pytest.raises(DataError, match="'validation'"):
@@ -243,13 +265,13 @@ def test_missing_parts_are_named(
 
 
 def test_unknown_loggers_are_refused_with_the_known_ones(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="MLFlowLogger"):
         train_run(tiny, drawn_rows, tmp_path / "run", replace(QUIET, loggers=("paper",)), cache=cell_cache)
 
 
-def test_the_rate_warms_up_and_ends_at_its_final_value(tiny: Recipe) -> None:
+def test_the_rate_warms_up_and_ends_at_its_final_value(tiny: FineTunedRecipe) -> None:
     recipe = vary_recipe(
         tiny,
         {

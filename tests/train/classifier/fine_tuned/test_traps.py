@@ -17,12 +17,15 @@ from erythron.datasets.manifest import hash_split, verify_split
 from erythron.errors import DataError
 from erythron.shape.mask import convex_hull
 from erythron.train.classifier.fine_tuned.augmentation import DRAWS, Batch, augment
-from erythron.train.classifier.fine_tuned.run import WEIGHTS_FILE, Hardware, load_network, train_run
+from erythron.train.classifier.fine_tuned.evaluate import evaluate_fine_tuned
+from erythron.train.classifier.fine_tuned.run import load_network, train_run
 from erythron.train.classifier.networks.settings import NormLayer, Pretraining
 from erythron.train.classifier.networks.two_branch import build_network
-from erythron.train.recipe import AugmentationKind, AugmentationSettings, Recipe, load_recipe, vary_recipe
+from erythron.train.recipe import AugmentationKind, AugmentationSettings, FineTunedRecipe
+from erythron.train.recipe_file import load_fine_tuned, vary_recipe
 from erythron.train.shared.backbones import PixelScaling
-from erythron.train.shared.evaluation import evaluate_run
+from erythron.train.shared.hardware import Hardware
+from erythron.train.shared.run_folder import WEIGHTS_FILE
 from erythron.train.shared.scores import score_calls
 
 QUIET = Hardware(threads=1, loggers=())
@@ -34,7 +37,7 @@ def test_trap_1_modules_that_are_not_there() -> None:
     for name in names:
         importlib.import_module(name)
     assert "erythron.train.classifier.networks.two_branch" in names
-    paper = load_recipe("paper").network
+    paper = load_fine_tuned("paper").network
     with torch.device("meta"):
         network = build_network(paper.model_copy(update={"pretraining": Pretraining.NONE}), 4, 224)
     count = sum(p.numel() for p in network.parameters())
@@ -42,7 +45,7 @@ def test_trap_1_modules_that_are_not_there() -> None:
 
 
 def test_trap_2_only_one_branch_is_saved(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     """The stored weights alone make the whole network again, with the same calls."""
     recipe = vary_recipe(
@@ -58,7 +61,7 @@ def test_trap_2_only_one_branch_is_saved(
 
 
 def test_trap_3_the_best_epoch_on_the_judged_cells_is_the_result(
-    tiny: Recipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
     """Training never reads the test part: other test images leave the same weights."""
     recipe = vary_recipe(tiny, {"fit.select": "best"})
@@ -67,9 +70,9 @@ def test_trap_3_the_best_epoch_on_the_judged_cells_is_the_result(
     train_run(recipe, swapped, tmp_path / "without", QUIET, cache=cell_cache)
     a, b = (torch.load(tmp_path / n / WEIGHTS_FILE, weights_only=True) for n in ("with", "without"))
     assert all(torch.equal(a[k], b[k]) for k in a)
-    assert evaluate_run(tmp_path / "with").scores.cells == 8
+    assert evaluate_fine_tuned(tmp_path / "with").scores.cells == 8
     with pytest.raises(DataError, match="'test'"):
-        evaluate_run(tmp_path / "without")
+        evaluate_fine_tuned(tmp_path / "without")
 
 
 def test_trap_4_cells_of_one_smear_on_both_sides(drawn_rows: pl.DataFrame) -> None:
@@ -101,7 +104,7 @@ def test_trap_5_crops_that_destroy_size_and_shape() -> None:
         area = inside.sum((1, 2)).float()
         return float((height / width).log().abs().max()), float(area.std() / area.mean())
 
-    shape, size = spread(load_recipe("default").augmentation.kind)
+    shape, size = spread(load_fine_tuned("fine-tuned").augmentation.kind)
     assert shape < 0.08
     assert size < 0.2
     shape, size = spread(AugmentationKind.PUBLISHED)
@@ -124,18 +127,18 @@ def test_trap_7_a_hull_says_nothing_of_the_nucleus() -> None:
         masks[1, 4:28, 4:28] = 1
         masks[2, 4:28, 4:28] = 1
         masks[0, 16 - radius : 16 + radius, 16 - radius : 16 + radius] = 1
-    hull = load_recipe("paper").network.mask_planes
+    hull = load_fine_tuned("paper").network.mask_planes
     assert torch.equal(small[list(hull)], large[list(hull)])
-    ours = load_recipe("default").network.mask_planes
+    ours = load_fine_tuned("fine-tuned").network.mask_planes
     assert not torch.equal(small[list(ours)], large[list(ours)])
     horseshoe = np.ones((9, 9), bool)
     horseshoe[:6, 3:6] = False
     assert convex_hull(horseshoe).sum() > horseshoe.sum()
 
 
-def test_trap_8_batch_statistics_under_a_changed_stain(tiny: Recipe) -> None:
+def test_trap_8_batch_statistics_under_a_changed_stain(tiny: FineTunedRecipe) -> None:
     """What the default network says of a cell does not depend on the cells beside it, in training neither."""
-    settings = load_recipe("default").network
+    settings = load_fine_tuned("fine-tuned").network
     assert settings.norm is not NormLayer.BATCH
     network = build_network(
         tiny.network.model_copy(update={"norm": settings.norm, "dropout": 0.0}), 4, 32

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from erythron.train.classifier.frozen.head import Examples, fit_head, partial_label_loss
+from erythron.train.recipe import HeadSettings
 
 
 def test_a_full_label_costs_its_log_probability_and_an_open_one_the_sum() -> None:
@@ -22,7 +23,7 @@ def test_the_head_separates_classes_and_open_labels_teach_the_lineage() -> None:
     allowed = np.eye(3, dtype=bool)[truth]
     # Most of classes 0 and 1 are only known not to be class 2.
     allowed[10:60, 1] = allowed[70:120, 0] = True
-    head = fit_head(Examples(features, allowed, np.ones(180)), 1e-3)
+    head = fit_head(Examples(features, allowed, np.ones(180)), HeadSettings(l2=1e-3))
     called = head.logits(features).argmax(axis=1)
     assert np.mean((called == 2) == (truth == 2)) > 0.97
     assert np.mean(called == truth) > 0.9
@@ -35,4 +36,5 @@ def test_fitting_twice_gives_the_same_head() -> None:
         np.eye(2, dtype=bool)[rng.integers(0, 2, 50)],
         np.ones(50),
     )
-    assert np.array_equal(fit_head(examples, 1e-3).weight, fit_head(examples, 1e-3).weight)
+    settings = HeadSettings(l2=1e-3)
+    assert np.array_equal(fit_head(examples, settings).weight, fit_head(examples, settings).weight)

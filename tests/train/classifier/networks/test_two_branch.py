@@ -193,6 +193,39 @@ def test_a_checkpoint_of_the_image_branch_alone_is_refused_unless_allowed(tmp_pa
     assert read_published_weights(target, file, allow_missing=True) == ("image_branch",)
 
 
+def test_branches_of_one_architecture_get_their_own_weights(tmp_path: Path) -> None:
+    """The mask branch got the image's weights: both have the same names and shapes inside."""
+    source, target = (make_small(mask_backbone="test_efficientnet").core for _ in range(2))
+    assert isinstance(source, LogitsFusion)
+    assert isinstance(target, LogitsFusion)
+    for p in source.parameters():
+        nn.init.normal_(p)
+    own = source.state_dict()
+    renamed = {
+        key.replace("image_branch", "swin").replace("mask_branch", "shape"): value
+        for key, value in own.items()
+    }
+    reversed_order = dict(sorted(own.items(), key=lambda item: not item[0].startswith("mask_branch")))
+    for name, stored in (("own", own), ("renamed", renamed), ("reversed", reversed_order)):
+        for p in target.parameters():
+            nn.init.zeros_(p)
+        torch.save(stored, tmp_path / name)
+        read_published_weights(target, tmp_path / name)
+        for key, value in target.state_dict().items():
+            assert torch.equal(value, own[key]), (name, key)
+
+
+def test_one_branch_in_a_file_is_not_loaded_into_both(tmp_path: Path) -> None:
+    source, target = (make_small(mask_backbone="test_efficientnet").core for _ in range(2))
+    assert isinstance(source, LogitsFusion)
+    assert isinstance(target, LogitsFusion)
+    assert source.mask_branch is not None
+    torch.save({f"mask_branch.{k}": v for k, v in source.mask_branch.state_dict().items()}, tmp_path / "mask")
+    assert read_published_weights(target, tmp_path / "mask", allow_missing=True) == ("mask_branch",)
+    torch.save(source.image_branch.state_dict(), tmp_path / "image")
+    assert read_published_weights(target, tmp_path / "image", allow_missing=True) == ("image_branch",)
+
+
 def test_a_file_that_unpickles_code_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "evil.pth"
     torch.save({"state_dict": nn.Linear(2, 2)}, file)
@@ -247,7 +280,7 @@ def test_packaged_weights_are_those_of_imagenet() -> None:
     first = next(iter(model.state_dict().values()))
     assert torch.equal(first, next(iter(weights.values())))
     assert find_packaged_weights("resnet18") is None
-    assert find_scaling(NetworkSettings()).mean == (0.5, 0.5, 0.5)
+    assert find_scaling(NetworkSettings().image_backbone).mean == (0.5, 0.5, 0.5)
 
 
 def test_initialise_published_touches_linear_layers_alone() -> None:

@@ -202,8 +202,7 @@ def _refuse_foreign(checkpoint: Path) -> Iterator[None]:
         yield
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"{checkpoint}: holds more than tensors and plain values, or is damaged ({error}); "
-            "remove it to start anew"
+            f"{checkpoint}: holds more than tensors and plain values, or is damaged; remove it to start anew"
         ) from error
 
 
@@ -320,5 +319,7 @@ def _make_logger(name: str, out: Path) -> Logger:
 def _adopt_weights(module: CellFitting, recipe: FineTunedRecipe, out: Path) -> None:
     """Put the weights of the best epoch into the module where the recipe asks for them."""
     if recipe.fit.select is Selection.BEST:
-        best = torch.load(out / _CHECKPOINTS / BEST, map_location="cpu", weights_only=True)
+        path = out / _CHECKPOINTS / BEST
+        with _refuse_foreign(path):
+            best = torch.load(path, map_location="cpu", weights_only=True)
         module.load_state_dict(best["state_dict"])
