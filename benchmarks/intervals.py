@@ -23,7 +23,7 @@ from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
 from erythron.differential.combined import ROUNDS, Calls, Contrast, estimate_contrasts, make_rates
 from erythron.differential.correction import ConfusionMatrix, fit_mixture
 from erythron.differential.indices import list_indices
-from erythron.pipeline.differential import make_confusion
+from erythron.pipeline.settings import make_confusion
 
 Floats = NDArray[np.float64]
 

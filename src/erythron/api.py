@@ -19,19 +19,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.bundle.folder import load_bundle
+from erythron.cells.outline import CellOutline
 from erythron.differential.counts import Differential
 from erythron.errors import UsageError
 from erythron.files.hashing import hash_bytes
-from erythron.files.writing import whole_folder
-from erythron.pipeline.batch import Failure, RunOptions, attempt
-from erythron.pipeline.differential import choose_settings, count_calls
-from erythron.pipeline.field import FieldCells, Networks, count_field, load_networks
-from erythron.pipeline.folder_run import describe_settings
+from erythron.interchange.geojson import trace_cells
+from erythron.pipeline.count import make_result
+from erythron.pipeline.executor import Failure, attempt
+from erythron.pipeline.field import CountedField, Model, Networks, count_field, load_networks
+from erythron.pipeline.settings import choose_settings
 from erythron.read.fields import check_mpp, read_image, take_array
-from erythron.results.field_folder import fill_field_folder, write_record
-from erythron.results.fingerprint import fingerprint, hash_file
+from erythron.results.field import ShownField, write_field
+from erythron.results.fingerprint import Fingerprints, StepSettings, fingerprint_steps, hash_image
 from erythron.results.record import read_record
-from erythron.segment.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,9 +53,9 @@ class Result:
     """
 
     differential: Differential
-    _found: FieldCells
+    _found: CountedField
     _sha256: str
-    _fingerprint: str
+    _fingerprints: Fingerprints
 
     @property
     def image(self) -> str:
@@ -80,12 +80,15 @@ class Result:
     @property
     def cells(self) -> pl.DataFrame:
         """One row a cell: place, label, confidence, probabilities, measurements, flags, as ``cells.csv``."""
-        return self._found.table
+        return self._found.cells
 
     @property
-    def segmentation(self) -> Segmentation:
-        """The outlines: label images of nuclei and of whole cells, numbered by ``cell_id``."""
-        return self._found.segmentation
+    def outlines(self) -> tuple[CellOutline, ...]:
+        """The outline of every cell, in the order of ``cells``.
+
+        :func:`erythron.cells.outline.render_labels` makes label images of them.
+        """
+        return self._found.outlines
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write the folder that ``erythron count`` writes for this image.
@@ -108,16 +111,15 @@ class Result:
             record = read_record(place)
             if record is None:
                 raise UsageError(f"{place} is there and erythron did not write it; choose another folder")
-            if record.fingerprint == self._fingerprint:
+            if record.fingerprints == self._fingerprints:
                 return place
             if not force:
                 raise UsageError(
                     f"{place} holds the result of {record.image} or of other settings; "
                     "give force=True to replace it, or choose another folder"
                 )
-        with whole_folder(place) as partial_folder:
-            fill_field_folder(self._found, partial_folder, self.differential)
-            write_record(self._found, partial_folder, self._sha256, self._fingerprint)
+        result = make_result(self._found, self.image, self._sha256, self._fingerprints)
+        write_field(result, ShownField(self.rgb, trace_cells(self.outlines)), place)
         return place
 
     def plot(self) -> Figure:
@@ -131,7 +133,7 @@ class Result:
         """
         from erythron.report.figure import plot_differential
 
-        return plot_differential(self.rgb, self.segmentation, self.cells, self.differential)
+        return plot_differential(self.rgb, self.outlines, self.cells, self.differential)
 
     def __repr__(self) -> str:
         counted = self.differential
@@ -144,7 +146,7 @@ class Result:
         """Return the differential and the overlay for a notebook."""
         from erythron.report.notebook import render_notebook
 
-        return render_notebook(self.image, self.rgb, self.segmentation, self.cells, self.differential)
+        return render_notebook(self.image, self.rgb, self.outlines, self.cells, self.differential)
 
 
 class Counter:
@@ -164,7 +166,7 @@ class Counter:
     def __init__(self, *, model: str | Path | None = None, mpp: float | None = None) -> None:
         check_mpp(mpp)
         self._bundle = load_bundle(None if model is None else Path(model))
-        self._settings = choose_settings(self._bundle, RunOptions())
+        self._settings = choose_settings(self._bundle)
         self._mpp = mpp
         self._loading: Future[Networks] | None = None
         self._is_closed = False
@@ -219,15 +221,15 @@ class Counter:
     def _count(self, image: ImageSource, mpp: float | None, name: str) -> Result:
         self._refuse_closed()
         if isinstance(image, str | Path):
-            sha256 = hash_file(Path(image))
+            sha256 = hash_image(Path(image))
             smear = read_image(image, mpp)
         else:
             smear = take_array(np.asarray(image), mpp, name)
             sha256 = hash_bytes(smear.rgb.tobytes())
-        found = count_field(smear, self._start_loading().result)
-        mark = fingerprint(describe_settings("count", RunOptions(mpp=mpp), self._bundle), smear.name, sha256)
-        found, differential = count_calls(found, self._bundle, self._settings)
-        return Result(differential, found, sha256, mark)
+        model = Model(self._bundle, self._settings, self._start_loading().result)
+        found = count_field(smear, model)
+        fingerprints = fingerprint_steps(StepSettings(self._bundle, mpp), smear.name, sha256)
+        return Result(found.differential, found, sha256, fingerprints)
 
     def _refuse_closed(self) -> None:
         if self._is_closed:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from erythron.segment.segmentation import Segmentation
 
 from erythron.classify.crops import CropGeometry, cut_cells
-from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import BACKGROUND_LEVEL, balance_light
+from erythron.read.light import BACKGROUND_LEVEL, balance_light
 
 
 def draw_disc(side: int, x: float, y: float, radius: float) -> tuple[np.ndarray, Segmentation]:

@@ -15,7 +15,7 @@ from PIL import Image
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 ERYTHRON = [sys.executable, "-c", "from erythron.cli import main; main()"]
-PER_IMAGE = {"cells.csv", "cells.geojson", "differential.json", "overlay.png", "record.json"}
+PER_IMAGE = {"cells.csv", "cells.geojson", "differential.json", "overlay.png", "page.json", "record.json"}
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ import geojson
 import numpy as np
 import polars as pl
 import pytest
+from erythron.segment.segmentation import Segmentation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -19,11 +20,10 @@ from scipy import ndimage
 from shapely import contains_xy
 from shapely.geometry import shape
 
+from erythron.cells.palette import colour_of
 from erythron.errors import DataError
 from erythron.interchange.cells import CountedImage
 from erythron.interchange.geojson import cells_to_geojson, read_geojson
-from erythron.report.palette import colour_of
-from erythron.segment.segmentation import Segmentation
 
 
 def make_cells(count: int, **columns: list[Any]) -> pl.DataFrame:

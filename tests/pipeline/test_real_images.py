@@ -9,9 +9,12 @@ from PIL import Image
 
 from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import ERYTHROID_STAGES
-from erythron.pipeline.field import count_field, load_networks, outline_crop
+from erythron.classify.framing import outline_crop
+from erythron.pipeline.field import Model, count_field, load_networks
+from erythron.pipeline.settings import choose_settings
 from erythron.read.fields import read_image
 from erythron.segment.segmenter import load_segmenter
+from erythron.shape.mask import NUCLEUS_VALUE, render_mask
 
 pytestmark = pytest.mark.real_data
 
@@ -19,8 +22,10 @@ pytestmark = pytest.mark.real_data
 def test_cells_of_a_marrow_field_are_found_and_told_by_lineage(data_dir: Path) -> None:
     folder = data_dir / "marrow-field"
     truth = json.loads((folder / "marrow-field-left.json").read_text())
-    networks = load_networks(load_bundle())
-    found = count_field(read_image(folder / "marrow-field-left.png"), lambda: networks).table
+    bundle = load_bundle()
+    networks = load_networks(bundle)
+    model = Model(bundle, choose_settings(bundle), lambda: networks)
+    found = count_field(read_image(folder / "marrow-field-left.png"), model).cells
     erythroid = {c.name for c in ERYTHROID_STAGES}
     calls = list(found.select("x_px", "y_px", "label").iter_rows())
     taken: set[int] = set()
@@ -51,8 +56,9 @@ def test_the_central_marrow_cell_is_outlined(data_dir: Path) -> None:
     for path in sorted((data_dir / "marrow-masks").glob("*.png")):
         truth = np.asarray(Image.open(path).convert("L"))
         found = outline_crop(read_image(crops / path.name), segmenter, bundle.card.framing)
-        cell_dice.append(dice(truth > 64, found.cell > 0))
-        nucleus_dice.append(dice(truth > 200, found.nucleus > 0))
+        mask = render_mask([] if found is None else [found], *truth.shape)
+        cell_dice.append(dice(truth > 64, mask > 0))
+        nucleus_dice.append(dice(truth > 200, mask == NUCLEUS_VALUE))
     assert len(cell_dice) >= 50
     # The shipped outliner was fitted to these outlines: this asks whether the path works.
     assert np.mean(cell_dice) >= 0.92

@@ -15,7 +15,7 @@ from erythron.bundle.folder import load_bundle
 from erythron.pipeline.field import Networks, classify_crop, load_networks
 from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource, SmearImage
-from erythron.segment.stain import estimate_background
+from erythron.read.light import estimate_background
 
 pytestmark = pytest.mark.real_data
 
@@ -43,7 +43,7 @@ def calls(networks: Networks, crops: list[Pixels]) -> list[str]:
 
 
 def call(networks: Networks, rgb: Pixels, mpp: float) -> str:
-    table = classify_crop(SmearImage("crop", rgb, mpp, ScaleSource.OPTION), networks).table
+    table = classify_crop(SmearImage("crop", rgb, mpp, ScaleSource.OPTION), networks)
     return "none" if table.is_empty() else str(table["label"][0])
 
 

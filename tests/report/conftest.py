@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 import pytest
+from erythron.segment.segmentation import Segmentation
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -19,15 +20,14 @@ from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.differential.assemble import make_differential, merge_differentials
 from erythron.interchange.geojson import cells_to_geojson
-from erythron.pipeline.batch import RunOptions
-from erythron.pipeline.differential import choose_settings
+from erythron.pipeline.options import RunOptions
+from erythron.pipeline.settings import choose_settings
 from erythron.read.image import ScaleSource
 from erythron.report.distributions import make_distributions
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
 from erythron.report.marks import make_marks
 from erythron.report.model import Entry, FailedInput, FieldReport, RunReport
 from erythron.report.overlay import make_overlay_picture
-from erythron.segment.segmentation import Segmentation
 
 HOSTILE_NAME = '<img src="x" onerror="alert(1)">.png'
 

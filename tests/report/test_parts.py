@@ -8,10 +8,10 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from erythron.cells.classes import DEFAULT_CLASSES
+from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
 from erythron.report.model import FailedInput
 from erythron.report.overlay import draw_overlay, make_overlay_picture
-from erythron.report.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.report.tables import make_summary, summary_schema
 
 from .conftest import Field, make_report

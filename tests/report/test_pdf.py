@@ -8,7 +8,7 @@ import pytest
 
 from erythron.cli.count import run_count
 from erythron.errors import BrowserError
-from erythron.pipeline.batch import RunOptions
+from erythron.pipeline.options import RunOptions
 from erythron.report.pdf import find_chromium, print_pdf
 
 

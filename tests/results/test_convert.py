@@ -17,16 +17,17 @@ from shapely.geometry import shape
 from typer.testing import CliRunner
 
 import erythron
+from erythron.cells.outline import render_labels
 from erythron.cli import app
 from erythron.datasets.import_labels import ImportOptions, ImportRun, import_labels
 from erythron.datasets.manifest import read_manifest, verify_files
 from erythron.errors import DataError, UsageError
 from erythron.interchange.labels import parse_class_map
-from erythron.pipeline.batch import RunOptions
 from erythron.pipeline.count import count_images
+from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.results.convert import ExportFormat, convert_run
-from erythron.results.field_folder import read_field_folder
+from erythron.results.field import read_field
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 KINDS = list(ExportFormat)
@@ -70,18 +71,14 @@ def edit(path: Path, change: Any, out: Path) -> Path:
 
 def test_a_folder_read_back_is_what_was_counted(run: Path, results: dict[str, erythron.Result]) -> None:
     for name, result in results.items():
-        image = read_field_folder(run / name)
-        assert (image.height_px, image.width_px) == result.rgb.shape[:2]
-        if result.cells.height:
-            assert_frame_equal(image.table, result.cells)
-        for labels, which in ((result.segmentation.cell, 0), (result.segmentation.nucleus, 1)):
-            painted = np.zeros_like(labels)
-            for number, outline in enumerate(image.outlines, start=1):
-                patch = outline[which]
-                height, width = patch.mask.shape
-                box = np.s_[patch.top : patch.top + height, patch.left : patch.left + width]
-                painted[box][patch.mask] = number
-            assert np.array_equal(painted, labels)
+        found = read_field(run / name)
+        assert (found.record.height_px, found.record.width_px) == result.rgb.shape[:2]
+        assert_frame_equal(found.cells, result.cells)
+        assert found.differential == result.differential
+        for back, sent in zip(found.outlines, result.outlines, strict=True):
+            assert (back.left, back.top, back.score) == (sent.left, sent.top, pytest.approx(sent.score))
+            assert np.array_equal(back.cell, sent.cell)
+            assert np.array_equal(back.nucleus, sent.nucleus)
 
 
 def test_coco_of_a_run(run: Path, results: dict[str, erythron.Result], fields: Path, tmp_path: Path) -> None:
@@ -92,12 +89,14 @@ def test_coco_of_a_run(run: Path, results: dict[str, erythron.Result], fields: P
     assert len(coco.anns) == 2 * cells
     for image in coco.imgs.values():
         assert image["file_name"] == str(fields / Path(image["file_name"]).name)
-        segmentation = results[Path(image["file_name"]).stem].segmentation
+        result = results[Path(image["file_name"]).stem]
+        nuclei, cells_of = render_labels(result.outlines, *result.rgb.shape[:2])
+        number = {outline.cell_id: i for i, outline in enumerate(result.outlines, start=1)}
         for annotation in coco.loadAnns(coco.getAnnIds(imgIds=image["id"])):
             is_nucleus = coco.cats[annotation["category_id"]]["name"] == "nucleus"
-            labels = segmentation.nucleus if is_nucleus else segmentation.cell
-            cell_id = annotation["attributes"]["cell_id"]
-            assert np.array_equal(coco.annToMask(annotation), labels == cell_id)
+            labels = nuclei if is_nucleus else cells_of
+            wanted = number[annotation["attributes"]["cell_id"]]
+            assert np.array_equal(coco.annToMask(annotation), labels == wanted)
 
 
 def test_parquet_of_a_run(run: Path, results: dict[str, erythron.Result], tmp_path: Path) -> None:
@@ -141,7 +140,7 @@ def test_what_is_no_run_or_is_damaged_is_named(run: Path, tmp_path: Path) -> Non
     with pytest.raises(DataError, match="are not those"):
         convert_run(copy, ExportFormat.COCO, tmp_path / "a.json")
     (copy / "cells.csv").unlink()
-    with pytest.raises(DataError, match="count the image again"):
+    with pytest.raises(DataError, match="count the image again with --force"):
         convert_run(copy, ExportFormat.COCO, tmp_path / "a.json")
     assert not (tmp_path / "a.json").exists()
     assert not list(tmp_path.glob(".*"))
@@ -201,12 +200,12 @@ def test_each_format_comes_back_as_the_same_labelled_data(
         assert manifest["group"].n_unique() == 2
         assert set(manifest["mask_kind"]) == {"nucleus_255_cell_128"}
         for image, cell_id, crop, mask in cells.select("image", "cell_id", "crop", "mask").iter_rows():
-            segmentation = results[Path(image).stem].segmentation
+            outlines = {o.cell_id: o for o in results[Path(image).stem].outlines}
             values = np.asarray(Image.open(out / mask))
             with Image.open(out / crop) as cut:
                 assert cut.size == values.shape[::-1]
-            assert (values == 255).sum() == (segmentation.nucleus == cell_id).sum()
-            assert (values > 0).sum() == (segmentation.cell == cell_id).sum()
+            assert (values == 255).sum() == outlines[cell_id].nucleus.sum()
+            assert (values > 0).sum() == outlines[cell_id].cell.sum()
     for table in tables[1:]:
         assert_frame_equal(table.drop("crop", "mask"), tables[0].drop("crop", "mask"))
 
@@ -244,7 +243,7 @@ def test_a_cell_drawn_without_its_nucleus_has_a_mask_of_the_cell(fields: Path, t
     mask = np.asarray(Image.open(manifest["mask_path"][0]))
     assert (mask == 128).sum() == 400
     assert set(np.unique(mask)) == {0, 128}
-    assert pl.read_csv(tmp_path / "out" / "cells.csv")["cell_id"].to_list() == [1, 2]
+    assert pl.read_csv(tmp_path / "out" / "cells.csv")["cell_id"].to_list() == ["x19y19", "x59y19"]
 
 
 def test_unknown_names_stop_the_import_before_anything_is_written(fields: Path, tmp_path: Path) -> None:
@@ -255,7 +254,7 @@ def test_unknown_names_stop_the_import_before_anything_is_written(fields: Path, 
     mapped = ImportOptions(parse_class_map(["mystery="]))
     assert import_file(tmp_path / "f0.geojson", fields, tmp_path / "out", mapped).cells == 1
     reasons = pl.read_csv(tmp_path / "out" / "left_out.csv")
-    assert reasons["reason"].to_list() == ["cell 2: is mystery"]
+    assert reasons["reason"].to_list() == ["cell x59y19: is mystery"]
 
 
 def test_an_image_that_is_not_there_fails_alone(fields: Path, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from erythron.read.light import BACKGROUND_LEVEL
 from erythron.segment import granules
 from erythron.segment.nucleus_edge import BAND_UM, follow_stain
-from erythron.segment.stain import BACKGROUND_LEVEL, nuclear_channel
+from erythron.segment.stain import nuclear_channel
 
 MPP = 0.1
 YY, XX = np.mgrid[:120, :120]

@@ -2,15 +2,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from erythron.segment.segmentation import Segmentation
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from erythron.bundle.folder import load_bundle
 from erythron.segment.assembly import Canvas
-from erythron.segment.outline import OutlinedCells, find_distinct, nucleus_centres, outline_points
-from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter, load_segmenter, rescale
+from erythron.segment.windows import OutlinedCells, find_distinct, nucleus_centres, outline_points
 
 MPP = 0.25
 SMEAR, RED, CYTOPLASM, NUCLEUS = (235, 225, 230), (205, 150, 140), (165, 155, 205), (80, 35, 125)

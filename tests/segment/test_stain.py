@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from erythron.segment.stain import balance_light, estimate_background, nuclear_channel, otsu
+from erythron.read.light import balance_light, estimate_background
+from erythron.segment.stain import nuclear_channel, otsu
 
 
 @pytest.fixture

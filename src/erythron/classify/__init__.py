@@ -1,5 +1,5 @@
 """Crop and shape mask to calibrated class probabilities.
 
-In: pixels, segmentation, measurements and a model bundle. Out: one row of probabilities a cell. Never:
+In: pixels, outlines, measurements and a model bundle. Out: one row of probabilities a cell. Never:
 counts, or decides what a report says.
 """

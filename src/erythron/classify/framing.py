@@ -7,8 +7,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.bundle.schema import Framing
+from erythron.cells.outline import CellOutline
 from erythron.read.image import SmearImage
-from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter
 
 MEASUREMENT_INPUTS: tuple[str, ...] = (
@@ -49,9 +49,9 @@ def choose_mpp(image: SmearImage, framing: Framing) -> float:
     return framing.crop_width_um / shorter if shorter <= framing.crop_max_px else framing.field_mpp
 
 
-def outline_crop(image: SmearImage, segmenter: Segmenter, framing: Framing) -> Segmentation:
+def outline_crop(image: SmearImage, segmenter: Segmenter, framing: Framing) -> CellOutline | None:
     """Outline the central cell of a crop, at the scale that ``framing`` assumes where none is known."""
-    return segmenter.segment_central(image.rgb, choose_mpp(image, framing), assumed=image.mpp is None)
+    return segmenter.segment_central(image.light, choose_mpp(image, framing), assumed=image.mpp is None)
 
 
 def derive_inputs(

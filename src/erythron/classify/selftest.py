@@ -6,11 +6,11 @@ import numpy as np
 from PIL import Image
 
 from erythron.bundle.folder import CARD, Bundle
+from erythron.cells.outline import outline_cell
 from erythron.classify.calls import prepare_cells
 from erythron.classify.classifier import Classifier
 from erythron.errors import BundleError
 from erythron.read.image import ScaleSource, SmearImage
-from erythron.segment.segmentation import Segmentation
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE
 from erythron.shape.measure import measure_cells
 
@@ -29,12 +29,12 @@ def classify_stored_cell(bundle: Bundle, classifier: Classifier) -> tuple[float,
         raise BundleError(
             f"{bundle.path}: the stored cell cannot be read ({error}); export it again"
         ) from error
-    segmentation = Segmentation(
-        (mask == NUCLEUS_VALUE).astype(np.int32), (mask >= CYTOPLASM_VALUE).astype(np.int32)
-    )
+    outline = outline_cell(mask == NUCLEUS_VALUE, mask >= CYTOPLASM_VALUE)
+    if outline is None or mask.shape != rgb.shape[:2]:
+        raise BundleError(f"{bundle.path / test.mask}: is not the mask of a cell; export the bundle again")
     image = SmearImage(test.image, rgb, test.mpp, ScaleSource.METADATA)
-    measured = measure_cells(rgb, segmentation, test.mpp)
-    cells = prepare_cells(image, segmentation, measured, bundle.card.framing)
+    measured = measure_cells(rgb, [outline], test.mpp)
+    cells = prepare_cells(image, [outline], measured, bundle.card.framing)
     return tuple(float(p) for p in classifier.predict(cells).probabilities[0])
 
 

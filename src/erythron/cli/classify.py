@@ -23,8 +23,8 @@ def classify(
     from dataclasses import asdict
 
     from erythron.cli.progress import show_failures, show_progress
-    from erythron.pipeline.batch import RunOptions
     from erythron.pipeline.classify import classify_images
+    from erythron.pipeline.options import RunOptions
     from erythron.read.inputs import find_images
 
     inputs = find_images(images)

@@ -13,7 +13,7 @@ from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Wid
 
 if TYPE_CHECKING:
     from erythron.differential.counts import Differential, Estimate
-    from erythron.pipeline.batch import RunOptions
+    from erythron.pipeline.options import RunOptions
 
 
 def count(
@@ -35,7 +35,7 @@ def count(
     run, summary.csv, report.html, run.json and, with --pdf, report.pdf. An interrupted run continues when the
     same command is given again.
     """
-    from erythron.pipeline.batch import RunOptions
+    from erythron.pipeline.options import RunOptions
 
     run = RunOptions(model, mpp, force, reference, width / 100)
     raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf))
@@ -59,8 +59,9 @@ def run_count(
     vars(np).setdefault("f2py", None)
     from erythron.bundle.loading import start_loading
 
-    # OpenVINO compiles the networks while Python is still importing what the count needs.
-    loading = start_loading(options.model)
+    # OpenVINO compiles the networks while Python is still importing what the count needs; a run that is there
+    # mostly needs none.
+    loading = None if (out / "run.json").exists() and not options.force else start_loading(options.model)
     from erythron.cli.progress import show_failures, show_progress
     from erythron.pipeline.count import count_images
     from erythron.read.inputs import find_images

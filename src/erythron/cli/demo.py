@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """Count a real marrow field where one can be had, else a drawn one, and say which."""
     from erythron.cli.count import run_count
-    from erythron.pipeline.batch import RunOptions
+    from erythron.pipeline.options import RunOptions
     from erythron.synthetic.demo_field import find_demo_field
 
     field = find_demo_field(out / "field")

@@ -24,7 +24,7 @@ def draw_field(
     Beside OUT, the truth is written: NAME.cells.csv and, for a PNG, NAME.mask.png (255 nucleus, 128
     cytoplasm).
     """
-    from erythron.synthetic.draw_run import write_drawn_field
+    from erythron.synthetic.drawing import write_drawn_field
     from erythron.synthetic.field import DrawnFieldSpec
 
     for path in write_drawn_field(out, DrawnFieldSpec(width, height, seed=seed), force=force):

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from erythron.cells.classes import Lineage, find_class
+from erythron.cells.flags import CellFlag, has_flag
 from erythron.compare.comparison import UNCLASSIFIED, Comparison, compare_cells, compare_shares
-from erythron.differential.assemble import LEFT_OUT_FLAG
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, UsageError
 from erythron.results.record import CELLS
@@ -167,12 +167,12 @@ def _read_cells(path: Path) -> pl.DataFrame:
     table = table.filter(pl.col("label").is_not_null())
     flags = pl.col("flags").cast(pl.String).fill_null("") if "flags" in table.columns else pl.lit("")
     table = table.with_columns(flags.alias("flags"))
-    table = table.filter(~pl.col("flags").str.split(";").list.contains(LEFT_OUT_FLAG))
+    table = table.filter(~has_flag(CellFlag.LEFT_OUT))
     try:
         called = [find_class(str(label)).name for label in table["label"]]
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    is_sure = ~table["flags"].str.split(";").list.contains(UNCLASSIFIED)
+    is_sure = table.select(~has_flag(CellFlag.UNCLASSIFIED)).to_series()
     calls = [name if sure else UNCLASSIFIED for name, sure in zip(called, is_sure, strict=True)]
     kept = [c for c in ("cell_id", *_PLACE) if c in table.columns]
     return table.select(pl.col("image").cast(pl.String), pl.Series("call", calls, pl.String), *kept)

@@ -19,7 +19,8 @@ from PIL import Image
 from erythron.bundle.folder import load_bundle
 from erythron.bundle.schema import Framing
 from erythron.cells.classes import CellType
-from erythron.classify.crops import cut_window
+from erythron.cells.outline import BoxedMask, clip_mask, name_cell
+from erythron.classify.crops import cut_mask, cut_window
 from erythron.classify.framing import choose_mpp
 from erythron.datasets.labelled import FoundCell, make_set
 from erythron.datasets.manifest import write_manifest
@@ -27,11 +28,10 @@ from erythron.errors import DataError, UsageError
 from erythron.files.writing import whole_folder, write_file
 from erythron.interchange.cells import LabelledCell, LabelledImage
 from erythron.interchange.labels import ClassMap, find_image, map_labels, read_labels
-from erythron.interchange.outlines import Patch, clip_patch
-from erythron.pipeline.batch import Failure, Progress, attempt, no_progress
+from erythron.pipeline.executor import Failure, Progress, attempt, no_progress
 from erythron.read.fields import read_image
 from erythron.read.inputs import find_images
-from erythron.results.fingerprint import hash_file
+from erythron.results.fingerprint import hash_image
 from erythron.results.record import CELLS
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE
 
@@ -43,7 +43,7 @@ _MASK_KIND = "nucleus_255_cell_128"
 _CELL_MASK_KIND = "cell"
 _CELLS_SCHEMA: dict[str, pl.DataType] = {
     "image": pl.String(),
-    "cell_id": pl.Int64(),
+    "cell_id": pl.String(),
     "x_px": pl.Float64(),
     "y_px": pl.Float64(),
     "width_px": pl.Int64(),
@@ -107,7 +107,7 @@ def import_labels(
     Writes ``out/crops`` and ``out/masks`` (255 nucleus, 128 cytoplasm of this cell alone; without a nucleus
     128 throughout), ``out/manifest.csv`` for training, whose groups are the images, ``out/cells.csv`` with
     the labels in the columns of a count, and ``out/left_out.csv``. Crops have the size of those that
-    ``erythron extract`` cuts. A cell keeps the number it had when it was exported.
+    ``erythron extract`` cuts. A cell keeps the name it had when it was exported.
 
     Args:
         files: GeoJSON of QuPath, COCO, or JSON of Label Studio.
@@ -193,23 +193,23 @@ class _CropWriter:
     ) -> list[tuple[object, ...]]:
         """Write every cell of an image and return their rows of ``cells.csv``."""
         image = read_image(field.path, mpp)
-        group = hash_file(field.path)[:16]
+        group = hash_image(field.path)[:16]
         height, width = image.rgb.shape[:2]
         half = math.ceil(
             self._framing.input_px * self._framing.input_mpp / choose_mpp(image, self._framing) / 2
         )
         rows: list[tuple[object, ...]] = []
-        for cell_id, cell in _number(field.cells):
+        for cell_id, cell in _name(field.cells):
             kind = kinds[cell.label]
-            whole = clip_patch(cell.cell, width, height)
-            nucleus = None if cell.nucleus is None else clip_patch(cell.nucleus, width, height)
+            whole = clip_mask(cell.cell, width, height)
+            nucleus = None if cell.nucleus is None else clip_mask(cell.nucleus, width, height)
             if kind is None or whole is None:
                 reason = f"is {cell.label}" if kind is None else "lies outside the image"
                 self.left_out.append(f"cell {cell_id}: {reason}")
                 continue
             x, y = (nucleus or whole).centre
             window = (round(x) - half, round(y) - half, round(x) + half, round(y) + half)
-            crop, mask = (f"{part}/{self._name}_{cell_id:04d}.png" for part in ("crops", "masks"))
+            crop, mask = (f"{part}/{self._name}_{cell_id}.png" for part in ("crops", "masks"))
             self._save(cut_window(image.rgb, window, _PAPER), crop)
             self._save(_draw_mask(whole, nucleus, window), mask)
             self.found.append(
@@ -234,23 +234,26 @@ class _CropWriter:
         Image.fromarray(pixels).save(path)
 
 
-def _number(cells: Sequence[LabelledCell]) -> Iterator[tuple[int, LabelledCell]]:
-    """Yield cells with their numbers; those that have none, or that of a cell before, are numbered on."""
-    seen: set[int] = set()
-    following = max((c.cell_id or 0 for c in cells), default=0) + 1
+def _name(cells: Sequence[LabelledCell]) -> Iterator[tuple[str, LabelledCell]]:
+    """Yield cells with their names; one that has none, or that of a cell before, is named by its place."""
+    seen: set[str] = set()
     for cell in cells:
-        number = cell.cell_id
-        if number is None or number in seen:
-            number, following = following, following + 1
-        seen.add(number)
-        yield number, cell
+        name = cell.cell_id
+        if name is None or name in seen:
+            place = name_cell(cell.nucleus or cell.cell)
+            name = next(
+                n for n in (place, *(f"{place}n{i}" for i in range(2, 2 + len(cells)))) if n not in seen
+            )
+        seen.add(name)
+        yield name, cell
 
 
-def _draw_mask(whole: Patch, nucleus: Patch | None, window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+def _draw_mask(
+    whole: BoxedMask, nucleus: BoxedMask | None, window: tuple[int, int, int, int]
+) -> NDArray[np.uint8]:
     left, top, right, bottom = window
     mask = np.zeros((bottom - top, right - left), np.uint8)
-    for patch, value in ((whole, CYTOPLASM_VALUE), (nucleus, NUCLEUS_VALUE)):
-        if patch is not None:
-            box = (left - patch.left, top - patch.top, right - patch.left, bottom - patch.top)
-            mask[cut_window(patch.mask, box, 0)] = value
+    for boxed, value in ((whole, CYTOPLASM_VALUE), (nucleus, NUCLEUS_VALUE)):
+        if boxed is not None:
+            mask[cut_mask(boxed, window)] = value
     return mask

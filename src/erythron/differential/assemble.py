@@ -8,12 +8,14 @@ allows them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
 from erythron.cells.classes import CellClass, Lineage
+from erythron.cells.flags import CellFlag, has_flag
+from erythron.cells.table import LEFT_OUT, UNCLASSIFIED, count_as
 from erythron.differential.combined import DRAWS, SEED, Calls, Contrast, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.counts import (
@@ -24,28 +26,22 @@ from erythron.differential.counts import (
     Differential,
     Estimate,
     Index,
-    LeftOutArea,
     Proportion,
-    QualityFlag,
     ReferenceRange,
 )
 from erythron.differential.indices import IndexDefinition, list_indices
 from erythron.differential.intervals import clopper_pearson, goodman, ratio_interval
+from erythron.differential.judge import judge_correction, judge_counts, judge_fields
 from erythron.differential.planning import cells_for_width, cells_to_separate, scale_to_all
 from erythron.errors import DataError
 from erythron.quality.flags import (
     THRESHOLDS,
     FieldQuality,
+    LeftOutArea,
+    QualityFlag,
     QualityThresholds,
-    judge_correction,
-    judge_counts,
     judge_field,
-    judge_fields,
 )
-
-UNCLASSIFIED_FLAG = "unclassified"
-TOUCHES_EDGE_FLAG = "touches_edge"
-LEFT_OUT_FLAG = "left_out"
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ def count_cells(cells: pl.DataFrame, classes: Sequence[CellClass]) -> CellCounts
     """Count the calls of a table of cells.
 
     Args:
-        cells: one row a cell, with the columns ``label`` and ``flags`` (separated by ``;``).
+        cells: one row a cell, with the columns ``label`` and ``flags``.
         classes: the classes of the model.
 
     Raises:
@@ -86,16 +82,14 @@ def count_cells(cells: pl.DataFrame, classes: Sequence[CellClass]) -> CellCounts
             f"cells are called {', '.join(map(str, unknown))}, which is no class of the model "
             f"({', '.join(names)}); call them again with the same model that they are counted with"
         )
-    flags = cells["flags"].cast(pl.String).fill_null("").str.split(";")
-    left_out = flags.list.contains(LEFT_OUT_FLAG)
-    unclassified = flags.list.contains(UNCLASSIFIED_FLAG) & ~left_out
-    found = dict(cells["label"].filter(~unclassified & ~left_out).value_counts().iter_rows())
+    counted = cells.select(count_as(), has_flag(CellFlag.TOUCHES_EDGE).alias("touches_edge"))
+    found = dict(counted["counted_as"].value_counts().iter_rows())
     return CellCounts(
         classes=tuple(classes),
         counts=tuple(int(found.get(name, 0)) for name in names),
-        unclassified=int(unclassified.sum()),
-        touching_edge=int((flags.list.contains(TOUCHES_EDGE_FLAG) & ~left_out).sum()),
-        left_out=int(left_out.sum()),
+        unclassified=int(found.get(UNCLASSIFIED, 0)),
+        touching_edge=counted.filter(pl.col("touches_edge") & (pl.col("counted_as") != LEFT_OUT)).height,
+        left_out=int(found.get(LEFT_OUT, 0)),
     )
 
 
@@ -105,7 +99,7 @@ def make_differential(
     """Return the differential of the cells of one field.
 
     Args:
-        cells: one row a cell, with the columns ``label`` and ``flags`` (separated by ``;``).
+        cells: one row a cell, with the columns ``label`` and ``flags``.
         settings: classes, confusion matrix and the rest.
         quality: what the image showed; None where nothing is known of it.
 
@@ -173,6 +167,32 @@ def merge_differentials(
     mean = left_out / max(len(fields), 1)
     raised = judge_fields(fields, flags, mean, settings.thresholds) if fields else []
     return _assemble(fields, settings, tuple(raised), (), mean)
+
+
+def set_references(differential: Differential, settings: DifferentialSettings) -> Differential:
+    """Return a differential with other reference ranges and another width to aim at; no estimate changes.
+
+    Args:
+        differential: made with the same model and level.
+        settings: with the ranges and the width that are wanted.
+    """
+    classes = tuple(
+        replace(line, reference=settings.references.get(line.name)) for line in differential.classes
+    )
+    indices = tuple(
+        replace(index, reference=settings.references.get(index.name)) for index in differential.indices
+    )
+    by_name = {index.name: index for index in indices}
+    return replace(
+        differential,
+        classes=classes,
+        erythroid_share=by_name.get("erythroid_share"),
+        me_ratio=by_name.get("me_ratio"),
+        maturation_index=by_name.get("maturation_index"),
+        proliferation_ratio=by_name.get("proliferation_ratio"),
+        left_shift=by_name.get("left_shift"),
+        count_more=_plan(classes, indices, differential.nucleated_cells, settings),
+    )
 
 
 def _assemble(

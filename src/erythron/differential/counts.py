@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.intervals import Interval
 from erythron.errors import DataError
+from erythron.quality.flags import LeftOutArea, QualityFlag
 
 SCHEMA_VERSION: Literal[2] = 2
 """Version of the layout of ``differential.json``; it rises with every change that a reader would notice."""
@@ -194,38 +195,6 @@ class Correction:
     over: Literal["cells", "fields"] = "cells"
 
 
-@dataclass(frozen=True)
-class QualityFlag:
-    """Something about the specimen or the image that a reader of the figures should know.
-
-    Attributes:
-        name: snake_case name.
-        text: what was found and what it means, one sentence.
-        value: what was measured; None where the flag has no figure.
-        threshold: the limit that was passed, in the unit of ``value``.
-    """
-
-    name: str
-    text: str
-    value: float | None = None
-    threshold: float | None = None
-
-
-@dataclass(frozen=True)
-class LeftOutArea:
-    """A part of an image in which no cell is counted.
-
-    Attributes:
-        cause: ``out_of_focus`` or ``too_thick``.
-        outline: corners of a closed polygon as (x, y), in pixels of the image; the first is not repeated.
-        area_fraction: share of the image's area, 0 to 1.
-    """
-
-    cause: Literal["out_of_focus", "too_thick"]
-    outline: tuple[tuple[float, float], ...]
-    area_fraction: float
-
-
 @dataclass(frozen=True, kw_only=True)
 class Differential:
     """A differential count.
@@ -319,11 +288,6 @@ class Differential:
                 f"this is no differential of schema version {SCHEMA_VERSION}: {where}: {first['msg']}; "
                 "count the image again to replace it"
             ) from error
-
-
-def differential_schema() -> dict[str, Any]:
-    """Return the JSON schema of ``differential.json``."""
-    return _adapter().json_schema(mode="serialization")
 
 
 @cache

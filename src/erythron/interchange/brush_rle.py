@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.cells.outline import BoxedMask, trim_mask
 from erythron.errors import DataError
-from erythron.interchange.outlines import Patch, trim_patch
-from erythron.interchange.runs import check_size, find_runs
+from erythron.interchange.run_lengths import check_size, find_run_lengths
 
 _CHANNELS = 4
 _VALUE_BITS = 8
@@ -23,9 +23,9 @@ _LENGTH_BITS = (3, 4, 8, 16)
 _INSIDE = 255
 
 
-def encode_brush(patch: Patch, width: int, height: int) -> list[int]:
+def encode_brush(boxed: BoxedMask, width: int, height: int) -> list[int]:
     """Return the encoding of a mask in an image of this size, one number 0 to 255 a byte."""
-    starts, stops = find_runs(patch.mask, patch.top, patch.left, width)
+    starts, stops = find_run_lengths(boxed.mask, boxed.top, boxed.left, width)
     ends = np.stack([starts, stops], axis=1).ravel()
     lengths = np.diff(np.concatenate([[0], ends, [width * height]])) * _CHANNELS
     bits = [f"{width * height * _CHANNELS:032b}{_VALUE_BITS - 1:05b}"]
@@ -42,7 +42,7 @@ def encode_brush(patch: Patch, width: int, height: int) -> list[int]:
     return list(int(text, 2).to_bytes(len(text) // 8, "big"))
 
 
-def decode_brush(rle: Sequence[int], width: object, height: object) -> Patch | None:
+def decode_brush(rle: Sequence[int], width: object, height: object) -> BoxedMask | None:
     """Return the pixels that the brush covers by half or more; None where it covers none.
 
     Args:
@@ -62,7 +62,7 @@ def decode_brush(rle: Sequence[int], width: object, height: object) -> Patch | N
         raise DataError("its brush is of an image of another size; export it again")
     cover = _read_values(stream, width * height * _CHANNELS)[_CHANNELS - 1 :: _CHANNELS]
     inside = (cover > _INSIDE // 2).reshape(height, width)
-    return trim_patch(inside)
+    return trim_mask(inside)
 
 
 def _read_values(stream: _Bits, count: int) -> NDArray[np.uint8]:

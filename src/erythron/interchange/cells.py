@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from erythron.cells.flags import split_flags
+from erythron.cells.outline import BoxedMask, CellOutline, unite_masks
+from erythron.cells.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
+from erythron.cells.table import UNCLASSIFIED, list_probability_classes
 from erythron.errors import DataError
-from erythron.interchange.outlines import Patch, unite_patches
-from erythron.report.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
 
-UNCLASSIFIED = "unclassified"
 NUCLEUS = "nucleus"
 """Name of the class that outlines of nuclei have where a format knows no nucleus of a cell."""
 
@@ -28,14 +30,14 @@ class CountedImage:
         width_px: width of the image.
         height_px: height of the image.
         table: its cells table.
-        outlines: whole cell and nucleus of every row, in the same order.
+        outlines: of every row, in the same order.
     """
 
     name: str
     width_px: int
     height_px: int
     table: pl.DataFrame
-    outlines: tuple[tuple[Patch, Patch], ...]
+    outlines: tuple[CellOutline, ...]
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,13 @@ class LabelledCell:
         label: its class as the file names it.
         cell: the whole cell.
         nucleus: its nucleus, None where the file outlines none.
-        cell_id: its number in the cells table that was exported, None for a cell that was added.
+        cell_id: its name in the cells table that was exported, None for a cell that was added.
     """
 
     label: str
-    cell: Patch
-    nucleus: Patch | None = None
-    cell_id: int | None = None
+    cell: BoxedMask
+    nucleus: BoxedMask | None = None
+    cell_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,9 @@ class LabelledImage:
     left_out: tuple[str, ...] = ()
 
 
-def list_classes(table: pl.DataFrame) -> tuple[str, ...]:
-    """Return the classes of the model that made a cells table, in the order of its outputs."""
-    return tuple(name.removeprefix("prob_") for name in table.columns if name.startswith("prob_"))
-
-
 def name_group(label: str, flags: str | None) -> str:
     """Return the line of the differential that counts a cell: its label, or ``unclassified``."""
-    return UNCLASSIFIED if UNCLASSIFIED in (flags or "").split(";") else label
+    return UNCLASSIFIED if UNCLASSIFIED in split_flags(flags) else label
 
 
 def colour_of_group(group: str) -> Colour:
@@ -87,7 +84,7 @@ def colour_of_group(group: str) -> Colour:
 
 
 def join_nuclei(
-    cells: Sequence[LabelledCell], nuclei: Sequence[Patch]
+    cells: Sequence[LabelledCell], nuclei: Sequence[BoxedMask]
 ) -> tuple[tuple[LabelledCell, ...], tuple[str, ...]]:
     """Give every nucleus to the cell that holds most of it; a cell may have several lobes.
 
@@ -96,7 +93,7 @@ def join_nuclei(
     Returns:
         The cells with their nuclei, and a reason for every nucleus that lies in no cell.
     """
-    lobes: defaultdict[int, list[Patch]] = defaultdict(list)
+    lobes: defaultdict[int, list[BoxedMask]] = defaultdict(list)
     left_out = []
     for nucleus in nuclei:
         shared = [cell.cell.overlap_px(nucleus) for cell in cells]
@@ -114,12 +111,17 @@ def join_nuclei(
     return tuple(joined), tuple(left_out)
 
 
-def make_cell(label: str, cell: Patch, lobes: Sequence[Patch], cell_id: int | None) -> LabelledCell:
+def make_cell(label: str, cell: BoxedMask, lobes: Sequence[BoxedMask], cell_id: str | None) -> LabelledCell:
     """Return a cell; its nucleus belongs to it wherever it was drawn, so the whole cell takes it in."""
     if not lobes:
         return LabelledCell(label, cell, None, cell_id)
-    nucleus = unite_patches(lobes)
-    return LabelledCell(label, unite_patches([cell, nucleus]), nucleus, cell_id)
+    nucleus = unite_masks(lobes)
+    return LabelledCell(label, unite_masks([cell, nucleus]), nucleus, cell_id)
+
+
+def read_cell_id(text: object) -> str | None:
+    """Return the name of a cell as another program hands it back, None where it is none of ours."""
+    return text if isinstance(text, str) and re.fullmatch(r"x\d{1,7}y\d{1,7}", text) else None
 
 
 def check_same_classes(classes: tuple[str, ...], image: CountedImage) -> None:
@@ -128,7 +130,7 @@ def check_same_classes(classes: tuple[str, ...], image: CountedImage) -> None:
     Raises:
         DataError: it was not.
     """
-    if list_classes(image.table) != classes:
+    if list_probability_classes(image.table.columns) != classes:
         raise DataError(
             f"{image.name}: counted with other classes than the images before it; "
             "count all images again with one model"

@@ -11,19 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from erythron.cells.classes import find_class
+from erythron.cells.outline import BoxedMask
+from erythron.cells.table import UNCLASSIFIED
 from erythron.errors import DataError
 from erythron.interchange.cells import (
     NUCLEUS,
-    UNCLASSIFIED,
     CountedImage,
     LabelledCell,
     LabelledImage,
     check_same_classes,
     join_nuclei,
     name_group,
+    read_cell_id,
 )
 from erythron.interchange.coco_rle import decode_coco_rle, encode_coco_rle
-from erythron.interchange.outlines import Patch, fill_parts
+from erythron.interchange.outlines import fill_parts
 
 
 def write_coco(images: Iterable[CountedImage], classes: tuple[str, ...], version: str) -> Iterator[str]:
@@ -81,18 +83,18 @@ def read_coco(document: Any) -> tuple[LabelledImage, ...]:
             f"this is no COCO file with images, categories and annotations ({error!r}); export it again"
         ) from error
     cells: defaultdict[Any, list[LabelledCell]] = defaultdict(list)
-    nuclei: defaultdict[Any, list[Patch]] = defaultdict(list)
+    nuclei: defaultdict[Any, list[BoxedMask]] = defaultdict(list)
     left_out: defaultdict[Any, list[str]] = defaultdict(list)
     for image_id, annotation in annotations:
         try:
-            label, patch = _read_annotation(annotation, categories)
+            label, boxed = _read_annotation(annotation, categories)
         except (DataError, TypeError, ValueError, KeyError) as error:
             left_out[image_id].append(f"annotation {annotation.get('id')}: {error}")
             continue
         if label == NUCLEUS:
-            nuclei[image_id].append(patch)
+            nuclei[image_id].append(boxed)
         else:
-            cells[image_id].append(LabelledCell(label, patch, cell_id=_find_id(annotation)))
+            cells[image_id].append(LabelledCell(label, boxed, cell_id=_find_id(annotation)))
     found = []
     for image_id, name in images.items():
         joined, alone = join_nuclei(cells[image_id], nuclei[image_id])
@@ -102,19 +104,20 @@ def read_coco(document: Any) -> tuple[LabelledImage, ...]:
 
 def _annotate(image: CountedImage, ids: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     columns = image.table.select("cell_id", "label", "confidence", "flags").rows()
-    for (cell_id, label, confidence, flags), (cell, nucleus) in zip(columns, image.outlines, strict=True):
+    for (cell_id, label, confidence, flags), outline in zip(columns, image.outlines, strict=True):
         group = name_group(label, flags)
         own = {"cell_id": cell_id, "confidence": confidence, "flags": flags or ""}
-        yield {"category_id": ids[group], **_describe(cell, image), "attributes": own}
-        yield {"category_id": ids[NUCLEUS], **_describe(nucleus, image), "attributes": {"cell_id": cell_id}}
+        yield {"category_id": ids[group], **_describe(outline.whole, image), "attributes": own}
+        nucleus = _describe(outline.nucleus_mask, image)
+        yield {"category_id": ids[NUCLEUS], **nucleus, "attributes": {"cell_id": cell_id}}
 
 
-def _describe(patch: Patch, image: CountedImage) -> dict[str, Any]:
-    height, width = patch.mask.shape
+def _describe(boxed: BoxedMask, image: CountedImage) -> dict[str, Any]:
+    height, width = boxed.mask.shape
     return {
-        "segmentation": encode_coco_rle(patch, image.width_px, image.height_px),
-        "area": patch.area_px,
-        "bbox": [patch.left, patch.top, width, height],
+        "segmentation": encode_coco_rle(boxed, image.width_px, image.height_px),
+        "area": boxed.area_px,
+        "bbox": [boxed.left, boxed.top, width, height],
         "iscrowd": 0,
     }
 
@@ -128,24 +131,23 @@ def _name_super(name: str) -> str:
         return "cell"
 
 
-def _read_annotation(annotation: Mapping[str, Any], categories: Mapping[Any, str]) -> tuple[str, Patch]:
+def _read_annotation(annotation: Mapping[str, Any], categories: Mapping[Any, str]) -> tuple[str, BoxedMask]:
     if annotation["category_id"] not in categories:
         raise DataError(f"its category {annotation['category_id']} is not listed")
     segmentation = annotation.get("segmentation")
     if not segmentation:
         raise DataError("has no mask; outline the cell")
     if isinstance(segmentation, dict):
-        patch = decode_coco_rle(segmentation)
+        boxed = decode_coco_rle(segmentation)
     else:  # flat lists x, y, x, y of separate polygons
-        patch = fill_parts(
+        boxed = fill_parts(
             [[list(corner) for corner in zip(flat[::2], flat[1::2], strict=True)]] for flat in segmentation
         )
-    if patch is None:
+    if boxed is None:
         raise DataError("its mask holds no pixel")
-    return categories[annotation["category_id"]], patch
+    return categories[annotation["category_id"]], boxed
 
 
-def _find_id(annotation: Mapping[str, Any]) -> int | None:
+def _find_id(annotation: Mapping[str, Any]) -> str | None:
     attributes = annotation.get("attributes")
-    cell_id = attributes.get("cell_id") if isinstance(attributes, dict) else None
-    return cell_id if isinstance(cell_id, int) and not isinstance(cell_id, bool) and cell_id > 0 else None
+    return read_cell_id(attributes.get("cell_id")) if isinstance(attributes, dict) else None

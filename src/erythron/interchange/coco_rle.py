@@ -1,7 +1,7 @@
 """The run-length encoding of COCO masks, plain and compressed.
 
-Runs go down the columns of the image and start with one of unset pixels. The compressed form writes each
-count, from the fourth on less the count two before it, in groups of five bits, lowest first, as characters
+Run lengths go down the columns of the image and start with one of unset pixels. The compressed form writes
+each count, from the fourth on less the count two before it, in groups of five bits, lowest first, as characters
 from ``0``; the sixth bit says that more follow (Lin et al. 2014, arXiv 1405.0312, and its published API).
 """
 
@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.cells.outline import BoxedMask, trim_mask
 from erythron.errors import DataError
-from erythron.interchange.outlines import Patch, trim_patch
-from erythron.interchange.runs import check_size, find_runs
+from erythron.interchange.run_lengths import check_size, find_run_lengths
 
 
-def encode_coco_rle(patch: Patch, width: int, height: int) -> dict[str, Any]:
+def encode_coco_rle(boxed: BoxedMask, width: int, height: int) -> dict[str, Any]:
     """Return the compressed encoding of a mask in an image of this size."""
-    starts, stops = find_runs(patch.mask.T, patch.left, patch.top, height)
+    starts, stops = find_run_lengths(boxed.mask.T, boxed.left, boxed.top, height)
     ends = np.stack([starts, stops], axis=1).ravel()
     counts = np.diff(np.concatenate([[0], ends, [width * height]])).tolist()
     if counts[-1] == 0:
@@ -28,7 +28,7 @@ def encode_coco_rle(patch: Patch, width: int, height: int) -> dict[str, Any]:
     return {"size": [height, width], "counts": _compress(counts)}
 
 
-def decode_coco_rle(rle: Mapping[str, Any]) -> Patch | None:
+def decode_coco_rle(rle: Mapping[str, Any]) -> BoxedMask | None:
     """Return the mask of an encoding, plain or compressed; None where no pixel is set.
 
     Raises:
@@ -50,11 +50,11 @@ def decode_coco_rle(rle: Mapping[str, Any]) -> Patch | None:
         raise DataError("the counts of its mask do not add up to its size; export it again")
     starts, stops = ends[:-1:2], ends[1::2]
     some = starts < stops
-    return _columns_to_patch(starts[some], stops[some], height)
+    return _columns_to_mask(starts[some], stops[some], height)
 
 
-def _columns_to_patch(starts: NDArray[np.int64], stops: NDArray[np.int64], height: int) -> Patch | None:
-    """Return the patch of runs down columns of this height; only the columns in use are ever in memory."""
+def _columns_to_mask(starts: NDArray[np.int64], stops: NDArray[np.int64], height: int) -> BoxedMask | None:
+    """Return the mask of runs down columns of this height; only the columns in use are ever in memory."""
     if not len(starts):
         return None
     left, right = int(starts[0]) // height, (int(stops[-1]) - 1) // height + 1
@@ -62,7 +62,7 @@ def _columns_to_patch(starts: NDArray[np.int64], stops: NDArray[np.int64], heigh
     np.add.at(steps, starts - left * height, 1)
     np.add.at(steps, stops - left * height, -1)
     columns = np.cumsum(steps[:-1], dtype=np.int8).astype(np.bool_).reshape(right - left, height)
-    return trim_patch(columns.T, left, 0)
+    return trim_mask(columns.T, left, 0)
 
 
 def _compress(counts: list[int]) -> str:

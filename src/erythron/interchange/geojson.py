@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import polars as pl
 
+from erythron.cells.outline import BoxedMask, CellOutline
+from erythron.cells.table import PLACE_COLUMNS
 from erythron.errors import DataError
 from erythron.interchange.cells import (
     LabelledCell,
@@ -22,26 +25,42 @@ from erythron.interchange.cells import (
     colour_of_group,
     make_cell,
     name_group,
+    read_cell_id,
 )
-from erythron.interchange.outlines import Part, Patch, cut_patches, fill_parts, trace_patch
-from erythron.segment.segmentation import Segmentation
+from erythron.interchange.outlines import Part, fill_parts, trace_mask
 
-_NO_MEASUREMENT = frozenset({"cell_id", "x_px", "y_px", "width_px", "height_px"})
+_NO_MEASUREMENT = frozenset(PLACE_COLUMNS)
 
 
-def cells_to_geojson(segmentation: Segmentation, cells: pl.DataFrame) -> str:
+@dataclass(frozen=True)
+class CellRings:
+    """The outlines of one cell as polygons, in pixels of the image, see :mod:`erythron.interchange.outlines`.
+
+    Attributes:
+        cell: the parts of the whole cell, largest first, each its outer ring followed by its holes.
+        nucleus: the same of its nucleus.
+    """
+
+    cell: list[Part]
+    nucleus: list[Part]
+
+
+def trace_cells(outlines: Iterable[CellOutline]) -> list[CellRings]:
+    """Return the polygons of cells, in their order."""
+    return [CellRings(trace_mask(o.whole), trace_mask(o.nucleus_mask)) for o in outlines]
+
+
+def cells_to_geojson(rings: Sequence[CellRings], cells: pl.DataFrame) -> str:
     """Return a FeatureCollection with one feature a cell.
 
     ``geometry`` is the outline of the whole cell, ``nucleusGeometry`` that of its nucleus, each with its
-    holes, and a MultiPolygon where it has several parts. How outlines run: see
-    :mod:`erythron.interchange.outlines`. A cell flagged ``unclassified`` has that as its classification, as
-    it is counted; its most probable class stays in ``metadata``.
+    holes, and a MultiPolygon where it has several parts. A cell flagged ``unclassified`` has that as its
+    classification, as it is counted; its most probable class stays in ``metadata``.
 
     Args:
-        segmentation: the cells' masks.
-        cells: the cells table of the same image; every numeric column that is no place becomes a measurement.
+        rings: the cells' outlines.
+        cells: their table, in the same order; every numeric column that is no place becomes a measurement.
     """
-    outlines, nuclei = cut_patches(segmentation.cell), cut_patches(segmentation.nucleus)
     measured = [
         name for name, kind in cells.schema.items() if kind.is_numeric() and name not in _NO_MEASUREMENT
     ]
@@ -49,11 +68,11 @@ def cells_to_geojson(segmentation: Segmentation, cells: pl.DataFrame) -> str:
         {
             "type": "Feature",
             "id": str(uuid5(NAMESPACE_URL, f"{row['image']}#{row['cell_id']}")),
-            "geometry": _as_geometry(outlines[row["cell_id"] - 1]),
-            "nucleusGeometry": _as_geometry(nuclei[row["cell_id"] - 1]),
+            "geometry": _as_geometry(traced.cell),
+            "nucleusGeometry": _as_geometry(traced.nucleus),
             "properties": _make_properties(row, measured),
         }
-        for row in cells.iter_rows(named=True)
+        for row, traced in zip(cells.iter_rows(named=True), rings, strict=True)
     ]
     collection = {"type": "FeatureCollection", "features": features}
     return json.dumps(collection, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -88,7 +107,7 @@ def read_geojson(document: Any, default_name: str) -> tuple[LabelledImage, ...]:
     return tuple(LabelledImage(name, tuple(cells[name]), tuple(left_out[name])) for name in names)
 
 
-def geometry_to_patch(geometry: Mapping[str, Any] | None) -> Patch | None:
+def geometry_to_mask(geometry: Mapping[str, Any] | None) -> BoxedMask | None:
     """Return the pixels of a GeoJSON geometry.
 
     Raises:
@@ -107,16 +126,14 @@ def _read_feature(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> 
     names = classification.get("names") or [classification.get("name")]
     if names[0] is None:
         raise DataError("has no class; give it one")
-    cell = geometry_to_patch(feature["geometry"])
+    cell = geometry_to_mask(feature["geometry"])
     if cell is None:
         raise DataError("its outline holds no pixel; draw it larger")
     lobes = []
     if feature.get("nucleusGeometry") is not None:
-        nucleus = geometry_to_patch(feature["nucleusGeometry"])
+        nucleus = geometry_to_mask(feature["nucleusGeometry"])
         lobes = [] if nucleus is None else [nucleus]
-    name = str(properties.get("name") or "")
-    cell_id = int(name) if name.isascii() and name.isdigit() else None
-    return make_cell(": ".join(map(str, names)), cell, lobes, cell_id)
+    return make_cell(": ".join(map(str, names)), cell, lobes, read_cell_id(properties.get("name")))
 
 
 def _make_properties(row: Mapping[str, Any], measured: list[str]) -> dict[str, Any]:
@@ -124,7 +141,7 @@ def _make_properties(row: Mapping[str, Any], measured: list[str]) -> dict[str, A
     group = name_group(row["label"], flags)
     return {
         "objectType": "cell",
-        "name": str(row["cell_id"]),
+        "name": row["cell_id"],
         "classification": {"name": group, "color": list(colour_of_group(group))},
         "measurements": {
             name: row[name] for name in measured if row[name] is not None and math.isfinite(row[name])
@@ -133,8 +150,7 @@ def _make_properties(row: Mapping[str, Any], measured: list[str]) -> dict[str, A
     }
 
 
-def _as_geometry(patch: Patch) -> dict[str, Any]:
-    parts = trace_patch(patch)
+def _as_geometry(parts: list[Part]) -> dict[str, Any]:
     if len(parts) == 1:
         return {"type": "Polygon", "coordinates": parts[0]}
     return {"type": "MultiPolygon", "coordinates": parts}

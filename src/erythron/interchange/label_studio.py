@@ -13,11 +13,12 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.etree import ElementTree
 
+from erythron.cells.outline import BoxedMask
+from erythron.cells.table import UNCLASSIFIED
 from erythron.errors import DataError
 from erythron.interchange.brush_rle import decode_brush, encode_brush
 from erythron.interchange.cells import (
     NUCLEUS,
-    UNCLASSIFIED,
     CountedImage,
     LabelledCell,
     LabelledImage,
@@ -25,9 +26,10 @@ from erythron.interchange.cells import (
     colour_of_group,
     join_nuclei,
     name_group,
+    read_cell_id,
 )
-from erythron.interchange.outlines import Patch, fill_parts, trace_patch
-from erythron.interchange.runs import check_size
+from erythron.interchange.outlines import fill_parts, trace_mask
+from erythron.interchange.run_lengths import check_size
 
 LOCAL_FILES = "/data/local-files/?d="
 """How Label Studio addresses a file below its local storage."""
@@ -96,22 +98,25 @@ def read_label_studio(document: Any) -> tuple[LabelledImage, ...]:
 
 def _predict(image: CountedImage) -> Iterator[dict[str, Any]]:
     columns = image.table.select("cell_id", "label", "confidence", "flags").rows()
-    for (cell_id, label, confidence, flags), (cell, nucleus) in zip(columns, image.outlines, strict=True):
-        yield from _make_regions(cell, (f"cell_{cell_id}", name_group(label, flags), confidence), image)
-        yield from _make_regions(nucleus, (f"nucleus_{cell_id}", NUCLEUS, confidence), image)
+    for (cell_id, label, confidence, flags), outline in zip(columns, image.outlines, strict=True):
+        yield from _make_regions(
+            outline.whole, (f"cell_{cell_id}", name_group(label, flags), confidence), image
+        )
+        mark = (f"nucleus_{cell_id}", NUCLEUS, confidence)
+        yield from _make_regions(outline.nucleus_mask, mark, image)
 
 
 def _make_regions(
-    patch: Patch, mark: tuple[str, str, float], image: CountedImage
+    boxed: BoxedMask, mark: tuple[str, str, float], image: CountedImage
 ) -> Iterator[dict[str, Any]]:
     """Yield the regions of one outline; ``mark`` is its id, label and score."""
     region_id, label, score = mark
     size = {"original_width": image.width_px, "original_height": image.height_px, "image_rotation": 0}
     common = {"to_name": _IMAGE, "score": score, **size}
-    parts = trace_patch(patch)
+    parts = trace_mask(boxed)
     is_plain = all(len(rings) == 1 for rings in parts)
     if not is_plain or (len(parts) > 1 and label != NUCLEUS):
-        rle = encode_brush(patch, image.width_px, image.height_px)
+        rle = encode_brush(boxed, image.width_px, image.height_px)
         value: dict[str, Any] = {"format": "rle", "rle": rle, "brushlabels": [label]}
         yield {"id": region_id, "type": "brushlabels", "from_name": _BRUSH, **common, "value": value}
         return
@@ -130,38 +135,38 @@ def _read_task(name: str, task: Mapping[str, Any]) -> LabelledImage:
         return LabelledImage(name, (), ("nobody has annotated this task",))
     latest = max(done, key=lambda a: str(a.get("updated_at") or a.get("created_at") or ""))
     cells: list[LabelledCell] = []
-    nuclei: list[Patch] = []
+    nuclei: list[BoxedMask] = []
     left_out: list[str] = []
     for region in latest.get("result") or ():
         try:
-            label, patch = _read_region(region)
+            label, boxed = _read_region(region)
         except (DataError, TypeError, KeyError, ValueError, AttributeError) as error:
             region_id = region.get("id") if isinstance(region, dict) else region
             left_out.append(f"region {region_id}: {error}")
             continue
         if label == NUCLEUS:
-            nuclei.append(patch)
+            nuclei.append(boxed)
         else:
-            number = re.fullmatch(r"cell_(\d{1,9})", str(region.get("id")))
-            cells.append(LabelledCell(label, patch, cell_id=int(number[1]) if number else None))
+            cell_id = read_cell_id(str(region.get("id")).removeprefix("cell_"))
+            cells.append(LabelledCell(label, boxed, cell_id=cell_id))
     joined, alone = join_nuclei(cells, nuclei)
     return LabelledImage(name, joined, (*left_out, *alone))
 
 
-def _read_region(region: Mapping[str, Any]) -> tuple[str, Patch]:
+def _read_region(region: Mapping[str, Any]) -> tuple[str, BoxedMask]:
     kind, value = region["type"], region["value"]
     if kind not in {"polygonlabels", "brushlabels"}:
         raise DataError(f"is of type {kind}, which is no outline; draw a polygon or use the brush")
     if not value.get(kind):
         raise DataError("has no label; give it one")
     if kind == "brushlabels":
-        patch = decode_brush(value["rle"], region["original_width"], region["original_height"])
+        boxed = decode_brush(value["rle"], region["original_width"], region["original_height"])
     else:
         width, height = check_size(region["original_width"], region["original_height"])
-        patch = fill_parts([[[[x * width / 100, y * height / 100] for x, y in value["points"]]]])
-    if patch is None:
+        boxed = fill_parts([[[[x * width / 100, y * height / 100] for x, y in value["points"]]]])
+    if boxed is None:
         raise DataError("its outline holds no pixel; draw it larger")
-    return str(value[kind][0]), patch
+    return str(value[kind][0]), boxed
 
 
 def _name_image(data: Mapping[str, Any]) -> str:

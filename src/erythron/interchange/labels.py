@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from erythron.cells.classes import CellType, find_type
+from erythron.cells.table import UNCLASSIFIED
 from erythron.errors import DataError
-from erythron.interchange.cells import UNCLASSIFIED, LabelledImage
+from erythron.interchange.cells import LabelledImage
 from erythron.interchange.coco import read_coco
 from erythron.interchange.geojson import read_geojson
 from erythron.interchange.label_studio import read_label_studio

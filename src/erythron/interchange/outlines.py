@@ -7,14 +7,14 @@ is traced and filled again is the same mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import polygon
 
+from erythron.cells.outline import BoxedMask, trim_mask, unite_masks
 from erythron.errors import DataError
 
 MAX_SIDE_PX = 4096
@@ -27,92 +27,21 @@ Part = list[Ring]
 """One connected piece: its outer ring, then its holes."""
 
 
-@dataclass(frozen=True)
-class Patch:
-    """A mask cut to its box.
-
-    Attributes:
-        left: column of the image that the first column of ``mask`` is.
-        top: row of the image that the first row of ``mask`` is.
-        mask: (h, w) bool; every side touches a pixel that is set.
-    """
-
-    left: int
-    top: int
-    mask: NDArray[np.bool_]
-
-    @property
-    def area_px(self) -> int:
-        """Number of pixels that are set."""
-        return int(np.count_nonzero(self.mask))
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """Mean x and y of the pixels, 0 being the centre of the image's first pixel."""
-        rows, columns = np.nonzero(self.mask)
-        return float(columns.mean()) + self.left, float(rows.mean()) + self.top
-
-    def overlap_px(self, other: Patch) -> int:
-        """Return the number of pixels that both have."""
-        left, top = max(self.left, other.left), max(self.top, other.top)
-        right = min(self.left + self.mask.shape[1], other.left + other.mask.shape[1])
-        bottom = min(self.top + self.mask.shape[0], other.top + other.mask.shape[0])
-        if left >= right or top >= bottom:
-            return 0
-        mine = self.mask[top - self.top : bottom - self.top, left - self.left : right - self.left]
-        theirs = other.mask[top - other.top : bottom - other.top, left - other.left : right - other.left]
-        return int(np.count_nonzero(mine & theirs))
-
-
-def trim_patch(mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> Patch | None:
-    """Return the set pixels of a mask whose first pixel is (left, top) of the image; None where none is."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Patch(left + int(columns[0]), top + int(rows[0]), mask[box])
-
-
-def clip_patch(patch: Patch, width: int, height: int) -> Patch | None:
-    """Return what of a patch lies within an image of this size; None where nothing does."""
-    left, top = max(0, -patch.left), max(0, -patch.top)
-    inside = patch.mask[top : max(0, height - patch.top), left : max(0, width - patch.left)]
-    return trim_patch(inside, patch.left + left, patch.top + top) if inside.size else None
-
-
-def unite_patches(patches: Sequence[Patch]) -> Patch:
-    """Return the union of one or more patches."""
-    left, top = min(p.left for p in patches), min(p.top for p in patches)
-    right = max(p.left + p.mask.shape[1] for p in patches)
-    bottom = max(p.top + p.mask.shape[0] for p in patches)
-    mask = np.zeros((bottom - top, right - left), np.bool_)
-    for p in patches:
-        y, x = p.top - top, p.left - left
-        mask[y : y + p.mask.shape[0], x : x + p.mask.shape[1]] |= p.mask
-    return Patch(left, top, mask)
-
-
-def cut_patches(labels: NDArray[np.int32]) -> list[Patch]:
-    """Return the patch of every label 1..N of an image (H, W), in order."""
-    boxes: list[tuple[slice, slice]] = ndimage.find_objects(labels)
-    return [Patch(box[1].start, box[0].start, labels[box] == i + 1) for i, box in enumerate(boxes)]
-
-
-def fill_parts(parts: Iterable[Part]) -> Patch | None:
+def fill_parts(parts: Iterable[Part]) -> BoxedMask | None:
     """Return the pixels whose centres lie in one of the parts and in no hole of it; None where none does.
 
     Raises:
         DataError: a corner is not a pair of finite numbers, or the outline measures over ``MAX_SIDE_PX``.
     """
-    filled = [patch for part in parts if (patch := _fill_part(part)) is not None]
+    filled = [boxed for part in parts if (boxed := _fill_part(part)) is not None]
     if not filled:
         return None
-    patch = unite_patches(filled)
-    _check_side(patch.mask.shape)
-    return patch
+    boxed = unite_masks(filled)
+    _check_side(boxed.mask.shape)
+    return boxed
 
 
-def _fill_part(part: Part) -> Patch | None:
+def _fill_part(part: Part) -> BoxedMask | None:
     try:
         rings = [np.array(ring, np.float64)[:, :2].reshape(-1, 2) for ring in part]
     except (ValueError, TypeError, IndexError) as error:
@@ -131,7 +60,7 @@ def _fill_part(part: Part) -> Patch | None:
         x, y = (ring - low - 0.5).T
         inside = polygon(y, x, mask.shape)  # type: ignore[no-untyped-call]
         mask[inside] ^= True
-    return trim_patch(mask, int(low[0]), int(low[1]))
+    return trim_mask(mask, int(low[0]), int(low[1]))
 
 
 def _check_side(sides: Iterable[float]) -> None:
@@ -139,10 +68,10 @@ def _check_side(sides: Iterable[float]) -> None:
         raise DataError(f"an outline measures over {MAX_SIDE_PX} pixels, which is no cell")
 
 
-def trace_patch(patch: Patch) -> list[Part]:
+def trace_mask(boxed: BoxedMask) -> list[Part]:
     """Return the parts of a mask, largest first, each as its outer ring followed by its holes."""
-    mask = np.pad(patch.mask, 1)
-    origin = np.array([patch.left - 1, patch.top - 1], dtype=np.float64)
+    mask = np.pad(boxed.mask, 1)
+    origin = np.array([boxed.left - 1, boxed.top - 1], dtype=np.float64)
     rings = _trace_rings(mask, origin)
     if len(rings) == 1:  # neither holes nor parts, as most cells are: no need to look for them
         return [rings]

@@ -7,22 +7,30 @@ inputs and settings determine, so that an interrupted run continues where it sto
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
 from pydantic import TypeAdapter
 
 from erythron.bundle.folder import load_bundle
-from erythron.classify.calls import calls_schema
+from erythron.cells.table import list_cell_columns
 from erythron.errors import ImageReadError, UsageError
 from erythron.files.writing import PARTIAL_SUFFIX, remove, write_file
-from erythron.pipeline.batch import Failure, Progress, RunOptions, no_progress, run_batch
-from erythron.pipeline.field import Networks, classify_crop, load_networks
-from erythron.read.fields import read_image
+from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, no_progress
+from erythron.pipeline.field import classify_crop, load_networks
+from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import InputImage
-from erythron.results.fingerprint import Settings, fingerprint, hash_bundle, hash_file
+from erythron.read.source import open_source, read_whole
+from erythron.results.fingerprint import (
+    StepSettings,
+    fingerprint,
+    fingerprint_calls,
+    fingerprint_outlines,
+    hash_image,
+)
 
 CHUNK = 64
 """Images a chunk: a killed run loses at most this many."""
@@ -52,10 +60,43 @@ class _Chunk:
 _CHUNK_JSON: TypeAdapter[_Chunk] = TypeAdapter(_Chunk)
 
 
+@dataclass(frozen=True)
+class ClassifyTask:
+    """Naming of crops as plain data, see :class:`erythron.pipeline.executor.Task`."""
+
+    options: RunOptions
+
+    def start(self) -> Callable[[InputImage], pl.DataFrame]:
+        """Return the function that names the central cell of one crop."""
+        networks = load_networks(load_bundle(self.options.model))
+
+        def classify(image: InputImage) -> pl.DataFrame:
+            found = classify_crop(read_whole(open_source(image.path, self.options.mpp)), networks)
+            if found.is_empty():
+                raise ImageReadError(
+                    f"{image.path}: no nucleated cell at the centre; "
+                    "give single-cell crops here, or whole fields to 'erythron count'"
+                )
+            return found.drop(_LEFT_OUT)
+
+        return classify
+
+
 def classify_images(
-    inputs: Sequence[InputImage], out: Path, options: RunOptions, progress: Progress = no_progress
+    inputs: Sequence[InputImage],
+    out: Path,
+    options: RunOptions,
+    progress: Progress = no_progress,
+    executor: Executor | None = None,
 ) -> ClassifyRun:
     """Name the central cell of every crop and write the calls to one CSV.
+
+    Args:
+        inputs: the crops.
+        out: the file to write.
+        options: model, scale and whether to replace.
+        progress: called after each image.
+        executor: where to work; None is this machine.
 
     Raises:
         UsageError: the output is there already and ``force`` is not set.
@@ -66,23 +107,32 @@ def classify_images(
     if out.exists() and not options.force:
         raise UsageError(f"{out} is there already; add --force to replace it or choose another --out")
     bundle = load_bundle(options.model)
-    networks = load_networks(bundle)
-    settings = Settings("classify", options.mpp, hash_bundle(bundle))
-    schema = {k: v for k, v in calls_schema(bundle).items() if k not in _LEFT_OUT}
+    steps = StepSettings(bundle, options.mpp)
+    schema = {k: v for k, v in list_cell_columns(bundle.classes).items() if k not in _LEFT_OUT}
     finished = out.with_name(f".{out.name}.chunks{PARTIAL_SUFFIX}")
+    stored = {
+        start: finished
+        / f"{fingerprint(*(_identify(steps, image) for image in inputs[start : start + CHUNK]))}.json"
+        for start in range(0, len(inputs), CHUNK)
+    }
+    left = [
+        image
+        for start, path in stored.items()
+        if not path.exists()
+        for image in inputs[start : start + CHUNK]
+    ]
+    outcomes = (executor or LocalExecutor()).run(ClassifyTask(options), left)
     tables: list[pl.DataFrame] = []
     failures: list[Failure] = []
-
-    for start in range(0, len(inputs), CHUNK):
+    for start, path in stored.items():
         part = inputs[start : start + CHUNK]
-        stored = finished / f"{fingerprint(settings, *(_identify(image) for image in part))}.json"
-        if stored.exists():
-            chunk = _CHUNK_JSON.validate_json(stored.read_bytes())
+        if path.exists():
+            chunk = _CHUNK_JSON.validate_json(path.read_bytes())
             for image in part:
-                progress(str(image.path))
+                progress(image.name)
         else:
-            chunk = _classify_chunk(part, networks, options.mpp, progress)
-            write_file(stored, _CHUNK_JSON.dump_json(chunk))
+            chunk = _take_chunk(islice(outcomes, len(part)), progress)
+            write_file(path, _CHUNK_JSON.dump_json(chunk))
         failures.extend(chunk.failures)
         if chunk.csv:
             tables.append(pl.read_csv(io.StringIO(chunk.csv), schema=schema))
@@ -93,27 +143,21 @@ def classify_images(
     return ClassifyRun(calls, tuple(failures))
 
 
-def _identify(image: InputImage) -> str:
-    """Return what a chunk's name says of an image: its path and, where it can be read, its hash."""
+def _identify(steps: StepSettings, image: InputImage) -> str:
+    """Return what a chunk's name says of an image: its fingerprint or, where it cannot be read, why."""
     try:
-        return f"{image.path}:{hash_file(image.path)}"
+        return fingerprint_calls(steps, fingerprint_outlines(steps, image.name, hash_image(image.path)))
     except ImageReadError as error:
         return str(error)
 
 
-def _classify_chunk(
-    part: Sequence[InputImage], networks: Networks, mpp: float | None, progress: Progress
-) -> _Chunk:
+def _take_chunk(outcomes: Iterator[tuple[InputImage, pl.DataFrame | Failure]], progress: Progress) -> _Chunk:
     rows: list[pl.DataFrame] = []
-
-    def work(image: InputImage) -> None:
-        found = classify_crop(read_image(image.path, mpp), networks)
-        if found.table.is_empty():
-            raise ImageReadError(
-                f"{image.path}: no nucleated cell at the centre; "
-                "give single-cell crops here, or whole fields to 'erythron count'"
-            )
-        rows.append(found.table.drop(_LEFT_OUT))
-
-    failures = run_batch(part, work, progress)
-    return _Chunk(pl.concat(rows).write_csv() if rows else "", failures)
+    failures: list[Failure] = []
+    for image, outcome in outcomes:
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
+        else:
+            rows.append(outcome)
+        progress(image.name)
+    return _Chunk(pl.concat(rows).write_csv() if rows else "", tuple(failures))

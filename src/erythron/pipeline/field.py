@@ -1,6 +1,6 @@
-"""One image through every step that finds and names its cells.
+"""One image through every step that finds, names and counts its cells.
 
-In: a read image and the networks of a bundle. Out: its cells. Writes nothing.
+In: an image in memory and a model. Out: its cells and their differential. Writes nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,19 @@ import polars as pl
 from erythron.bundle.folder import Bundle
 from erythron.bundle.loading import Runtimes, load_runtimes
 from erythron.bundle.schema import Framing
+from erythron.cells.flags import CellFlag, add_flag
+from erythron.cells.outline import CellOutline
+from erythron.cells.table import count_as
 from erythron.classify.calls import call_cells
 from erythron.classify.classifier import Classifier
 from erythron.classify.framing import choose_mpp, outline_crop
+from erythron.differential.assemble import DifferentialSettings, make_differential
+from erythron.differential.counts import Differential
+from erythron.quality.areas import find_cells_inside
+from erythron.quality.flags import FieldQuality
+from erythron.quality.image import judge_image
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.segment.scale import ScaleEstimate, estimate_scale
-from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.measure import measure_cells
 
@@ -47,20 +54,55 @@ def load_networks(bundle: Bundle, runtimes: Runtimes | None = None) -> Networks:
 
 
 @dataclass(frozen=True)
-class FieldCells:
-    """The nucleated cells of one image.
+class Model:
+    """What fields are counted with.
+
+    Attributes:
+        bundle: the model.
+        settings: of the differentials.
+        get_networks: gives the loaded networks; asked only when needed, so that they may load meanwhile.
+    """
+
+    bundle: Bundle
+    settings: DifferentialSettings
+    get_networks: Callable[[], Networks]
+
+
+@dataclass(frozen=True, eq=False)
+class OutlinedField:
+    """The cells of one image, not yet named.
 
     Attributes:
         image: the image, with the scale that was used.
         scale: the estimate from red cells where that gave the scale, else None.
-        segmentation: outlines.
-        table: one row a cell, in the columns of ``cells.csv``.
+        outlines: its cells.
     """
 
     image: SmearImage
     scale: ScaleEstimate | None
-    segmentation: Segmentation
-    table: pl.DataFrame
+    outlines: tuple[CellOutline, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class CountedField:
+    """The counted cells of one image.
+
+    Attributes:
+        image: the image, with the scale that was used.
+        scale: the estimate from red cells where that gave the scale, else None.
+        outlines: its cells.
+        cells: their table, in the same order, with the columns of
+            :func:`erythron.cells.table.list_cell_columns`.
+        quality: what the image showed.
+        differential: of these cells.
+    """
+
+    image: SmearImage
+    scale: ScaleEstimate | None
+    outlines: tuple[CellOutline, ...]
+    cells: pl.DataFrame
+    quality: FieldQuality
+    differential: Differential
 
 
 def find_scale(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | None]:
@@ -73,37 +115,51 @@ def find_scale(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | None]:
     return replace(image, mpp=estimate.mpp, mpp_source=ScaleSource.RED_CELLS), estimate
 
 
-def outline_field(image: SmearImage, segmenter: Segmenter, framing: Framing) -> Segmentation:
-    """Outline every nucleated cell of a field, at the scale that ``framing`` assumes where none is known."""
-    return segmenter.segment_field(image.rgb, choose_mpp(image, framing))
+def outline_field(
+    image: SmearImage, get_segmenter: Callable[[], Segmenter], framing: Framing
+) -> OutlinedField:
+    """Find the scale of a field and outline every nucleated cell.
 
-
-def count_field(image: SmearImage, get_networks: Callable[[], Networks]) -> FieldCells:
-    """Find, outline, measure and name every nucleated cell of a field.
-
-    Where neither the file, the user nor the red cells give a scale, sizes stay in pixels and the networks
-    work at the scale that the bundle assumes.
+    Where neither the file, the user nor the red cells give a scale, sizes stay in pixels and the segmentation
+    network works at the scale that ``framing`` assumes.
 
     Args:
         image: the field.
-        get_networks: gives the networks; asked only when they are needed, so that they may load meanwhile.
+        get_segmenter: gives the segmenter; asked after the scale is measured, so that it may load meanwhile.
+        framing: of the bundle.
     """
     image, estimate = find_scale(image)
-    networks = get_networks()
-    framing = networks.classifier.bundle.card.framing
-    segmentation = outline_field(image, networks.segmenter, framing)
-    measurements = measure_cells(image.rgb, segmentation, image.mpp)
-    table = call_cells(image, segmentation, measurements, networks.classifier)
-    return FieldCells(image, estimate, segmentation, table)
+    outlines = get_segmenter().segment_field(image.light, choose_mpp(image, framing))
+    return OutlinedField(image, estimate, outlines)
 
 
-def classify_crop(image: SmearImage, networks: Networks) -> FieldCells:
+def call_field(field: OutlinedField, model: Model) -> CountedField:
+    """Measure, name and count the cells of a field; those in areas that cannot be read are left out."""
+    image = field.image
+    cells = _name_cells(image, field.outlines, model.get_networks().classifier)
+    quality = judge_image(image, cells, model.bundle.card)
+    inside = find_cells_inside(cells, quality.left_out)
+    if inside.any():
+        cells = add_flag(cells, CellFlag.LEFT_OUT, inside.tolist()).with_columns(count_as())
+    differential = make_differential(cells, model.settings, quality)
+    return CountedField(image, field.scale, field.outlines, cells, quality, differential)
+
+
+def count_field(image: SmearImage, model: Model) -> CountedField:
+    """Find, outline, measure, name and count every nucleated cell of a field."""
+    framing = model.bundle.card.framing
+    return call_field(outline_field(image, lambda: model.get_networks().segmenter, framing), model)
+
+
+def classify_crop(image: SmearImage, networks: Networks) -> pl.DataFrame:
     """Outline, measure and name the central cell of a single-cell crop.
 
     Returns:
-        A table of one row, or of none where the crop shows no nucleated cell.
+        A table of cells of one row, or of none where the crop shows no nucleated cell.
     """
-    segmentation = outline_crop(image, networks.segmenter, networks.classifier.bundle.card.framing)
-    measurements = measure_cells(image.rgb, segmentation, image.mpp)
-    table = call_cells(image, segmentation, measurements, networks.classifier)
-    return FieldCells(image, None, segmentation, table)
+    outline = outline_crop(image, networks.segmenter, networks.classifier.bundle.card.framing)
+    return _name_cells(image, () if outline is None else (outline,), networks.classifier)
+
+
+def _name_cells(image: SmearImage, outlines: tuple[CellOutline, ...], classifier: Classifier) -> pl.DataFrame:
+    return call_cells(image, outlines, measure_cells(image.rgb, outlines, image.mpp), classifier)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
@@ -12,12 +13,19 @@ from erythron.bundle.folder import load_bundle
 from erythron.classify.framing import outline_crop
 from erythron.errors import UsageError
 from erythron.files.writing import whole_file
-from erythron.pipeline.batch import Failure, Progress, check_distinct, no_progress, run_batch
-from erythron.pipeline.field import find_scale, outline_field
-from erythron.read.fields import read_image
+from erythron.pipeline.executor import (
+    Executor,
+    Failure,
+    LocalExecutor,
+    Progress,
+    check_distinct,
+    no_progress,
+)
+from erythron.pipeline.field import outline_field
 from erythron.read.inputs import InputImage
-from erythron.results.fingerprint import Settings, fingerprint, hash_bundle, hash_file
-from erythron.segment.segmenter import load_segmenter
+from erythron.read.source import open_source, read_whole
+from erythron.results.fingerprint import StepSettings, fingerprint, fingerprint_outlines, hash_image
+from erythron.segment.segmenter import Segmenter, load_segmenter
 from erythron.shape.mask import render_mask
 
 _TEXT_KEY = "erythron-fingerprint"
@@ -55,8 +63,39 @@ class MaskRun:
     failures: tuple[Failure, ...]
 
 
+@dataclass(frozen=True)
+class MaskJob:
+    """One image to outline: where it is, and where its mask goes."""
+
+    image: InputImage
+    target: Path
+
+    @property
+    def name(self) -> str:
+        """The path of the image as given."""
+        return self.image.name
+
+
+@dataclass(frozen=True)
+class MaskTask:
+    """Outlining of images as plain data, see :class:`erythron.pipeline.executor.Task`."""
+
+    options: MaskOptions
+
+    def start(self) -> Callable[[MaskJob], bool]:
+        """Return the function that writes one mask, and says whether it was there already."""
+        bundle = load_bundle(self.options.model)
+        return partial(
+            _write_mask, load_segmenter(bundle), StepSettings(bundle, self.options.mpp), self.options
+        )
+
+
 def mask_images(
-    inputs: Sequence[InputImage], out: Path, options: MaskOptions, progress: Progress = no_progress
+    inputs: Sequence[InputImage],
+    out: Path,
+    options: MaskOptions,
+    progress: Progress = no_progress,
+    executor: Executor | None = None,
 ) -> MaskRun:
     """Write one mask a image: 255 nucleus, 128 cytoplasm, 0 background, in the image's own size.
 
@@ -65,47 +104,50 @@ def mask_images(
         out: folder of the masks; each is ``out/<relative path>.png``.
         options: what to outline and how.
         progress: called after each image.
+        executor: where to work; None is this machine.
 
     Raises:
         UsageError: two inputs have one output.
         BundleError: the model cannot be used.
     """
-    targets = {image: out / image.relative.with_suffix(".png") for image in inputs}
-    check_distinct([(image, target.relative_to(out)) for image, target in targets.items()])
-    bundle = load_bundle(options.model)
-    framing = bundle.card.framing
-    segmenter = load_segmenter(bundle)
-    variant = ("all",) if options.every_cell else ("central",)
-    settings = Settings("mask", options.mpp, hash_bundle(bundle), variant)
-    kept = 0
-
-    def work(image: InputImage) -> None:
-        nonlocal kept
-        target = targets[image]
-        mark = fingerprint(settings, hash_file(image.path))
-        if target.exists() and not options.force:
-            if _read_mark(target) == mark:
-                kept += 1
-                return
-            raise UsageError(
-                f"{image.path}: {target} is there and was not made from this image with these settings; "
-                "add --force to replace it or choose another --out"
-            )
-        smear = read_image(image.path, options.mpp)
-        if options.every_cell:
-            mask = render_mask(outline_field(find_scale(smear)[0], segmenter, framing))
+    jobs = [MaskJob(image, out / image.relative.with_suffix(".png")) for image in inputs]
+    check_distinct([(job, job.target.relative_to(out)) for job in jobs])
+    kept, failures = 0, []
+    for job, outcome in (executor or LocalExecutor()).run(MaskTask(options), jobs):
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
         else:
-            mask = render_mask(outline_crop(smear, segmenter, framing))
-        text = PngImagePlugin.PngInfo()
-        text.add_text(_TEXT_KEY, mark)
-        with whole_file(target) as partial:
-            Image.fromarray(mask).save(partial, format="PNG", pnginfo=text)
-
-    failures = run_batch(inputs, work, progress)
-    return MaskRun(len(inputs) - kept - len(failures), kept, failures)
+            kept += outcome
+        progress(job.name)
+    return MaskRun(len(inputs) - kept - len(failures), kept, tuple(failures))
 
 
-def _read_mark(path: Path) -> str | None:
+def _write_mask(segmenter: Segmenter, steps: StepSettings, options: MaskOptions, job: MaskJob) -> bool:
+    framing = steps.bundle.card.framing
+    outlines = fingerprint_outlines(steps, "", hash_image(job.image.path))
+    wanted = fingerprint("all" if options.every_cell else "central", outlines)
+    if job.target.exists() and not options.force:
+        if _read_fingerprint(job.target) == wanted:
+            return True
+        raise UsageError(
+            f"{job.name}: {job.target} is there and was not made from this image with these settings; "
+            "add --force to replace it or choose another --out"
+        )
+    smear = read_whole(open_source(job.image.path, options.mpp))
+    if options.every_cell:
+        found = outline_field(smear, lambda: segmenter, framing).outlines
+    else:
+        central = outline_crop(smear, segmenter, framing)
+        found = () if central is None else (central,)
+    text = PngImagePlugin.PngInfo()
+    text.add_text(_TEXT_KEY, wanted)
+    with whole_file(job.target) as path:
+        mask = render_mask(found, smear.height_px, smear.width_px)
+        Image.fromarray(mask).save(path, format="PNG", pnginfo=text)
+    return False
+
+
+def _read_fingerprint(path: Path) -> str | None:
     try:
         with Image.open(path) as mask:
             return mask.info.get(_TEXT_KEY)

@@ -1,7 +1,7 @@
 """Areas of an image that cannot be read: out of focus, or too thick.
 
-In: pixels, a segmentation and the scale. Out: outlines of areas, as
-:class:`~erythron.differential.counts.LeftOutArea`, and which cells lie in them.
+In: pixels, the table of cells and the scale. Out: outlines of areas, as
+:class:`~erythron.quality.flags.LeftOutArea`, and which cells lie in them.
 
 The image is judged in squares about as wide as a cell, on windows of five by five of them. *Sharpness* is
 the energy of the finest detail over that of coarser detail, so that it depends on neither stain nor light:
@@ -12,16 +12,16 @@ were set.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from erythron.differential.counts import LeftOutArea
-from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import estimate_background
+from erythron.quality.flags import LeftOutArea
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -61,12 +61,16 @@ _WINDOW = 5
 
 
 def find_unreadable_areas(
-    rgb: NDArray[np.uint8], mpp: float | None, limits: AreaThresholds = THRESHOLDS
+    rgb: NDArray[np.uint8],
+    background: NDArray[np.float32],
+    mpp: float | None,
+    limits: AreaThresholds = THRESHOLDS,
 ) -> tuple[LeftOutArea, ...]:
     """Return the areas of a field that are out of focus or too thick.
 
     Args:
-        rgb: (H, W, 3), light on a bright ground.
+        rgb: (H, W, 3) uint8.
+        background: (3,) float32, colour of the empty smear.
         mpp: microns per pixel, or None where unknown.
         limits: thresholds.
 
@@ -77,7 +81,6 @@ def find_unreadable_areas(
     shape = (rgb.shape[0] // side, rgb.shape[1] // side)
     if min(shape) < _WINDOW:
         return ()
-    background = estimate_background(rgb)
     light = rgb[: shape[0] * side, : shape[1] * side, 1].astype(np.float32) / float(background[1])
     blurred = _measure_blur(light, side, mpp, limits)
     thick = _measure_thickness(light, side, limits) & ~blurred
@@ -91,16 +94,11 @@ def find_unreadable_areas(
     return tuple(found)
 
 
-def find_cells_inside(segmentation: Segmentation, areas: tuple[LeftOutArea, ...]) -> Mask:
-    """Return for each cell, (count,) bool in order of its number, whether its nucleus' centre is left out."""
-    inside = np.zeros(segmentation.count, dtype=bool)
-    if not areas or not segmentation.count:
-        return inside
-    centres = np.array(
-        ndimage.center_of_mass(segmentation.nucleus > 0, segmentation.nucleus, range(1, len(inside) + 1))
-    )
+def find_cells_inside(cells: pl.DataFrame, areas: Sequence[LeftOutArea]) -> Mask:
+    """Return for each row of a table of cells, (N,) bool, whether its nucleus' centre is left out."""
+    inside = np.zeros(cells.height, dtype=bool)
     for area in areas:
-        inside |= _contains(area.outline, centres[:, 1], centres[:, 0])
+        inside |= _contains(area.outline, cells["x_px"].to_numpy(), cells["y_px"].to_numpy())
     return inside
 
 

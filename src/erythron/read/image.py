@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from erythron.read.light import balance_light, estimate_background
 
 
 class ScaleSource(StrEnum):
@@ -21,7 +24,7 @@ class ScaleSource(StrEnum):
 
 @dataclass(frozen=True)
 class SmearImage:
-    """One image of a smear.
+    """One image of a smear, a :class:`~erythron.read.source.Source` whose pixels are in memory.
 
     Attributes:
         name: the path as the user gave it.
@@ -34,3 +37,32 @@ class SmearImage:
     rgb: NDArray[np.uint8]
     mpp: float | None
     mpp_source: ScaleSource
+
+    @cached_property
+    def background(self) -> NDArray[np.float32]:
+        """Colour of the empty smear, (3,) float32 in 1..255; estimated once."""
+        return estimate_background(self.rgb)
+
+    @cached_property
+    def light(self) -> NDArray[np.uint8]:
+        """The pixels relative to the empty smear, (H, W, 3) uint8; balanced once."""
+        return balance_light(self.rgb, self.background)
+
+    @property
+    def width_px(self) -> int:
+        """Width of the image."""
+        return int(self.rgb.shape[1])
+
+    @property
+    def height_px(self) -> int:
+        """Height of the image."""
+        return int(self.rgb.shape[0])
+
+    def read_region(self, left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
+        """Return a region, (height, width, 3) uint8, see :meth:`erythron.read.source.Source.read_region`."""
+        if min(left, top) < 0 or left + width > self.width_px or top + height > self.height_px:
+            raise ValueError(
+                f"{self.name}: {width}x{height} px at ({left}, {top}) reach beyond the image of "
+                f"{self.width_px}x{self.height_px} px"
+            )
+        return self.rgb[top : top + height, left : left + width]

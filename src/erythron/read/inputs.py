@@ -24,6 +24,11 @@ class InputImage:
     path: Path
     relative: Path
 
+    @property
+    def name(self) -> str:
+        """The path as given."""
+        return str(self.path)
+
 
 def find_images(paths: Iterable[str | Path]) -> list[InputImage]:
     """Expand folders into the image files they hold and keep every other path as it is.

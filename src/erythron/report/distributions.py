@@ -8,7 +8,7 @@ import polars as pl
 from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.report.model import Distribution, GroupSpread
 
-COLUMNS = ("label", "flags", "cell_diameter_um", "cell_diameter_px", "nc_ratio")
+COLUMNS = ("label", "counted_as", "cell_diameter_um", "cell_diameter_px", "nc_ratio")
 """The columns of the cells table that are read."""
 
 _STRIP = 120
@@ -23,8 +23,7 @@ def make_distributions(cells: pl.DataFrame) -> tuple[Distribution, ...]:
     Args:
         cells: rows of one or more cells tables, with :data:`COLUMNS`.
     """
-    flags = pl.col("flags").fill_null("").str.split(";")
-    counted = cells.filter(~flags.list.contains("unclassified") & ~flags.list.contains("left_out"))
+    counted = cells.filter(pl.col("counted_as") == pl.col("label"))
     has_um = bool(counted["cell_diameter_um"].is_not_null().any())
     wanted = (
         ("cell_diameter_um", "Cell diameter, µm") if has_um else ("cell_diameter_px", "Cell diameter, px"),

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from erythron.cells.outline import CellOutline
+from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Differential
 from erythron.errors import MissingExtraError
 from erythron.report.overlay import draw_overlay
-from erythron.report.palette import UNCLASSIFIED_COLOUR, colour_of
-from erythron.segment.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def plot_differential(
-    rgb: NDArray[np.uint8], segmentation: Segmentation, cells: pl.DataFrame, differential: Differential
+    rgb: NDArray[np.uint8], outlines: Sequence[CellOutline], cells: pl.DataFrame, differential: Differential
 ) -> Figure:
     """Return the image with its outlines beside the share of every nucleated class with its interval.
 
     Args:
         rgb: (H, W, 3) uint8.
-        segmentation: its cells.
+        outlines: its cells.
         cells: their table.
         differential: of these cells.
 
@@ -38,7 +39,7 @@ def plot_differential(
         raise MissingExtraError("plot", "draw a figure") from error
     figure = Figure(figsize=(12, 5), layout="constrained")
     picture, bars = figure.subplots(1, 2, width_ratios=(3, 2))
-    picture.imshow(draw_overlay(rgb, segmentation, cells, legend=False))
+    picture.imshow(draw_overlay(rgb, outlines, cells, legend=False))
     picture.set_axis_off()
     lines = [
         (line.title, line.of_nucleated, colour_of(line.name).hex)

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
+from erythron.cells.table import LEFT_OUT, UNCLASSIFIED
 from erythron.report.marks import describe_cell
 from erythron.report.model import GalleryCell
 from erythron.report.overlay import encode_picture
@@ -39,12 +40,8 @@ def cut_gallery(rgb: NDArray[np.uint8], cells: pl.DataFrame, per_class: int = 12
     taken: Counter[str] = Counter()
     gallery = []
     for row in cells.sort("confidence", "cell_id").iter_rows(named=True):
-        flags = (row["flags"] or "").split(";")
-        if "left_out" in flags:
-            continue
-        unclassified = "unclassified" in flags
-        group = "unclassified" if unclassified else row["label"]
-        if taken[group] >= per_class:
+        group = row["counted_as"]
+        if group == LEFT_OUT or taken[group] >= per_class:
             continue
         taken[group] += 1
         crop = encode_picture(_crop(rgb, round(row["x_px"]), round(row["y_px"]), half), _CROP_PX)
@@ -54,7 +51,7 @@ def cut_gallery(rgb: NDArray[np.uint8], cells: pl.DataFrame, per_class: int = 12
                 row["cell_id"],
                 row["label"],
                 float(row["confidence"]),
-                unclassified,
+                group == UNCLASSIFIED,
                 crop,
                 describe_cell(row),
             )

@@ -6,6 +6,8 @@ from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ConfigDict
+
 from erythron.differential.counts import Differential
 from erythron.read.image import ScaleSource
 
@@ -36,7 +38,7 @@ class GalleryCell:
 
     Attributes:
         image: the image that it was cut from, as the user gave it.
-        cell_id: number of the cell in that image.
+        cell_id: name of the cell in that image.
         label: its most probable class.
         confidence: probability of that class, 0 to 1.
         unclassified: whether the confidence was under the stated limit.
@@ -45,7 +47,7 @@ class GalleryCell:
     """
 
     image: str
-    cell_id: int
+    cell_id: str
     label: str
     confidence: float
     unclassified: bool
@@ -63,15 +65,15 @@ class CellMark:
     """One outlined cell of a field that the page shows.
 
     Attributes:
-        cell_id: number of the cell in its image.
+        cell_id: name of the cell in its image.
         group: the line of the differential that counts it, or ``left_out``.
-        path: outlines of cell and nucleus as the data of an SVG path, in pixels of the image.
+        rings: outlines of cell and nucleus, corners (x, y) in pixels of the image, the first not repeated.
         words: its call, confidence and measurements, one sentence after another.
     """
 
-    cell_id: int
+    cell_id: str
     group: str
-    path: str
+    rings: tuple[tuple[tuple[int, int], ...], ...]
     words: str
 
 
@@ -108,6 +110,23 @@ class Distribution:
 
 
 @dataclass(frozen=True)
+class FieldPage:
+    """What the page shows of one field; made from its pixels once, and stored beside its results.
+
+    Attributes:
+        picture: the field without outlines.
+        marks: its cells, to be drawn over the picture.
+        gallery: its most doubtful cells of each class.
+    """
+
+    __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    picture: Picture
+    marks: tuple[CellMark, ...]
+    gallery: tuple[GalleryCell, ...]
+
+
+@dataclass(frozen=True)
 class FieldReport:
     """One counted image.
 
@@ -118,8 +137,7 @@ class FieldReport:
         mpp: microns per pixel, None where unknown.
         mpp_source: where ``mpp`` comes from.
         differential: its differential.
-        picture: the field without outlines; None where the page will not show it.
-        marks: its cells, to be drawn over the picture; empty where the page will not show them.
+        page: what the page shows of it; None where it stands in the table of images only.
     """
 
     image: str
@@ -128,8 +146,7 @@ class FieldReport:
     mpp: float | None
     mpp_source: ScaleSource
     differential: Differential
-    picture: Picture | None = None
-    marks: tuple[CellMark, ...] = ()
+    page: FieldPage | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +175,6 @@ class RunReport:
         differential: of all fields together.
         fields: the counted images, in the order given.
         failed: the inputs that could not be counted.
-        gallery: cells to show, at most ``gallery_limit`` of each group.
         gallery_limit: the most cells shown of each group.
         distributions: measurements by stage.
         unclassified_under: confidence under which a call is unclassified, 0 to 1.
@@ -174,7 +190,6 @@ class RunReport:
     differential: Differential
     fields: tuple[FieldReport, ...]
     failed: tuple[FailedInput, ...] = ()
-    gallery: tuple[GalleryCell, ...] = ()
     gallery_limit: int = 12
     distributions: tuple[Distribution, ...] = ()
     unclassified_under: float

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from erythron.cells.outline import CellOutline
+from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Differential, Proportion
 from erythron.report.overlay import draw_overlay, make_overlay_picture
 from erythron.report.page import format_index, format_index_limits, format_limits, format_percent
-from erythron.report.palette import UNCLASSIFIED_COLOUR, colour_of
-from erythron.segment.segmentation import Segmentation
 
 _SHOWN_PX = 900
 
@@ -20,7 +21,7 @@ _SHOWN_PX = 900
 def render_notebook(
     name: str,
     rgb: NDArray[np.uint8],
-    segmentation: Segmentation,
+    outlines: Sequence[CellOutline],
     cells: pl.DataFrame,
     differential: Differential,
 ) -> str:
@@ -29,7 +30,7 @@ def render_notebook(
     Args:
         name: what to call the image.
         rgb: (H, W, 3) uint8.
-        segmentation: its cells.
+        outlines: its cells.
         cells: their table.
         differential: of these cells.
     """
@@ -45,7 +46,7 @@ def render_notebook(
         for i in differential.indices
     )
     level = f"{differential.interval_level:.0%}"
-    overlay = draw_overlay(rgb, segmentation, cells, legend=False)
+    overlay = draw_overlay(rgb, outlines, cells, legend=False)
     picture = make_overlay_picture(overlay, 1, _SHOWN_PX)
     return (
         f"<div><p><b>{escape(name)}</b>: {differential.nucleated_cells} nucleated cells, of them "

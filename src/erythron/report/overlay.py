@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
@@ -9,9 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from erythron.cells.flags import CellFlag, has_flag
+from erythron.cells.outline import CellOutline, render_labels
+from erythron.cells.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
+from erythron.cells.table import UNCLASSIFIED
 from erythron.report.model import Picture
-from erythron.report.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
-from erythron.segment.segmentation import Segmentation
 
 _LEGEND_MIN_WIDTH_PX = 240
 _CASING = (255, 255, 255)
@@ -22,34 +25,31 @@ _PICTURES_BYTES = 800_000
 
 def draw_overlay(
     rgb: NDArray[np.uint8],
-    segmentation: Segmentation,
+    outlines: Sequence[CellOutline],
     cells: pl.DataFrame,
     *,
     legend: bool = True,
-    ids: bool = False,
 ) -> Image.Image:
     """Draw the outlines at the image's own size.
 
     Args:
         rgb: (H, W, 3) uint8.
-        segmentation: the cells' masks.
-        cells: the cells table, with ``cell_id, x_px, y_px, label, flags``.
+        outlines: the cells.
+        cells: their table, in the same order, with ``label`` and ``flags``.
         legend: add a strip with the classes in view beneath the image, where it is wide enough; the pixels of
             the image keep their place.
-        ids: write each cell's number at its nucleus.
     """
     groups = _groups_of(cells)
-    lines = np.zeros((segmentation.count + 1, 3), dtype=np.uint8)
-    for cell_id, group in zip(cells["cell_id"].to_list(), groups, strict=True):
-        lines[cell_id] = _colour_of_group(group)
+    lines = np.zeros((len(outlines) + 1, 3), dtype=np.uint8)
+    for number, group in enumerate(groups, start=1):
+        lines[number] = _colour_of_group(group)
+    nucleus, cell = render_labels(outlines, *rgb.shape[:2])
     casings = np.full_like(lines, _CASING)
     thickness = 2 if min(rgb.shape[:2]) >= 400 else 1
     canvas = rgb.copy()
-    _paint(canvas, segmentation.cell, [lines] * thickness + [casings])
-    _paint(canvas, segmentation.nucleus, [lines, casings])
+    _paint(canvas, cell, [lines] * thickness + [casings])
+    _paint(canvas, nucleus, [lines, casings])
     image = Image.fromarray(canvas)
-    if ids:
-        _write_ids(image, cells)
     if legend and groups and image.width >= _LEGEND_MIN_WIDTH_PX:
         return _add_legend(image, groups)
     return image
@@ -84,15 +84,12 @@ def encode_picture(image: Image.Image, longest_px: int) -> Picture:
 
 
 def _groups_of(cells: pl.DataFrame) -> list[str]:
-    flags = cells["flags"].cast(pl.String).fill_null("").str.split(";").list.contains("unclassified")
-    return [
-        "unclassified" if unclassified else label
-        for label, unclassified in zip(cells["label"].to_list(), flags.to_list(), strict=True)
-    ]
+    rows = cells.select("label", has_flag(CellFlag.UNCLASSIFIED).alias("unclassified")).iter_rows()
+    return [UNCLASSIFIED if unclassified else label for label, unclassified in rows]
 
 
 def _colour_of_group(group: str) -> Colour:
-    return UNCLASSIFIED_COLOUR if group == "unclassified" else colour_of(group)
+    return UNCLASSIFIED_COLOUR if group == UNCLASSIFIED else colour_of(group)
 
 
 def _paint(canvas: NDArray[np.uint8], labels: NDArray[np.int32], rims: list[NDArray[np.uint8]]) -> None:
@@ -111,28 +108,13 @@ def _paint(canvas: NDArray[np.uint8], labels: NDArray[np.int32], rims: list[NDAr
         inside[border] = 0
 
 
-def _write_ids(image: Image.Image, cells: pl.DataFrame) -> None:
-    draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(11)
-    for cell_id, x_px, y_px in cells.select("cell_id", "x_px", "y_px").iter_rows():
-        draw.text(
-            (x_px, y_px),
-            str(cell_id),
-            fill="white",
-            font=font,
-            anchor="mm",
-            stroke_width=1,
-            stroke_fill="black",
-        )
-
-
 def _add_legend(image: Image.Image, groups: list[str]) -> Image.Image:
     size = min(20, max(12, image.width // 60))
     font = ImageFont.load_default(size)
     row_height, gap = round(size * 1.7), size
     places: list[tuple[int, int, str, str]] = []
     x, row = gap, 0
-    for group in dict.fromkeys(sorted(groups, key=lambda g: (g == "unclassified", -groups.count(g), g))):
+    for group in dict.fromkeys(sorted(groups, key=lambda g: (g == UNCLASSIFIED, -groups.count(g), g))):
         text = f"{group.replace('_', ' ')} {groups.count(group)}"
         width = round(font.getlength(text)) + size + gap // 2
         if x > gap and x + width > image.width - gap:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -15,6 +16,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import (
     CellsNeeded,
     ClassCount,
@@ -25,8 +27,9 @@ from erythron.differential.counts import (
 )
 from erythron.differential.intervals import Interval
 from erythron.read.image import ScaleSource
-from erythron.report.model import FieldReport, GalleryCell, RunReport
-from erythron.report.palette import UNCLASSIFIED_COLOUR, colour_of
+from erythron.report.gallery import keep_most_doubtful
+from erythron.report.marks import DETAILED_MARKS, MAX_MARKS, draw_path
+from erythron.report.model import CellMark, FieldReport, GalleryCell, RunReport
 
 MAX_FIELDS_IN_FULL = 24
 """Fields shown with table and picture; the others stand in the table of images only."""
@@ -47,7 +50,7 @@ def render_report(report: RunReport) -> str:
 
     At most :data:`MAX_FIELDS_IN_FULL` fields are shown in full, and :data:`MAX_ROWS` inputs named.
     """
-    shown = report.fields[:MAX_FIELDS_IN_FULL]
+    shown = _choose_marks(report.fields[:MAX_FIELDS_IN_FULL])
     lines = [line for line in report.differential.classes if line.of_nucleated is not None]
     titles = {line.name: line.title for line in report.differential.classes}
     scales = {describe_scale(field) for field in report.fields}
@@ -57,6 +60,7 @@ def render_report(report: RunReport) -> str:
         lines=lines,
         stages=[line for line in lines if line.of_erythroid is not None],
         shown=shown,
+        coarse=sum(len(marks) for _, marks in shown) > DETAILED_MARKS,
         max_rows=MAX_ROWS,
         axis_end=_axis_end(report.differential),
         scale=next(iter(scales)) if len(scales) == 1 else "differs between fields, see each",
@@ -69,8 +73,8 @@ def render_report(report: RunReport) -> str:
         ],
         places={
             (field.image, mark.cell_id): f"f{number}c{mark.cell_id}"
-            for number, field in enumerate(shown)
-            for mark in field.marks
+            for number, (field, marks) in enumerate(shown)
+            for mark in marks
         },
         style=_style(report.differential),
         script=_read("report.js"),
@@ -139,9 +143,11 @@ def _group_gallery(report: RunReport) -> list[tuple[str, int, list[GalleryCell]]
     """Return title, number counted and the shown cells of each line of the differential that has any."""
     lines: list[tuple[str, str, int]] = [(c.name, c.title, c.count) for c in report.differential.classes]
     lines.append(("unclassified", "Unclassified", report.differential.unclassified.count))
+    pages = (field.page for field in report.fields[:MAX_FIELDS_IN_FULL] if field.page is not None)
+    gallery = keep_most_doubtful((c for page in pages for c in page.gallery), report.gallery_limit)
     groups = []
     for name, title, count in lines:
-        cells = [cell for cell in report.gallery if cell.group == name][: report.gallery_limit]
+        cells = [cell for cell in gallery if cell.group == name]
         if cells:
             groups.append((title, count, cells))
     return groups
@@ -184,12 +190,29 @@ def choose_scale_bar(field: FieldReport) -> float:
     return max((n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= width_um / 4), default=1)
 
 
-def _list_groups(field: FieldReport) -> list[tuple[str, str, int]]:
+def _choose_marks(
+    fields: Sequence[FieldReport],
+) -> list[tuple[FieldReport, tuple[CellMark, ...]]]:
+    """Return each field with the cells outlined on it: all or none, at most ``MAX_MARKS`` on the page."""
+    outlined, chosen = 0, []
+    for field in fields:
+        marks = () if field.page is None else field.page.marks
+        fits = outlined + len(marks) <= MAX_MARKS
+        outlined += len(marks) if fits else 0
+        chosen.append((field, marks if fits else ()))
+    return chosen
+
+
+def _list_groups(marks: Sequence[CellMark], field: FieldReport) -> list[tuple[str, str, int]]:
     """Return name, title and number of the outlined cells of each group that a field has."""
-    numbers = Counter(mark.group for mark in field.marks)
+    numbers = Counter(mark.group for mark in marks)
     lines = [(line.name, line.title) for line in field.differential.classes]
     lines += [("unclassified", "Unclassified"), ("left_out", "Left out")]
     return [(name, title, numbers[name]) for name, title in lines if numbers[name]]
+
+
+def _draw_path(mark: CellMark, is_coarse: bool) -> str:
+    return draw_path(mark, is_coarse=is_coarse)
 
 
 def _list_sources(differential: Differential) -> list[str]:
@@ -269,6 +292,7 @@ def _template() -> Template:
         "range": format_range,
         "scale_bar": choose_scale_bar,
         "groups": _list_groups,
+        "path": _draw_path,
         "sentence": _end_sentence,
         "sha256": _hash_source,
         "column_head": format_column_head,

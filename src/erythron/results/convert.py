@@ -10,12 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from erythron import __version__
-from erythron.errors import DataError, UsageError
+from erythron.cells.table import list_probability_classes
+from erythron.errors import UsageError
 from erythron.files.writing import whole_file, write_file
-from erythron.interchange.cells import CountedImage, check_same_classes, list_classes
+from erythron.interchange.cells import CountedImage, check_same_classes
 from erythron.interchange.coco import write_coco
 from erythron.interchange.label_studio import LOCAL_FILES, make_labelling_config, write_label_studio
-from erythron.results.field_folder import read_field_folder
+from erythron.results.field import read_field
 from erythron.results.record import RECORD
 
 
@@ -69,14 +70,15 @@ def convert_run(
     for path in files:
         if path.exists() and not force:
             raise UsageError(f"{path} is there; add --force to replace it or choose another --out")
-    classes = list_classes(read_field_folder(folders[0]).table)
+    classes = list_probability_classes(read_field(folders[0]).cells.columns)
     counts: list[int] = []
 
     def read_all() -> Iterator[CountedImage]:
         for folder in folders:
-            image = read_field_folder(folder)
-            counts.append(image.table.height)
-            yield image
+            found = read_field(folder)
+            counts.append(found.cells.height)
+            record = found.record
+            yield CountedImage(record.image, record.width_px, record.height_px, found.cells, found.outlines)
 
     if kind is ExportFormat.PARQUET:
         _write_parquet(read_all(), classes, out)
@@ -111,12 +113,5 @@ def _write_parquet(images: Iterator[CountedImage], classes: tuple[str, ...], out
     for image in images:
         check_same_classes(classes, image)
         tables.append(image.table)
-    filled = [table for table in tables if table.height]  # of a table without rows no type is known
-    try:
-        cells = pl.concat(filled or tables[:1], how="vertical_relaxed")
-    except pl.exceptions.PolarsError as error:
-        raise DataError(
-            f"the tables of the images have different columns ({error}); count all again"
-        ) from error
     with whole_file(out) as partial:
-        cells.write_parquet(partial)
+        pl.concat(tables).write_parquet(partial)

@@ -1,66 +1,116 @@
-"""What makes two results the same result: the input's bytes, the settings, the model and the version.
+"""What makes two results the same result: a fingerprint for each step, over all that the step depends on.
 
-A fingerprint is stored with every result, so that a later run knows what it may keep.
+The steps build on one another: outlines, calls, differential, page. A step is done again where its own
+fingerprint differs, and with it those that follow; those before it are kept.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from erythron import __version__
-from erythron.bundle.folder import CARD, Bundle
+from erythron.bundle.folder import CARD, SEGMENTATION, Bundle
 from erythron.errors import ImageReadError
-from erythron.files import hashing
+from erythron.files.hashing import hash_file, hash_text
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a result depends on besides the input's bytes.
+class Fingerprints:
+    """One SHA-256, 64 hexadecimal digits, for each step of a field.
 
     Attributes:
-        task: the command's name, such as ``count``.
-        mpp: microns per pixel given by the user, or None.
-        model_sha256: hash of the bundle, or None where no model is used.
-        variant: further options of the task, in a fixed order.
-        version: erythron's version.
+        outlines: of the image's bytes and name, the scale that was given, the segmentation network and how it
+            is used, and the version of erythron.
+        calls: of the outlines and the whole model.
+        differential: of the calls, the reference ranges and the width that "count more" aims at.
+        page: of the calls and how many fields the page shows in full.
     """
 
-    task: str
+    outlines: str
+    calls: str
+    differential: str
+    page: str
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """What the steps of every field of a run depend on besides its image.
+
+    Attributes:
+        bundle: the model.
+        mpp: microns per pixel given by the user, or None.
+        reference_sha256: of the file of reference ranges; empty for the shipped ones.
+        width: of a stage's interval that "count more" aims at, 0 to 1.
+    """
+
+    bundle: Bundle
     mpp: float | None = None
-    model_sha256: str | None = None
-    variant: tuple[str, ...] = ()
-    version: str = __version__
+    reference_sha256: str = ""
+    width: float = 0.05
 
 
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal.
+def fingerprint(*parts: object) -> str:
+    """Return one SHA-256 over text, numbers and None, as hexadecimal."""
+    return hash_text(json.dumps(parts, sort_keys=True))
+
+
+def fingerprint_outlines(settings: StepSettings, name: str, sha256: str) -> str:
+    """Return the fingerprint of the outlines of an image.
+
+    Args:
+        settings: of the run.
+        name: of the image as its table states it; empty where it is stated nowhere.
+        sha256: of the image's bytes.
+    """
+    card = settings.bundle.card
+    network = (card.files[SEGMENTATION], card.segmenter.model_dump_json(), card.framing.model_dump_json())
+    return fingerprint("outlines", __version__, name, sha256, settings.mpp, *network)
+
+
+def fingerprint_calls(settings: StepSettings, outlines: str) -> str:
+    """Return the fingerprint of calls from that of the outlines."""
+    return fingerprint("calls", outlines, hash_bundle(settings.bundle))
+
+
+def fingerprint_steps(settings: StepSettings, name: str, sha256: str, fields_shown: int = 0) -> Fingerprints:
+    """Return the fingerprints of all steps of a field.
+
+    Args:
+        settings: of the run.
+        name: of the image as its table states it.
+        sha256: of the image's bytes.
+        fields_shown: fields that the page shows in full; 0 where it does not show this one.
+    """
+    outlines = fingerprint_outlines(settings, name, sha256)
+    calls = fingerprint_calls(settings, outlines)
+    return Fingerprints(
+        outlines,
+        calls,
+        fingerprint("differential", calls, settings.reference_sha256, settings.width),
+        fingerprint("page", calls, fields_shown),
+    )
+
+
+def hash_image(path: Path) -> str:
+    """Return the SHA-256 of an image file as hexadecimal.
 
     Raises:
-        ImageReadError: the file is not there or may not be read.
+        ImageReadError: the file is not there or may not be read; the message gives the next step.
     """
     try:
-        return hashing.hash_file(path)
+        return hash_file(path)
+    except FileNotFoundError as error:
+        raise ImageReadError(f"{path}: no such file; check the path") from error
+    except IsADirectoryError as error:
+        raise ImageReadError(
+            f"{path}: is a folder where a file was expected; name the files in it"
+        ) from error
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise ImageReadError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
 
 
 def hash_bundle(bundle: Bundle) -> str:
     """Return one hash for a model: that of its ``model.json``, which holds those of its other files."""
     return hash_file(bundle.path / CARD)
-
-
-def unreadable(path: Path, error: OSError) -> ImageReadError:
-    """Return the error for a path that the system will not open, with the next step."""
-    if isinstance(error, FileNotFoundError):
-        return ImageReadError(f"{path}: no such file; check the path")
-    if isinstance(error, IsADirectoryError):
-        return ImageReadError(f"{path}: is a folder where a file was expected; name the files in it")
-    return ImageReadError(f"{path}: cannot be read ({error.strerror}); check its permissions")
-
-
-def fingerprint(settings: Settings, *input_sha256: str) -> str:
-    """Return one SHA-256 over settings and inputs, as hexadecimal."""
-    text = json.dumps([asdict(settings), list(input_sha256)], sort_keys=True)
-    return hashing.hash_text(text)

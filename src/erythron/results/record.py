@@ -1,51 +1,61 @@
-"""What is stored of each counted image, so that a run can be continued, summed and reported."""
+"""What is stored of each counted field beside its results, so that a run can be continued and reported."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from erythron.quality.flags import FieldQuality
 from erythron.read.image import ScaleSource
+from erythron.results.fingerprint import Fingerprints
 
 CELLS = "cells.csv"
 GEOJSON = "cells.geojson"
 DIFFERENTIAL = "differential.json"
 OVERLAY = "overlay.png"
+PAGE = "page.json"
 RECORD = "record.json"
 
 
-class ImageRecord(BaseModel):
-    """Where one image's results come from.
+class FieldRecord(BaseModel):
+    """Where one field's results come from.
 
     Attributes:
+        schema_version: of this file's layout.
         image: path as the user gave it.
-        sha256: hash of the file.
-        fingerprint: hash over file, settings, model and version.
+        sha256: hash of the image file.
+        fingerprints: of each step.
+        cells_sha256: hash of ``cells.csv`` as it was written, so that an edit is noticed.
         width_px: width of the image.
         height_px: height of the image.
         mpp: microns per pixel, or None where unknown.
         mpp_source: where the scale comes from.
         mpp_interval: 95 % interval of a scale estimated from red cells.
         red_cells: how many red cells that estimate rests on.
+        quality: what the image showed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    schema_version: Literal[2] = 2
     image: str
     sha256: str
-    fingerprint: str
+    fingerprints: Fingerprints
+    cells_sha256: str = ""
     width_px: int
     height_px: int
     mpp: float | None
     mpp_source: ScaleSource
     mpp_interval: tuple[float, float] | None
     red_cells: int | None
+    quality: FieldQuality
 
 
-def read_record(folder: Path) -> ImageRecord | None:
-    """Return the record of a finished image folder, or None where there is no readable one."""
+def read_record(folder: Path) -> FieldRecord | None:
+    """Return the record of a finished field's folder, or None where there is no readable one."""
     try:
-        return ImageRecord.model_validate_json((folder / RECORD).read_bytes())
+        return FieldRecord.model_validate_json((folder / RECORD).read_bytes())
     except (OSError, ValidationError):
         return None

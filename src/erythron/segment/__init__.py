@@ -1,6 +1,5 @@
 """Pixels to cells.
 
-In: RGB pixels and, where known, microns per pixel. Out: a
-:class:`~erythron.segment.segmentation.Segmentation`, nucleus and cytoplasm of every nucleated cell. Never:
-names a cell or reads a file.
+In: pixels relative to the empty smear and microns per pixel. Out: a
+:class:`~erythron.cells.outline.CellOutline` for every nucleated cell. Never: names a cell or reads a file.
 """

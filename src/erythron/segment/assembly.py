@@ -1,16 +1,18 @@
-"""Outlined cells put together in one label image at the scale of the field."""
+"""Outlined cells put together at the scale of the field, so that no pixel belongs to two."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from erythron.cells.outline import CellOutline, outline_cell
 from erythron.segment.masks import fill_holes
 from erythron.segment.nucleus_edge import follow_stain
-from erythron.segment.outline import OutlinedCells
-from erythron.segment.segmentation import Segmentation
+from erythron.segment.windows import OutlinedCells
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -19,8 +21,42 @@ SMALLEST_LOBE = 0.05
 """Parts of a nucleus under this share of it are no lobes."""
 
 
-class Canvas:
-    """Label images that cells are put on; where two claim a pixel, the more probable has it.
+@dataclass
+class _Owner:
+    """A cell and the pixels that are its own so far, on the area of its window.
+
+    Attributes:
+        rows: of the area in the image.
+        columns: of the area in the image.
+        cell: (h, w) bool, pixels of the whole cell.
+        nucleus: (h, w) bool, pixels of its nucleus.
+        score_map: (h, w) float16, how sure the cell is of each of its pixels.
+        score: of the whole cell.
+    """
+
+    rows: slice
+    columns: slice
+    cell: Bools
+    nucleus: Bools
+    score_map: NDArray[np.float16]
+    score: float
+
+    def share_with(self, rows: slice, columns: slice) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Return where this area and another overlap: on this area, and on the other."""
+        top, bottom = max(self.rows.start, rows.start), min(self.rows.stop, rows.stop)
+        left, right = max(self.columns.start, columns.start), min(self.columns.stop, columns.stop)
+        mine = np.s_[
+            top - self.rows.start : bottom - self.rows.start,
+            left - self.columns.start : right - self.columns.start,
+        ]
+        theirs = np.s_[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start]
+        return mine, theirs
+
+
+class Assembly:
+    """Cells put together at the scale of the field; where two reach one pixel, the surer has it.
+
+    Only the windows of the cells are held, so memory grows with the cells and not with the field.
 
     Args:
         light: (H, W, 3) uint8, the field's balanced light.
@@ -28,41 +64,59 @@ class Canvas:
     """
 
     def __init__(self, light: NDArray[np.uint8], mpp: float) -> None:
-        self.light, self.mpp = light, mpp
-        height, width = light.shape[:2]
-        self.nucleus = np.zeros((height, width), np.int32)
-        self.cell = np.zeros((height, width), np.int32)
-        self.claim = np.zeros((height, width), np.float16)
-        self.count = 0
+        self._light, self._mpp = light, mpp
+        self._owners: list[_Owner] = []
+        self._boxes = np.zeros((64, 4), np.int64)
 
     def add(self, found: OutlinedCells, scale: float, origin: tuple[int, int]) -> None:
         """Put cells on, their windows enlarged by ``scale`` and moved to ``origin``."""
-        for corner, window in zip(found.corner, found.maps, strict=True):
+        for corner, window, score in zip(found.corner, found.maps, found.score, strict=True):
             maps, (top, left) = _crop(window)
             place = ((corner[0] + top) * scale + origin[0], (corner[1] + left) * scale + origin[1])
-            area = find_area(place, (maps.shape[1] * scale, maps.shape[2] * scale), self.cell.shape)
+            area = find_area(place, (maps.shape[1] * scale, maps.shape[2] * scale), self._light.shape)
             if area is None:
                 continue
             nucleus, cell = (enlarge(values, place, scale, area) for values in maps)
             inner, outer = tidy(nucleus > 0.5, cell > 0.5)
             if not inner.any():
                 continue
-            inner = follow_stain(inner, outer, self.light[area], self.mpp)
-            inner_claim = np.where(inner, 1 + nucleus, cell).astype(np.float16)
-            won = outer & (inner_claim > self.claim[area])
-            if not (won & inner).any():
-                continue
-            self.count += 1
-            self.claim[area][won] = inner_claim[won]
-            self.cell[area][won] = self.count
-            self.nucleus[area][won] = np.where(inner[won], self.count, 0)
+            inner = follow_stain(inner, outer, self._light[area], self._mpp)
+            score_map = np.where(inner, 1 + nucleus, cell).astype(np.float16)
+            self._own(_Owner(*area, outer, inner, score_map, float(score)))
 
-    def finish(self) -> Segmentation:
-        """Number the cells without gaps; a cell that lost its whole nucleus is no cell."""
-        present = np.bincount(self.nucleus.ravel(), minlength=self.count + 1) > 0
-        present[0] = False
-        table = np.where(present, np.cumsum(present), 0).astype(np.int32)
-        return Segmentation(table[self.nucleus], table[self.cell])
+    def finish(self) -> tuple[CellOutline, ...]:
+        """Return the cells in the order in which they came; one that lost its whole nucleus is no cell."""
+        found = (
+            outline_cell(c.nucleus, c.cell, c.columns.start, c.rows.start, c.score) for c in self._owners
+        )
+        return tuple(outline for outline in found if outline is not None)
+
+    def _own(self, new: _Owner) -> None:
+        """Give a cell the pixels that it is surest of, or none where none of its nucleus is among them."""
+        held = np.zeros(new.cell.shape, np.float16)
+        near = self._find_near(new.rows, new.columns)
+        for other in near:
+            theirs, mine = other.share_with(new.rows, new.columns)
+            np.maximum(held[mine], np.where(other.cell[theirs], other.score_map[theirs], 0), out=held[mine])
+        won = new.cell & (new.score_map > held)
+        if not (won & new.nucleus).any():
+            return
+        new.cell, new.nucleus = won, won & new.nucleus
+        for other in near:
+            theirs, mine = other.share_with(new.rows, new.columns)
+            other.cell[theirs] &= ~won[mine]
+            other.nucleus[theirs] &= ~won[mine]
+        if len(self._owners) == len(self._boxes):
+            self._boxes = np.concatenate([self._boxes, np.zeros_like(self._boxes)])
+        self._boxes[len(self._owners)] = (new.rows.start, new.columns.start, new.rows.stop, new.columns.stop)
+        self._owners.append(new)
+
+    def _find_near(self, rows: slice, columns: slice) -> list[_Owner]:
+        boxes = self._boxes[: len(self._owners)]
+        first, last = (rows.start, columns.start), (rows.stop, columns.stop)
+        return [
+            self._owners[i] for i in np.flatnonzero(((boxes[:, :2] < last) & (boxes[:, 2:] > first)).all(1))
+        ]
 
 
 def _crop(maps: Floats) -> tuple[Floats, tuple[int, int]]:

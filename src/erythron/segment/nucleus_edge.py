@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.read.light import BACKGROUND_LEVEL
 from erythron.segment.granules import Regions, dice, separate, shed_granules
 from erythron.segment.masks import fill_holes, grow, open_mask
-from erythron.segment.stain import BACKGROUND_LEVEL, nuclear_channel
+from erythron.segment.stain import nuclear_channel
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from erythron.segment.stain import MIN_CONTRAST, estimate_background, otsu
+from erythron.read.light import estimate_background
+from erythron.segment.stain import MIN_CONTRAST, otsu
 
 Pixels = NDArray[np.uint8]
 Bools = NDArray[np.bool_]

@@ -1,8 +1,8 @@
 """The learned segmenter: stain says where nuclei may be, a network outlines the cell at each such place.
 
 The network sees a window around a point and draws the one cell whose nucleus is centred there, whatever
-touches or covers it, or nothing where there is none. So proposals may be many and wrong: the network refuses
-them, and of several that show one cell the surest is kept.
+touches or covers it, or nothing where there is none. So candidate points may be many and wrong: the network
+refuses them, and of several that show one cell the surest is kept.
 """
 
 from __future__ import annotations
@@ -15,32 +15,27 @@ from scipy import ndimage
 from erythron.bundle.folder import Bundle
 from erythron.bundle.runtime import OpenVinoRuntime, Runtime
 from erythron.bundle.schema import SegmenterCard
-from erythron.segment.assembly import Canvas, enlarge, find_area, tidy
+from erythron.cells.outline import CellOutline, outline_cell
+from erythron.read.light import BACKGROUND_LEVEL
+from erythron.segment.assembly import Assembly, enlarge, find_area, tidy
 from erythron.segment.nucleus_edge import follow_stain
-from erythron.segment.outline import (
+from erythron.segment.stain import is_blank, nuclear_channel
+from erythron.segment.windows import (
     OutlinedCells,
     find_distinct,
     join_cells,
     nucleus_centres,
     outline_points,
 )
-from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import (
-    BACKGROUND_LEVEL,
-    balance_light,
-    estimate_background,
-    is_blank,
-    nuclear_channel,
-)
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 SAME_NUCLEUS = 0.8
-"""Share of the smaller nucleus in the larger above which two proposals show one, and only one goes on."""
+"""Share of the smaller nucleus in the larger above which two candidate points show one cell."""
 
 TILE_PX = 1024
-"""Side in the outliner's pixels of the part of a field that is worked on at once."""
+"""Side in the segmentation network's pixels of the part of a field that is worked on at once."""
 
 
 def load_segmenter(bundle: Bundle) -> Segmenter:
@@ -57,28 +52,27 @@ class Segmenter:
 
     Args:
         card: how the network is used.
-        outliner: takes ``pixels``, (N, S, S, 3) uint8, and returns ``probabilities``, (N, 2, S, S) float32,
+        network: takes ``pixels``, (N, S, S, 3) uint8, and returns ``probabilities``, (N, 2, S, S) float32,
             that a pixel is of the nucleus, and of the whole, of the cell in the middle.
     """
 
-    def __init__(self, card: SegmenterCard, outliner: Runtime) -> None:
+    def __init__(self, card: SegmenterCard, network: Runtime) -> None:
         self.card = card
-        self._outliner = outliner
+        self._network = network
 
-    def segment_field(self, rgb: Pixels, mpp: float) -> Segmentation:
+    def segment_field(self, light: Pixels, mpp: float) -> tuple[CellOutline, ...]:
         """Outline every nucleated cell of a field.
 
         Large fields are worked through in overlapping tiles; a cell belongs to the tile with its centre.
 
         Args:
-            rgb: (H, W, 3) uint8.
+            light: (H, W, 3) uint8, balanced light.
             mpp: microns per pixel, assumed where unknown.
         """
-        light = balance_light(rgb, estimate_background(rgb))
         height, width = light.shape[:2]
-        canvas = Canvas(light, mpp)
+        assembly = Assembly(light, mpp)
         if is_blank(light):
-            return canvas.finish()
+            return ()
         step = max(1, round(TILE_PX * self.card.window_mpp / mpp))
         margin = round(self.card.window_px * self.card.window_mpp / mpp)
         for top in range(0, height, step):
@@ -86,31 +80,29 @@ class Segmenter:
                 rows = slice(max(0, top - margin), min(height, top + step + margin))
                 columns = slice(max(0, left - margin), min(width, left + step + margin))
                 self._add_tile(
-                    light[rows, columns], mpp, canvas, (rows.start, columns.start), (top, left, step)
+                    light[rows, columns], mpp, assembly, (rows.start, columns.start), (top, left, step)
                 )
-        return canvas.finish()
+        return assembly.finish()
 
-    def segment_central(self, rgb: Pixels, mpp: float, *, assumed: bool = False) -> Segmentation:
-        """Outline the cell at the centre of a crop; count 0 where no nucleated cell is near it.
+    def segment_central(self, light: Pixels, mpp: float, *, assumed: bool = False) -> CellOutline | None:
+        """Outline the cell at the centre of a crop; None where no nucleated cell is near it.
 
         Args:
-            rgb: (H, W, 3) uint8.
+            light: (H, W, 3) uint8, balanced light.
             mpp: microns per pixel.
             assumed: whether ``mpp`` is a guess; the outline is then the mean of the surest of those at the
                 card's shares of it.
         """
-        light = balance_light(rgb, estimate_background(rgb))
-        nothing = Segmentation(*(np.zeros(rgb.shape[:2], np.int32) for _ in range(2)))
         if is_blank(light):
-            return nothing
+            return None
         image = rescale(light, mpp / self.card.window_mpp)
         middle = np.array(image.shape[:2]) / 2
         # The middle itself is a candidate, for a crop is cut around its cell.
         found = self._outline_points(
-            image, np.concatenate([middle[None], propose_points(light, mpp, self.card)])
+            image, np.concatenate([middle[None], find_candidate_points(light, mpp, self.card)])
         )
         if not len(found.score):
-            return nothing
+            return None
         away = np.hypot(*(nucleus_centres(found) - middle).T) / (min(image.shape[:2]) / 2)
         rank = found.score * np.exp(-0.5 * (away / self.card.central_spread) ** 2)
         best = found.take(rank.argmax()[None])
@@ -121,9 +113,8 @@ class Segmenter:
         maps = np.mean([m for m, _ in surest], axis=0)
         nucleus, cell = tidy(maps[0] > 0.5, maps[1] > 0.5)
         if not nucleus.any():
-            return nothing
-        nucleus = follow_stain(nucleus, cell, light, mpp)
-        return Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))
+            return None
+        return outline_cell(follow_stain(nucleus, cell, light, mpp), cell, score=surest[0][1])
 
     def _map_cell(self, light: Pixels, mpp: float, centre: Floats) -> tuple[Floats, float]:
         """Outline the cell around a row and column.
@@ -133,7 +124,7 @@ class Segmenter:
         """
         scale = self.card.window_mpp / mpp
         points = (centre / scale)[None]
-        found = outline_points(self._outliner, rescale(light, 1 / scale), points, self.card.window_px)
+        found = outline_points(self._network, rescale(light, 1 / scale), points, self.card.window_px)
         maps = np.zeros((2, *light.shape[:2]), np.float32)
         place = (found.corner[0, 0] * scale, found.corner[0, 1] * scale)
         side = self.card.window_px * scale
@@ -147,28 +138,28 @@ class Segmenter:
         self,
         light: Pixels,
         mpp: float,
-        canvas: Canvas,
+        assembly: Assembly,
         origin: tuple[int, int],
         owned: tuple[int, int, int],
     ) -> None:
         image = rescale(light, mpp / self.card.window_mpp)
-        found = self._outline_points(image, propose_points(light, mpp, self.card))
+        found = self._outline_points(image, find_candidate_points(light, mpp, self.card))
         kept = found.take(find_distinct(found, self.card.most_overlap))
         top, left, step = owned
         place = nucleus_centres(kept) * (self.card.window_mpp / mpp) + origin
         inside = (place >= (top, left)).all(1) & (place < (top + step, left + step)).all(1)
-        canvas.add(kept.take(np.flatnonzero(inside)), self.card.window_mpp / mpp, origin)
+        assembly.add(kept.take(np.flatnonzero(inside)), self.card.window_mpp / mpp, origin)
 
     def _outline_points(self, image: Pixels, points: NDArray[np.floating]) -> OutlinedCells:
         """Outline the cell at each point; those whose nucleus lies elsewhere once more, centred on it."""
         card = self.card
-        found = outline_points(self._outliner, image, points, card.window_px)
+        found = outline_points(self._network, image, points, card.window_px)
         index = np.flatnonzero(found.score > card.least_score / 2)
         index = index[find_distinct(found.take(index), SAME_NUCLEUS)]
         found, points = found.take(index), points[index]
         centres = nucleus_centres(found)
         moved = np.hypot(*(centres - points).T) * card.window_mpp > card.recentre_um
-        second = outline_points(self._outliner, image, centres[moved], card.window_px)
+        second = outline_points(self._network, image, centres[moved], card.window_px)
         both = join_cells(found.take(np.flatnonzero(~moved)), second)
         area_um2 = (both.maps[:, 0] > 0.5).sum((1, 2)) * card.window_mpp**2
         return both.take(
@@ -176,7 +167,7 @@ class Segmenter:
         )
 
 
-def propose_points(light: Pixels, mpp: float, card: SegmenterCard) -> Floats:
+def find_candidate_points(light: Pixels, mpp: float, card: SegmenterCard) -> Floats:
     """Return where nuclei may be: the maxima of the nuclear stain.
 
     Args:
@@ -185,7 +176,7 @@ def propose_points(light: Pixels, mpp: float, card: SegmenterCard) -> Floats:
         card: how the network is used.
 
     Returns:
-        (N, 2) row and column at the outliner's scale.
+        (N, 2) row and column at the segmentation network's scale.
     """
     image = rescale(light, mpp / card.stain_mpp)
     stain = nuclear_channel((image / BACKGROUND_LEVEL).astype(np.float32))

@@ -1,27 +1,34 @@
-"""Masks to look at, to store and to feed to a network: a field's, one cell's, a convex hull."""
+"""Masks to look at, to store and to feed to a network: those of a field, and the convex hull of a cell."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.segment.segmentation import Segmentation
+from erythron.cells.outline import CellOutline, render_labels
 
 NUCLEUS_VALUE = 255
 CYTOPLASM_VALUE = 128
 
 
-def render_mask(segmentation: Segmentation) -> NDArray[np.uint8]:
-    """Return all cells of an image as one grey mask.
+def render_mask(outlines: Sequence[CellOutline], height: int, width: int) -> NDArray[np.uint8]:
+    """Return cells of an image as one grey mask.
+
+    Args:
+        outlines: the cells.
+        height: of the image.
+        width: of the image.
 
     Returns:
-        (H, W) uint8: 255 on nuclei, 128 on cytoplasm, 0 elsewhere.
+        (height, width) uint8: 255 on nuclei, 128 on cytoplasm, 0 elsewhere.
     """
-    mask = np.zeros(segmentation.cell.shape, np.uint8)
-    mask[segmentation.cell > 0] = CYTOPLASM_VALUE
-    mask[segmentation.nucleus > 0] = NUCLEUS_VALUE
+    nucleus, cell = render_labels(outlines, height, width)
+    mask = np.zeros((height, width), np.uint8)
+    mask[cell > 0] = CYTOPLASM_VALUE
+    mask[nucleus > 0] = NUCLEUS_VALUE
     return mask
 
 
@@ -63,26 +70,3 @@ def hull_plane(cell: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     hull = convex_hull(cell > np.iinfo(np.uint8).max // 2).astype(np.uint8) * np.uint8(255)
     return np.asarray(np.maximum(hull, cell))
-
-
-def shape_mask(
-    segmentation: Segmentation, cell_id: int, window: tuple[slice, slice] | None = None
-) -> NDArray[np.uint8]:
-    """Return the shape mask of one cell, its neighbours left out.
-
-    The hull of the cell alone is the shape mask of Wang et al. (doi 10.1007/s10489-023-04465-z); it drops
-    concavities and says nothing of the nucleus, so cell and nucleus stand beside it.
-
-    Args:
-        segmentation: the cells of the image.
-        cell_id: which cell, from 1.
-        window: rows and columns to return, both within the image; None for the whole image. What of the
-            cell lies outside counts for nothing, the hull included.
-
-    Returns:
-        (h, w, 3) uint8, each 0 or 255: whole cell, nucleus, convex hull of the whole cell.
-    """
-    rows, columns = window or (slice(None), slice(None))
-    cell = segmentation.cell[rows, columns] == cell_id
-    nucleus = segmentation.nucleus[rows, columns] == cell_id
-    return np.stack([cell, nucleus, convex_hull(cell)], axis=-1).astype(np.uint8) * np.uint8(255)

@@ -1,11 +1,12 @@
 """Named, unit-carrying measurements of every cell: size, shape, nucleus and colour, one row a cell.
 
-All cells are measured at once by counting pixels per label, so the cost grows with pixels, not with cells.
+All cells are measured at once by counting pixels per label, so the cost grows with their pixels alone.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,62 +14,22 @@ import polars as pl
 from numpy.typing import NDArray
 from skimage.measure import label
 
+from erythron.cells.outline import CellOutline
+from erythron.cells.table import MEASUREMENT_COLUMNS, PLACE_COLUMNS
 from erythron.errors import DataError
-from erythron.segment.segmentation import Segmentation
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-PLACE_SCHEMA: dict[str, pl.DataType] = {
-    "cell_id": pl.Int64(),
-    "x_px": pl.Float64(),
-    "y_px": pl.Float64(),
-    "width_px": pl.Int64(),
-    "height_px": pl.Int64(),
-}
-"""Which cell and where: centre of the nucleus (0 is the centre of the first pixel), box of the whole cell."""
-
-MEASUREMENT_SCHEMA: dict[str, pl.DataType] = {
-    **PLACE_SCHEMA,
-    "cell_area_px": pl.Int64(),
-    "nucleus_area_px": pl.Int64(),
-    "cytoplasm_area_px": pl.Int64(),
-    "cell_diameter_px": pl.Float64(),
-    "nucleus_diameter_px": pl.Float64(),
-    "cell_area_um2": pl.Float64(),
-    "nucleus_area_um2": pl.Float64(),
-    "cytoplasm_area_um2": pl.Float64(),
-    "cell_diameter_um": pl.Float64(),
-    "nucleus_diameter_um": pl.Float64(),
-    "nc_ratio": pl.Float64(),
-    "nucleus_fraction": pl.Float64(),
-    "cell_eccentricity": pl.Float64(),
-    "nucleus_eccentricity": pl.Float64(),
-    "cell_solidity": pl.Float64(),
-    "nucleus_solidity": pl.Float64(),
-    "cell_circularity": pl.Float64(),
-    "nucleus_circularity": pl.Float64(),
-    "nucleus_lobes": pl.Int64(),
-    "nucleus_mean_red": pl.Float64(),
-    "nucleus_mean_green": pl.Float64(),
-    "nucleus_mean_blue": pl.Float64(),
-    "nucleus_sd_grey": pl.Float64(),
-    "cytoplasm_mean_red": pl.Float64(),
-    "cytoplasm_mean_green": pl.Float64(),
-    "cytoplasm_mean_blue": pl.Float64(),
-    "touches_edge": pl.Boolean(),
-}
+MEASURED_COLUMNS: dict[str, pl.DataType] = {**PLACE_COLUMNS, **MEASUREMENT_COLUMNS}
 """Every column of :func:`measure_cells`, in order."""
-
-MEASUREMENTS: tuple[str, ...] = tuple(name for name in MEASUREMENT_SCHEMA if name not in PLACE_SCHEMA)
-"""The columns that say something of the cell rather than of its place."""
 
 _GREY = np.array([0.299, 0.587, 0.114])  # luma of ITU-R BT.601
 
 
 @dataclass(frozen=True)
 class _Regions:
-    """Geometry of the labels 1..n of one label image; every array has n entries."""
+    """Geometry of N regions; every array has N entries."""
 
     area: Ints
     x: Floats
@@ -80,7 +41,30 @@ class _Regions:
     circularity: Floats
 
 
-def measure_cells(rgb: NDArray[np.uint8], segmentation: Segmentation, mpp: float | None) -> pl.DataFrame:
+@dataclass(frozen=True)
+class _Atlas:
+    """The boxes of N cells side by side in one strip, a pixel apart, so that all are measured at once.
+
+    Attributes:
+        cell: (H, W) int32; ``i + 1`` on the whole of cell ``i``.
+        nucleus: (H, W) int32; the same on its nucleus.
+        left: (N,) what is added to a column of the strip to get that of the image.
+        top: (N,) the same for rows.
+    """
+
+    cell: NDArray[np.int32]
+    nucleus: NDArray[np.int32]
+    left: Ints
+    top: Ints
+
+    def find_pixels(self, labels: NDArray[np.int32]) -> tuple[Ints, Ints, Ints]:
+        """Return cell number from 0, row and column in the image of every pixel; a cell's in raster order."""
+        rows, columns = np.nonzero(labels)
+        ids = labels[rows, columns].astype(np.int64) - 1
+        return ids, rows + self.top[ids], columns + self.left[ids]
+
+
+def measure_cells(rgb: NDArray[np.uint8], outlines: Sequence[CellOutline], mpp: float | None) -> pl.DataFrame:
     """Measure every cell of an image.
 
     A diameter is that of the circle of equal area, ``sqrt(4 A / pi)``. ``nc_ratio`` is nucleus : cytoplasm
@@ -92,34 +76,38 @@ def measure_cells(rgb: NDArray[np.uint8], segmentation: Segmentation, mpp: float
 
     Args:
         rgb: (H, W, 3) uint8.
-        segmentation: the cells of the image.
+        outlines: the cells of the image, N.
         mpp: microns per pixel; None makes the columns in micrometres null.
 
     Returns:
-        One row a cell in order of ``cell_id``, with the columns and types of ``MEASUREMENT_SCHEMA``; no rows
-        where there are no cells.
+        One row a cell in the order of ``outlines``, with the columns and types of ``MEASURED_COLUMNS``.
 
     Raises:
-        DataError: pixels and segmentation differ in size.
+        DataError: an outline reaches beyond the image.
     """
-    if rgb.shape[:2] != segmentation.cell.shape or rgb.shape[:2] != segmentation.nucleus.shape:
-        raise DataError(
-            f"image of {rgb.shape[1]}x{rgb.shape[0]} px and segmentation of {segmentation.cell.shape[1]}x"
-            f"{segmentation.cell.shape[0]} px differ; segment the image that is measured"
-        )
-    count = segmentation.count
-    if count == 0:
-        return pl.DataFrame(schema=MEASUREMENT_SCHEMA)
-    cell = _measure_regions(segmentation.cell, count)
-    nucleus = _measure_regions(segmentation.nucleus, count)
-    cytoplasm_label = np.where(segmentation.nucleus > 0, 0, segmentation.cell)
-    nucleus_colour, nucleus_sd_grey = _measure_colour(rgb, segmentation.nucleus, count)
-    cytoplasm_colour, _ = _measure_colour(rgb, cytoplasm_label, count)
+    height, width = rgb.shape[:2]
+    for outline in outlines:
+        h, w = outline.cell.shape
+        if min(outline.left, outline.top) < 0 or outline.left + w > width or outline.top + h > height:
+            raise DataError(
+                f"the cell at ({outline.left}, {outline.top}) of {w}x{h} px reaches beyond its image of "
+                f"{width}x{height} px; segment the image that is measured"
+            )
+    if not outlines:
+        return pl.DataFrame(schema=MEASURED_COLUMNS)
+    count = len(outlines)
+    atlas = _lay_side_by_side(outlines)
+    nucleus_pixels = atlas.find_pixels(atlas.nucleus)
+    cell = _measure_regions(atlas.cell, atlas.find_pixels(atlas.cell), (count, height))
+    nucleus = _measure_regions(atlas.nucleus, nucleus_pixels, (count, height))
+    cytoplasm_pixels = atlas.find_pixels(np.where(atlas.nucleus > 0, 0, atlas.cell))
+    nucleus_colour, nucleus_sd_grey = _measure_colour(rgb, nucleus_pixels, count)
+    cytoplasm_colour, _ = _measure_colour(rgb, cytoplasm_pixels, count)
     cytoplasm_area = cell.area - nucleus.area
     # An unknown scale makes every micrometre NaN, which the table stores as null.
     um = math.nan if mpp is None else mpp
-    columns: dict[str, NDArray[np.generic]] = {
-        "cell_id": np.arange(1, count + 1),
+    columns: dict[str, NDArray[np.generic] | list[str]] = {
+        "cell_id": [outline.cell_id for outline in outlines],
         "x_px": nucleus.x,
         "y_px": nucleus.y,
         "width_px": cell.width,
@@ -142,7 +130,7 @@ def measure_cells(rgb: NDArray[np.uint8], segmentation: Segmentation, mpp: float
         "nucleus_solidity": nucleus.solidity,
         "cell_circularity": cell.circularity,
         "nucleus_circularity": nucleus.circularity,
-        "nucleus_lobes": _count_lobes(segmentation.nucleus, count),
+        "nucleus_lobes": _count_lobes(atlas.nucleus, count),
         "nucleus_mean_red": nucleus_colour[:, 0],
         "nucleus_mean_green": nucleus_colour[:, 1],
         "nucleus_mean_blue": nucleus_colour[:, 2],
@@ -150,18 +138,35 @@ def measure_cells(rgb: NDArray[np.uint8], segmentation: Segmentation, mpp: float
         "cytoplasm_mean_red": cytoplasm_colour[:, 0],
         "cytoplasm_mean_green": cytoplasm_colour[:, 1],
         "cytoplasm_mean_blue": cytoplasm_colour[:, 2],
-        "touches_edge": _touches_edge(segmentation.cell, count),
+        "touches_edge": np.array([_touches_edge(outline, height, width) for outline in outlines]),
+        "outline_score": np.array([outline.score for outline in outlines], np.float64),
     }
-    return pl.DataFrame(columns, schema=MEASUREMENT_SCHEMA, nan_to_null=True)
+    return pl.DataFrame(columns, schema=MEASURED_COLUMNS, nan_to_null=True)
+
+
+def _lay_side_by_side(outlines: Sequence[CellOutline]) -> _Atlas:
+    widths = np.array([outline.cell.shape[1] for outline in outlines])
+    starts = np.concatenate([[0], np.cumsum(widths + 1)[:-1]])
+    shape = (max(outline.cell.shape[0] for outline in outlines), int(widths.sum()) + len(outlines))
+    cell, nucleus = (np.zeros(shape, np.int32) for _ in range(2))
+    for i, (outline, start) in enumerate(zip(outlines, starts, strict=True), start=1):
+        h, w = outline.cell.shape
+        cell[:h, start : start + w][outline.cell] = i
+        nucleus[:h, start : start + w][outline.nucleus] = i
+    left = np.array([outline.left for outline in outlines], np.int64) - starts
+    return _Atlas(cell, nucleus, left, np.array([outline.top for outline in outlines], np.int64))
 
 
 def _diameter(area: Ints) -> Floats:
     return np.sqrt(4 * area / math.pi)
 
 
-def _measure_regions(labels: NDArray[np.int32], count: int) -> _Regions:
-    ys, xs = np.nonzero(labels)
-    ids = labels[ys, xs].astype(np.int64) - 1
+def _measure_regions(
+    labels: NDArray[np.int32], pixels: tuple[Ints, Ints, Ints], size: tuple[int, int]
+) -> _Regions:
+    """Measure the labels 1..N of a strip, given their pixels, and N and the height of the image."""
+    ids, ys, xs = pixels
+    count, rows = size
     area = np.bincount(ids, minlength=count)
     n = np.maximum(area, 1)
     x, y = (np.bincount(ids, v, count) / n for v in (xs, ys))
@@ -172,7 +177,7 @@ def _measure_regions(labels: NDArray[np.int32], count: int) -> _Regions:
     spread = np.hypot(xx - yy, 2 * xy)
     eccentricity = np.sqrt(2 * spread / (xx + yy + spread))
     width, height = (_extent(ids, v, count) for v in (xs, ys))
-    hull_area = _count_hull_pixels(ids, ys, xs, labels.shape[0])
+    hull_area = _count_hull_pixels(ids, ys, xs, rows)
     perimeter = _crofton_perimeter(labels, count)
     circularity = np.minimum(4 * math.pi * area / np.maximum(perimeter, 1) ** 2, 1.0)
     return _Regions(area, x, y, width, height, eccentricity, area / hull_area, circularity)
@@ -266,11 +271,12 @@ def _count_lobes(nucleus: NDArray[np.int32], count: int) -> Ints:
     return np.bincount(owner, minlength=count + 1)[1:]
 
 
-def _measure_colour(rgb: NDArray[np.uint8], labels: NDArray[np.int32], count: int) -> tuple[Floats, Floats]:
-    """Return (n, 3) mean colours and (n,) standard deviations of the luma, NaN where a label has no pixel."""
-    on = labels > 0
-    ids = labels[on] - 1
-    colours = rgb[on].astype(np.float64)
+def _measure_colour(
+    rgb: NDArray[np.uint8], pixels: tuple[Ints, Ints, Ints], count: int
+) -> tuple[Floats, Floats]:
+    """Return (n, 3) mean colours and (n,) standard deviations of the luma, NaN where a cell has no pixel."""
+    ids, ys, xs = pixels
+    colours = rgb[ys, xs].astype(np.float64)
     n = np.bincount(ids, minlength=count).astype(np.float64)
     n[n == 0] = np.nan
     mean = np.stack([np.bincount(ids, colours[:, k], count) / n for k in range(3)], axis=1)
@@ -278,6 +284,6 @@ def _measure_colour(rgb: NDArray[np.uint8], labels: NDArray[np.int32], count: in
     return mean, np.sqrt(np.bincount(ids, deviation**2, count) / n)
 
 
-def _touches_edge(cell: NDArray[np.int32], count: int) -> NDArray[np.bool_]:
-    border = np.concatenate([cell[0], cell[-1], cell[:, 0], cell[:, -1]])
-    return np.bincount(border, minlength=count + 1)[1:] > 0
+def _touches_edge(outline: CellOutline, height: int, width: int) -> bool:
+    h, w = outline.cell.shape
+    return min(outline.left, outline.top) == 0 or outline.left + w == width or outline.top + h == height

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from erythron.cells import classes as stages
 from erythron.cells.classes import CellClass
+from erythron.cells.outline import CellOutline, outline_cell
 from erythron.errors import UsageError
-from erythron.segment.segmentation import Segmentation
 from erythron.synthetic.backdrop import Window, draw_backdrop, make_light
 from erythron.synthetic.cells import FORMS, REACH, CellForm, DrawnCell, Textures, draw_cell, make_textures
 
@@ -48,7 +48,7 @@ MARROW_MIX: tuple[tuple[CellClass, float], ...] = (
 """Shares of the classes drawn by default: every class often enough to be tested, not a patient's marrow."""
 
 TRUTH_SCHEMA: dict[str, pl.DataType] = {
-    "cell_id": pl.Int64(),
+    "cell_id": pl.String(),
     "x_px": pl.Float64(),
     "y_px": pl.Float64(),
     "label": pl.String(),
@@ -114,13 +114,13 @@ class DrawnField:
 
     Attributes:
         rgb: (H, W, 3) uint8.
-        segmentation: the nucleated cells as drawn.
-        cells: one row a cell in order of ``cell_id``, columns of ``TRUTH_SCHEMA``.
+        outlines: the nucleated cells as drawn; none covers another.
+        cells: their table, in the same order, columns of ``TRUTH_SCHEMA``.
         mpp: microns per pixel.
     """
 
     rgb: NDArray[np.uint8]
-    segmentation: Segmentation
+    outlines: tuple[CellOutline, ...]
     cells: pl.DataFrame
     mpp: float
 
@@ -138,20 +138,16 @@ class _Placed:
 def draw_field(spec: DrawnFieldSpec) -> DrawnField:
     """Draw a field with its truth in memory."""
     rgb = np.empty((spec.height_px, spec.width_px, 3), np.uint8)
-    nucleus = np.zeros((spec.height_px, spec.width_px), np.int32)
-    cell = np.zeros_like(nucleus)
+    outlines: list[CellOutline] = []
     tables = [pl.DataFrame(schema=TRUTH_SCHEMA)]
     textures = make_textures(spec.seed, spec.mpp)
-    count = 0
     for row, column in _tiles(spec):
         tile = draw_tile(spec, row, column, textures)
         window = np.s_[row * TILE_PX : (row + 1) * TILE_PX, column * TILE_PX : (column + 1) * TILE_PX]
         rgb[window] = tile.rgb
-        for whole, part in ((nucleus, tile.segmentation.nucleus), (cell, tile.segmentation.cell)):
-            whole[window] = np.where(part > 0, part + count, 0)
-        tables.append(tile.cells.with_columns(pl.col("cell_id") + count))
-        count += tile.cells.height
-    return DrawnField(rgb, Segmentation(nucleus, cell), pl.concat(tables), spec.mpp)
+        outlines += tile.outlines
+        tables.append(tile.cells)
+    return DrawnField(rgb, tuple(outlines), pl.concat(tables), spec.mpp)
 
 
 def write_drawn_tiff(path: str | Path, spec: DrawnFieldSpec) -> pl.DataFrame:
@@ -276,50 +272,51 @@ def draw_tile(spec: DrawnFieldSpec, row: int, column: int, textures: Textures) -
         textures: of the field, by :func:`~erythron.synthetic.cells.make_textures`.
 
     Returns:
-        the tile with cells numbered from 1, centres in pixels of the field.
+        the tile; its cells have their places in the field.
     """
     y0, x0 = row * TILE_PX, column * TILE_PX
     height, width = min(TILE_PX, spec.height_px - y0), min(TILE_PX, spec.width_px - x0)
     window = Window(y0, x0, height, width)
     rng = np.random.default_rng([spec.seed, 1, row, column])
     canvas = draw_backdrop(spec.seed, spec.mpp, window)
-    nucleus = np.zeros((height, width), np.int32)
-    cell = np.zeros((height, width), np.int32)
-    rows: list[tuple[int | float | str, ...]] = []
+    taken = np.zeros((height, width), np.bool_)
+    outlines: list[CellOutline] = []
+    rows: list[tuple[float | str, ...]] = []
     for placed in _place_cells(spec, (height, width), rng):
         drawn = draw_cell(placed.form, placed.radius, spec.mpp, textures, rng)
-        truth = _lay_cell(canvas, Segmentation(nucleus, cell), placed, drawn, len(rows) + 1)
-        area, nucleus_area, x, y = truth
-        diameters = (math.sqrt(4 * a / math.pi) * spec.mpp for a in (area, nucleus_area))
-        rows.append(
-            (len(rows) + 1, x0 + x, y0 + y, placed.form.cell_class.name, placed.form.name, *diameters)
-        )
+        outline = _lay_cell(canvas, taken, placed, drawn)
+        if outline is None:
+            continue
+        outline = replace(outline, left=outline.left + x0, top=outline.top + y0)
+        outlines.append(outline)
+        nucleus = outline.nucleus_mask
+        diameters = (math.sqrt(4 * m.area_px / math.pi) * spec.mpp for m in (outline.whole, nucleus))
+        names = (placed.form.cell_class.name, placed.form.name)
+        rows.append((outline.cell_id, *nucleus.centre, *names, *diameters))
     canvas *= make_light(spec.seed, window)[..., None]
     canvas += np.float32(_NOISE_SD) * rng.standard_normal(canvas.shape, dtype=np.float32)
     rgb = np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
     cells = pl.DataFrame(rows, schema=TRUTH_SCHEMA, orient="row")
-    return DrawnField(rgb, Segmentation(nucleus, cell), cells, spec.mpp)
+    return DrawnField(rgb, tuple(outlines), cells, spec.mpp)
 
 
 def _lay_cell(
-    canvas: Floats, truth: Segmentation, placed: _Placed, drawn: DrawnCell, cell_id: int
-) -> tuple[int, int, float, float]:
-    """Blend a cell into the canvas and the truth; return its areas and its nucleus's centre in the tile."""
+    canvas: Floats, taken: NDArray[np.bool_], placed: _Placed, drawn: DrawnCell
+) -> CellOutline | None:
+    """Blend a cell into the canvas and return its outline, None where neighbours hide its nucleus."""
     half = drawn.cell.shape[0] // 2
     top, left = round(placed.y) - half, round(placed.x) - half
     y, x = max(top, 0), max(left, 0)
     window = np.s_[y : top + 2 * half + 1, x : left + 2 * half + 1]
-    height, width = truth.cell[window].shape
+    height, width = taken[window].shape
     part = np.s_[y - top : y - top + height, x - left : x - left + width]
     # A neighbour drawn before keeps its pixels, so masks never overlap.
-    free = truth.cell[window] == 0
+    free = ~taken[window]
     mine, core = drawn.cell[part] & free, drawn.nucleus[part] & free
-    truth.cell[window][mine] = cell_id
-    truth.nucleus[window][core] = cell_id
+    taken[window] |= mine
     share = (drawn.alpha[part] * free)[..., None]
     canvas[window] += share * (drawn.rgb[part] - canvas[window])
-    ys, xs = np.nonzero(core)
-    return int(mine.sum()), int(core.sum()), float(x + xs.mean()), float(y + ys.mean())
+    return outline_cell(core, mine, x, y)
 
 
 def _place_cells(spec: DrawnFieldSpec, size: tuple[int, int], rng: np.random.Generator) -> list[_Placed]:

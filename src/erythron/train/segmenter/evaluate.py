@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from erythron.bundle.schema import Estimate, Framing
+from erythron.cells.outline import CellOutline
 from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
 from erythron.segment.scale import estimate_scale
-from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE, render_mask
 from erythron.train.folded_sets import MARROW_SET, read_marrow
@@ -56,9 +56,9 @@ def outline_out_of_fold(
         found = _outline(job, segmenters[job.fold], framing)
         target = out / job.source / job.relative.with_suffix(".png")
         target.parent.mkdir(parents=True, exist_ok=True)
-        mask = render_mask(found)
-        Image.fromarray(mask).save(target)
         truth = np.asarray(Image.open(job.truth).convert("L"))
+        mask = render_mask(found, *truth.shape)
+        Image.fromarray(mask).save(target)
         nucleus = None if job.source == "bcisc" else _dice(truth > 200, mask == NUCLEUS_VALUE)
         cell = _dice(truth > 64, mask >= CYTOPLASM_VALUE)
         rows.append((job.source, str(job.relative), job.group, cell, nucleus))
@@ -95,13 +95,14 @@ def _tenth(values: NDArray[np.float64]) -> float:
     return float(np.percentile(values, 10))
 
 
-def _outline(job: _Job, segmenter: Segmenter, framing: Framing) -> Segmentation:
+def _outline(job: _Job, segmenter: Segmenter, framing: Framing) -> tuple[CellOutline, ...]:
     image: SmearImage = read_image(job.image)
     if job.source != "bccd":
-        return outline_crop(image, segmenter, framing)
+        found = outline_crop(image, segmenter, framing)
+        return () if found is None else (found,)
     estimate = estimate_scale(image.rgb)
     mpp = choose_mpp(image, framing) if estimate is None else estimate.mpp
-    return segmenter.segment_field(image.rgb, mpp)
+    return segmenter.segment_field(image.light, mpp)
 
 
 def _list_jobs(data: Path, folds: int, seed: int) -> Iterator[_Job]:

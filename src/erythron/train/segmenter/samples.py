@@ -15,14 +15,9 @@ from scipy import ndimage
 from erythron.classify.crops import cut_window
 from erythron.errors import DataError
 from erythron.read.fields import read_image
-from erythron.segment.segmenter import propose_points
-from erythron.segment.stain import (
-    BACKGROUND_LEVEL,
-    balance,
-    balance_light,
-    estimate_background,
-    nuclear_channel,
-)
+from erythron.read.light import BACKGROUND_LEVEL, balance_light, estimate_background
+from erythron.segment.segmenter import find_candidate_points
+from erythron.segment.stain import balance, nuclear_channel
 from erythron.train.folded_sets import read_blood, read_marrow
 from erythron.train.segmenter.stained import find_lone_cell, find_nucleus
 from erythron.train.segmenter.use import CARD, WINDOW_MPP
@@ -157,7 +152,7 @@ def load_windows(data: Path, folds: int, seed: int) -> Windows:
 
 def _find_points(pixels: Pixels, mask: Pixels) -> NDArray[np.float32]:
     """Return the proposals within a mask, (MOST_POINTS, 2), from the middle of the window."""
-    found = propose_points(pixels, WINDOW_MPP, CARD)
+    found = find_candidate_points(pixels, WINDOW_MPP, CARD)
     rows, columns = np.clip(found.astype(np.int64), 0, STORE_PX - 1).T
     inside = found[mask[rows, columns] > 127][:MOST_POINTS, ::-1] - STORE_PX / 2
     points = np.full((MOST_POINTS, 2), np.nan, np.float32)

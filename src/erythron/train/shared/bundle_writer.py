@@ -16,12 +16,12 @@ from erythron import __version__
 from erythron.bundle.folder import CARD, CLASSIFIER, SEGMENTATION, Bundle, load_bundle
 from erythron.bundle.schema import Evaluation, MaskInput, ModelCard, ModelClass, Normalisation, SelfTest
 from erythron.cells.classes import DEFAULT_CLASSES
+from erythron.cells.outline import outlines_from_labels
 from erythron.classify.classifier import Classifier
 from erythron.classify.selftest import classify_stored_cell, verify_bundle
 from erythron.errors import UsageError
 from erythron.files.hashing import hash_file
 from erythron.files.writing import whole_folder, write_file
-from erythron.segment.segmentation import Segmentation
 from erythron.shape.mask import render_mask
 from erythron.train.shared.card import render_card
 from erythron.train.shared.evaluation import read_evaluation
@@ -184,8 +184,8 @@ def draw_test_cell(folder: Path) -> None:
     light += grain[..., None]
     rgb = ndimage.gaussian_filter(light, (0.8, 0.8, 0)).clip(0, 255).round().astype(np.uint8)
     Image.fromarray(rgb).save(folder / "selftest.png")
-    segmentation = Segmentation(nucleus.astype(np.int32), (cell | nucleus).astype(np.int32))
-    Image.fromarray(render_mask(segmentation)).save(folder / "selftest_mask.png")
+    outlines = outlines_from_labels(nucleus.astype(np.int32), (cell | nucleus).astype(np.int32))
+    Image.fromarray(render_mask(outlines, 144, 144)).save(folder / "selftest_mask.png")
 
 
 def list_software() -> dict[str, str]:

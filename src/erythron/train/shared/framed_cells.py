@@ -12,21 +12,21 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.bundle.schema import Framing, MeasurementStatistic
+from erythron.cells.outline import CellOutline
 from erythron.classify.crops import CropGeometry, cut_cells, cut_window
 from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp, derive_inputs
 from erythron.datasets.pixels import read_labelled_image
 from erythron.errors import DataError, ImageReadError
 from erythron.read.image import SmearImage
-from erythron.segment.segmentation import Segmentation
-from erythron.segment.stain import BACKGROUND_LEVEL, balance_light, estimate_background
+from erythron.read.light import BACKGROUND_LEVEL
 from erythron.shape.mask import hull_plane
 from erythron.shape.measure import measure_cells
 from erythron.train.recipe import InputSettings
 from erythron.train.shared.progress import Progress, no_progress
 from erythron.train.shared.true_masks import box_window, read_true_mask
 
-Outline = Callable[[int, SmearImage], Segmentation]
-"""Outlines the central cell of the image of a row of the manifest."""
+Outline = Callable[[int, SmearImage], CellOutline | None]
+"""Outlines the central cell of the image of a row of the manifest; None where there is none."""
 
 LEAST_SD = 1e-4
 """Added to every standard deviation, so that a measurement that never varies can be divided by its own."""
@@ -102,7 +102,7 @@ def frame_rows(
         else:
             raise ValueError(f"{row['path']}: a row without a mask needs something that outlines")
         mpp = choose_mpp(image, make_framing(inputs))
-        pixels[i], masks[i], measured[i] = frame_cell(image.rgb, found, mpp, CropGeometry(side, inputs.mpp))
+        pixels[i], masks[i], measured[i] = frame_cell(image, found, mpp, CropGeometry(side, inputs.mpp))
         progress("Outlining cells", i + 1, rows.height)
     return FramedCells(rows, pixels, masks, measured, np.asarray(masks[..., 1].any(axis=(1, 2))))
 
@@ -119,22 +119,20 @@ def _read_row(row: dict[str, Any]) -> SmearImage:
 
 
 def frame_cell(
-    rgb: NDArray[np.uint8], segmentation: Segmentation, mpp: float, geometry: CropGeometry
+    image: SmearImage, outline: CellOutline | None, mpp: float, geometry: CropGeometry
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
     """Return one crop: pixels (P, P, 3) uint8, planes of nucleus, cell and hull (P, P, 3) uint8, and inputs.
 
     The crop's centre is the nucleus', as in use; where no cell was found it is the image's, the planes are
     empty and the measurement inputs, (len(MEASUREMENT_INPUTS),) float32, are nan.
     """
-    height, width = rgb.shape[:2]
-    background = estimate_background(rgb)
+    centre = ((image.width_px - 1) / 2, (image.height_px - 1) / 2)
     inputs = np.full(len(MEASUREMENT_INPUTS), np.nan, np.float32)
-    centre = ((width - 1) / 2, (height - 1) / 2)
-    if segmentation.count:
-        measured = measure_cells(rgb, segmentation, mpp)
+    if outline is not None:
+        measured = measure_cells(image.rgb, [outline], mpp)
         centre = measured.select("x_px", "y_px").row(0)
-        inputs = derive_inputs(measured, background, mpp)[0]
-    crops = cut_cells(balance_light(rgb, background), segmentation, [centre], mpp, geometry)
+        inputs = derive_inputs(measured, image.background, mpp)[0]
+    crops = cut_cells(image.light, [outline], [centre], mpp, geometry)
     return crops.pixels[0], add_hull(crops.masks[0]), inputs
 
 

@@ -1,4 +1,4 @@
-"""Masks that a data set brings, read as the segmentation of its central cell."""
+"""Masks that a data set brings, read as the outline of its central cell."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from erythron.cells.outline import CellOutline, outline_cell
 from erythron.classify.crops import cut_window
 from erythron.errors import DataError
-from erythron.segment.segmentation import Segmentation
 
 _FIRST_NUCLEUS = {
     "nucleus_255_cell_128": 192,
@@ -24,8 +24,8 @@ _FIRST_NUCLEUS = {
 _FIRST_CELL = {"nucleus_255_cell_128": 64, "nucleus_255_cell_155": 78, "cell": 128, "fourth_channel": 128}
 
 
-def read_true_mask(row: Mapping[str, Any], rgb: NDArray[np.uint8]) -> Segmentation:
-    """Return the one cell of a manifest's row.
+def read_true_mask(row: Mapping[str, Any], rgb: NDArray[np.uint8]) -> CellOutline | None:
+    """Return the one cell of a manifest's row, None where its mask is empty.
 
     Where a mask says nothing of the nucleus, the darker half of the cell stands for it. Of several cells the
     one nearest to the image's centre is kept.
@@ -56,7 +56,7 @@ def read_true_mask(row: Mapping[str, Any], rgb: NDArray[np.uint8]) -> Segmentati
     if cell.any() and not nucleus.any():
         light = rgb.mean(axis=2)
         nucleus = cell & (light <= np.median(light[cell]))
-    return Segmentation(nucleus.astype(np.int32), cell.astype(np.int32))
+    return outline_cell(nucleus, cell)
 
 
 def box_window(row: Mapping[str, Any]) -> tuple[int, int, int, int]:

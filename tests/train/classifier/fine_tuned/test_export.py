@@ -17,8 +17,8 @@ from erythron.classify.framing import MEASUREMENT_INPUTS
 from erythron.classify.selftest import verify_bundle
 from erythron.cli import app
 from erythron.errors import DataError, UsageError
-from erythron.pipeline.batch import RunOptions
 from erythron.pipeline.classify import classify_images
+from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.train.classifier.fine_tuned.evaluate import evaluate_fine_tuned
 from erythron.train.classifier.fine_tuned.run import train_run

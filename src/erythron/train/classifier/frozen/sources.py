@@ -10,13 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.cells.classes import ERYTHROID_STAGES, find_type
+from erythron.cells.outline import CellOutline
 from erythron.classify.framing import outline_crop
 from erythron.datasets.audit import find_similar_rows
 from erythron.datasets.folds import assign_folds
 from erythron.datasets.split import merge_groups
 from erythron.errors import DataError
 from erythron.read.image import SmearImage
-from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import Segmenter
 from erythron.train.classifier.frozen.augmentation import MARGIN, augment, cut_plain, pool_features
 from erythron.train.classifier.frozen.head import Examples
@@ -134,7 +134,7 @@ def make_source(folded: FoldedSet, recipe: FrozenRecipe, maker: FeatureMaker, pr
     framing = make_framing(recipe.inputs)
     folds = folded.folds
 
-    def outline(number: int, image: SmearImage) -> Segmentation:
+    def outline(number: int, image: SmearImage) -> CellOutline | None:
         return outline_crop(image, maker.segmenters[int(folds[number])], framing)
 
     cells = frame_rows(folded.opened.rows, recipe.inputs, MARGIN, outline, progress)

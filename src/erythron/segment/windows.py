@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erythron.bundle.runtime import Runtime
-from erythron.segment.stain import BACKGROUND_LEVEL
+from erythron.read.light import BACKGROUND_LEVEL
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -18,7 +18,7 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class OutlinedCells:
-    """N cells of one image at the outliner's scale.
+    """N cells of one image at the segmentation network's scale.
 
     Attributes:
         corner: (N, 2) int64, row and column of each window's first pixel in the image.
@@ -35,14 +35,12 @@ class OutlinedCells:
         return OutlinedCells(self.corner[index], self.maps[index], self.score[index])
 
 
-def outline_points(
-    outliner: Runtime, image: Pixels, points: NDArray[np.floating], size: int
-) -> OutlinedCells:
+def outline_points(network: Runtime, image: Pixels, points: NDArray[np.floating], size: int) -> OutlinedCells:
     """Outline the cell at each point.
 
     Args:
-        outliner: takes ``pixels``, (N, S, S, 3) uint8, and returns ``probabilities``, (N, 2, S, S) float32.
-        image: (H, W, 3) uint8, balanced light at the outliner's scale.
+        network: takes ``pixels``, (N, S, S, 3) uint8, and returns ``probabilities``, (N, 2, S, S) float32.
+        image: (H, W, 3) uint8, balanced light at the segmentation network's scale.
         points: (N, 2) row and column.
         size: S.
     """
@@ -54,7 +52,7 @@ def outline_points(
     windows = np.stack([padded[y : y + size, x : x + size] for y, x in start])
     maps = np.concatenate(
         [
-            outliner.run({"pixels": windows[i : i + BATCH]})["probabilities"]
+            network.run({"pixels": windows[i : i + BATCH]})["probabilities"]
             for i in range(0, len(windows), BATCH)
         ]
     )

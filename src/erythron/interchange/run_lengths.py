@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from erythron.errors import DataError
 from erythron.read.fields import MAX_PIXELS
 
-Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
+RunLengths = tuple[NDArray[np.int64], NDArray[np.int64]]
 """First and first-outside position of every run of set pixels, line after line, rising."""
 
 
@@ -25,7 +25,7 @@ def check_size(width: object, height: object) -> tuple[int, int]:
     return width, height
 
 
-def find_runs(lines: NDArray[np.bool_], first_line: int, first: int, length: int) -> Runs:
+def find_run_lengths(lines: NDArray[np.bool_], first_line: int, first: int, length: int) -> RunLengths:
     """Return the runs of a piece of a larger mask whose lines are stored one after the other.
 
     Args:

@@ -43,7 +43,7 @@ def write_drawn_field(out: Path, spec: DrawnFieldSpec, *, force: bool = False) -
         field = draw_field(spec)
         cells = field.cells
         with whole_file(mask) as partial:
-            Image.fromarray(render_mask(field.segmentation)).save(partial, format="PNG")
+            Image.fromarray(render_mask(field.outlines, *field.rgb.shape[:2])).save(partial, format="PNG")
         with whole_file(out) as partial:
             Image.fromarray(field.rgb).save(partial, format="PNG")
     write_file(truth, cells.write_csv())

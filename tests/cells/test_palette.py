@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES
-from erythron.report.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
+from erythron.cells.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
 
 # Full deficiency, on linear RGB: Machado et al., IEEE TVCG 2009, doi 10.1109/TVCG.2009.113.
 DEFICIENCIES = {

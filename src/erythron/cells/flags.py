@@ -1,0 +1,80 @@
+"""Flags of a cell: what a reader of its row must know, and the only place that joins and splits them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+
+import polars as pl
+
+
+class CellFlag(StrEnum):
+    """One flag; a cell may have several.
+
+    Attributes:
+        UNCLASSIFIED: its most probable class is less probable than the model's stated confidence.
+        TOUCHES_EDGE: the border of the image cuts it, so its size is a least one.
+        UNLIKE_TRAINING: it is less like the training cells than 99 % of those.
+        LEFT_OUT: it lies in an area that is out of focus or too thick, and is in no count.
+    """
+
+    UNCLASSIFIED = "unclassified"
+    TOUCHES_EDGE = "touches_edge"
+    UNLIKE_TRAINING = "unlike_training"
+    LEFT_OUT = "left_out"
+
+
+_SEPARATORS = r"[\s,;]+"
+"""Flags are written with a space between them; tables that a person edited may have a comma or semicolon."""
+
+
+def join_flags(flags: Iterable[CellFlag]) -> str:
+    """Return flags as the column ``flags`` has them, each once, in the order of :class:`CellFlag`.
+
+    >>> join_flags([CellFlag.TOUCHES_EDGE, CellFlag.UNCLASSIFIED])
+    'unclassified touches_edge'
+    """
+    wanted = set(flags)
+    return " ".join(flag.value for flag in CellFlag if flag in wanted)
+
+
+def split_flags(text: str | None) -> frozenset[str]:
+    """Return the names in a cell of the column ``flags``; unknown ones, of another version, are kept.
+
+    >>> sorted(split_flags("unclassified touches_edge"))
+    ['touches_edge', 'unclassified']
+    """
+    return frozenset(filter(None, re.split(_SEPARATORS, text or "")))
+
+
+def has_flag(flag: CellFlag, column: str = "flags") -> pl.Expr:
+    """Return the expression, bool, whether a row of a table of cells has a flag; a null has none."""
+    names = pl.col(column).cast(pl.String).fill_null("").str.replace_all(_SEPARATORS, " ").str.split(" ")
+    return names.list.contains(flag.value)
+
+
+def make_flag_column(flags: Mapping[CellFlag, Sequence[bool]]) -> pl.Series:
+    """Return the column ``flags`` of N cells.
+
+    Args:
+        flags: for each flag N values, whether a cell has it.
+    """
+    rows = zip(*flags.values(), strict=True)
+    texts = [join_flags(flag for flag, on in zip(flags, row, strict=True) if on) for row in rows]
+    return pl.Series("flags", texts, pl.String())
+
+
+def add_flag(cells: pl.DataFrame, flag: CellFlag, rows: Sequence[bool]) -> pl.DataFrame:
+    """Return a table of cells with one more flag at some rows.
+
+    Args:
+        cells: the table, N rows.
+        flag: what to add.
+        rows: N values, whether a row gets it.
+    """
+    texts = [
+        join_flags([*(CellFlag(name) for name in split_flags(text)), *([flag] if on else [])])
+        for text, on in zip(cells["flags"].to_list(), rows, strict=True)
+    ]
+    return cells.with_columns(pl.Series("flags", texts, pl.String()))

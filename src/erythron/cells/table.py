@@ -1,0 +1,124 @@
+"""The table of cells: the one home of its columns, their order, types and units.
+
+A column's unit is in its name: ``_px`` pixels of the image, ``_um`` micrometres, ``_px`` and ``_um2`` areas;
+columns without a unit are ratios, counts, colours from 0 to 255, probabilities or text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from erythron.cells.classes import CellClass
+from erythron.cells.flags import CellFlag, has_flag
+from erythron.errors import DataError
+
+PROBABILITY = "prob_"
+"""What the column of a class's probability begins with."""
+
+UNCLASSIFIED, LEFT_OUT = CellFlag.UNCLASSIFIED.value, CellFlag.LEFT_OUT.value
+"""What ``counted_as`` holds besides the names of classes."""
+
+PLACE_COLUMNS: dict[str, pl.DataType] = {
+    "cell_id": pl.String(),
+    "x_px": pl.Float64(),
+    "y_px": pl.Float64(),
+    "width_px": pl.Int64(),
+    "height_px": pl.Int64(),
+}
+"""Which cell and where: centre of the nucleus (0 is the centre of the first pixel), box of the whole cell."""
+
+MEASUREMENT_COLUMNS: dict[str, pl.DataType] = {
+    "cell_area_px": pl.Int64(),
+    "nucleus_area_px": pl.Int64(),
+    "cytoplasm_area_px": pl.Int64(),
+    "cell_diameter_px": pl.Float64(),
+    "nucleus_diameter_px": pl.Float64(),
+    "cell_area_um2": pl.Float64(),
+    "nucleus_area_um2": pl.Float64(),
+    "cytoplasm_area_um2": pl.Float64(),
+    "cell_diameter_um": pl.Float64(),
+    "nucleus_diameter_um": pl.Float64(),
+    "nc_ratio": pl.Float64(),
+    "nucleus_fraction": pl.Float64(),
+    "cell_eccentricity": pl.Float64(),
+    "nucleus_eccentricity": pl.Float64(),
+    "cell_solidity": pl.Float64(),
+    "nucleus_solidity": pl.Float64(),
+    "cell_circularity": pl.Float64(),
+    "nucleus_circularity": pl.Float64(),
+    "nucleus_lobes": pl.Int64(),
+    "nucleus_mean_red": pl.Float64(),
+    "nucleus_mean_green": pl.Float64(),
+    "nucleus_mean_blue": pl.Float64(),
+    "nucleus_sd_grey": pl.Float64(),
+    "cytoplasm_mean_red": pl.Float64(),
+    "cytoplasm_mean_green": pl.Float64(),
+    "cytoplasm_mean_blue": pl.Float64(),
+    "touches_edge": pl.Boolean(),
+    "outline_score": pl.Float64(),
+}
+"""What :func:`erythron.shape.measure.measure_cells` says of each cell beyond its place."""
+
+CALL_COLUMNS: dict[str, pl.DataType] = {"label": pl.String(), "confidence": pl.Float64()}
+"""The most probable class and its probability."""
+
+VERDICT_COLUMNS: dict[str, pl.DataType] = {"counted_as": pl.String(), "flags": pl.String()}
+"""The line of the differential that counts the cell, and its flags, a space between them."""
+
+
+def list_cell_columns(classes: Iterable[CellClass | str]) -> dict[str, pl.DataType]:
+    """Return the columns of a table of cells with their types, in order.
+
+    Args:
+        classes: of the model, in the order of its outputs.
+    """
+    names = [c if isinstance(c, str) else c.name for c in classes]
+    return {
+        "image": pl.String(),
+        **PLACE_COLUMNS,
+        **CALL_COLUMNS,
+        **{f"{PROBABILITY}{name}": pl.Float64() for name in names},
+        **MEASUREMENT_COLUMNS,
+        **VERDICT_COLUMNS,
+    }
+
+
+def list_probability_classes(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the classes of the model that made a table of cells, in the order of its outputs."""
+    return tuple(name.removeprefix(PROBABILITY) for name in columns if name.startswith(PROBABILITY))
+
+
+def type_columns(columns: Iterable[str]) -> dict[str, pl.DataType]:
+    """Return the type of every column of a table that was written as text.
+
+    Raises:
+        DataError: a column is none of a table of cells, or one is missing.
+    """
+    names = list(columns)
+    wanted = list_cell_columns(list_probability_classes(names))
+    if list(wanted) != names:
+        odd = sorted(set(names) ^ set(wanted)) or names
+        raise DataError(f"its columns are not those of a table of cells ({', '.join(odd[:5])}); count again")
+    return wanted
+
+
+def count_as() -> pl.Expr:
+    """Return the expression of the column ``counted_as`` from ``label`` and ``flags``.
+
+    A cell that is left out is in no line, an unclassified one in that of its own; every other in its label's.
+    """
+    return (
+        pl.when(has_flag(CellFlag.LEFT_OUT))
+        .then(pl.lit(LEFT_OUT))
+        .when(has_flag(CellFlag.UNCLASSIFIED))
+        .then(pl.lit(UNCLASSIFIED))
+        .otherwise(pl.col("label"))
+        .alias("counted_as")
+    )
+
+
+def make_empty_table(classes: Sequence[CellClass]) -> pl.DataFrame:
+    """Return a table of no cells."""
+    return pl.DataFrame(schema=list_cell_columns(classes))

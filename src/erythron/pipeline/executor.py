@@ -1,0 +1,135 @@
+"""Where a run's work is done: on this machine, or wherever an executor of one's own does it.
+
+A :class:`Task` is plain data and can be sent to another process; what it starts holds the loaded networks. An
+executor starts a task once in each process that works, and gives it the items one after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from erythron.errors import BundleError, ErythronError, UsageError
+
+log = logging.getLogger(__name__)
+
+Item_contra = TypeVar("Item_contra", bound="Named", contravariant=True)
+Item = TypeVar("Item", bound="Named")
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+
+Progress = Callable[[str], None]
+"""Called after each item with its name."""
+
+
+def no_progress(_: str) -> None:
+    """Report nothing."""
+
+
+class Named(Protocol):
+    """An item of work, such as an image; messages call it by its name."""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+
+
+class Task(Protocol[Item_contra, Result_co]):
+    """What is to be done with every item, as plain data."""
+
+    def start(self) -> Callable[[Item_contra], Result_co]:
+        """Return the function that does one item; called once in each process, it loads what all items need.
+
+        Raises:
+            BundleError: the model cannot be used.
+        """
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that could not be done, and why.
+
+    Attributes:
+        image: the path as given.
+        reason: cause and next step, one line.
+    """
+
+    image: str
+    reason: str
+
+
+class Executor(Protocol):
+    """Does a task for many items."""
+
+    def run(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
+        """Yield each item with what came of it, in the order of the items.
+
+        An item that fails is yielded as a :class:`Failure` and the others are done. Items are taken only when
+        their turn comes, so an iterator may depend on what was yielded before.
+
+        Raises:
+            BundleError: no item can be done without the model.
+        """
+
+
+class LocalExecutor:
+    """Does items one after the other in this process; the networks themselves use all cores."""
+
+    def run(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
+        """See :class:`Executor`."""
+        work = task.start()
+        for item in items:
+            yield item, attempt(item.name, partial(work, item))
+
+
+def attempt(name: str, work: Callable[[], Result]) -> Result | Failure:
+    """Do ``work`` on one input and return what it returns, or why it failed.
+
+    An unforeseen error is one input's failure too: in a batch of thousands, losing the rest would cost more.
+    Its traceback goes to the log.
+
+    Args:
+        name: of the input, as the user gave it.
+        work: what to do.
+
+    Raises:
+        BundleError: no input can be done without the model.
+    """
+    try:
+        return work()
+    except BundleError:
+        raise
+    except ErythronError as error:
+        return Failure(name, str(error))
+    except MemoryError:
+        return Failure(name, f"{name}: not enough memory; cut the image into smaller fields")
+    except Exception as error:
+        log.exception("%s: unforeseen error", name)
+        return Failure(
+            name,
+            f"{name}: unforeseen {type(error).__name__}: {error}; "
+            "run again with --verbose and report the traceback",
+        )
+
+
+def check_distinct(outputs: Sequence[tuple[Named, Path]]) -> None:
+    """Refuse inputs that would be written to one place.
+
+    Args:
+        outputs: each input with where its result goes, relative to the output folder.
+
+    Raises:
+        UsageError: names two inputs and the output that both would have.
+    """
+    seen: dict[Path, Named] = {}
+    for image, output in outputs:
+        if output in seen:
+            raise UsageError(
+                f"{seen[output].name} and {image.name} would both be written to '{output}'; "
+                "rename one, or give them in separate runs with different --out"
+            )
+        seen[output] = image

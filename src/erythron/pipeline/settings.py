@@ -1,0 +1,61 @@
+"""What the differentials of a run are made with: the confusion matrix of the bundle and reference ranges.
+
+In: a bundle and options. Out: what :mod:`erythron.differential.assemble` needs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from erythron.bundle.folder import Bundle
+from erythron.bundle.schema import ModelCard
+from erythron.cells.classes import Lineage
+from erythron.differential.assemble import DifferentialSettings
+from erythron.differential.correction import ConfusionMatrix
+from erythron.differential.indices import list_indices
+from erythron.differential.reference import SHIPPED, read_references
+
+
+def choose_settings(
+    bundle: Bundle, reference: Path | None = None, width: float = 0.05
+) -> DifferentialSettings:
+    """Return what a run's differentials are made with.
+
+    Args:
+        bundle: the model.
+        reference: file of reference ranges, or None for the shipped ones.
+        width: of a stage's interval that "count more" aims at, 0 to 1.
+
+    Raises:
+        DataError: the file of reference ranges cannot be used.
+    """
+    # The shipped ranges name indices that a model with fewer classes does not have.
+    known = {c.name for c in bundle.classes} | {d.name for d in list_indices(bundle.classes)}
+    if reference is None:
+        shipped = read_references(SHIPPED, known | {"me_ratio", "erythroid_share"})
+        references = {name: found for name, found in shipped.items() if name in known}
+    else:
+        references = dict(read_references(reference, known))
+    return DifferentialSettings(
+        classes=bundle.classes,
+        confusion=make_confusion(bundle.card),
+        references=references,
+        width=width,
+    )
+
+
+def make_confusion(card: ModelCard) -> ConfusionMatrix:
+    """Return the confusion matrix of a model's nucleated classes.
+
+    Calls of a class that is not nucleated leave the matrix, as they leave the total of a differential: what
+    remains are the rates among the cells that are counted.
+    """
+    evaluation = card.evaluation
+    kept = [i for i, c in enumerate(card.classes) if c.lineage is not Lineage.NOT_NUCLEATED]
+    columns = [*kept, len(card.classes)]
+    return ConfusionMatrix(
+        true_classes=evaluation.true_classes,
+        calls=tuple(card.classes[i].name for i in kept),
+        counts=tuple(tuple(row[i] for i in columns) for row in evaluation.confident_confusion),
+        has_unclassified=True,
+    )

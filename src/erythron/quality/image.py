@@ -1,0 +1,67 @@
+"""What the image of a counted field shows of its quality."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from erythron.bundle.schema import ModelCard
+from erythron.cells.flags import CellFlag, has_flag
+from erythron.classify.framing import MEASUREMENT_INPUTS, derive_inputs
+from erythron.quality.areas import find_unreadable_areas
+from erythron.quality.flags import FieldQuality
+from erythron.read.image import SmearImage
+
+_FEWEST_TO_JUDGE = 10
+"""Cells whose median colour, or share unlike the training, says something of the smear."""
+
+
+def judge_image(image: SmearImage, cells: pl.DataFrame, card: ModelCard) -> FieldQuality:
+    """Return what the image of a field shows of its quality.
+
+    Args:
+        image: the field, with the scale that was used.
+        cells: the table of its cells.
+        card: of the model that called them.
+    """
+    return FieldQuality(
+        scale_known=image.mpp is not None,
+        stain_distance=measure_stain(cells, image.background, card),
+        unlike_fraction=measure_unlike(cells),
+        left_out=find_unreadable_areas(image.rgb, image.background, image.mpp),
+    )
+
+
+def measure_unlike(cells: pl.DataFrame) -> float | None:
+    """Return the share of cells with the flag ``unlike_training``; None for fewer than ten cells."""
+    if cells.height < _FEWEST_TO_JUDGE:
+        return None
+    return float(cells.select(has_flag(CellFlag.UNLIKE_TRAINING).mean()).item())
+
+
+def measure_stain(cells: pl.DataFrame, background: NDArray[np.float32], card: ModelCard) -> float | None:
+    """Return how far the stain is from that of the training cells.
+
+    The colours of nucleus and cytoplasm, each over that of the empty smear, are standardised by the training
+    cells' means and deviations, which the bundle states.
+
+    Args:
+        cells: the table of a field's cells.
+        background: (3,) float32, colour of the empty smear.
+        card: of the model.
+
+    Returns:
+        The largest absolute value, over the six colours, of the cells' median; None for fewer than ten cells.
+    """
+    if cells.height < _FEWEST_TO_JUDGE:
+        return None
+    # The scale does not enter any colour.
+    inputs = derive_inputs(cells, background, 1.0)
+    stated = {m.name: m for m in card.measurements}
+    distances = [
+        abs(float(np.median(inputs[:, i])) - stated[name].mean) / stated[name].sd
+        for i, name in enumerate(MEASUREMENT_INPUTS)
+        if "_light_" in name and name in stated
+    ]
+    return max(distances, default=None)

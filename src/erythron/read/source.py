@@ -1,0 +1,79 @@
+"""Where pixels come from: one interface for a field in memory and for whatever is too large for that.
+
+A reader of another kind of file makes a class with the attributes and the method of :class:`Source`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erythron.read.fields import read_image
+from erythron.read.image import ScaleSource, SmearImage
+
+
+class Source(Protocol):
+    """An image that can be read piece by piece."""
+
+    @property
+    def name(self) -> str:
+        """The path as the user gave it; what tables and messages call the image."""
+
+    @property
+    def width_px(self) -> int:
+        """Width of the image at full resolution."""
+
+    @property
+    def height_px(self) -> int:
+        """Height of the image at full resolution."""
+
+    @property
+    def mpp(self) -> float | None:
+        """Microns per pixel at full resolution, or None where unknown."""
+
+    @property
+    def mpp_source(self) -> ScaleSource:
+        """Where ``mpp`` comes from."""
+
+    def read_region(self, left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
+        """Return a region at full resolution, (height, width, 3) uint8 sRGB.
+
+        Args:
+            left: its first column.
+            top: its first row.
+            width: in pixels.
+            height: in pixels.
+
+        Raises:
+            ValueError: the region reaches beyond the image.
+            ImageReadError: the pixels cannot be read.
+        """
+
+
+def open_source(path: str | Path, mpp: float | None = None) -> Source:
+    """Open an image file with the reader of its kind; another kind of file gets its reader here.
+
+    Args:
+        path: a JPEG, PNG, BMP or TIFF file, see :func:`erythron.read.fields.read_image`.
+        mpp: microns per pixel, which overrule the file's; None takes the file's.
+
+    Raises:
+        UsageError: ``mpp`` is not a number from 0.01 to 10.
+        ImageReadError: the file cannot be read.
+    """
+    return read_image(path, mpp)
+
+
+def read_whole(source: Source) -> SmearImage:
+    """Return the whole image in memory; one that is there already is returned itself.
+
+    Raises:
+        ImageReadError: the pixels cannot be read.
+    """
+    if isinstance(source, SmearImage):
+        return source
+    rgb = source.read_region(0, 0, source.width_px, source.height_px)
+    return SmearImage(source.name, rgb, source.mpp, source.mpp_source)

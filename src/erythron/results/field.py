@@ -1,0 +1,218 @@
+"""The folder of one counted field: the one place that writes it and the one that reads it back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from erythron.cells.outline import CellOutline, outline_cell, unite_masks
+from erythron.cells.table import type_columns
+from erythron.differential.counts import Differential
+from erythron.errors import DataError
+from erythron.files.hashing import hash_file, hash_text
+from erythron.files.writing import whole_file, whole_folder, write_file
+from erythron.interchange.cells import LabelledCell
+from erythron.interchange.geojson import CellRings, cells_to_geojson
+from erythron.interchange.labels import read_labels
+from erythron.report.model import FieldPage
+from erythron.report.overlay import draw_overlay
+from erythron.results.record import (
+    CELLS,
+    DIFFERENTIAL,
+    GEOJSON,
+    OVERLAY,
+    PAGE,
+    RECORD,
+    FieldRecord,
+    read_record,
+)
+
+_AGAIN = "count the image again with --force"
+
+
+@dataclass(frozen=True, eq=False)
+class FieldResult:
+    """All that is known of one counted field but its pixels.
+
+    Attributes:
+        record: where it comes from.
+        outlines: its cells.
+        cells: their table, in the same order, with the columns of
+            :func:`erythron.cells.table.list_cell_columns`.
+        differential: of these cells.
+    """
+
+    record: FieldRecord
+    outlines: tuple[CellOutline, ...]
+    cells: pl.DataFrame
+    differential: Differential
+
+
+@dataclass(frozen=True, eq=False)
+class ShownField:
+    """What is made of a field's result to be looked at.
+
+    Attributes:
+        rgb: (H, W, 3) uint8, the field's pixels.
+        rings: the outlines as polygons, in the order of the cells.
+        page: what the page shows; None where it does not show this field.
+    """
+
+    rgb: NDArray[np.uint8]
+    rings: Sequence[CellRings]
+    page: FieldPage | None = None
+
+
+def write_field(result: FieldResult, shown: ShownField, folder: Path) -> FieldRecord:
+    """Write the folder of a field; it appears when it is whole, and replaces one that is there.
+
+    Args:
+        result: what was counted.
+        shown: the same, to be looked at.
+        folder: where to.
+
+    Returns:
+        The record as written.
+    """
+    table = result.cells.write_csv()
+    record = result.record.model_copy(update={"cells_sha256": hash_text(table)})
+    # The picture is packed on another core while Python writes the outlines.
+    with whole_folder(folder) as partial, ThreadPoolExecutor(max_workers=1) as beside:
+        overlay = beside.submit(_write_overlay, result, shown, partial / OVERLAY)
+        write_file(partial / CELLS, table)
+        write_file(partial / GEOJSON, cells_to_geojson(shown.rings, result.cells))
+        write_file(partial / DIFFERENTIAL, result.differential.to_json())
+        if shown.page is not None:
+            write_file(partial / PAGE, _page_json().dump_json(shown.page))
+        write_file(partial / RECORD, _dump(record))
+        overlay.result()
+    return record
+
+
+def replace_differential(folder: Path, record: FieldRecord, differential: Differential) -> None:
+    """Write another differential, and the record that names its fingerprint, into the folder of a field."""
+    write_file(folder / DIFFERENTIAL, differential.to_json())
+    write_file(folder / RECORD, _dump(record))
+
+
+def replace_page(folder: Path, record: FieldRecord, page: FieldPage) -> None:
+    """Write what the page shows, and the record that names its fingerprint, into the folder of a field."""
+    write_file(folder / PAGE, _page_json().dump_json(page))
+    write_file(folder / RECORD, _dump(record))
+
+
+def need_record(folder: Path) -> FieldRecord:
+    """Return the record of a counted field.
+
+    Raises:
+        DataError: there is no readable one.
+    """
+    record = read_record(folder)
+    if record is None:
+        raise DataError(f"{folder}: has no readable {RECORD}; {_AGAIN}")
+    return record
+
+
+def read_cells(folder: Path) -> pl.DataFrame:
+    """Return the table of cells of a counted field.
+
+    Raises:
+        DataError: it is missing, broken, or no table of cells.
+    """
+    path = folder / CELLS
+    try:
+        text = path.read_bytes()
+        names = text[: text.index(b"\n")].decode("utf-8").rstrip("\r").split(",")
+        return pl.read_csv(text, schema=type_columns(names))
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); {_AGAIN}") from error
+
+
+def is_edited(folder: Path, record: FieldRecord) -> bool:
+    """Return whether the table of cells is not the one that was written.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return hash_file(folder / CELLS) != record.cells_sha256
+    except OSError as error:
+        raise DataError(f"{folder / CELLS}: cannot be read ({error.strerror}); {_AGAIN}") from error
+
+
+def read_differential(folder: Path) -> Differential:
+    """Return the differential of a counted field.
+
+    Raises:
+        DataError: it is missing or broken.
+    """
+    path = folder / DIFFERENTIAL
+    try:
+        return Differential.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def read_page(folder: Path) -> FieldPage | None:
+    """Return what the page shows of a field, or None where that is not stored or not readable."""
+    try:
+        return _page_json().validate_json((folder / PAGE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def read_field(folder: Path) -> FieldResult:
+    """Read all that is stored of a counted field; the image itself is not needed.
+
+    Raises:
+        DataError: a file is missing or broken, or the outlines are not those of the table.
+    """
+    record, cells = need_record(folder), read_cells(folder)
+    labelled = {cell.cell_id: cell for image in read_labels(folder / GEOJSON) for cell in image.cells}
+    ids = cells["cell_id"].to_list()
+    if len(labelled) != len(ids) or set(labelled) != set(ids):
+        raise DataError(f"{folder / GEOJSON}: its cells are not those of {CELLS}; {_AGAIN}")
+    scores = cells["outline_score"].to_list()
+    outlines = tuple(
+        _take_outline(labelled[cell_id], score, folder) for cell_id, score in zip(ids, scores, strict=True)
+    )
+    return FieldResult(record, outlines, cells, read_differential(folder))
+
+
+def _take_outline(cell: LabelledCell, score: float | None, folder: Path) -> CellOutline:
+    if cell.nucleus is None:
+        raise DataError(f"{folder / GEOJSON}: cell {cell.cell_id} has no nucleus; {_AGAIN}")
+    whole = unite_masks([cell.cell, cell.nucleus])
+    nucleus = np.zeros_like(whole.mask)
+    top, left = cell.nucleus.top - whole.top, cell.nucleus.left - whole.left
+    height, width = cell.nucleus.mask.shape
+    nucleus[top : top + height, left : left + width] = cell.nucleus.mask
+    outline = outline_cell(nucleus, whole.mask, whole.left, whole.top, np.nan if score is None else score)
+    if outline is None:
+        raise DataError(f"{folder / GEOJSON}: cell {cell.cell_id} has no nucleus; {_AGAIN}")
+    return outline
+
+
+def _write_overlay(result: FieldResult, shown: ShownField, path: Path) -> None:
+    with whole_file(path) as partial:
+        overlay = draw_overlay(shown.rgb, result.outlines, result.cells)
+        overlay.save(partial, format="PNG", compress_level=1)
+
+
+def _dump(record: FieldRecord) -> str:
+    return record.model_dump_json(indent=2) + "\n"
+
+
+@cache
+def _page_json() -> TypeAdapter[FieldPage]:
+    return TypeAdapter(FieldPage)

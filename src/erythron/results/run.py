@@ -1,0 +1,86 @@
+"""What a run leaves beside its fields: ``run.json``, written and read here alone."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from erythron.errors import UsageError
+from erythron.files.writing import write_file
+from erythron.report.model import RunReport
+from erythron.results.record import FieldRecord
+
+SUMMARY = "summary.csv"
+REPORT = "report.html"
+RUN = "run.json"
+
+_AGAIN = "add --force to replace it or choose another --out"
+
+
+def refuse_other_run(inputs: Sequence[str], out: Path) -> None:
+    """Refuse to replace the summary of a finished run over other inputs.
+
+    Args:
+        inputs: the images of the run that is to begin, as the user gave them.
+        out: its folder.
+
+    Raises:
+        UsageError: the folder holds the run of other inputs, or files that no run of erythron wrote.
+    """
+    earlier = read_run(out)
+    if earlier is None:
+        for name in (SUMMARY, REPORT):
+            if (out / name).exists():
+                raise UsageError(f"{out / name} is there and no run of erythron wrote it; {_AGAIN}")
+        return
+    if earlier.get("inputs") != list(inputs):
+        raise UsageError(f"{out} holds a finished run over other images; {_AGAIN}")
+
+
+def read_run(out: Path) -> dict[str, Any] | None:
+    """Return what ``run.json`` of a folder holds, None where there is none.
+
+    Raises:
+        UsageError: it is no record of a run.
+    """
+    try:
+        content = json.loads((out / RUN).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{out / RUN}: is not a record of a run ({error}); {_AGAIN}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{out / RUN}: is not a record of a run; {_AGAIN}")
+    return content
+
+
+def write_run(out: Path, inputs: Sequence[str], records: Sequence[FieldRecord], page: RunReport) -> None:
+    """Write ``run.json``.
+
+    Args:
+        out: folder of the run.
+        inputs: its images, as the user gave them.
+        records: of the fields that are done.
+        page: what the report says of the run.
+    """
+    finished, started = datetime.now(UTC), page.made_at.astimezone(UTC)
+    description = {
+        "schema_version": 2,
+        "command": "count",
+        "started": started.isoformat(),
+        "finished": finished.isoformat(),
+        "seconds": round((finished - started).total_seconds(), 3),
+        "model": {"name": page.model_name, "sha256": page.model_sha256},
+        "settings": {entry.name: entry.value for entry in page.settings},
+        "versions": {entry.name: entry.value for entry in page.versions},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "inputs": list(inputs),
+        "done": [record.model_dump(mode="json") for record in records],
+        "failures": [{"image": failed.image, "reason": failed.reason} for failed in page.failed],
+    }
+    write_file(out / RUN, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
