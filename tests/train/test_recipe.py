@@ -9,7 +9,6 @@ from erythron.train.recipe import (
     FineTunedRecipe,
     FrozenRecipe,
     InputSettings,
-    SegmenterSet,
     SegmenterSettings,
 )
 from erythron.train.recipe_file import load_fine_tuned, load_recipe
@@ -72,7 +71,5 @@ def test_the_digest_tells_recipes_apart() -> None:
 def test_settings_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValidationError, match="not both"):
         SegmenterSettings(fit=True, bundle="mine")
-    with pytest.raises(ValidationError, match="fit = true"):
-        SegmenterSettings(sets=(SegmenterSet(data="bcisc", share=1.0),))
     with pytest.raises(ValidationError, match="multiple of 16"):
         FrozenRecipe(inputs=InputSettings(px=100))

@@ -50,7 +50,8 @@ def load_networks(bundle: Bundle, runtimes: Runtimes | None = None) -> Networks:
         BundleError: a network cannot be loaded.
     """
     loaded = load_runtimes(bundle) if runtimes is None else runtimes
-    return Networks(Segmenter(bundle.card.segmenter, loaded.segmentation), Classifier(bundle, loaded.classifier))
+    segmenter = Segmenter(bundle.card.segmenter, loaded.segmentation)
+    return Networks(segmenter, Classifier(bundle, loaded.classifier))
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class SegmenterSettings(_Settings):
         fit: whether one is fitted for each fold and one for use. Otherwise that of a bundle is taken, whose
             outlines are not out of fold.
         bundle: folder of the bundle whose network is taken; without it the one that ships.
-        sets: what is fitted on; none stands for the sets of the network that ships.
+        sets: what is fitted on, where a network is fitted; none stands for those of the network that ships.
     """
 
     fit: bool = False
@@ -83,8 +83,6 @@ class SegmenterSettings(_Settings):
     def _check_use(self) -> SegmenterSettings:
         if self.fit and self.bundle is not None:
             raise ValueError("a segmentation network is fitted or taken from a bundle, not both")
-        if self.sets and not self.fit:
-            raise ValueError("sets of the segmentation network need fit = true")
         return self
 
 

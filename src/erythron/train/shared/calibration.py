@@ -58,7 +58,8 @@ def calibrate(held: HeldOut, is_erythroid: NDArray[np.bool_], risk: float) -> Ca
     probabilities = soften(held.logits, temperature)
     threshold = round(choose_threshold(held.truth, probabilities, is_erythroid, risk), 4)
     merged = ", classes that are not erythroid counted as one," if is_erythroid.any() else ""
-    rule = f"least confidence at or above which at most {risk:.0%} of the calls of the {held.name}{merged} are wrong"
+    calls = f"at most {risk:.0%} of the calls of the {held.name}{merged} are wrong"
+    rule = f"least confidence at or above which {calls}"
     return Calibration(temperature, threshold, rule, held.name)
 
 

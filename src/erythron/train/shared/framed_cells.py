@@ -23,10 +23,10 @@ from erythron.shape.mask import hull_plane
 from erythron.shape.measure import measure_cells
 from erythron.train.recipe import InputSettings
 from erythron.train.shared.progress import Progress, no_progress
-from erythron.train.shared.true_masks import box_window, read_true_mask
+from erythron.train.shared.true_masks import box_window
 
 Outline = Callable[[int, SmearImage], CellOutline | None]
-"""Outlines the central cell of the image of a row of the manifest; None where there is none."""
+"""Outlines the central cell of an image, given the number of its row; None where there is none."""
 
 LEAST_SD = 1e-4
 """Added to every standard deviation, so that a measurement that never varies can be divided by its own."""
@@ -72,19 +72,18 @@ def frame_rows(
     rows: pl.DataFrame,
     inputs: InputSettings,
     margin: float,
-    outline: Outline | None,
+    outline: Outline,
     progress: Progress = no_progress,
 ) -> FramedCells:
     """Outline, measure and frame the cell of every row of a manifest.
 
-    The mask that a row names is its outline, otherwise ``outline`` makes one. Where no cell was found the
-    crop is that of the image's centre.
+    Where no cell was found the crop is that of the image's centre.
 
     Args:
         rows: a manifest; a row with a box is cut out of its field, twice its box, and then is as a crop.
         inputs: size and scale.
         margin: side of the crops over that of the input, room for turning and scaling without padding.
-        outline: called with the number of a row and its image where the row names no mask; None where all do.
+        outline: called with the number of every row and its image.
         progress: called after each cell.
 
     Raises:
@@ -95,12 +94,7 @@ def frame_rows(
     measured = np.full((rows.height, len(MEASUREMENT_INPUTS)), np.nan, np.float32)
     for i, row in enumerate(rows.iter_rows(named=True)):
         image = _read_row(row)
-        if row["mask_path"] is not None:
-            found = read_true_mask(row, image.rgb)
-        elif outline is not None:
-            found = outline(i, image)
-        else:
-            raise ValueError(f"{row['path']}: a row without a mask needs something that outlines")
+        found = outline(i, image)
         mpp = choose_mpp(image, make_framing(inputs))
         pixels[i], masks[i], measured[i] = frame_cell(image, found, mpp, CropGeometry(side, inputs.mpp))
         progress("Outlining cells", i + 1, rows.height)

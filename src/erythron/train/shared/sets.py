@@ -14,6 +14,7 @@ from erythron.datasets.manifest import MANIFEST_SUFFIXES, hash_rows, hash_split,
 from erythron.datasets.registry import load_registry
 from erythron.datasets.sets import open_set
 from erythron.errors import UsageError
+from erythron.train.folded_sets import name_set
 from erythron.train.recipe import SetEntry
 
 
@@ -24,13 +25,15 @@ class OpenedSet:
     Attributes:
         name: of the set; no two sets of a recipe share one.
         entry: what the recipe says of it.
-        rows: its manifest.
+        rows: manifest of what is used of it.
+        whole: its whole manifest, which folds are assigned on.
         left_out: ``path`` and ``reason`` of every image that is not used.
     """
 
     name: str
     entry: SetEntry
     rows: pl.DataFrame
+    whole: pl.DataFrame
     left_out: pl.DataFrame
 
 
@@ -64,7 +67,7 @@ def open_sets(entries: Sequence[SetEntry]) -> tuple[OpenedSet, ...]:
                 f"{entry.data}: every image of it is in an earlier set of the recipe; leave it out"
             )
         seen = pl.concat([seen, rows["sha256"]])
-        opened.append(OpenedSet(found.name, entry, rows, pl.concat([found.left_out, reasons])))
+        opened.append(OpenedSet(found.name, entry, rows, found.rows, pl.concat([found.left_out, reasons])))
     return tuple(opened)
 
 
@@ -119,11 +122,6 @@ def load_rows(data: str, stages_only: bool = False) -> pl.DataFrame:
     return rows
 
 
-def name_data(data: str) -> str:
-    """Return what a folder for results on some data is called."""
-    return Path(data).stem if Path(data).suffix in MANIFEST_SUFFIXES else Path(data).name
-
-
 def describe_source(name: str, entry: SetEntry | None = None) -> DataSource:
     """Return where a set comes from: as it is registered, else as the recipe says.
 
@@ -140,7 +138,7 @@ def describe_source(name: str, entry: SetEntry | None = None) -> DataSource:
 
 def map_sources(entries: Sequence[SetEntry], rows: pl.DataFrame) -> dict[str, SetEntry]:
     """Return what a recipe says of each source of a manifest: the set of that name, or the only one."""
-    by_name = {name_data(entry.data): entry for entry in entries}
+    by_name = {name_set(entry.data): entry for entry in entries}
     only = entries[0] if len(entries) == 1 else None
     found = {source: by_name.get(source, only) for source in rows["source"].unique()}
     return {source: entry for source, entry in found.items() if entry is not None}

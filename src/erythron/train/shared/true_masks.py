@@ -8,20 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from erythron.cells.outline import CellOutline, outline_cell
 from erythron.classify.crops import cut_window
+from erythron.datasets.masks import read_mask
 from erythron.errors import DataError
-
-_FIRST_NUCLEUS = {
-    "nucleus_255_cell_128": 192,
-    "nucleus_255_cell_155": 205,
-    "cell": 256,
-    "fourth_channel": 256,
-}
-_FIRST_CELL = {"nucleus_255_cell_128": 64, "nucleus_255_cell_155": 78, "cell": 128, "fourth_channel": 128}
 
 
 def read_true_mask(row: Mapping[str, Any], rgb: NDArray[np.uint8]) -> CellOutline | None:
@@ -37,22 +29,17 @@ def read_true_mask(row: Mapping[str, Any], rgb: NDArray[np.uint8]) -> CellOutlin
     Raises:
         DataError: the mask cannot be read, is of unknown kind or of another size than the image.
     """
-    path, kind = Path(row["mask_path"]), row["mask_kind"]
-    if kind not in _FIRST_CELL:
-        raise DataError(f"{path}: mask kind '{kind}' is not one of {', '.join(_FIRST_CELL)}")
-    try:
-        with Image.open(path) as image:
-            grey = np.asarray(image)[..., 3] if kind == "fourth_channel" else np.asarray(image.convert("L"))
-    except (OSError, IndexError) as error:
-        raise DataError(f"{path}: the mask cannot be read ({error}); fetch the set again") from error
+    path = Path(row["mask_path"])
+    mask = read_mask(path, row["mask_kind"])
+    drawn, inner = mask.cell, mask.nucleus if mask.nucleus is not None else np.zeros_like(mask.cell)
     if row["x_px"] is not None:
-        grey = cut_window(grey, box_window(row), 0)
-    if grey.shape != rgb.shape[:2]:
+        drawn, inner = (cut_window(part, box_window(row), 0) for part in (drawn, inner))
+    if drawn.shape != rgb.shape[:2]:
         raise DataError(
-            f"{path}: the mask is {grey.shape[1]}x{grey.shape[0]}, its image {rgb.shape[1]}x{rgb.shape[0]}"
+            f"{path}: the mask is {drawn.shape[1]}x{drawn.shape[0]}, its image {rgb.shape[1]}x{rgb.shape[0]}"
         )
-    cell = _keep_central(grey >= _FIRST_CELL[kind])
-    nucleus = cell & (grey >= _FIRST_NUCLEUS[kind])
+    cell = _keep_central(drawn)
+    nucleus = cell & inner
     if cell.any() and not nucleus.any():
         light = rgb.mean(axis=2)
         nucleus = cell & (light <= np.median(light[cell]))

@@ -49,14 +49,12 @@ def test_folds_keep_groups_whole_and_a_number_of_each_label_is_drawn(
     data_folder: Path, small_frozen: FrozenRecipe
 ) -> None:
     marrow, blood = (fold_set(part, small_frozen) for part in open_sets(small_frozen.sets))
-    assert marrow.opened.rows.height == len(marrow.folds) == 20
-    assert blood.opened.rows["label"].value_counts(sort=True)["count"].to_list() == [3, 3]
-    group_folds = (
-        marrow.opened.rows.with_columns(fold=marrow.folds).group_by("group").agg(pl.col("fold").n_unique())
-    )
+    assert marrow.rows.height == len(marrow.folds) == 20
+    assert blood.rows["label"].value_counts(sort=True)["count"].to_list() == [3, 3]
+    group_folds = marrow.rows.with_columns(fold=marrow.folds).group_by("group").agg(pl.col("fold").n_unique())
     assert group_folds["fold"].max() == 1
     again = fold_set(open_sets(small_frozen.sets)[1], small_frozen)
-    assert again.opened.rows.equals(blood.opened.rows)
+    assert again.rows.equals(blood.rows)
 
 
 def test_a_set_with_fewer_groups_than_folds_or_nothing_to_learn_is_named(
@@ -79,4 +77,4 @@ def test_the_shipped_recipe_draws_the_rows_that_the_shipped_bundle_names(data_di
     recipe = load_recipe("default")
     assert isinstance(recipe, FrozenRecipe)
     for part, used in zip(open_sets(recipe.sets), load_bundle().card.data, strict=True):
-        assert hash_rows(fold_set(part, recipe).opened.rows) == used.rows_hash
+        assert hash_rows(fold_set(part, recipe).rows) == used.rows_hash

@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 
 from erythron.bundle.folder import SEGMENTATION, load_bundle
 from erythron.cells.classes import ERYTHROID_STAGES
+from erythron.cells.outline import CellOutline
 from erythron.classify.framing import outline_crop
 from erythron.errors import DataError
 from erythron.files.hashing import hash_text
 from erythron.files.writing import whole_folder
+from erythron.read.image import SmearImage
 from erythron.segment.segmenter import load_segmenter
 from erythron.train.classifier.fine_tuned.augmentation import MARGIN
 from erythron.train.recipe import InputSettings
 from erythron.train.shared.framed_cells import FramedCells, Outline, frame_rows, make_framing
 from erythron.train.shared.progress import Progress, no_progress
+from erythron.train.shared.true_masks import read_true_mask
 
 FORMAT = 4
 """Of the stored arrays; another number also where cells are outlined or cut otherwise than before."""
@@ -127,8 +130,14 @@ def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path, progress: Pr
             np.save(partial / f"{name}.npy", getattr(cells, name))
 
 
-def _make_outliner(rows: pl.DataFrame, inputs: InputSettings) -> Outline | None:
-    if not rows["mask_path"].null_count():
-        return None
-    segmenter, framing = load_segmenter(load_bundle()), make_framing(inputs)
-    return lambda _, image: outline_crop(image, segmenter, framing)
+def _make_outliner(rows: pl.DataFrame, inputs: InputSettings) -> Outline:
+    named = rows.rows(named=True)
+    framing = make_framing(inputs)
+    segmenter = load_segmenter(load_bundle()) if rows["mask_path"].null_count() else None
+
+    def outline(number: int, image: SmearImage) -> CellOutline | None:
+        if segmenter is None or named[number]["mask_path"] is not None:
+            return read_true_mask(named[number], image.rgb)
+        return outline_crop(image, segmenter, framing)
+
+    return outline

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from erythron.cells.classes import ERYTHROID_STAGES, find_type
 from erythron.cells.outline import CellOutline
 from erythron.classify.framing import outline_crop
-from erythron.datasets.audit import find_similar_rows
-from erythron.datasets.folds import assign_folds
-from erythron.datasets.split import merge_groups
 from erythron.errors import DataError
 from erythron.read.image import SmearImage
 from erythron.segment.segmenter import Segmenter
@@ -22,6 +19,7 @@ from erythron.train.classifier.frozen.augmentation import MARGIN, augment, cut_p
 from erythron.train.classifier.frozen.head import Examples
 from erythron.train.classifier.frozen.network import ShapeFeatures
 from erythron.train.classifier.frozen.partial_labels import find_open, open_labels
+from erythron.train.folded_sets import fold_rows
 from erythron.train.recipe import FrozenRecipe, FrozenSet
 from erythron.train.shared.backbones import PixelScaling
 from erythron.train.shared.framed_cells import FramedCells, frame_rows, make_framing
@@ -33,18 +31,21 @@ STAGES = len(ERYTHROID_STAGES)
 
 @dataclass(frozen=True)
 class FoldedSet:
-    """A set with the fold of each of its N cells, (N,) int64."""
+    """A set with its folds.
 
-    opened: OpenedSet
+    Attributes:
+        name: of the set.
+        settings: what the recipe says of it.
+        rows: manifest of the N cells that are used.
+        folds: (N,) int64.
+        left_out: ``path`` and ``reason`` of every image that is not used.
+    """
+
+    name: str
+    settings: FrozenSet
+    rows: pl.DataFrame
     folds: NDArray[np.int64]
-
-    @property
-    def settings(self) -> FrozenSet:
-        """What the recipe says of the set."""
-        entry = self.opened.entry
-        if not isinstance(entry, FrozenSet):
-            raise TypeError(f"{self.opened.name} is a set of another kind of recipe")
-        return entry
+    left_out: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -86,35 +87,33 @@ class FeatureMaker:
 
 
 def fold_set(opened: OpenedSet, recipe: FrozenRecipe) -> FoldedSet:
-    """Leave out cells that nothing can be learned from, assign folds, and draw the cells that are used.
+    """Assign folds, leave out cells that nothing can be learned from, and draw the cells that are used.
 
-    Copies of an image lie in one fold, and so do crops of a judged set that show one piece of smear, which
-    are found from their pixels as ``erythron data split`` finds them.
+    Folds are of the whole manifest, so that they are those of a segmentation network that learns from the
+    same set: copies of an image and crops that show one piece of smear lie in one fold.
 
     Raises:
         DataError: the set has no cell to learn from, or fewer cross-validation groups than folds.
     """
-    rows = opened.rows
-    is_open = pl.Series([bool(find_open(find_type(label))) for label in rows["label"]], dtype=pl.Boolean)
-    left_out = rows.filter(~is_open).select(
-        "path", reason=pl.concat_str(pl.lit("a classifier of nucleated cells learns nothing from: "), "label")
-    )
-    rows = rows.filter(is_open)
-    if rows.is_empty():
-        raise DataError(f"{opened.name}: has no cell that the head can learn from; leave the set out")
-    opened = replace(opened, left_out=pl.concat([opened.left_out, left_out]))
-    settings = FoldedSet(opened, np.zeros(0, np.int64)).settings
-    rows = merge_groups(rows, find_similar_rows(rows) if settings.judged else None)
     try:
-        folds = assign_folds(
-            rows["source_label"].to_list(), rows["group"].to_list(), recipe.folds, recipe.seed
-        )
+        whole, folds = fold_rows(opened.whole, recipe.folds, recipe.seed)
     except DataError as error:
         raise DataError(f"{opened.name}: {error}") from error
-    rows = rows.with_columns(fold=folds)
-    if settings.per_label is not None:
-        rows = _draw(rows, settings.per_label, recipe.seed)
-    return FoldedSet(replace(opened, rows=rows.drop("fold")), rows["fold"].to_numpy())
+    used = whole.with_columns(fold=folds).filter(pl.col("sha256").is_in(opened.rows["sha256"].implode()))
+    is_open = pl.Series([bool(find_open(find_type(label))) for label in used["label"]], dtype=pl.Boolean)
+    left_out = used.filter(~is_open).select(
+        "path", reason=pl.concat_str(pl.lit("a classifier of nucleated cells learns nothing from: "), "label")
+    )
+    rows = used.filter(is_open)
+    if rows.is_empty():
+        raise DataError(f"{opened.name}: has no cell that the head can learn from; leave the set out")
+    entry = opened.entry
+    if not isinstance(entry, FrozenSet):
+        raise TypeError(f"{opened.name} is a set of another kind of recipe")
+    if entry.per_label is not None:
+        rows = _draw(rows, entry.per_label, recipe.seed)
+    left_out = pl.concat([opened.left_out, left_out])
+    return FoldedSet(opened.name, entry, rows.drop("fold"), rows["fold"].to_numpy(), left_out)
 
 
 def _draw(rows: pl.DataFrame, per_label: int, seed: int) -> pl.DataFrame:
@@ -137,16 +136,16 @@ def make_source(folded: FoldedSet, recipe: FrozenRecipe, maker: FeatureMaker, pr
     def outline(number: int, image: SmearImage) -> CellOutline | None:
         return outline_crop(image, maker.segmenters[int(folds[number])], framing)
 
-    cells = frame_rows(folded.opened.rows, recipe.inputs, MARGIN, outline, progress)
+    cells = frame_rows(folded.rows, recipe.inputs, MARGIN, outline, progress)
     kept = np.flatnonzero(cells.has_cell)
     if not len(kept):
-        raise DataError(f"{folded.opened.name}: no cell was found in any of its images; check their scale")
+        raise DataError(f"{folded.name}: no cell was found in any of its images; check their scale")
     cells = cells.take(kept)
     labels = cells.rows["label"].to_list()
     # Every label counts the same.
     _, key, counts = np.unique(np.array(labels), return_inverse=True, return_counts=True)
     return Source(
-        folded.opened.name,
+        folded.name,
         cells.rows,
         folded.settings.judged,
         folds[kept],

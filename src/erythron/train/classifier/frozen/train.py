@@ -126,9 +126,7 @@ def train_frozen(
 
 def _hash_folds(sets: Sequence[FoldedSet]) -> str:
     """Return the SHA-256 over which content, with which class and group, is in which fold."""
-    rows = [
-        s.opened.rows.select("source", "sha256", "class", "group").with_columns(fold=s.folds) for s in sets
-    ]
+    rows = [s.rows.select("source", "sha256", "class", "group").with_columns(fold=s.folds) for s in sets]
     return hash_rows(pl.concat(rows).with_columns(group=pl.concat_str("group", pl.lit("/"), "fold")))
 
 
@@ -209,8 +207,8 @@ def _find_priors(rows: pl.DataFrame) -> tuple[float, ...]:
 def _list_left_out(sets: Sequence[FoldedSet], sources: list[Source]) -> pl.DataFrame:
     parts = []
     for folded, source in zip(sets, sources, strict=True):
-        unfound = folded.opened.rows.join(source.rows, on=["path", "sha256"], how="anti")
-        parts.append(folded.opened.left_out)
+        unfound = folded.rows.join(source.rows, on=["path", "sha256"], how="anti")
+        parts.append(folded.left_out)
         parts.append(unfound.select("path", reason=pl.lit("no cell was found in it")))
     return pl.concat(parts)
 

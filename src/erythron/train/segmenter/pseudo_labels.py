@@ -54,7 +54,7 @@ def find_lone_cell(light: Floats, mpp: float) -> Bools | None:
 
 
 def find_nucleus(light: Floats, cell: Bools) -> Bools | None:
-    """Return the nucleus of a drawn cell where its stain parts it clearly from the cytoplasm, else None.
+    """Return the nucleus of an outlined cell where its stain parts it clearly from the cytoplasm, else None.
 
     Chromatin is more saturated than cytoplasm, holds back more green, and, unlike the granules of an
     eosinophil, red as well. Otsu's threshold of these together (doi 10.1109/TSMC.1979.4310076) within the
