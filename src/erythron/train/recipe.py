@@ -11,7 +11,6 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from erythron.files.hashing import hash_text
 from erythron.train.classifier.networks.settings import NetworkSettings
 
 Positive = Annotated[float, Field(gt=0)]
@@ -255,10 +254,6 @@ class BaseRecipe(_Settings):
     risk: Annotated[float, Field(gt=0, lt=1)] = 0.05
     limits: tuple[str, ...] = ()
     inputs: InputSettings = InputSettings()
-
-    def digest(self) -> str:
-        """Return the SHA-256 over all settings."""
-        return hash_text(self.model_dump_json())
 
 
 class FrozenRecipe(BaseRecipe):

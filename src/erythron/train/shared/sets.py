@@ -82,8 +82,7 @@ def join_split(sets: Sequence[OpenedSet]) -> pl.DataFrame:
     else:
         rows = pl.concat([s.rows for s in sets], how="diagonal")
         for part in sets:
-            if not part.left_out.height:
-                verify_split(part.rows)
+            verify_split(part.whole)
         rows = rows.with_columns(pl.lit(hash_split(rows)).alias("split_hash"))
     verify_split(rows)
     return rows

@@ -19,6 +19,10 @@ def draw(path: Path, radius: float, shade: int, seed: int) -> None:
     yy, xx = np.mgrid[:137, :137]
     distance = np.hypot(xx - 68 + rng.normal(), yy - 68 + rng.normal())
     image = np.full((137, 137, 3), (238, 230, 215), float)
+    # Red cells around, each image with its own: else all would show one piece of smear.
+    for _ in range(12):
+        x, y = rng.uniform(0, 137, 2)
+        image[np.hypot(xx - x, yy - y) < rng.uniform(7, 10)] = rng.uniform((215, 150, 150), (235, 190, 185))
     image[distance < radius * 1.4] = (175, 165, 205)
     image[distance < radius] = (shade, shade // 2, shade + 50)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from erythron.bundle.folder import load_bundle
 from erythron.datasets.manifest import hash_rows
 from erythron.errors import DataError
 from erythron.train.classifier.frozen.partial_labels import open_labels
@@ -62,7 +63,7 @@ def test_a_set_with_fewer_groups_than_folds_or_nothing_to_learn_is_named(
 ) -> None:
     entry = FrozenSet(data=str(data_folder / "mine"))
     many = small_frozen.model_copy(update={"folds": 20})
-    with pytest.raises(DataError, match="mine: 20 folds of 8 groups"):
+    with pytest.raises(DataError, match="mine: 20 folds of 9 groups"):
         fold_set(open_sets([entry])[0], many)
     red = FrozenSet(data=str(data_folder / "mine"), class_map={"EBO": "RBC", "lymphocyte": "artefact"})
     with pytest.raises(DataError, match="no cell that the head can learn from"):
@@ -70,11 +71,10 @@ def test_a_set_with_fewer_groups_than_folds_or_nothing_to_learn_is_named(
 
 
 @pytest.mark.real_data
-def test_the_shipped_recipe_draws_the_rows_that_the_shipped_bundle_names(data_dir: Path) -> None:
-    """Content, class and cross-validation group of every cell, for both sets."""
-    from erythron.bundle.folder import load_bundle
-
+def test_the_shipped_recipe_draws_the_cells_that_the_shipped_bundle_names(data_dir: Path) -> None:
+    """Content, class and cross-validation group of every judged cell, and 120 of each label of blood."""
     recipe = load_recipe("default")
     assert isinstance(recipe, FrozenRecipe)
-    for part, used in zip(open_sets(recipe.sets), load_bundle().card.data, strict=True):
-        assert hash_rows(fold_set(part, recipe).rows) == used.rows_hash
+    marrow, blood = (fold_set(part, recipe) for part in open_sets(recipe.sets))
+    assert hash_rows(marrow.rows) == load_bundle().card.data[0].rows_hash
+    assert blood.rows["label"].value_counts()["count"].to_list() == [120] * 8
