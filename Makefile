@@ -22,12 +22,8 @@ $(VENV)/.full: pyproject.toml
 demo: $(VENV)/.light
 	$(BIN)/erythron demo --out demo-out --force
 
-# Three processes: runs that are killed and resumed crashed the interpreter (a segmentation fault in native code) after
-# the other tests of training in one process; alone they do not.
 test: $(VENV)/.full
-	$(BIN)/python -m pytest --ignore=tests/train
-	$(BIN)/python -m pytest tests/train --ignore=tests/train/test_run.py
-	$(BIN)/python -m pytest tests/train/test_run.py
+	$(BIN)/python -m pytest
 
 lint: $(VENV)/.full
 	$(BIN)/ruff check .

@@ -76,6 +76,16 @@ def test_what_a_result_holds(result: erythron.Result, pixels: NDArray[np.uint8],
     assert str(result.differential.nucleated_cells) in repr(result)
 
 
+def test_a_counter_takes_another_runtime_and_says_where_it_computes(
+    result: erythron.Result, path: Path
+) -> None:
+    with erythron.Counter(mpp=0.25, runtime="onnxruntime") as counter:
+        assert counter.device.startswith("ONNX Runtime, ")
+        assert counter.count(path).cells["label"].to_list() == result.cells["label"].to_list()
+    with pytest.raises(UsageError, match="choose openvino or onnxruntime"):
+        erythron.Counter(runtime="paper")
+
+
 def test_saving_gives_the_files_of_the_command(result: erythron.Result, path: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     count_images(find_images([path]), run, RunOptions(mpp=0.25))

@@ -19,6 +19,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.bundle.folder import load_bundle
+from erythron.bundle.loading import describe_device
+from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cells.outline import CellOutline
 from erythron.differential.counts import Differential
 from erythron.errors import UsageError
@@ -157,14 +159,26 @@ class Counter:
     Args:
         model: folder of a bundle; None is the model that ships.
         mpp: microns per pixel of images that are counted without their own; None takes each image's.
+        runtime: what computes the networks: ``openvino`` on the CPU, or ``onnxruntime`` on CUDA, CoreML or
+            DirectML, whichever is installed, else on the CPU.
+
+    Attributes:
+        device: where the networks are computed, such as ``ONNX Runtime, CUDA``.
 
     Raises:
         BundleError: the model cannot be used.
-        UsageError: ``mpp`` is not a number from 0.01 to 10.
+        UsageError: ``mpp`` is not a number from 0.01 to 10, or there is no such runtime.
+        MissingExtraError: the runtime is not installed.
     """
 
-    def __init__(self, *, model: str | Path | None = None, mpp: float | None = None) -> None:
+    def __init__(
+        self, *, model: str | Path | None = None, mpp: float | None = None, runtime: str = "openvino"
+    ) -> None:
         check_mpp(mpp)
+        if runtime not in set(RuntimeKind):
+            raise UsageError(f"'{runtime}' is no runtime; choose {' or '.join(RuntimeKind)}")
+        self._runtime = RuntimeKind(runtime)
+        self.device = describe_device(self._runtime)
         self._bundle = load_bundle(None if model is None else Path(model))
         self._settings = choose_settings(self._bundle)
         self._mpp = mpp
@@ -228,7 +242,9 @@ class Counter:
             sha256 = hash_bytes(smear.rgb.tobytes())
         model = Model(self._bundle, self._settings, self._start_loading().result)
         found = count_field(smear, model)
-        fingerprints = fingerprint_steps(StepSettings(self._bundle, mpp), smear.name, sha256)
+        fingerprints = fingerprint_steps(
+            StepSettings(self._bundle, mpp, runtime=self._runtime), smear.name, sha256
+        )
         return Result(found.differential, found, sha256, fingerprints)
 
     def _refuse_closed(self) -> None:
@@ -239,7 +255,7 @@ class Counter:
         """Load the networks in the background, so that the first image is read meanwhile."""
         if self._loading is None:
             pool = ThreadPoolExecutor(max_workers=1)
-            self._loading = pool.submit(load_networks, self._bundle)
+            self._loading = pool.submit(load_networks, self._bundle, kind=self._runtime)
             pool.shutdown(wait=False)
         return self._loading
 

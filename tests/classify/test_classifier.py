@@ -10,15 +10,17 @@ import pytest
 
 from erythron.bundle.folder import load_bundle
 from erythron.bundle.runtime import OnnxRuntime, OpenVinoRuntime
-from erythron.classify.calls import call_cells, calls_schema
-from erythron.classify.classifier import CellInputs, Classifier, soften
+from erythron.cells.flags import CellFlag, has_flag, split_flags
+from erythron.cells.outline import CellOutline, outlines_from_labels
+from erythron.cells.table import list_cell_columns
+from erythron.classify.calls import call_cells
+from erythron.classify.classifier import CellInputs, Classifier, Predictions, soften
 from erythron.classify.crops import CellCrops
 from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp
 from erythron.errors import BundleError
 from erythron.pipeline.field import Networks, classify_crop
 from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource, SmearImage
-from erythron.segment.segmentation import Segmentation
 from erythron.segment.segmenter import load_segmenter
 from erythron.shape.measure import measure_cells
 
@@ -90,20 +92,21 @@ def test_the_scale_of_an_image_is_taken_or_assumed() -> None:
     assert choose_mpp(SmearImage("a", field, None, ScaleSource.UNKNOWN), framing) == framing.field_mpp
 
 
-def draw_cells() -> tuple[SmearImage, Segmentation]:
+def draw_cells() -> tuple[SmearImage, tuple[CellOutline, ...]]:
     rgb = np.full((120, 160, 3), 230, np.uint8)
     nucleus, cell = np.zeros((120, 160), np.int32), np.zeros((120, 160), np.int32)
     for i, x in enumerate((0, 60, 110)):
         cell[40:80, x : x + 40] = i + 1
         nucleus[50:70, x + 10 : x + 30] = i + 1
     rgb[cell > 0], rgb[nucleus > 0] = (170, 160, 200), (90, 50, 130)
-    return SmearImage("drawn.png", rgb, 0.25, ScaleSource.OPTION), Segmentation(nucleus, cell)
+    return SmearImage("drawn.png", rgb, 0.25, ScaleSource.OPTION), outlines_from_labels(nucleus, cell)
 
 
 def test_calls_follow_their_schema_and_flag_edges(classifier: Classifier) -> None:
-    image, segmentation = draw_cells()
-    calls = call_cells(image, segmentation, measure_cells(image.rgb, segmentation, image.mpp), classifier)
-    assert calls.schema == pl.Schema(calls_schema(classifier.bundle))
+    image, outlines = draw_cells()
+    calls = call_cells(image, outlines, measure_cells(image.rgb, outlines, image.mpp), classifier)
+    assert calls.schema == pl.Schema(list_cell_columns(classifier.bundle.classes))
+    assert calls["cell_id"].to_list() == [outline.cell_id for outline in outlines]
     assert calls.columns[:8] == [
         "image",
         "cell_id",
@@ -114,22 +117,40 @@ def test_calls_follow_their_schema_and_flag_edges(classifier: Classifier) -> Non
         "label",
         "confidence",
     ]
-    assert calls.columns[-1] == "flags"
-    assert calls["flags"].str.contains("touches_edge").to_list() == [True, False, False]
+    assert calls.columns[-2:] == ["counted_as", "flags"]
+    assert calls.select(has_flag(CellFlag.TOUCHES_EDGE)).to_series().to_list() == [True, False, False]
     names = [c.name for c in classifier.bundle.classes]
     probabilities = calls.select([f"prob_{n}" for n in names]).to_numpy()
     assert calls["label"].to_list() == [names[i] for i in probabilities.argmax(axis=1)]
     np.testing.assert_allclose(calls["confidence"].to_numpy(), probabilities.max(axis=1))
     below = calls["confidence"] < classifier.bundle.card.unclassified_below
-    assert calls["flags"].str.contains("unclassified").to_list() == below.to_list()
+    assert calls.select(has_flag(CellFlag.UNCLASSIFIED)).to_series().to_list() == below.to_list()
+    assert calls["counted_as"].to_list() == [
+        "unclassified" if unsure else label for unsure, label in zip(below, calls["label"], strict=True)
+    ]
+
+
+def test_flags_say_what_the_model_found(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, outlines = draw_cells()
+    count = len(classifier.bundle.classes)
+    unsure = np.full((3, count), 1 / count)
+    sure = np.array([0.99, *[0.01 / (count - 1)] * (count - 1)])
+    unsure[1] = sure
+    predicted = Predictions(unsure, np.array([0.5, 1.5, 1.5]))
+    monkeypatch.setattr(classifier, "predict", lambda _: predicted)
+    calls = call_cells(image, outlines, measure_cells(image.rgb, outlines, image.mpp), classifier)
+    assert [split_flags(text) for text in calls["flags"]] == [
+        {"unclassified", "touches_edge"}, {"unlike_training"}, {"unclassified", "unlike_training"},
+    ]  # fmt: skip
+    first = classifier.bundle.classes[0].name
+    assert calls["counted_as"].to_list() == ["unclassified", first, "unclassified"]
 
 
 def test_an_image_without_cells_has_an_empty_table(classifier: Classifier) -> None:
     image, _ = draw_cells()
-    empty = Segmentation(np.zeros((120, 160), np.int32), np.zeros((120, 160), np.int32))
-    calls = call_cells(image, empty, measure_cells(image.rgb, empty, None), classifier)
+    calls = call_cells(image, (), measure_cells(image.rgb, (), None), classifier)
     assert calls.height == 0
-    assert calls.schema == pl.Schema(calls_schema(classifier.bundle))
+    assert calls.schema == pl.Schema(list_cell_columns(classifier.bundle.classes))
 
 
 def test_classifying_imports_no_torch() -> None:
@@ -152,7 +173,7 @@ def test_real_crops_get_the_lineage_of_their_label(classifier: Classifier, data_
     right = 0
     for path in paths:
         image = read_image(path)
-        calls = classify_crop(image, networks).table
+        calls = classify_crop(image, networks)
         assert calls.height == 1
         right += ("erythroblast" in calls["label"][0]) == (path.name[0] in "po" and "plasma" not in path.name)
     # These crops were trained on: this asks whether the path works, not how well the model does.

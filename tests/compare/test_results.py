@@ -103,6 +103,70 @@ def test_cells_and_counts_of_other_images_are_wrong_usage(tmp_path: Path) -> Non
         compare_results(a, tmp_path / "b.csv")
 
 
+def write_summary(path: Path, counts: dict[str, tuple[int, int]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [f"{image},0,{n},{m}\n" for image, (n, m) in counts.items()]
+    path.write_text("image,unclassified_cells,count_granulocyte,count_lymphocyte\n" + "".join(rows))
+    return path
+
+
+def test_specimens_of_one_file_name_stay_two(tmp_path: Path) -> None:
+    a = write_summary(tmp_path / "a.csv", {"in/p1/f.png": (10, 90), "in/p2/f.png": (90, 10)})
+    b = write_summary(tmp_path / "b.csv", {"new/p2/f.png": (90, 10), "new/p1/f.png": (50, 50)})
+    found = compare_results(a, b)
+    assert [(s.name, s.specimens, s.within_limits) for s in found.shares] == [
+        ("granulocyte", 2, 1),
+        ("lymphocyte", 2, 1),
+    ]
+    assert found.renamed == (("in/p1/f.png", "new/p1/f.png"), ("in/p2/f.png", "new/p2/f.png"))
+    write_summary(b, {"f.png": (50, 50), "g.png": (1, 1)})
+    with pytest.raises(DataError, match=r"f\.png may be in/p1/f\.png or in/p2/f\.png"):
+        compare_results(a, b)
+    b.write_text(b.read_text() + "g.png,0,2,2\n")
+    with pytest.raises(DataError, match=r"g\.png stands in two rows"):
+        compare_results(a, b)
+
+
+def test_cells_of_images_of_one_file_name_are_not_mixed(tmp_path: Path) -> None:
+    a = write_cells(
+        tmp_path / "a.csv",
+        [("in/p1/f.png", 50, 50, "granulocyte", ""), ("in/p2/f.png", 50, 50, "lymphocyte", "")],
+    )
+    b = write_cells(
+        tmp_path / "b.csv",
+        [("x/p2/f.png", 50, 50, "lymphocyte", ""), ("x/p1/f.png", 50, 50, "granulocyte", "")],
+    )
+    found = compare_results(a, b)
+    assert found.cells is not None
+    assert (found.cells.matched, found.cells.images, found.cells.same_call.value) == (2, 2, 1.0)
+    assert [(s.name, s.specimens) for s in found.shares] == [("granulocyte", 2), ("lymphocyte", 2)]
+
+
+def test_runs_in_one_folder_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for side, labels in (("a", ("granulocyte", "lymphocyte")), ("b", ("granulocyte", "granulocyte"))):
+        for run, label in zip(("p1", "p2"), labels, strict=True):
+            (tmp_path / side / run / "f").mkdir(parents=True)
+            rows = [("f.png", 50.0, 50.0, label, ""), ("f.png", 90.0, 50.0, "monocyte", "")]
+            write_cells(tmp_path / side / run / "f" / "cells.csv", rows)
+    found = compare_results(tmp_path / "a", tmp_path / "b")
+    assert found.cells is not None
+    assert (found.cells.matched, found.cells.images, found.cells.same_call.value) == (4, 2, 0.75)
+    assert {s.specimens for s in found.shares} == {2}
+    one = compare_results(tmp_path / "a" / "p1", tmp_path / "b" / "p1")
+    assert one.cells is not None
+    assert one.cells.matched == 2
+    with pytest.raises(DataError, match=r"f\.png may be p1/f\.png or p2/f\.png"):
+        compare_results(tmp_path / "a", tmp_path / "b" / "p1")
+
+
+def test_two_tables_of_one_image_in_a_run_are_refused(tmp_path: Path) -> None:
+    for name in ("f", "f_again"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+        write_cells(tmp_path / "run" / name / "cells.csv", [("f.png", 50, 50, "monocyte", "")])
+    with pytest.raises(DataError, match=r"both of the image f\.png"):
+        compare_results(tmp_path / "run", tmp_path / "run")
+
+
 @pytest.mark.parametrize("text", ["image,label\n1.png,megakaryoblast\n", "image,kind\n1.png,x\n", ""])
 def test_what_cannot_be_compared_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.csv"
@@ -119,5 +183,9 @@ def test_the_command_prints_text_and_strict_json(tmp_path: Path) -> None:
     text = CliRunner().invoke(app, ["compare", str(a), str(b)])
     assert text.exit_code == 0
     assert "6 cells matched" in text.stdout
+    assert "by the end of the path" not in text.stdout
+    moved = write_cells(tmp_path / "moved.csv", [(f"x/{image}", *place) for image, *place in rows])  # type: ignore[arg-type]
+    text = CliRunner().invoke(app, ["compare", str(a), str(moved)])
+    assert "One image or specimen is matched by the end of the path, such as 1.png of A" in text.stdout
     found = json.loads(CliRunner().invoke(app, ["compare", str(a), str(b), "--json"]).stdout)
     assert found["cells"]["same_call"]["value"] == 1.0

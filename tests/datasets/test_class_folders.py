@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from erythron.cells.class_map import parse_class_map
 from erythron.datasets.class_folders import PUBLISHED_CELLS, describe_bmec
 from erythron.datasets.fetch import unpack_zip
 from erythron.datasets.sets import read_set
@@ -108,11 +109,25 @@ def test_unknown_folders_are_asked_for_with_their_counts(tmp_path: Path) -> None
     ):
         read_set("bmec", tmp_path)
     (tmp_path / "loose.png").unlink()
-    rows = read_set("bmec", tmp_path, class_map={"1": "原红", "2": "late"}).rows
+    rows = read_set("bmec", tmp_path, class_map=parse_class_map(["1=原红", "2=late"])).rows
     assert rows["label"].value_counts().sort("label").rows() == [
         ("orthochromatic_erythroblast", 1),
         ("proerythroblast", 3),
     ]
+
+
+def test_folders_that_the_class_map_leaves_out_are_named(tmp_path: Path) -> None:
+    save_flat(tmp_path / "原红" / "0.png", 0)
+    save_flat(tmp_path / "dirt" / "1.png", 1)
+    save_flat(tmp_path / "band" / "2.png", 2)
+    read = read_set("mine", tmp_path, class_map=parse_class_map(["dirt=", "band="]))
+    assert read.rows["label"].to_list() == ["proerythroblast"]
+    assert {Path(path).name: reason for path, reason in read.left_out.iter_rows()} == {
+        "1.png": "is dirt, which the class map leaves out",
+        "2.png": "is band, which the class map leaves out",
+    }
+    with pytest.raises(DataError, match="no cell is left"):
+        read_set("mine", tmp_path, class_map=parse_class_map(["dirt=", "band=", "原红="]))
 
 
 @pytest.mark.parametrize(

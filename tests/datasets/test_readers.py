@@ -6,9 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from erythron.cells.class_map import parse_class_map
 from erythron.datasets.manifest import MANIFEST_SCHEMA
-from erythron.datasets.sets import read_set
-from erythron.errors import DataError
+from erythron.datasets.sets import open_set, read_set
+from erythron.errors import DataError, UsageError
 
 from .conftest import draw_smear, save, save_flat
 
@@ -61,9 +62,16 @@ def test_an_unknown_class_folder_is_named_with_the_way_out(tmp_path: Path) -> No
     save_flat(tmp_path / "dragon" / "a.jpg", 1)
     with pytest.raises(DataError, match="--class-map 'dragon=CLASS'"):
         read_set("pbc-acevedo", tmp_path)
-    rows = read_set("pbc-acevedo", tmp_path, class_map={"dragon": "原红"}).rows
+    rows = read_set("pbc-acevedo", tmp_path, class_map=parse_class_map(["dragon=原红"])).rows
     assert rows["label"].to_list() == ["proerythroblast"]
     assert rows["source_label"].to_list() == ["dragon"]
+    with pytest.raises(DataError, match="is dragon, which the class map leaves out"):
+        read_set("pbc-acevedo", tmp_path, class_map=parse_class_map(["dragon="]))
+
+
+def test_a_manifest_takes_no_class_map(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a manifest names its classes"):
+        open_set(str(tmp_path / "cells.csv"), parse_class_map(["dragon=band"]))
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,12 @@ def test_the_standards_example_comes_out_of_all_three(tmp_path: Path) -> None:
     assert hash_file(tmp_path / "abc") == hash_bytes(b"abc") == hash_text("abc") == ABC
 
 
+def test_another_checksum_may_be_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    # RFC 1321, appendix A.5.
+    assert hash_file(tmp_path / "abc", "md5") == "900150983cd24fb0d6963f7d28e17f72"
+
+
 def test_text_is_hashed_as_utf_8() -> None:
     assert hash_text("µm") == hash_bytes(b"\xc2\xb5m")
 

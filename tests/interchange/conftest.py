@@ -7,9 +7,8 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from erythron.cells.outline import CellOutline, outlines_from_labels
 from erythron.interchange.cells import CountedImage
-from erythron.interchange.outlines import cut_patches
-from erythron.segment.segmentation import Segmentation
 
 CLASSES = ("polychromatic_erythroblast", "granulocyte", "lymphocyte")
 
@@ -19,7 +18,7 @@ def disc(height: int, width: int, x: float, y: float, radius: float) -> NDArray[
     return np.hypot(columns + 0.5 - x, rows + 0.5 - y) < radius
 
 
-def make_segmentation() -> Segmentation:
+def make_outlines() -> tuple[CellOutline, ...]:
     """Four cells of an image of 90 x 70: plain; two lobes; a hole; in two parts and at the corner."""
     size = (70, 90)
     cell, nucleus = np.zeros(size, np.int32), np.zeros(size, np.int32)
@@ -31,14 +30,14 @@ def make_segmentation() -> Segmentation:
     nucleus[disc(*size, 22, 54, 7) & ~disc(*size, 22, 54, 2)] = 3
     cell[58:, 78:] = cell[40:44, 84:90] = 4
     nucleus[62:, 82:] = 4
-    return Segmentation(nucleus, cell)
+    return outlines_from_labels(nucleus, cell)
 
 
 def make_table(name: str) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "image": [name] * 4,
-            "cell_id": [1, 2, 3, 4],
+            "cell_id": [outline.cell_id for outline in make_outlines()],
             "x_px": [21.5, 60.0, 21.5, 85.5],
             "y_px": [18.5, 19.5, 53.5, 65.5],
             "width_px": [28, 32, 30, 12],
@@ -52,16 +51,9 @@ def make_table(name: str) -> pl.DataFrame:
 
 
 def make_image(name: str = "smear/a b.png") -> CountedImage:
-    segmentation = make_segmentation()
-    outlines = zip(cut_patches(segmentation.cell), cut_patches(segmentation.nucleus), strict=True)
-    return CountedImage(name, 90, 70, make_table(name), tuple(outlines))
+    return CountedImage(name, 90, 70, make_table(name), make_outlines())
 
 
 @pytest.fixture
 def counted_image() -> CountedImage:
     return make_image()
-
-
-@pytest.fixture
-def segmentation() -> Segmentation:
-    return make_segmentation()

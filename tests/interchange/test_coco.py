@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from pycocotools import mask as reference
 from pycocotools.coco import COCO
 
+from erythron.cells.outline import render_labels, trim_mask
+from erythron.cells.table import list_probability_classes
 from erythron.errors import DataError
-from erythron.interchange.cells import CountedImage, list_classes
+from erythron.interchange.cells import CountedImage
 from erythron.interchange.coco import read_coco, write_coco
 from erythron.interchange.coco_rle import decode_coco_rle, encode_coco_rle
-from erythron.interchange.outlines import trim_patch
-from erythron.segment.segmentation import Segmentation
 
 
 def write(*images: CountedImage) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads("".join(write_coco(images, list_classes(images[0].table), "0")))
+    classes = list_probability_classes(images[0].table.columns)
+    document: dict[str, Any] = json.loads("".join(write_coco(images, classes, "0")))
     return document
 
 
@@ -32,31 +33,31 @@ def write(*images: CountedImage) -> dict[str, Any]:
 @given(arrays(np.bool_, st.tuples(st.integers(1, 14), st.integers(1, 14))))
 def test_the_encoding_is_the_one_of_pycocotools(mask: NDArray[np.bool_]) -> None:
     theirs = reference.encode(np.asfortranarray(mask, dtype=np.uint8))
-    patch = trim_patch(mask)
-    if patch is None:
+    boxed = trim_mask(mask)
+    if boxed is None:
         assert decode_coco_rle({"size": list(mask.shape), "counts": theirs["counts"].decode()}) is None
         return
-    ours = encode_coco_rle(patch, mask.shape[1], mask.shape[0])
+    ours = encode_coco_rle(boxed, mask.shape[1], mask.shape[0])
     assert ours["size"] == theirs["size"]
     assert ours["counts"] == theirs["counts"].decode()
     back = decode_coco_rle(ours)
     assert back is not None
-    assert (back.left, back.top) == (patch.left, patch.top)
-    assert np.array_equal(back.mask, patch.mask)
+    assert (back.left, back.top) == (boxed.left, boxed.top)
+    assert np.array_equal(back.mask, boxed.mask)
 
 
 def test_a_large_image_has_counts_of_several_letters() -> None:
     mask = np.zeros((3000, 2500), np.uint8)
     mask[1500:1560, 2000:2070] = 1
-    patch = trim_patch(mask.astype(bool))
-    assert patch is not None
+    boxed = trim_mask(mask.astype(bool))
+    assert boxed is not None
     theirs = reference.encode(np.asfortranarray(mask))["counts"].decode()
-    assert encode_coco_rle(patch, 2500, 3000)["counts"] == theirs
+    assert encode_coco_rle(boxed, 2500, 3000)["counts"] == theirs
 
 
-def test_pycocotools_opens_the_file_and_finds_every_cell(
-    counted_image: CountedImage, segmentation: Segmentation, tmp_path: Path
-) -> None:
+def test_pycocotools_opens_the_file_and_finds_every_cell(counted_image: CountedImage, tmp_path: Path) -> None:
+    ids = counted_image.table["cell_id"].to_list()
+    nuclei_drawn, cells_drawn = render_labels(counted_image.outlines, 70, 90)
     path = tmp_path / "coco.json"
     path.write_text(json.dumps(write(counted_image, counted_image)))
     coco = COCO(path)
@@ -66,29 +67,31 @@ def test_pycocotools_opens_the_file_and_finds_every_cell(
     assert len(coco.getImgIds()) == 2
     for image_id in coco.getImgIds():
         assert coco.imgs[image_id]["file_name"] == "smear/a b.png"
-        for name, labels in (("cell", segmentation.cell), ("nucleus", segmentation.nucleus)):
+        for name, labels in (("cell", cells_drawn), ("nucleus", nuclei_drawn)):
             nuclei = coco.getCatIds(["nucleus"])
             kinds = nuclei if name == "nucleus" else [c for c in coco.getCatIds() if c not in nuclei]
             found = coco.loadAnns(coco.getAnnIds(imgIds=image_id, catIds=kinds))
             assert len(found) == 4
             for annotation in found:
                 mask = coco.annToMask(annotation)
-                assert np.array_equal(mask, labels == annotation["attributes"]["cell_id"])
+                assert np.array_equal(mask, labels == 1 + ids.index(annotation["attributes"]["cell_id"]))
                 assert annotation["area"] == mask.sum() == reference.area(coco.annToRLE(annotation))
                 assert annotation["bbox"] == reference.toBbox(coco.annToRLE(annotation)).tolist()
     groups = {a["attributes"]["cell_id"]: coco.cats[a["category_id"]]["name"] for a in coco.anns.values()
               if coco.cats[a["category_id"]]["name"] != "nucleus"}  # fmt: skip
-    assert groups == {1: "polychromatic_erythroblast", 2: "granulocyte", 3: "unclassified", 4: "granulocyte"}
+    assert [groups[i] for i in ids] == [
+        "polychromatic_erythroblast", "granulocyte", "unclassified", "granulocyte",
+    ]  # fmt: skip
 
 
 def test_a_round_trip_loses_nothing(counted_image: CountedImage) -> None:
     image = read_coco(write(counted_image))[0]
     assert image.name == counted_image.name
     assert image.left_out == ()
-    assert [c.cell_id for c in image.cells] == [1, 2, 3, 4]
-    for found, (cell, nucleus) in zip(image.cells, counted_image.outlines, strict=True):
+    assert [c.cell_id for c in image.cells] == counted_image.table["cell_id"].to_list()
+    for found, outline in zip(image.cells, counted_image.outlines, strict=True):
         assert found.nucleus is not None
-        for back, sent in ((found.cell, cell), (found.nucleus, nucleus)):
+        for back, sent in ((found.cell, outline.whole), (found.nucleus, outline.nucleus_mask)):
             assert (back.left, back.top) == (sent.left, sent.top)
             assert np.array_equal(back.mask, sent.mask)
 
@@ -102,9 +105,9 @@ def test_a_file_without_our_own_fields_still_gives_cells_with_their_nuclei(
     document["annotations"].reverse()
     cells = read_coco(document)[0].cells
     assert [c.cell_id for c in cells] == [None] * 4
-    for found, (_, nucleus) in zip(reversed(cells), counted_image.outlines, strict=True):
+    for found, outline in zip(reversed(cells), counted_image.outlines, strict=True):
         assert found.nucleus is not None
-        assert np.array_equal(found.nucleus.mask, nucleus.mask)
+        assert np.array_equal(found.nucleus.mask, outline.nucleus_mask.mask)
 
 
 def document(**annotation: Any) -> dict[str, Any]:

@@ -15,18 +15,21 @@ from label_studio_sdk.label_interface import LabelInterface
 from label_studio_sdk.label_interface.objects import PredictionValue
 from numpy.typing import NDArray
 
+from erythron.cells.outline import trim_mask
+from erythron.cells.table import list_probability_classes
 from erythron.errors import DataError
 from erythron.interchange.brush_rle import decode_brush, encode_brush
-from erythron.interchange.cells import CountedImage, list_classes
+from erythron.interchange.cells import CountedImage
 from erythron.interchange.label_studio import make_labelling_config, read_label_studio, write_label_studio
-from erythron.interchange.outlines import trim_patch
 
 Masks = arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 40)))
 
 
 def write(image: CountedImage, **options: str) -> list[dict[str, Any]]:
     tasks: list[dict[str, Any]] = json.loads(
-        "".join(write_label_studio([image], list_classes(image.table), "model 1", **options))
+        "".join(
+            write_label_studio([image], list_probability_classes(image.table.columns), "model 1", **options)
+        )
     )
     return tasks
 
@@ -41,29 +44,29 @@ def annotate(task: dict[str, Any], **fields: Any) -> dict[str, Any]:
 def test_the_brush_is_the_one_of_the_sdk(mask: NDArray[np.bool_]) -> None:
     height, width = mask.shape
     theirs = mask2rle(mask.astype(np.uint8) * 255)
-    patch = trim_patch(mask)
+    boxed = trim_mask(mask)
     back = decode_brush(theirs, width, height)
-    if patch is None:
+    if boxed is None:
         assert back is None
         return
-    ours = encode_brush(patch, width, height)
+    ours = encode_brush(boxed, width, height)
     assert np.array_equal(decode_rle(ours).reshape(height, width, 4)[..., 3], mask * 255)
     for found in (back, decode_brush(ours, width, height)):
         assert found is not None
-        assert (found.left, found.top) == (patch.left, patch.top)
-        assert np.array_equal(found.mask, patch.mask)
+        assert (found.left, found.top) == (boxed.left, boxed.top)
+        assert np.array_equal(found.mask, boxed.mask)
 
 
 def test_a_brush_of_a_large_image_with_runs_over_sixteen_bits() -> None:
     mask = np.zeros((700, 900), bool)
     mask[300:340, 400:460] = mask[500:, :] = True
-    patch = trim_patch(mask)
-    assert patch is not None
-    ours = encode_brush(patch, 900, 700)
+    boxed = trim_mask(mask)
+    assert boxed is not None
+    ours = encode_brush(boxed, 900, 700)
     assert np.array_equal(decode_rle(ours).reshape(700, 900, 4)[..., 3] > 0, mask)
     back = decode_brush(ours, 900, 700)
     assert back is not None
-    assert np.array_equal(back.mask, patch.mask)
+    assert np.array_equal(back.mask, boxed.mask)
 
 
 def test_a_list_of_single_values_is_read() -> None:
@@ -77,7 +80,7 @@ def test_a_list_of_single_values_is_read() -> None:
 
 
 def test_the_sdk_accepts_configuration_tasks_and_predictions(counted_image: CountedImage) -> None:
-    config = make_labelling_config(list_classes(counted_image.table))
+    config = make_labelling_config(list_probability_classes(counted_image.table.columns))
     interface = LabelInterface(config)
     interface.validate()
     assert {c.name for c in interface.controls} == {"outline", "brush"}
@@ -105,9 +108,13 @@ def test_ids_labels_and_addresses(counted_image: CountedImage) -> None:
     assert len({r["id"] for r in regions}) == len(regions)
     labels = {r["id"]: r["value"][r["type"]] for r in regions if r["id"].startswith("cell")}
     assert labels == {
-        "cell_1": ["polychromatic_erythroblast"], "cell_2": ["granulocyte"],
-        "cell_3": ["unclassified"], "cell_4": ["granulocyte"],
-    }  # fmt: skip
+        f"cell_{cell_id}": [group]
+        for cell_id, group in zip(
+            counted_image.table["cell_id"],
+            ("polychromatic_erythroblast", "granulocyte", "unclassified", "granulocyte"),
+            strict=True,
+        )
+    }
     assert write(counted_image, prefix="https://x/")[0]["data"]["image"] == "https://x/smear/a%20b.png"
 
 
@@ -115,10 +122,10 @@ def test_a_round_trip_loses_nothing(counted_image: CountedImage) -> None:
     image = read_label_studio([annotate(t) for t in write(counted_image)])[0]
     assert image.name == counted_image.name
     assert image.left_out == ()
-    assert [c.cell_id for c in image.cells] == [1, 2, 3, 4]
-    for found, (cell, nucleus) in zip(image.cells, counted_image.outlines, strict=True):
+    assert [c.cell_id for c in image.cells] == counted_image.table["cell_id"].to_list()
+    for found, outline in zip(image.cells, counted_image.outlines, strict=True):
         assert found.nucleus is not None
-        for back, sent in ((found.cell, cell), (found.nucleus, nucleus)):
+        for back, sent in ((found.cell, outline.whole), (found.nucleus, outline.nucleus_mask)):
             assert (back.left, back.top) == (sent.left, sent.top)
             assert np.array_equal(back.mask, sent.mask)
 

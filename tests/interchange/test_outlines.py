@@ -13,21 +13,14 @@ from numpy.typing import NDArray
 from shapely import contains_xy
 from shapely.geometry import Polygon
 
+from erythron.cells.outline import BoxedMask, trim_mask
 from erythron.errors import DataError
-from erythron.interchange.outlines import (
-    MAX_SIDE_PX,
-    Patch,
-    clip_patch,
-    fill_parts,
-    trace_patch,
-    trim_patch,
-    unite_patches,
-)
+from erythron.interchange.outlines import MAX_SIDE_PX, fill_parts, trace_mask
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
 
-def same(a: Patch | None, b: Patch | None) -> bool:
+def same(a: BoxedMask | None, b: BoxedMask | None) -> bool:
     return (
         a is not None
         and b is not None
@@ -41,23 +34,23 @@ def same(a: Patch | None, b: Patch | None) -> bool:
 def test_a_mask_that_is_traced_and_filled_is_the_same_mask(
     mask: NDArray[np.bool_], left: int, top: int
 ) -> None:
-    patch = trim_patch(mask, left, top)
-    if patch is None:
+    boxed = trim_mask(mask, left, top)
+    if boxed is None:
         assert not mask.any()
         return
-    assert same(fill_parts(trace_patch(patch)), patch)
+    assert same(fill_parts(trace_mask(boxed)), boxed)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.floats(-9, 30), st.floats(-9, 30)), min_size=3, max_size=3))
 def test_a_triangle_holds_the_pixels_whose_centres_it_contains(corners: list[tuple[float, float]]) -> None:
     triangle = Polygon(corners)
-    patch = fill_parts([[[list(c) for c in corners]]])
+    boxed = fill_parts([[[list(c) for c in corners]]])
     rows, columns = np.mgrid[-10:31, -10:31]
     filled = np.zeros(rows.shape, bool)
-    if patch is not None:
-        y, x = patch.top + 10, patch.left + 10
-        filled[y : y + patch.mask.shape[0], x : x + patch.mask.shape[1]] = patch.mask
+    if boxed is not None:
+        y, x = boxed.top + 10, boxed.left + 10
+        filled[y : y + boxed.mask.shape[0], x : x + boxed.mask.shape[1]] = boxed.mask
     # a centre on the very edge may go either way
     assert not (filled & ~contains_xy(triangle.buffer(1e-6), columns + 0.5, rows + 0.5)).any()
     assert not (contains_xy(triangle.buffer(-1e-6), columns + 0.5, rows + 0.5) & ~filled).any()
@@ -82,20 +75,3 @@ def test_what_is_no_outline_is_named(parts: Any, reason: str) -> None:
 
 def test_an_outline_between_pixel_centres_holds_none() -> None:
     assert fill_parts([[[[0.6, 0.6], [0.9, 0.6], [0.9, 0.9]]]]) is None
-
-
-def test_overlap_union_and_clipping_are_those_of_the_whole_masks() -> None:
-    random = np.random.default_rng(3)
-    for _ in range(60):
-        images = random.random((2, 20, 24)) < 0.1
-        a, b = (trim_patch(image) for image in images)
-        assert a is not None
-        assert b is not None
-        assert a.overlap_px(b) == b.overlap_px(a) == (images[0] & images[1]).sum()
-        assert same(unite_patches([a, b]), trim_patch(images.any(axis=0)))
-        moved = Patch(a.left - 8, a.top - 9, a.mask)
-        inside = images[0][9 : 9 + 6, 8 : 8 + 7]
-        clipped = clip_patch(moved, 7, 6)
-        assert (clipped is None) == (not inside.any())
-        if clipped is not None:
-            assert same(clipped, trim_patch(inside))

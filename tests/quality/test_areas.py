@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from erythron.differential.counts import LeftOutArea
 from erythron.quality.areas import find_cells_inside, find_unreadable_areas
-from erythron.segment.segmentation import Segmentation
+from erythron.quality.flags import LeftOutArea
+from erythron.read.light import estimate_background
 
 
 def draw_ground(seed: int = 0) -> NDArray[np.uint8]:
@@ -26,6 +27,10 @@ def draw_ground(seed: int = 0) -> NDArray[np.uint8]:
     return np.asarray((rgb + rng.normal(0, 3, rgb.shape)).clip(0, 255), dtype=np.uint8)
 
 
+def find_areas(rgb: NDArray[np.uint8], mpp: float | None) -> tuple[LeftOutArea, ...]:
+    return find_unreadable_areas(rgb, estimate_background(rgb), mpp)
+
+
 def blur(rgb: NDArray[np.uint8], columns: slice, sigma: float) -> NDArray[np.uint8]:
     blurred = rgb.copy()
     blurred[:, columns] = ndimage.gaussian_filter(rgb[:, columns], (sigma, sigma, 0))
@@ -34,7 +39,7 @@ def blur(rgb: NDArray[np.uint8], columns: slice, sigma: float) -> NDArray[np.uin
 
 @pytest.mark.parametrize("mpp", [0.25, None])
 def test_the_blurred_half_is_left_out_and_the_sharp_half_is_not(mpp: float | None) -> None:
-    areas = find_unreadable_areas(blur(draw_ground(), slice(0, 360), 4.0), mpp)
+    areas = find_areas(blur(draw_ground(), slice(0, 360), 4.0), mpp)
     assert {area.cause for area in areas} == {"out_of_focus"}
     assert 0.3 < sum(area.area_fraction for area in areas) < 0.6
     inside = find_cells_inside(_cells_at([(240, 100), (240, 600)]), areas)
@@ -43,24 +48,24 @@ def test_the_blurred_half_is_left_out_and_the_sharp_half_is_not(mpp: float | Non
 
 @pytest.mark.parametrize("mpp", [0.25, None])
 def test_a_sharp_field_and_empty_glass_have_no_area(mpp: float | None) -> None:
-    assert find_unreadable_areas(draw_ground(), mpp) == ()
-    assert find_unreadable_areas(np.full((480, 720, 3), 230, np.uint8), mpp) == ()
+    assert find_areas(draw_ground(), mpp) == ()
+    assert find_areas(np.full((480, 720, 3), 230, np.uint8), mpp) == ()
 
 
 def test_a_clump_without_light_is_too_thick() -> None:
     rgb = draw_ground()
     rgb[:, 400:] = np.random.default_rng(1).integers(5, 50, (480, 320, 3))
-    areas = find_unreadable_areas(rgb, 0.25)
+    areas = find_areas(rgb, 0.25)
     assert [area.cause for area in areas] == ["too_thick"]
     assert 0.25 < areas[0].area_fraction < 0.5
 
 
 def test_a_small_image_is_not_judged() -> None:
-    assert find_unreadable_areas(draw_ground()[:137, :137], 0.25) == ()
+    assert find_areas(draw_ground()[:137, :137], 0.25) == ()
 
 
 def test_outline_and_fraction_are_of_one_area() -> None:
-    for area in find_unreadable_areas(blur(draw_ground(), slice(0, 360), 4.0), 0.25):
+    for area in find_areas(blur(draw_ground(), slice(0, 360), 4.0), 0.25):
         x, y = np.array(area.outline).T
         enclosed = abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
         assert enclosed / (480 * 720) == pytest.approx(area.area_fraction)
@@ -71,6 +76,7 @@ def test_no_area_holds_no_cell_and_a_hollow_outline_holds_what_is_in_it() -> Non
     assert find_cells_inside(cells, ()).tolist() == [False, False]
     shape = ((0.0, 0.0), (50.0, 0.0), (50.0, 60.0), (0.0, 60.0))
     assert find_cells_inside(cells, (LeftOutArea("too_thick", shape, 0.1),)).tolist() == [True, False]
+    assert find_cells_inside(cells.clear(), (LeftOutArea("too_thick", shape, 0.1),)).tolist() == []
 
 
 @pytest.mark.real_data
@@ -78,13 +84,15 @@ def test_the_real_field_is_sharp_and_its_blurred_part_is_not(data_dir: Path) -> 
     with Image.open(data_dir / "marrow-field" / "marrow-field-left.png") as image:
         rgb = np.asarray(image.convert("RGB"))
     for mpp in (0.25, None):
-        assert find_unreadable_areas(rgb, mpp) == ()
-        areas = find_unreadable_areas(blur(rgb, slice(0, 330), 3.0), mpp)
+        assert find_areas(rgb, mpp) == ()
+        areas = find_areas(blur(rgb, slice(0, 330), 3.0), mpp)
         assert 0.25 < sum(area.area_fraction for area in areas) < 0.6
 
 
-def _cells_at(centres: list[tuple[int, int]]) -> Segmentation:
-    labels = np.zeros((480, 720), np.int32)
-    for number, (y, x) in enumerate(centres, 1):
-        labels[y - 3 : y + 4, x - 3 : x + 4] = number
-    return Segmentation(labels, labels)
+def _cells_at(centres: list[tuple[int, int]]) -> pl.DataFrame:
+    """Return a table of cells at rows and columns."""
+    return pl.DataFrame(
+        [(float(x), float(y)) for y, x in centres],
+        schema={"x_px": pl.Float64, "y_px": pl.Float64},
+        orient="row",
+    )

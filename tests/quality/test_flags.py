@@ -1,27 +1,21 @@
-"""Flags begin at their thresholds; the test for drift keeps its level."""
+"""Flags of an image begin at their thresholds, and say what was measured."""
 
 from __future__ import annotations
 
-import tracemalloc
-
-import numpy as np
 import pytest
-from scipy.stats import chi2_contingency
 
-from erythron.differential.counts import LeftOutArea
-from erythron.quality.flags import THRESHOLDS, FieldQuality, judge_counts, judge_field, measure_drift
+from erythron.quality.flags import (
+    THRESHOLDS,
+    FieldQuality,
+    LeftOutArea,
+    QualityFlag,
+    flag_left_out,
+    judge_field,
+)
 
 
-def names(flags: list) -> list[str]:
+def names(flags: list[QualityFlag]) -> list[str]:
     return [flag.name for flag in flags]
-
-
-def test_counts() -> None:
-    limit = THRESHOLDS.fewest_cells
-    assert names(judge_counts(limit - 1, 0, THRESHOLDS)) == ["too_few_cells"]
-    assert names(judge_counts(limit, limit // 5, THRESHOLDS)) == []
-    assert names(judge_counts(limit, limit // 5 + 1, THRESHOLDS)) == ["many_unclassified"]
-    assert names(judge_counts(0, 0, THRESHOLDS)) == ["too_few_cells"]
 
 
 def test_image() -> None:
@@ -34,40 +28,26 @@ def test_image() -> None:
     assert found[2].value == pytest.approx(0.12)
 
 
-def test_drift_of_large_counts_is_chi_squared() -> None:
-    table = np.array([[300, 500, 200], [330, 480, 190]])
-    assert measure_drift(table[:, :] // 4) == pytest.approx(chi2_contingency(table // 4).pvalue, abs=0.03)
-    assert measure_drift(table) == pytest.approx(chi2_contingency(table).pvalue, abs=0.03)
-    assert measure_drift(table * 3) == pytest.approx(chi2_contingency(table * 3).pvalue, rel=1e-9)
+@pytest.mark.parametrize(
+    ("name", "limit", "field"),
+    [
+        ("stain_unlike_training", THRESHOLDS.stain_distance, "stain_distance"),
+        ("cells_unlike_training", THRESHOLDS.most_unlike, "unlike_fraction"),
+    ],
+)
+def test_a_measure_raises_its_flag_only_beyond_its_limit(name: str, limit: float, field: str) -> None:
+    assert judge_field(FieldQuality(**{field: limit}), THRESHOLDS) == []
+    (flag,) = judge_field(FieldQuality(**{field: 1.01 * limit}), THRESHOLDS)
+    assert (flag.name, flag.value, flag.threshold) == (name, 1.01 * limit, limit)
 
 
-def test_drift_raises_no_more_false_alarms_than_stated_with_few_cells_and_many_fields() -> None:
-    rng = np.random.default_rng(2)
-    mix = [0.01, 0.02, 0.2, 0.3, 0.4, 0.07]
-    alarms = [(measure_drift(rng.multinomial(12, mix, 8)) or 0.0) < 0.1 for _ in range(60)]
-    # Binomial with 60 and .1: more than 13 has a probability under .005.
-    assert sum(alarms) <= 13
+def test_an_area_at_the_limit_is_none_to_flag() -> None:
+    area = LeftOutArea("out_of_focus", ((0, 0), (1, 0), (1, 1)), THRESHOLDS.most_left_out)
+    assert judge_field(FieldQuality(left_out=(area,)), THRESHOLDS) == []
+    assert FieldQuality(left_out=(area, area)).left_out_fraction == pytest.approx(2 * area.area_fraction)
 
 
-def test_drift_needs_two_fields_and_two_classes() -> None:
-    assert measure_drift(np.array([[3, 4]])) is None
-    assert measure_drift(np.array([[3, 0], [4, 0]])) is None
-    assert measure_drift(np.array([[3, 1], [0, 0]])) is None
-
-
-def test_opposite_fields_drift() -> None:
-    drift = measure_drift(np.array([[40, 0], [0, 40]]))
-    assert drift is not None
-    assert drift < 0.001
-
-
-def test_memory_of_drift_does_not_grow_with_the_fields() -> None:
-    rng = np.random.default_rng(0)
-    table = rng.multinomial(1, np.full(11, 1 / 11), 1900)
-    tracemalloc.start()
-    drift = measure_drift(table)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert drift is not None
-    assert drift > 0.01
-    assert peak < 100 * 2**20
+def test_the_share_left_out_is_said_in_per_cent() -> None:
+    flag = flag_left_out(0.256, THRESHOLDS)
+    assert flag.text.startswith("26% of the area")
+    assert (flag.value, flag.threshold) == (0.256, THRESHOLDS.most_left_out)

@@ -12,22 +12,20 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 import pytest
-from erythron.segment.segmentation import Segmentation
 from numpy.typing import NDArray
-from PIL import Image
 
 from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES
+from erythron.cells.outline import outlines_from_labels
+from erythron.cells.table import count_as
 from erythron.differential.assemble import make_differential, merge_differentials
-from erythron.interchange.geojson import cells_to_geojson
-from erythron.pipeline.options import RunOptions
+from erythron.interchange.geojson import CellRings, trace_cells
 from erythron.pipeline.settings import choose_settings
 from erythron.read.image import ScaleSource
 from erythron.report.distributions import make_distributions
-from erythron.report.gallery import cut_gallery, keep_most_doubtful
-from erythron.report.marks import make_marks
+from erythron.report.field_page import make_field_page
 from erythron.report.model import Entry, FailedInput, FieldReport, RunReport
-from erythron.report.overlay import make_overlay_picture
+from erythron.report.page import MAX_FIELDS_IN_FULL
 
 HOSTILE_NAME = '<img src="x" onerror="alert(1)">.png'
 
@@ -45,11 +43,12 @@ class Field:
         for index, (x, y) in enumerate(places):
             distance = np.hypot(columns - x, rows - y)
             cell[distance < 30] = nucleus[distance < 15] = index + 1
-        self.segmentation = Segmentation(nucleus, cell)
+        self.outlines = outlines_from_labels(nucleus, cell)
+        self.rings: list[CellRings] = trace_cells(self.outlines)
         self.cells = pl.DataFrame(
             {
                 "image": ["a.png"] * 12,
-                "cell_id": range(1, 13),
+                "cell_id": [outline.cell_id for outline in self.outlines],
                 "x_px": [float(x) for x, _ in places],
                 "y_px": [float(y) for _, y in places],
                 "width_px": [59] * 12,
@@ -62,7 +61,7 @@ class Field:
                 "confidence": [0.9 - 0.02 * i for i in range(11)] + [0.3],
                 "flags": [""] * 11 + ["unclassified"],
             }
-        )
+        ).with_columns(count_as())
 
 
 @pytest.fixture(scope="session")
@@ -72,12 +71,26 @@ def field() -> Field:
 
 def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunReport:
     cells = field.cells.clear() if empty else field.cells
-    settings = choose_settings(load_bundle(None), RunOptions())
+    settings = choose_settings(load_bundle(None))
     found = make_differential(cells, settings)
-    picture = make_overlay_picture(Image.fromarray(field.rgb), len(names))
-    marks = make_marks(cells_to_geojson(field.segmentation, cells), cells, cells.height)
     fields = tuple(
-        FieldReport(name, 320, 240, None, ScaleSource.UNKNOWN, found, picture, marks) for name in names
+        FieldReport(
+            name,
+            320,
+            240,
+            None,
+            ScaleSource.UNKNOWN,
+            found,
+            make_field_page(
+                field.rgb,
+                cells.with_columns(image=pl.lit(name)),
+                [] if empty else field.rings,
+                min(len(names), MAX_FIELDS_IN_FULL),
+            )
+            if number < MAX_FIELDS_IN_FULL
+            else None,
+        )
+        for number, name in enumerate(names)
     )
     return RunReport(
         specimen="A-1",
@@ -85,7 +98,6 @@ def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunRe
         differential=merge_differentials([f.differential for f in fields], settings),
         fields=fields,
         failed=(FailedInput(HOSTILE_NAME, "not an image"),),
-        gallery=keep_most_doubtful(cut_gallery(field.rgb, cells)),
         distributions=make_distributions(cells),
         unclassified_under=0.5,
         segmenter="thresholds of the stain",

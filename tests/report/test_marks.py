@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
-from erythron.interchange.geojson import cells_to_geojson
+from erythron.cells.outline import outlines_from_labels
+from erythron.cells.table import count_as
+from erythron.interchange.geojson import trace_cells
 from erythron.report.distributions import make_distributions
-from erythron.report.marks import describe_cell, make_marks
+from erythron.report.marks import describe_cell, draw_path, make_marks
 
 from .conftest import Field
 
@@ -24,10 +28,11 @@ def corners(path: str) -> list[np.ndarray]:
 
 
 def test_an_outline_keeps_the_area_and_place_of_its_cell(field: Field) -> None:
-    marks = make_marks(cells_to_geojson(field.segmentation, field.cells), field.cells, 12)
-    assert [mark.cell_id for mark in marks] == list(range(1, 13))
+    marks = make_marks(field.rings, field.cells)
+    assert [mark.cell_id for mark in marks] == field.cells["cell_id"].to_list()
     for mark, row in zip(marks, field.cells.iter_rows(named=True), strict=True):
-        rings = corners(mark.path)
+        rings = corners(draw_path(mark))
+        assert [ring.tolist() for ring in rings] == [[list(c) for c in ring] for ring in mark.rings]
         assert len(rings) == 2  # cell, nucleus
         for ring, radius in zip(rings, (30, 15), strict=True):
             x, y = ring.T.astype(float)
@@ -38,18 +43,49 @@ def test_an_outline_keeps_the_area_and_place_of_its_cell(field: Field) -> None:
 
 
 def test_many_cells_are_drawn_with_fewer_corners(field: Field) -> None:
-    text = cells_to_geojson(field.segmentation, field.cells)
-    few, many = make_marks(text, field.cells, 12), make_marks(text, field.cells, 5000)
-    assert sum(len(m.path) for m in many) < 0.7 * sum(len(m.path) for m in few)
+    marks = make_marks(field.rings, field.cells)
+    fine, coarse = (sum(len(draw_path(m, is_coarse=c)) for m in marks) for c in (False, True))
+    assert coarse < 0.7 * fine
+    for mark in marks:
+        for ring, half in zip(mark.rings, corners(draw_path(mark, is_coarse=True)), strict=True):
+            assert half.tolist() == [list(corner) for corner in ring[::2]]
+
+
+def test_holes_and_lobes_are_outlined_too_and_rows_and_outlines_must_fit(field: Field) -> None:
+    cell = np.zeros((60, 60), np.int32)
+    cell[5:55, 5:55] = 1
+    cell[10:20, 10:20] = 0
+    nucleus = np.zeros_like(cell)
+    nucleus[25:35, 10:20] = nucleus[25:35, 40:50] = 1
+    rings = trace_cells(outlines_from_labels(nucleus, cell))
+    (mark,) = make_marks(rings, field.cells.head(1))
+    assert len(mark.rings) == 4  # outside, hole, two lobes
+    with pytest.raises(ValueError, match="zip"):
+        make_marks(rings, field.cells)
 
 
 def test_words_name_only_what_was_measured() -> None:
-    row = {"cell_id": 3, "label": "plasma_cell", "confidence": 0.5, "flags": None}
-    assert describe_cell(row) == "Cell 3. Plasma cell, confidence 0.50."
-    row |= {"flags": "touches_edge;unclassified", "touches_edge": True, "nc_ratio": 2.0}
+    row: dict[str, Any] = {
+        "cell_id": "x7y9", "label": "plasma_cell", "confidence": 0.5, "counted_as": "plasma_cell",
+    }  # fmt: skip
+    assert describe_cell(row) == "Cell x7y9. Plasma cell, confidence 0.50."
+    row |= {"counted_as": "unclassified", "touches_edge": True, "nc_ratio": 2.0}
     assert describe_cell(row) == (
-        "Cell 3. Unclassified, most like plasma cell, confidence 0.50. N:C ratio 2.00. Cut by the border."
+        "Cell x7y9. Unclassified, most like plasma cell, confidence 0.50. N:C ratio 2.00. Cut by the border."
     )
+    row |= {"counted_as": "left_out", "touches_edge": False, "nc_ratio": None}
+    assert describe_cell(row) == "Cell x7y9. Left out of the count, most like plasma cell, confidence 0.50."
+
+
+def test_words_give_micrometres_and_pixels_where_the_scale_is_unknown() -> None:
+    row: dict[str, Any] = {
+        "cell_id": "x7y9", "label": "granulocyte", "confidence": 0.5, "counted_as": "granulocyte",
+        "cell_diameter_um": 12.34, "nucleus_diameter_um": 8.0, "cell_diameter_px": 61.7,
+        "nucleus_diameter_px": 40.0,
+    }  # fmt: skip
+    assert "Diameter 12.3 µm, nucleus 8.0 µm." in describe_cell(row)
+    row |= {"cell_diameter_um": None, "nucleus_diameter_um": None}
+    assert "Diameter 61.7 px, nucleus 40.0 px." in describe_cell(row)
 
 
 def test_distributions_hold_sure_cells_of_the_stages_only() -> None:
@@ -62,7 +98,7 @@ def test_distributions_hold_sure_cells_of_the_stages_only() -> None:
             "nc_ratio": [None] * 503,
         },
         schema_overrides={"nc_ratio": pl.Float64()},
-    )
+    ).with_columns(count_as())
     (diameter,) = make_distributions(cells)
     assert diameter.title == "Cell diameter, µm"
     (group,) = diameter.groups

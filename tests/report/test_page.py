@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from erythron.differential.counts import CellsNeeded, Estimate, QualityFlag, ReferenceRange
+from erythron.differential.counts import CellsNeeded, Estimate, ReferenceRange
+from erythron.quality.flags import QualityFlag
 from erythron.report.model import FailedInput
 from erythron.report.page import MAX_FIELDS_IN_FULL, MAX_ROWS, render_report
 
@@ -57,6 +58,41 @@ def test_many_fields_stay_bounded_and_the_page_says_so(field: Field) -> None:
     assert f'<th scope="row">{MAX_ROWS - 1}.png</th><td>11</td><td>1</td>' in page  # nucleated, first stage
     assert f'<th scope="row">{MAX_ROWS}.png</th>' not in page
     assert len(page) < 3_000_000
+
+
+def test_cells_of_the_gallery_lead_to_their_outlines(field: Field) -> None:
+    page = render_report(make_report(field, ["a.png", "b.png"]))
+    outlines = re.findall(r'<path id="(f[01]c[^"]+)"', page)
+    assert len(outlines) == len(set(outlines)) == 24
+    links = re.findall(r'<a href="#([^"]+)"', page)
+    assert len(links) == 24
+    assert set(links) <= set(outlines)
+
+
+def test_the_gallery_keeps_to_its_limit_over_all_fields(field: Field) -> None:
+    report = make_report(field, ["a.png", "b.png", "c.png"])
+    page = render_report(replace(report, gallery_limit=2))
+    assert "at most 2 of each class" in page
+    assert page.count("<li><a href=") == 2 * 11  # ten classes and the unclassified
+
+
+def test_fields_are_outlined_whole_or_not_at_all(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erythron.report.page.MAX_MARKS", 30)
+    page = render_report(make_report(field, ["a.png", "b.png", "c.png"]))
+    assert len(re.findall(r'<path id="f[01]c', page)) == 24
+    assert '<path id="f2c' not in page
+    assert page.count("Too many cells to outline on this page") == 1
+
+
+def test_an_image_without_cells_is_not_said_to_have_too_many(field: Field) -> None:
+    assert "Too many cells" not in render_report(make_report(field, ["a.png"], empty=True))
+
+
+def test_many_cells_on_the_page_get_fewer_corners(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = make_report(field, ["a.png"])
+    fine = render_report(report)
+    monkeypatch.setattr("erythron.report.page.DETAILED_MARKS", 11)
+    assert len(render_report(report)) < len(fine)
 
 
 def test_many_failed_inputs_stay_bounded_and_the_page_says_so(field: Field) -> None:
@@ -145,9 +181,9 @@ def check_toggles_and_keys(page: Page) -> None:
     assert said.text_content() != first
     page.keyboard.press("ArrowLeft")
     assert said.text_content() == first
-    page.locator(".cells a[href='#f0c11']").focus()
+    page.locator(".cells a[href='#f0cx200y200']").focus()
     page.keyboard.press("Enter")
-    assert (said.text_content() or "").startswith("Cell 11.")
+    assert (said.text_content() or "").startswith("Cell x200y200.")
 
 
 @pytest.mark.browser

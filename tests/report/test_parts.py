@@ -8,7 +8,9 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from erythron.cells.classes import DEFAULT_CLASSES
+from erythron.cells.outline import render_labels
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
+from erythron.cells.table import count_as
 from erythron.report.gallery import cut_gallery, keep_most_doubtful
 from erythron.report.model import FailedInput
 from erythron.report.overlay import draw_overlay, make_overlay_picture
@@ -18,12 +20,12 @@ from .conftest import Field, make_report
 
 
 def test_overlay_keeps_pixels_in_place_and_uses_class_colours(field: Field) -> None:
-    image = np.asarray(draw_overlay(field.rgb, field.segmentation, field.cells))
+    image = np.asarray(draw_overlay(field.rgb, field.outlines, field.cells))
     assert image.shape[0] > field.rgb.shape[0]  # the legend stands beneath
     assert image.shape[1] == field.rgb.shape[1]
     assert tuple(image[40, 11]) == colour_of("proerythroblast")
     assert tuple(image[200, 251]) == UNCLASSIFIED_COLOUR
-    outside = field.segmentation.cell == 0
+    outside = render_labels(field.outlines, 240, 320)[1] == 0
     assert np.array_equal(image[:240][outside], field.rgb[outside])
 
 
@@ -36,14 +38,14 @@ def test_every_outline_stands_out_on_dark_nuclei_and_pale_ground(
     label = "other" if unclassified else group
     cells = field.cells.with_columns(label=pl.lit(label), flags=pl.lit(group if unclassified else ""))
     rgb = np.full_like(field.rgb, ground)
-    image = np.asarray(draw_overlay(rgb, field.segmentation, cells, legend=False))
+    image = np.asarray(draw_overlay(rgb, field.outlines, cells, legend=False))
     for rim in (image[40, 11:14], image[40, 26:29]):  # of a cell, of its nucleus
         distances = deltaE_ciede2000(rgb2lab(rim[None] / 255.0), rgb2lab(np.array([[ground]]) / 255.0))
         assert distances.max() > 12  # platelet grey on pale ground is the least
 
 
 def test_overlay_without_cells_is_the_image(field: Field) -> None:
-    image = draw_overlay(field.rgb, field.segmentation, field.cells.clear(), legend=True)
+    image = draw_overlay(field.rgb, (), field.cells.clear(), legend=True)
     assert image.size == (320, 240)
 
 
@@ -60,10 +62,18 @@ def test_gallery_takes_the_most_doubtful_of_each_class(field: Field) -> None:
     gallery = cut_gallery(field.rgb, field.cells, per_class=1)
     assert len(gallery) == 11
     granulocyte = next(cell for cell in gallery if cell.group == "granulocyte")
-    assert granulocyte.cell_id == 11  # the least sure of the two that are classified
+    assert granulocyte.cell_id == field.cells["cell_id"][10]  # the least sure of the two that are classified
     assert [c.confidence for c in gallery] == sorted(c.confidence for c in gallery)
     assert keep_most_doubtful([*gallery, *gallery], 1) == tuple(gallery)
     assert cut_gallery(field.rgb, field.cells.clear()) == []
+
+
+def test_gallery_shows_no_cell_that_is_left_out_and_unclassified_ones_by_themselves(field: Field) -> None:
+    cells = field.cells.with_columns(flags=pl.lit("left_out unclassified")).with_columns(count_as())
+    assert cut_gallery(field.rgb, cells) == []
+    (last,) = (cell for cell in cut_gallery(field.rgb, field.cells) if cell.unclassified)
+    assert (last.group, last.label, last.image) == ("unclassified", "granulocyte", "a.png")
+    assert last.words.startswith(f"Cell {last.cell_id}. Unclassified, most like granulocyte")
 
 
 def test_summary_has_a_row_an_input_in_order(field: Field) -> None:

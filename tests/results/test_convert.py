@@ -17,13 +17,13 @@ from shapely.geometry import shape
 from typer.testing import CliRunner
 
 import erythron
+from erythron.cells.class_map import parse_class_map
 from erythron.cells.outline import render_labels
 from erythron.cli import app
 from erythron.datasets.import_labels import ImportOptions, ImportRun, import_labels
 from erythron.datasets.manifest import read_manifest
 from erythron.errors import DataError, UsageError
 from erythron.files.hashing import hash_file
-from erythron.interchange.labels import parse_class_map
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images

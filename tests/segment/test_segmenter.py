@@ -1,16 +1,11 @@
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
-from erythron.segment.segmentation import Segmentation
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from erythron.bundle.folder import load_bundle
-from erythron.segment.assembly import Canvas
+from erythron.cells.outline import render_labels
 from erythron.segment.segmenter import Segmenter, load_segmenter, rescale
-from erythron.segment.windows import OutlinedCells, find_distinct, nucleus_centres, outline_points
 
 MPP = 0.25
 SMEAR, RED, CYTOPLASM, NUCLEUS = (235, 225, 230), (205, 150, 140), (165, 155, 205), (80, 35, 125)
@@ -39,14 +34,25 @@ def draw(shape, red_cells=(), cells=()):
     return np.clip(ndimage.gaussian_filter(noisy, (0.8, 0.8, 0)), 0, 255).astype(np.uint8)
 
 
-def check_invariants(found: Segmentation, shape):
-    assert found.nucleus.shape == found.cell.shape == shape
-    assert found.nucleus.dtype == found.cell.dtype == np.int32
-    labels = set(np.unique(found.nucleus)) - {0}
-    assert labels == set(range(1, found.count + 1))
-    assert set(np.unique(found.cell)) - {0} == labels
-    inside = found.nucleus > 0
-    assert np.array_equal(found.cell[inside], found.nucleus[inside])
+class Found:
+    """Outlines as label images, and what must hold for any of them."""
+
+    def __init__(self, outlines, shape):
+        self.nucleus, self.cell = render_labels(outlines, *shape)
+        self.count = len(outlines)
+        for outline in outlines:
+            height, width = outline.cell.shape
+            assert 0 <= outline.left <= shape[1] - width
+            assert 0 <= outline.top <= shape[0] - height
+            assert outline.cell.dtype == outline.nucleus.dtype == bool
+            assert outline.nucleus.any()
+            assert not (outline.nucleus & ~outline.cell).any()
+            assert outline.cell[[0, -1]].any(axis=1).all()
+            assert outline.cell[:, [0, -1]].any(axis=0).all()
+            assert 0 < outline.score <= 1
+        # No pixel belongs to two, so that rendering loses none.
+        assert np.count_nonzero(self.cell) == sum(np.count_nonzero(o.cell) for o in outlines)
+        assert np.count_nonzero(self.nucleus) == sum(np.count_nonzero(o.nucleus) for o in outlines)
 
 
 def dice(a, b):
@@ -61,36 +67,34 @@ CELLS = [(60, 120, 22, 14), (150, 70, 20, 12), (140, 200, 22, 14), (180, 205, 20
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_one_colour_has_no_cell(segmenter, shape, level):
     rgb = np.full((*shape, 3), level, np.uint8)
-    for found in (segmenter.segment_field(rgb, MPP), segmenter.segment_central(rgb, MPP)):
-        assert found.count == 0
-        check_invariants(found, shape)
+    assert segmenter.segment_field(rgb, MPP) == ()
+    assert segmenter.segment_central(rgb, MPP) is None
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 50), (64, 64), (150, 211)])
 @pytest.mark.parametrize("spread", [20, 256])
 def test_noise_keeps_the_invariants(segmenter, shape, spread):
     noise = np.random.default_rng(1).integers(0, spread, (*shape, 3), dtype=np.uint8)
-    check_invariants(segmenter.segment_field(noise, MPP), shape)
-    check_invariants(segmenter.segment_central(noise, MPP), shape)
+    Found(segmenter.segment_field(noise, MPP), shape)
+    central = segmenter.segment_central(noise, MPP)
+    Found([] if central is None else [central], shape)
 
 
 def test_field_finds_nucleated_cells_and_no_red_cell(segmenter):
-    found = segmenter.segment_field(draw((260, 280), RED_CELLS, CELLS), MPP)
-    check_invariants(found, (260, 280))
+    found = Found(segmenter.segment_field(draw((260, 280), RED_CELLS, CELLS), MPP), (260, 280))
     assert found.count == len(CELLS)
     assert len({found.nucleus[y, x] for x, y, *_ in CELLS} - {0}) == len(CELLS)
     assert not any(found.cell[y, x] for x, y, _ in RED_CELLS)
 
 
 def test_field_of_red_cells_alone_is_empty(segmenter):
-    assert segmenter.segment_field(draw((260, 280), RED_CELLS), MPP).count == 0
+    assert segmenter.segment_field(draw((260, 280), RED_CELLS), MPP) == ()
 
 
 def test_central_takes_the_cell_in_the_middle(segmenter):
     rgb = draw((137, 137), cells=[(68, 68, 22, 13), (20, 25, 20, 12), (110, 115, 20, 12)])
-    found = segmenter.segment_central(rgb, MPP)
+    found = Found([segmenter.segment_central(rgb, MPP)], (137, 137))
     y, x = np.mgrid[:137, :137]
-    assert found.count == 1
     assert dice(found.nucleus > 0, np.hypot(x - 68, y - 68) <= 13) > 0.9
     assert found.cell[25, 20] == found.cell[115, 110] == 0
 
@@ -100,19 +104,17 @@ def test_a_crop_of_unknown_scale_is_outlined_whole_though_it_shows_less_than_ass
     size = round(137 * share)
     middle = size / 2
     rgb = draw((size, size), cells=[(middle, middle, 30, 20)])
-    found = segmenter.segment_central(rgb, 32 / size, assumed=True)
+    found = Found([segmenter.segment_central(rgb, 32 / size, assumed=True)], (size, size))
     y, x = np.mgrid[:size, :size]
-    check_invariants(found, (size, size))
     assert dice(found.cell > 0, np.hypot(x - middle, y - middle) <= 30) > 0.9
 
 
 def test_a_segmented_nucleus_is_of_one_cell(segmenter):
     lobes = [(90 + 22 * np.cos(a), 90 + 22 * np.sin(a), 0, 11) for a in (0.3, 2.4, 4.5)]
     rgb = draw((180, 180), cells=[(90, 90, 38, 0), *lobes])
-    found = segmenter.segment_central(rgb, 0.17)
-    assert found.count == 1
+    found = Found([segmenter.segment_central(rgb, 0.17)], (180, 180))
     assert all(found.nucleus[round(y), round(x)] for x, y, *_ in lobes)
-    assert segmenter.segment_field(rgb, 0.17).count == 1
+    assert len(segmenter.segment_field(rgb, 0.17)) == 1
 
 
 def test_tiles_change_no_cell_count(segmenter, monkeypatch):
@@ -120,56 +122,11 @@ def test_tiles_change_no_cell_count(segmenter, monkeypatch):
     rgb = draw(
         (400, 500), RED_CELLS, [(60 + 75 * i, 60 + 70 * j, 20, 12) for i in range(6) for j in range(5)]
     )
-    whole = segmenter.segment_field(rgb, MPP)
+    whole = Found(segmenter.segment_field(rgb, MPP), (400, 500))
     monkeypatch.setattr("erythron.segment.segmenter.TILE_PX", 100)
-    tiled = segmenter.segment_field(rgb, MPP)
+    tiled = Found(segmenter.segment_field(rgb, MPP), (400, 500))
     assert tiled.count == whole.count == 30
     assert dice(tiled.cell > 0, whole.cell > 0) > 0.98
-
-
-class Discs:
-    """An outliner that sees a nucleus of 8 px and a cell of 14 px in the middle of every window."""
-
-    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
-        count, size = inputs["pixels"].shape[:2]
-        y, x = np.mgrid[:size, :size] + 0.5
-        away = np.hypot(x - size / 2, y - size / 2)
-        return {"probabilities": np.stack([np.stack([away < 8, away < 14])] * count).astype(np.float32)}
-
-
-def outline(points):
-    return outline_points(Discs(), np.full((120, 160, 3), 255, np.uint8), np.array(points, float), 48)
-
-
-def test_a_nucleus_is_found_where_the_window_was_centred():
-    points = np.array([[30.0, 40.0], [60.0, 100.0]])
-    assert np.allclose(nucleus_centres(outline(points)), points)
-
-
-def test_repeats_are_dropped_and_neighbours_kept():
-    assert len(find_distinct(outline([[50, 50], [52, 51], [50, 70]]), 0.4)) == 2
-
-
-def test_cells_stay_apart_on_the_canvas_and_at_its_border():
-    canvas = Canvas(np.full((240, 320, 3), 255, np.uint8), 0.2)
-    canvas.add(outline([[50, 50], [50, 66], [0, 0]]), 2.0, (0, 0))
-    found = canvas.finish()
-    check_invariants(found, (240, 320))
-    assert found.count == 3
-    assert found.nucleus[100, 100] != found.nucleus[100, 132]
-    assert found.cell[0, 0] == 3
-
-
-def test_a_cell_outside_the_canvas_is_none():
-    canvas = Canvas(np.full((50, 50, 3), 255, np.uint8), 0.2)
-    canvas.add(outline([[100, 140]]), 1.0, (0, 0))
-    assert canvas.finish().count == 0
-
-
-def test_no_points_give_no_cells():
-    found = outline(np.zeros((0, 2)))
-    assert isinstance(found, OutlinedCells)
-    assert found.maps.shape == (0, 2, 48, 48)
 
 
 def test_rescaling_never_loses_the_last_pixel():

@@ -1,4 +1,4 @@
-"""Masks: values, hulls and one cell's shape mask."""
+"""Masks: values and hulls."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial import ConvexHull, Delaunay
 
-from erythron.segment.segmentation import Segmentation
-from erythron.shape.mask import convex_hull, render_mask, shape_mask
+from erythron.cells.outline import outlines_from_labels
+from erythron.shape.mask import convex_hull, hull_plane, render_mask
 
 
-@pytest.fixture
-def two_cells() -> Segmentation:
+def test_render_mask_has_the_three_values() -> None:
     cell = np.zeros((20, 30), np.int32)
     cell[2:10, 2:10] = 1
     cell[10:18, 10:25] = 2
@@ -22,26 +21,29 @@ def two_cells() -> Segmentation:
     nucleus = np.zeros_like(cell)
     nucleus[4:8, 4:8] = 1
     nucleus[15:17, 16:20] = 2
-    return Segmentation(nucleus, cell)
-
-
-def test_render_mask_has_the_three_values(two_cells: Segmentation) -> None:
-    mask = render_mask(two_cells)
+    mask = render_mask(outlines_from_labels(nucleus, cell), 20, 30)
     assert mask.dtype == np.uint8
     assert set(np.unique(mask)) == {0, 128, 255}
-    np.testing.assert_array_equal(mask == 255, two_cells.nucleus > 0)
-    np.testing.assert_array_equal(mask > 0, two_cells.cell > 0)
+    np.testing.assert_array_equal(mask == 255, nucleus > 0)
+    np.testing.assert_array_equal(mask > 0, cell > 0)
 
 
-def test_shape_mask_shows_one_cell_and_its_hull(two_cells: Segmentation) -> None:
-    mask = shape_mask(two_cells, 2)
-    assert mask.shape == (20, 30, 3)
-    np.testing.assert_array_equal(mask[..., 0] == 255, two_cells.cell == 2)
-    np.testing.assert_array_equal(mask[..., 1] == 255, two_cells.nucleus == 2)
-    assert mask[10, 14, 0] == 0
-    assert mask[11, 14, 2] == 255
-    window = (slice(8, 20), slice(8, 28))
-    np.testing.assert_array_equal(shape_mask(two_cells, 2, window), mask[window])
+def test_no_cells_give_a_mask_of_zeros() -> None:
+    mask = render_mask((), 4, 6)
+    assert mask.shape == (4, 6)
+    assert not mask.any()
+
+
+def test_the_hull_of_a_graded_plane_keeps_its_border_and_fills_its_concavity() -> None:
+    plane = np.zeros((12, 12), np.uint8)
+    plane[2:10, 2:4] = plane[8:10, 2:10] = 255
+    plane[1, 2:4] = 100
+    hull = hull_plane(plane)
+    assert hull.dtype == np.uint8
+    assert (hull >= plane).all()
+    assert hull[5, 5] == 255
+    assert hull[1, 2] == 100
+    assert hull[2, 9] == 0
 
 
 def test_hull_fills_a_concavity_and_nothing_else() -> None:

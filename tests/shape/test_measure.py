@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 
 import numpy as np
 import polars as pl
+import polars.testing
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import perimeter_crofton, regionprops
 
+from erythron.cells.outline import CellOutline, outlines_from_labels
 from erythron.errors import DataError
-from erythron.segment.segmentation import Segmentation
 from erythron.shape.mask import convex_hull
-from erythron.shape.measure import MEASUREMENT_SCHEMA, MEASUREMENTS, measure_cells
+from erythron.shape.measure import MEASURED_COLUMNS, measure_cells
 
 
 def draw_disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> np.ndarray:
@@ -23,15 +25,23 @@ def draw_disc(shape: tuple[int, int], centre: tuple[float, float], radius: float
     return (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2
 
 
-def make_disc_cell(radius: float, nucleus_radius: float, offset: float = 0.0) -> Segmentation:
+class Drawn:
+    """Cells as label images, (H, W) int32, and as outlines."""
+
+    def __init__(self, nucleus: np.ndarray, cell: np.ndarray) -> None:
+        self.nucleus, self.cell = nucleus, cell
+        self.outlines = outlines_from_labels(nucleus, cell)
+
+
+def make_disc_cell(radius: float, nucleus_radius: float, offset: float = 0.0) -> Drawn:
     size = int(2 * radius) + 8
     centre = (size / 2 + offset, size / 2 - offset)
     cell = draw_disc((size, size), centre, radius).astype(np.int32)
     nucleus = draw_disc((size, size), centre, nucleus_radius).astype(np.int32)
-    return Segmentation(nucleus, cell)
+    return Drawn(nucleus, cell)
 
 
-def make_blobs(seed: int, count: int = 12) -> Segmentation:
+def make_blobs(seed: int, count: int = 12) -> Drawn:
     """Random cells of several parts on a grid, each with a nucleus of random pixels."""
     rng = np.random.default_rng(seed)
     cell = np.zeros((96, 128), np.int32)
@@ -42,18 +52,18 @@ def make_blobs(seed: int, count: int = 12) -> Segmentation:
         cell[y : y + 32, x : x + 32][part] = i + 1
     nucleus = np.where(rng.random(cell.shape) < 0.5, cell, 0)
     nucleus[16::32, 16::32] = cell[16::32, 16::32]
-    return Segmentation(nucleus.astype(np.int32), cell)
+    return Drawn(nucleus.astype(np.int32), cell)
 
 
-def grey_image(segmentation: Segmentation, value: int = 120) -> np.ndarray:
-    return np.full((*segmentation.cell.shape, 3), value, np.uint8)
+def grey_image(drawn: Drawn, value: int = 120) -> np.ndarray:
+    return np.full((*drawn.cell.shape, 3), value, np.uint8)
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.floats(8, 45), st.floats(-0.5, 0.5))
 def test_disc_has_its_diameter_and_is_round(radius: float, offset: float) -> None:
-    segmentation = make_disc_cell(radius, 0.7 * radius, offset)
-    row = measure_cells(grey_image(segmentation), segmentation, 0.1).row(0, named=True)
+    drawn = make_disc_cell(radius, 0.7 * radius, offset)
+    row = measure_cells(grey_image(drawn), drawn.outlines, 0.1).row(0, named=True)
     assert row["cell_diameter_px"] == pytest.approx(2 * radius, rel=0.02)
     assert row["cell_diameter_um"] == pytest.approx(0.2 * radius, rel=0.02)
     # A radius that ends on pixel centres gains up to half a pixel all round: (8 / 8.5) ** 2 at worst.
@@ -68,10 +78,8 @@ def test_perimeter_of_discs_has_no_bias() -> None:
     rng = np.random.default_rng(1)
     circularity = []
     for radius in rng.uniform(10, 40, 200):
-        segmentation = make_disc_cell(radius, 3, rng.uniform(-0.5, 0.5))
-        circularity += measure_cells(grey_image(segmentation), segmentation, None)[
-            "cell_circularity"
-        ].to_list()
+        drawn = make_disc_cell(radius, 3, rng.uniform(-0.5, 0.5))
+        circularity += measure_cells(grey_image(drawn), drawn.outlines, None)["cell_circularity"].to_list()
     # Clipping at 1 cuts the upper half of the scatter, hence not quite 1.
     assert np.mean(circularity) == pytest.approx(0.99, abs=0.01)
     assert np.median(circularity) > 0.985
@@ -80,7 +88,9 @@ def test_perimeter_of_discs_has_no_bias() -> None:
 def test_square_has_the_perimeter_that_four_directions_see() -> None:
     cell = np.zeros((70, 70), np.int32)
     cell[5:65, 5:65] = 1
-    row = measure_cells(np.zeros((70, 70, 3), np.uint8), Segmentation(cell, cell), None).row(0, named=True)
+    row = measure_cells(np.zeros((70, 70, 3), np.uint8), outlines_from_labels(cell, cell), None).row(
+        0, named=True
+    )
     perimeter = math.pi / 8 * (2 * 120 + 2 * 2 * 119 / math.sqrt(2))
     assert row["cell_circularity"] == pytest.approx(4 * math.pi * 3600 / perimeter**2)
     assert row["cell_solidity"] == 1
@@ -93,9 +103,9 @@ def test_square_has_the_perimeter_that_four_directions_see() -> None:
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32 - 1))
 def test_agrees_with_scikit_image(seed: int) -> None:
-    segmentation = make_blobs(seed)
-    table = measure_cells(grey_image(segmentation), segmentation, None)
-    for name, labels in (("cell", segmentation.cell), ("nucleus", segmentation.nucleus)):
+    drawn = make_blobs(seed)
+    table = measure_cells(grey_image(drawn), drawn.outlines, None)
+    for name, labels in (("cell", drawn.cell), ("nucleus", drawn.nucleus)):
         for region in regionprops(labels):
             row = table.row(region.label - 1, named=True)
             assert row[f"{name}_area_px"] == region.area
@@ -118,7 +128,7 @@ def test_solidity_of_pixels_on_a_line_is_exact() -> None:
     cell[3, 4] = 0
     cell[5:9, 3] = 3
     cell[[5, 8, 11], [9, 12, 15]] = 4
-    table = measure_cells(np.zeros((12, 20, 3), np.uint8), Segmentation(cell, cell), None)
+    table = measure_cells(np.zeros((12, 20, 3), np.uint8), outlines_from_labels(cell, cell), None)
     assert table["cell_solidity"].to_list() == pytest.approx([1, 4 / 5, 1, 3 / 7])
     assert table["nucleus_lobes"].to_list() == [1, 2, 1, 3]
     assert table["touches_edge"].to_list() == [False, False, False, True]
@@ -127,10 +137,10 @@ def test_solidity_of_pixels_on_a_line_is_exact() -> None:
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.floats(0.02, 2))
 def test_scale_changes_micrometres_and_nothing_else(seed: int, mpp: float) -> None:
-    segmentation = make_blobs(seed)
-    rgb = np.random.default_rng(seed).integers(0, 256, (*segmentation.cell.shape, 3), dtype=np.uint8)
-    one, other, none = (measure_cells(rgb, segmentation, m) for m in (1.0, mpp, None))
-    um = [c for c in MEASUREMENTS if c.endswith(("_um", "_um2"))]
+    drawn = make_blobs(seed)
+    rgb = np.random.default_rng(seed).integers(0, 256, (*drawn.cell.shape, 3), dtype=np.uint8)
+    one, other, none = (measure_cells(rgb, drawn.outlines, m) for m in (1.0, mpp, None))
+    um = [c for c in MEASURED_COLUMNS if c.endswith(("_um", "_um2"))]
     assert len(um) == 5
     assert one.drop(um).equals(other.drop(um))
     assert one.drop(um).equals(none.drop(um))
@@ -142,12 +152,13 @@ def test_scale_changes_micrometres_and_nothing_else(seed: int, mpp: float) -> No
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1))
-def test_invariants_of_any_segmentation(seed: int) -> None:
-    segmentation = make_blobs(seed)
-    rgb = np.random.default_rng(seed).integers(0, 256, (*segmentation.cell.shape, 3), dtype=np.uint8)
-    table = measure_cells(rgb, segmentation, 0.1)
-    assert dict(table.schema) == MEASUREMENT_SCHEMA
-    assert table["cell_id"].to_list() == list(range(1, 13))
+def test_invariants_of_any_cells(seed: int) -> None:
+    drawn = make_blobs(seed)
+    rgb = np.random.default_rng(seed).integers(0, 256, (*drawn.cell.shape, 3), dtype=np.uint8)
+    table = measure_cells(rgb, drawn.outlines, 0.1)
+    assert dict(table.schema) == MEASURED_COLUMNS
+    assert table["cell_id"].to_list() == [outline.cell_id for outline in drawn.outlines]
+    assert table["cell_id"].n_unique() == table.height == 12
     assert table["nucleus_fraction"].is_between(0, 1, closed="right").all()
     assert (table["nucleus_area_px"] + table["cytoplasm_area_px"] == table["cell_area_px"]).all()
     for name in ("eccentricity", "solidity", "circularity"):
@@ -158,31 +169,67 @@ def test_invariants_of_any_segmentation(seed: int) -> None:
 
 
 def test_colours_and_texture_are_those_of_the_parts() -> None:
-    segmentation = make_disc_cell(14, 8)
-    rgb = grey_image(segmentation, 230)
-    rgb[segmentation.cell > 0] = (180, 160, 210)
-    rgb[segmentation.nucleus > 0] = (90, 50, 140)
-    flat = measure_cells(rgb, segmentation, None).row(0, named=True)
+    drawn = make_disc_cell(14, 8)
+    rgb = grey_image(drawn, 230)
+    rgb[drawn.cell > 0] = (180, 160, 210)
+    rgb[drawn.nucleus > 0] = (90, 50, 140)
+    flat = measure_cells(rgb, drawn.outlines, None).row(0, named=True)
     assert [flat[f"nucleus_mean_{c}"] for c in ("red", "green", "blue")] == pytest.approx([90, 50, 140])
     assert [flat[f"cytoplasm_mean_{c}"] for c in ("red", "green", "blue")] == pytest.approx([180, 160, 210])
     assert flat["nucleus_sd_grey"] == pytest.approx(0, abs=1e-9)
-    rgb[segmentation.nucleus > 0] += np.where(np.arange(int((segmentation.nucleus > 0).sum())) % 2, 20, 0)[
-        :, None
-    ].astype(np.uint8)
-    assert measure_cells(rgb, segmentation, None)["nucleus_sd_grey"][0] == pytest.approx(10, abs=0.1)
+    rgb[drawn.nucleus > 0] += np.where(np.arange(int((drawn.nucleus > 0).sum())) % 2, 20, 0)[:, None].astype(
+        np.uint8
+    )
+    assert measure_cells(rgb, drawn.outlines, None)["nucleus_sd_grey"][0] == pytest.approx(10, abs=0.1)
 
 
 def test_no_cells_give_an_empty_table_of_the_same_columns() -> None:
-    empty = np.zeros((40, 50), np.int32)
-    table = measure_cells(np.zeros((40, 50, 3), np.uint8), Segmentation(empty, empty), 0.1)
+    table = measure_cells(np.zeros((40, 50, 3), np.uint8), (), 0.1)
     assert table.height == 0
-    assert dict(table.schema) == MEASUREMENT_SCHEMA
+    assert dict(table.schema) == MEASURED_COLUMNS
 
 
-def test_image_of_another_size_is_refused() -> None:
-    empty = np.zeros((40, 50), np.int32)
-    with pytest.raises(DataError, match="50x40"):
-        measure_cells(np.zeros((50, 40, 3), np.uint8), Segmentation(empty, empty), 0.1)
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 2**32 - 1))
+def test_measured_together_is_what_each_is_alone(seed: int) -> None:
+    drawn = make_blobs(seed)
+    rng = np.random.default_rng(seed)
+    rgb = rng.integers(0, 256, (*drawn.cell.shape, 3), dtype=np.uint8)
+    # Of several sizes, and in any order.
+    outlines = [
+        dataclasses.replace(drawn.outlines[i], score=float(rng.random())) for i in rng.permutation(12)
+    ]
+    together = measure_cells(rgb, outlines, 0.2)
+    alone = pl.concat([measure_cells(rgb, [outline], 0.2) for outline in outlines])
+    polars.testing.assert_frame_equal(together, alone, rel_tol=1e-12)
+    assert together["outline_score"].to_list() == [outline.score for outline in outlines]
+
+
+def test_a_cell_is_measured_alike_wherever_it_lies_and_touches_the_border_only_there() -> None:
+    (outline,) = make_disc_cell(9, 5).outlines
+    height, width = outline.cell.shape
+    rgb = np.full((60, 70, 3), 120, np.uint8)
+    places = [(0, 7), (7, 0), (70 - width, 7), (7, 60 - height), (1, 1), (69 - width, 59 - height)]
+    moved = [dataclasses.replace(outline, left=left, top=top) for left, top in places]
+    table = measure_cells(rgb, moved, 0.2)
+    assert table["touches_edge"].to_list() == [True] * 4 + [False] * 2
+    same = table.drop("cell_id", "x_px", "y_px", "touches_edge")
+    assert same.unique().height == 1
+    for row, (left, top) in zip(table.iter_rows(named=True), places, strict=True):
+        assert (row["x_px"] - left, row["y_px"] - top) == pytest.approx(((width - 1) / 2, (height - 1) / 2))
+
+
+def test_an_outline_without_a_score_has_none() -> None:
+    drawn = make_disc_cell(9, 5)
+    assert measure_cells(grey_image(drawn), drawn.outlines, None)["outline_score"].to_list() == [None]
+
+
+@pytest.mark.parametrize(("left", "top"), [(-1, 0), (0, -1), (5, 0), (0, 4)])
+def test_an_outline_beyond_the_image_is_refused(left: int, top: int) -> None:
+    whole = np.ones((7, 6), bool)
+    outline = CellOutline(left, top, whole, whole, 1.0)
+    with pytest.raises(DataError, match=rf"at \({left}, {top}\) of 6x7 px reaches beyond its image of 10x10"):
+        measure_cells(np.zeros((10, 10, 3), np.uint8), [outline], 0.1)
 
 
 def test_five_hundred_cells_are_measured_quickly() -> None:
@@ -192,12 +239,12 @@ def test_five_hundred_cells_are_measured_quickly() -> None:
         y, x = 28 * (i // 25), 39 * (i % 25)
         cell[y : y + 28, x : x + 39][draw_disc((28, 39), (14, 19), 13)] = i + 1
         nucleus[y : y + 28, x : x + 39][draw_disc((28, 39), (14, 19), 9)] = i + 1
-    segmentation = Segmentation(nucleus, cell)
-    rgb = grey_image(segmentation)
+    drawn = Drawn(nucleus, cell)
+    rgb = grey_image(drawn)
     seconds = []
     for _ in range(3):
         start = time.process_time()
-        table = measure_cells(rgb, segmentation, 0.1)
+        table = measure_cells(rgb, drawn.outlines, 0.1)
         seconds.append(time.process_time() - start)
     assert table.height == 500
     assert min(seconds) < 0.3

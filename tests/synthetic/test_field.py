@@ -14,6 +14,7 @@ import pytest
 import tifffile
 
 from erythron.cells import classes as stages
+from erythron.cells.outline import render_labels
 from erythron.errors import UsageError
 from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource
@@ -41,18 +42,23 @@ def field() -> DrawnField:
 def test_same_spec_gives_the_same_field_and_another_seed_another() -> None:
     one, two = draw_field(SMALL), draw_field(SMALL)
     np.testing.assert_array_equal(one.rgb, two.rgb)
-    np.testing.assert_array_equal(one.segmentation.cell, two.segmentation.cell)
+    for mine, theirs in zip(one.outlines, two.outlines, strict=True):
+        assert (mine.left, mine.top) == (theirs.left, theirs.top)
+        np.testing.assert_array_equal(mine.cell, theirs.cell)
+        np.testing.assert_array_equal(mine.nucleus, theirs.nucleus)
     assert one.cells.equals(two.cells)
     other = draw_field(dataclasses.replace(SMALL, seed=6))
     assert (other.rgb != one.rgb).mean() > 0.5
     assert not other.cells.equals(one.cells)
 
 
-def test_masks_keep_the_rules_of_a_segmentation(field: DrawnField) -> None:
-    nucleus, cell = field.segmentation.nucleus, field.segmentation.cell
-    assert nucleus.dtype == cell.dtype == np.int32
-    assert field.rgb.shape == (*cell.shape, 3)
+def test_masks_keep_the_rules_of_outlines(field: DrawnField) -> None:
+    nucleus, cell = render_labels(field.outlines, *field.rgb.shape[:2])
+    assert field.rgb.shape == (1024, 1024, 3)
     assert field.rgb.dtype == np.uint8
+    # None covers another, so that rendering loses no pixel.
+    assert np.count_nonzero(cell) == sum(np.count_nonzero(o.cell) for o in field.outlines)
+    assert np.count_nonzero(nucleus) == sum(np.count_nonzero(o.nucleus) for o in field.outlines)
     np.testing.assert_array_equal(cell[nucleus > 0], nucleus[nucleus > 0])
     ids = list(range(1, field.cells.height + 1))
     assert np.unique(nucleus)[1:].tolist() == ids
@@ -61,8 +67,10 @@ def test_masks_keep_the_rules_of_a_segmentation(field: DrawnField) -> None:
 
 def test_truth_is_what_measuring_the_masks_gives(field: DrawnField) -> None:
     assert dict(field.cells.schema) == TRUTH_SCHEMA
-    measured = measure_cells(field.rgb, field.segmentation, field.mpp)
-    for column in ("cell_id", "x_px", "y_px", "cell_diameter_um", "nucleus_diameter_um"):
+    measured = measure_cells(field.rgb, field.outlines, field.mpp)
+    assert field.cells["cell_id"].to_list() == measured["cell_id"].to_list()
+    assert field.cells["cell_id"].n_unique() == field.cells.height
+    for column in ("x_px", "y_px", "cell_diameter_um", "nucleus_diameter_um"):
         np.testing.assert_allclose(field.cells[column], measured[column], atol=1e-6)
     assert not measured["touches_edge"].any()
 
@@ -80,7 +88,7 @@ def test_sizes_are_those_of_the_textbook(field: DrawnField) -> None:
 
 
 def test_nuclei_are_darker_than_cytoplasm_and_cytoplasm_pales_with_age(field: DrawnField) -> None:
-    table = measure_cells(field.rgb, field.segmentation, field.mpp).with_columns(field.cells["label"])
+    table = measure_cells(field.rgb, field.outlines, field.mpp).with_columns(field.cells["label"])
     assert (table["nucleus_mean_green"] < table["cytoplasm_mean_green"]).mean() > 0.98
     redness = pl.col("cytoplasm_mean_red") - pl.col("cytoplasm_mean_blue")
     means = dict(table.group_by("label").agg(redness.mean()).iter_rows())
@@ -100,7 +108,7 @@ def test_density_and_mix_are_as_asked() -> None:
 
 
 def test_some_cells_touch(field: DrawnField) -> None:
-    cell = field.segmentation.cell
+    _, cell = render_labels(field.outlines, *field.rgb.shape[:2])
     pairs = [(cell[:, :-2], cell[:, 2:]), (cell[:-2], cell[2:])]
     assert any(((a > 0) & (b > 0) & (a != b)).any() for a, b in pairs)
 
@@ -109,7 +117,7 @@ def test_field_without_cells_has_an_empty_truth() -> None:
     empty = draw_field(dataclasses.replace(SMALL, cells_per_mm2=0))
     assert empty.cells.height == 0
     assert dict(empty.cells.schema) == TRUTH_SCHEMA
-    assert empty.segmentation.count == 0
+    assert empty.outlines == ()
     assert empty.rgb.std() > 5
 
 
@@ -117,12 +125,18 @@ def test_field_is_the_mosaic_of_its_tiles_in_any_order() -> None:
     spec = DrawnFieldSpec(width_px=TILE_PX + 300, height_px=TILE_PX + 200, seed=9, cells_per_mm2=800)
     whole = draw_field(spec)
     textures = make_textures(spec.seed, spec.mpp)
+    _, cell = render_labels(whole.outlines, spec.height_px, spec.width_px)
+    tables = []
     for row, column in ((1, 1), (0, 1), (1, 0), (0, 0)):
         tile = draw_tile(spec, row, column, textures)
         window = np.s_[row * TILE_PX : (row + 1) * TILE_PX, column * TILE_PX : (column + 1) * TILE_PX]
         np.testing.assert_array_equal(whole.rgb[window], tile.rgb)
-        np.testing.assert_array_equal(whole.segmentation.cell[window] > 0, tile.segmentation.cell > 0)
-    assert whole.cells["cell_id"].to_list() == list(range(1, whole.cells.height + 1))
+        _, in_tile = render_labels(tile.outlines, spec.height_px, spec.width_px)
+        np.testing.assert_array_equal(cell[window] > 0, in_tile[window] > 0)
+        assert np.count_nonzero(in_tile) == np.count_nonzero(in_tile[window])
+        tables.append(tile.cells)
+    assert pl.concat(reversed(tables)).sort("cell_id").equals(whole.cells.sort("cell_id"))
+    assert whole.cells["cell_id"].n_unique() == whole.cells.height
 
 
 def test_seams_do_not_show() -> None:

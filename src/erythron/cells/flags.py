@@ -29,14 +29,17 @@ _SEPARATORS = r"[\s,;]+"
 """Flags are written with a space between them; tables that a person edited may have a comma or semicolon."""
 
 
-def join_flags(flags: Iterable[CellFlag]) -> str:
+def join_flags(flags: Iterable[str]) -> str:
     """Return flags as the column ``flags`` has them, each once, in the order of :class:`CellFlag`.
+
+    Names that are no :class:`CellFlag`, of another version, follow in alphabetical order.
 
     >>> join_flags([CellFlag.TOUCHES_EDGE, CellFlag.UNCLASSIFIED])
     'unclassified touches_edge'
     """
     wanted = set(flags)
-    return " ".join(flag.value for flag in CellFlag if flag in wanted)
+    known = [flag.value for flag in CellFlag if flag in wanted]
+    return " ".join([*known, *sorted(wanted.difference(known))])
 
 
 def split_flags(text: str | None) -> frozenset[str]:
@@ -66,7 +69,7 @@ def make_flag_column(flags: Mapping[CellFlag, Sequence[bool]]) -> pl.Series:
 
 
 def add_flag(cells: pl.DataFrame, flag: CellFlag, rows: Sequence[bool]) -> pl.DataFrame:
-    """Return a table of cells with one more flag at some rows.
+    """Return a table of cells with one more flag at some rows; those of another version stay.
 
     Args:
         cells: the table, N rows.
@@ -74,7 +77,7 @@ def add_flag(cells: pl.DataFrame, flag: CellFlag, rows: Sequence[bool]) -> pl.Da
         rows: N values, whether a row gets it.
     """
     texts = [
-        join_flags([*(CellFlag(name) for name in split_flags(text)), *([flag] if on else [])])
+        join_flags(split_flags(text) | ({flag.value} if on else set()))
         for text, on in zip(cells["flags"].to_list(), rows, strict=True)
     ]
     return cells.with_columns(pl.Series("flags", texts, pl.String()))

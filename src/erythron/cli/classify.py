@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from erythron.cli.options import Force, Images, Json, Model, Mpp
+from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.cli.options import Force, Images, Json, Model, Mpp, Runtime
 
 
 def classify(
@@ -15,6 +16,7 @@ def classify(
     out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="The calls, one row an image.")],
     mpp: Mpp = None,
     model: Model = None,
+    runtime: Runtime = RuntimeKind.OPENVINO,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -22,14 +24,15 @@ def classify(
     import json
     from dataclasses import asdict
 
-    from erythron.cli.progress import show_failures, show_progress
+    from erythron.cli.progress import show_failures, show_progress, show_runtime
     from erythron.pipeline.classify import classify_images
     from erythron.pipeline.options import RunOptions
     from erythron.read.inputs import find_images
 
     inputs = find_images(images)
+    show_runtime(runtime)
     with show_progress("Classifying", len(inputs)) as progress:
-        run = classify_images(inputs, out, RunOptions(model, mpp, force), progress)
+        run = classify_images(inputs, out, RunOptions(model, mpp, force, runtime=runtime), progress)
     show_failures([failure.reason for failure in run.failures])
     if as_json:
         typer.echo(

@@ -22,7 +22,8 @@ def compare(
 ) -> None:
     """Compare two readers or models over the same cells or specimens.
 
-    Cells are matched by their place in the image, else by cell_id, else by image. Printed are the table of
+    Images and specimens are matched by path, or by the ends of their paths where the folders differ. Cells
+    are matched by their place in the image, else by cell_id, else by image. Printed are the table of
     calls, kappa, agreement within one stage, McNemar's test for each class and, over specimens, the binomial
     limits of CLSI H20-A2, bias with limits of agreement, and the Passing-Bablok line.
     """
@@ -40,6 +41,13 @@ def compare(
 
     console = Console(highlight=False)
     console.print(f"A: {found.a}\nB: {found.b}", soft_wrap=True)
+    if found.renamed:
+        of_a, of_b = found.renamed[0]
+        count = len(found.renamed)
+        what = "One image or specimen is" if count == 1 else f"{count} images or specimens are"
+        console.print(
+            f"{what} matched by the end of the path, such as {of_a} of A with {of_b} of B", soft_wrap=True
+        )
     if found.cells is not None:
         _print_cells(console, found.cells)
     _print_shares(console, found.shares)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Width
+from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Runtime, Width
 
 if TYPE_CHECKING:
     from erythron.differential.counts import Differential, Estimate
@@ -21,6 +22,7 @@ def count(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")],
     mpp: Mpp = None,
     model: Model = None,
+    runtime: Runtime = RuntimeKind.OPENVINO,
     force: Force = False,
     reference: Reference = None,
     width: Width = 5.0,
@@ -37,7 +39,7 @@ def count(
     """
     from erythron.pipeline.options import RunOptions
 
-    run = RunOptions(model, mpp, force, reference, width / 100)
+    run = RunOptions(model, mpp, force, reference, width / 100, runtime)
     raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf))
 
 
@@ -61,13 +63,18 @@ def run_count(
 
     # OpenVINO compiles the networks while Python is still importing what the count needs; a run that is there
     # mostly needs none.
-    loading = None if (out / "run.json").exists() and not options.force else start_loading(options.model)
-    from erythron.cli.progress import show_failures, show_progress
+    loading = (
+        None
+        if (out / "run.json").exists() and not options.force
+        else start_loading(options.model, options.runtime)
+    )
+    from erythron.cli.progress import show_failures, show_progress, show_runtime
     from erythron.pipeline.count import count_images
     from erythron.read.inputs import find_images
 
     browser = _find_browser() if pdf else None
     inputs = find_images(images)
+    show_runtime(options.runtime)
     with show_progress("Counting", len(inputs)) as progress:
         run = count_images(inputs, out, options, progress, loading)
     show_failures([failure.reason for failure in run.failures])

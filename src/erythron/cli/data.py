@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from erythron.cli.options import Force, Json
+from erythron.cells.class_map import parse_class_map
+from erythron.cli.options import ClassMap, Force, Json
 
 data_app = typer.Typer(help="Labelled sets: list, fetch, audit and split them.", no_args_is_help=True)
 
@@ -16,10 +17,6 @@ Source = Annotated[
     typer.Argument(
         metavar="SET", help="A registered name, a folder of class folders, or a manifest.", show_default=False
     ),
-]
-ClassMapOption = Annotated[
-    list[str] | None,
-    typer.Option("--class-map", metavar="NAME=CLASS", help="What a name found in the set means; repeatable."),
 ]
 
 
@@ -56,7 +53,7 @@ def list_sets(as_json: Json = False) -> None:
 @data_app.command("fetch")
 def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A registered name.", show_default=False)],
-    class_map: ClassMapOption = None,
+    class_map: ClassMap = None,
     as_json: Json = False,
 ) -> None:
     """Download a public set, or find it in ERYTHRON_DATA_DIR, and say what it holds."""
@@ -73,7 +70,7 @@ def fetch(
     if registered.part_of is not None:
         typer.echo(json.dumps({"folder": str(folder)}) if as_json else f"{name} is in {folder}")
         return
-    labelled = read_set(name, folder, class_map=_parse_class_map(class_map))
+    labelled = read_set(name, folder, class_map=parse_class_map(class_map or ()))
     show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
     counts = dict(labelled.rows["label"].value_counts(sort=True).iter_rows())
     notes = list(labelled.notes)
@@ -99,7 +96,7 @@ def audit(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the page and the tables.")
     ] = None,
-    class_map: ClassMapOption = None,
+    class_map: ClassMap = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -115,7 +112,7 @@ def audit(
 
     if out is not None:
         _refuse_used(out, force)
-    labelled = open_set(source, _parse_class_map(class_map), keep_contradictions=True)
+    labelled = open_set(source, parse_class_map(class_map or ()), keep_contradictions=True)
     show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
     images = labelled.rows["path"].n_unique()
     with show_progress(f"Auditing {labelled.name}", images) as progress:
@@ -157,7 +154,7 @@ def split(
     validation: Annotated[float, typer.Option(help="Share of the cells for validation.")] = 0.15,
     test: Annotated[float, typer.Option(help="Share of the cells for the test.")] = 0.15,
     seed: Annotated[int, typer.Option(help="Orders groups of equal make-up.")] = 0,
-    class_map: ClassMapOption = None,
+    class_map: ClassMap = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -177,7 +174,7 @@ def split(
         raise UsageError(f"{out}: is there already; name another file or give --force")
     check_suffix(out)
     plan = SplitPlan(validation, test, seed)
-    labelled = open_set(source, _parse_class_map(class_map))
+    labelled = open_set(source, parse_class_map(class_map or ()))
     show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
     with show_progress(f"Comparing {labelled.name}", labelled.rows["path"].n_unique()) as progress:
         similar = find_similar_rows(labelled.rows, progress=progress)
@@ -207,23 +204,6 @@ def split(
         typer.echo("  {label}: {train} train, {validation} validation, {test} test".format(**row))
     for note in result.notes:
         typer.echo(note)
-
-
-def _parse_class_map(entries: list[str] | None) -> dict[str, str]:
-    from erythron.cells.classes import find_type
-    from erythron.errors import DataError, UsageError
-
-    parsed = {}
-    for entry in entries or []:
-        name, equals, label = entry.partition("=")
-        if not (name and equals and label):
-            raise UsageError(f"--class-map '{entry}': write NAME=CLASS, such as 1=proerythroblast")
-        try:
-            find_type(label)
-        except DataError as error:
-            raise UsageError(f"--class-map '{entry}': {error}") from error
-        parsed[name] = label
-    return parsed
 
 
 def _refuse_used(folder: Path, force: bool) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from erythron.cli.options import Force, Images, Json, Model, Mpp
+from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.cli.options import Force, Images, Json, Model, Mpp, Runtime
 
 
 def extract(
@@ -15,6 +16,7 @@ def extract(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for crops, masks and tables.")],
     mpp: Mpp = None,
     model: Model = None,
+    runtime: Runtime = RuntimeKind.OPENVINO,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -22,14 +24,15 @@ def extract(
     import json
     from dataclasses import asdict
 
-    from erythron.cli.progress import show_failures, show_progress
+    from erythron.cli.progress import show_failures, show_progress, show_runtime
     from erythron.pipeline.extract import extract_cells
     from erythron.pipeline.options import RunOptions
     from erythron.read.inputs import find_images
 
     inputs = find_images(images)
+    show_runtime(runtime)
     with show_progress("Extracting", len(inputs)) as progress:
-        run = extract_cells(inputs, out, RunOptions(model, mpp, force), progress)
+        run = extract_cells(inputs, out, RunOptions(model, mpp, force, runtime=runtime), progress)
     show_failures([failure.reason for failure in run.failures])
     if as_json:
         typer.echo(

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from erythron.cli.options import Force, Json, Mpp
+from erythron.cells.class_map import parse_class_map
+from erythron.cli.options import ClassMap, Force, Json, Mpp
 
 
 def import_labels(
@@ -19,12 +20,7 @@ def import_labels(
     ],
     images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Folder of the labelled images.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the data set.")],
-    class_map: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--class-map", metavar="NAME=CLASS", help="What a name stands for; NAME= leaves its cells out."
-        ),
-    ] = None,
+    class_map: ClassMap = None,
     mpp: Mpp = None,
     force: Force = False,
     as_json: Json = False,
@@ -39,13 +35,8 @@ def import_labels(
     from erythron.cli.progress import show_failures, show_progress
     from erythron.datasets.import_labels import ImportOptions
     from erythron.datasets.import_labels import import_labels as run_import
-    from erythron.errors import DataError, UsageError
-    from erythron.interchange.labels import parse_class_map
 
-    try:
-        names = parse_class_map(class_map or ())
-    except DataError as error:
-        raise UsageError(str(error)) from error
+    names = parse_class_map(class_map or ())
     with show_progress("Importing", None) as progress:
         run = run_import(files, images, out, ImportOptions(names, mpp, force), progress)
     show_failures([failure.reason for failure in run.failures])

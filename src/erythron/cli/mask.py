@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from erythron.cli.options import Force, Images, Json, Model, Mpp
+from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.cli.options import Force, Images, Json, Model, Mpp, Runtime
 
 
 def mask(
@@ -21,6 +22,7 @@ def mask(
     ] = False,
     mpp: Mpp = None,
     model: Model = None,
+    runtime: Runtime = RuntimeKind.OPENVINO,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -28,13 +30,14 @@ def mask(
     import json
     from dataclasses import asdict
 
-    from erythron.cli.progress import show_failures, show_progress
+    from erythron.cli.progress import show_failures, show_progress, show_runtime
     from erythron.pipeline.mask import MaskOptions, mask_images
     from erythron.read.inputs import find_images
 
     inputs = find_images(images)
+    show_runtime(runtime)
     with show_progress("Outlining", len(inputs)) as progress:
-        run = mask_images(inputs, out, MaskOptions(every_cell, model, mpp, force), progress)
+        run = mask_images(inputs, out, MaskOptions(every_cell, model, mpp, force, runtime), progress)
     show_failures([failure.reason for failure in run.failures])
     if as_json:
         typer.echo(json.dumps({"out": str(out), **asdict(run)}))

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.cells.class_map import CLASS_MAP_HELP
+
 Images = Annotated[
     list[Path],
     typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.", show_default=False),
@@ -19,6 +22,14 @@ Mpp = Annotated[
 ]
 Model = Annotated[
     Path | None, typer.Option("--model", metavar="BUNDLE", help="Model bundle; the shipped one by default.")
+]
+Runtime = Annotated[
+    RuntimeKind,
+    typer.Option(
+        "--runtime",
+        help="What computes the networks: OpenVINO on the CPU, or ONNX Runtime on CUDA, CoreML or DirectML, "
+        "whichever is installed, else on the CPU.",
+    ),
 ]
 Reference = Annotated[
     Path | None,
@@ -34,5 +45,6 @@ Width = Annotated[
         max=99.0,
     ),
 ]
+ClassMap = Annotated[list[str] | None, typer.Option("--class-map", metavar="NAME=CLASS", help=CLASS_MAP_HELP)]
 Force = Annotated[bool, typer.Option("--force", help="Replace results that are there already.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

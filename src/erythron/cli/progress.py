@@ -17,6 +17,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from erythron.bundle.runtime_kind import RuntimeKind
+
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -56,6 +58,18 @@ def show_failures(reasons: Sequence[str]) -> None:
     """Name every input that failed, with its reason."""
     for reason in reasons:
         stderr.print(f"failed: {reason}", markup=False, style="red")
+
+
+def show_runtime(kind: RuntimeKind) -> None:
+    """Say where the networks are computed, unless that is what it always is.
+
+    Raises:
+        MissingExtraError: the runtime is not installed.
+    """
+    if kind is not RuntimeKind.OPENVINO:
+        from erythron.bundle.loading import describe_device
+
+        stderr.print(f"networks computed in {describe_device(kind)}", markup=False)
 
 
 @contextmanager

@@ -119,12 +119,21 @@ class ShareComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that two inputs allow to compare; ``cells`` is None where they hold no single cells."""
+    """All that two inputs allow to compare.
+
+    Attributes:
+        a: the one input.
+        b: the other.
+        cells: None where they hold no single cells.
+        shares: one a class that either counts.
+        renamed: images or specimens of A and of B that were taken for one by the ends of their paths.
+    """
 
     a: str
     b: str
     cells: CellComparison | None
     shares: tuple[ShareComparison, ...]
+    renamed: tuple[tuple[str, str], ...] = ()
 
 
 def compare_cells(

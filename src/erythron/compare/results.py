@@ -6,15 +6,17 @@ columns), a finished run's folder, or counts of specimens (``summary.csv``, ``di
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from erythron.cells.classes import Lineage, find_class
 from erythron.cells.flags import CellFlag, has_flag
+from erythron.compare.alignment import align_paths
 from erythron.compare.comparison import UNCLASSIFIED, Comparison, compare_cells, compare_shares
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, UsageError
@@ -41,27 +43,32 @@ def compare_results(a: Path, b: Path) -> Comparison:
     """Compare two results.
 
     Raises:
-        DataError: an input cannot be read, or the two have no cell or specimen in common.
+        DataError: an input cannot be read, an image of one may be either of two of the other, or the two
+            have no cell or specimen in common.
         UsageError: one holds single cells and the other counts, which have nothing to be matched by.
     """
-    one, other = read_results(a), read_results(b)
+    one = read_results(a)
+    other, renamed = _align(one, read_results(b))
     cells = None
     if one.cells is not None and other.cells is not None:
-        pairs = match_cells(*_align_images(one.cells, other.cells))
+        pairs = match_cells(one.cells, other.cells)
         if not pairs:
             raise DataError(
-                f"{a} and {b} have no cell in common; images are matched by name, cells by their place "
-                "within half a diameter, else by cell_id: compare results of the same images"
+                f"{a} and {b} have no cell in common; images are matched by the ends of their paths, "
+                "cells by their place within half a diameter, else by cell_id: compare results of the "
+                "same images"
             )
         cells = compare_cells(pairs, one.cells.height - len(pairs), other.cells.height - len(pairs))
-    shares = compare_shares(*_align_specimens(one.counts, other.counts))
+    shares = compare_shares(one.counts, other.counts)
     if cells is None and not shares:
         if (one.cells is None) != (other.cells is None):
             raise UsageError(
                 f"{a} and {b}: compare cells with cells, or counts with counts of the same images"
             )
-        raise DataError(f"{a} and {b} have no specimen with cells in common; they are matched by name")
-    return Comparison(str(a), str(b), cells, shares)
+        raise DataError(
+            f"{a} and {b} have no specimen with cells in common; they are matched by the ends of their paths"
+        )
+    return Comparison(str(a), str(b), cells, shares, renamed)
 
 
 def read_results(path: Path) -> Results:
@@ -76,7 +83,7 @@ def read_results(path: Path) -> Results:
             raise DataError(
                 f"{path}: holds no {CELLS}; give the output folder of 'erythron count', or a table"
             )
-        return _from_cells(pl.concat([_read_cells(file) for file in files], how="diagonal"))
+        return _from_cells(pl.concat(_tell_images_apart(path, files), how="diagonal"))
     if path.suffix == ".json":
         try:
             differential = Differential.from_json(path.read_text(encoding="utf-8"))
@@ -87,6 +94,29 @@ def read_results(path: Path) -> Results:
     if "label" in table.columns:
         return _from_cells(_read_cells(path))
     return Results(None, _count_summary(table, path))
+
+
+def _tell_images_apart(folder: Path, files: list[Path]) -> list[pl.DataFrame]:
+    """Read tables of cells; an image name that several of them have gets the folder of its run before it.
+
+    Raises:
+        DataError: two tables of one run are of one image.
+    """
+    tables = [_read_cells(file) for file in files]
+    seen = Counter(image for table in tables for image in set(table["image"]))
+    apart = []
+    taken: dict[str, Path] = {}
+    for file, table in zip(files, tables, strict=True):
+        run = file.parent.parent.relative_to(folder).as_posix() if file.parent != folder else "."
+        names = {n: n if seen[n] == 1 or run == "." else f"{run}/{n}" for n in set(table["image"])}
+        for name in names.values():
+            if name in taken:
+                raise DataError(
+                    f"{taken[name]} and {file} are both of the image {name}; give a folder that holds one"
+                )
+            taken[name] = file
+        apart.append(table.with_columns(pl.col("image").replace(names)))
+    return apart
 
 
 def match_cells(a: pl.DataFrame, b: pl.DataFrame) -> list[tuple[str, str, str]]:
@@ -133,23 +163,18 @@ def _match_places(a: pl.DataFrame, b: pl.DataFrame) -> list[tuple[int, int]]:
     ]
 
 
-def _align_images(a: pl.DataFrame, b: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return both tables with images as given where any is common, else by file name."""
-    if set(a["image"]) & set(b["image"]):
-        return a, b
-    named = [t.with_columns(pl.Series("image", [PurePath(i).name for i in t["image"]])) for t in (a, b)]
-    for before, after in zip((a, b), named, strict=True):
-        if before["image"].n_unique() != after["image"].n_unique():
-            raise DataError("images in different folders have one name; give both tables the same paths")
-    return named[0], named[1]
-
-
-def _align_specimens(a: Counts, b: Counts) -> tuple[Counts, Counts]:
-    if set(a) & set(b) or not a or not b:
-        return a, b
-    if len(a) == len(b) == 1:
-        return {"": next(iter(a.values()))}, {"": next(iter(b.values()))}
-    return {PurePath(k).name: v for k, v in a.items()}, {PurePath(k).name: v for k, v in b.items()}
+def _align(a: Results, b: Results) -> tuple[Results, tuple[tuple[str, str], ...]]:
+    """Return B with its images and specimens called as A calls them, and those that A calls otherwise."""
+    names = [set(r.counts) | set(() if r.cells is None else r.cells["image"]) for r in (a, b)]
+    if (a.cells is None or b.cells is None) and len(names[0]) == len(names[1]) == 1:
+        # Two counts that are given by themselves are meant to be of one specimen, whatever their folders.
+        found = {next(iter(names[1])): next(iter(names[0]))}
+    else:
+        found = align_paths(sorted(names[0]), sorted(names[1]))
+    renamed = {name: found.get(name, name) for name in names[1]}
+    cells = None if b.cells is None else b.cells.with_columns(pl.col("image").replace(renamed))
+    aligned = Results(cells, {renamed[name]: counts for name, counts in b.counts.items()})
+    return aligned, tuple(sorted((ours, theirs) for theirs, ours in found.items() if ours != theirs))
 
 
 def _read_csv(path: Path) -> pl.DataFrame:
@@ -204,6 +229,8 @@ def _count_summary(table: pl.DataFrame, path: Path) -> Counts:
     classes = {c: find_class(c.removeprefix("count_")) for c in columns}
     counts: Counts = {}
     for row in table.filter(pl.col(columns[0]).is_not_null()).to_dicts():
+        if str(row["image"]) in counts:
+            raise DataError(f"{path}: {row['image']} stands in two rows; give each specimen one")
         nucleated = ((k.name, row[c]) for c, k in classes.items() if k.lineage is not Lineage.NOT_NUCLEATED)
         counts[str(row["image"])] = _add(nucleated) | {UNCLASSIFIED: int(row.get("unclassified_cells") or 0)}
     return counts

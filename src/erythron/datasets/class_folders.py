@@ -9,8 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from erythron.cells.class_map import ClassMap
 from erythron.cells.classes import CellType, find_type
-from erythron.datasets.labelled import ClassMap, FoundCell, list_images
+from erythron.datasets.labelled import FoundCell, list_images
 from erythron.errors import DataError
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
@@ -52,7 +53,7 @@ def read_class_folders(folder: Path, class_map: ClassMap) -> list[FoundCell]:
     unknown: Counter[str] = Counter()
     for path in list_images(folder, *IMAGE_SUFFIXES):
         parents = path.relative_to(folder).parts[:-1]
-        label = next((p for p in reversed(parents) if _name_class(p, class_map)), None)
+        label = next((p for p in reversed(parents) if p in class_map or _name_class(p)), None)
         if label is None:
             unknown[next((p for p in reversed(parents) if _find_split(p) is None), "(no folder)")] += 1
             continue
@@ -71,17 +72,16 @@ def read_class_folders(folder: Path, class_map: ClassMap) -> list[FoundCell]:
         found = ", ".join(f"'{name}' ({count} images)" for name, count in sorted(unknown.items()))
         raise DataError(
             f"{folder}: no known cell class is the name of these folders: {found}; say what each is with "
-            "--class-map 'NAME=CLASS', once for each"
+            "--class-map 'NAME=CLASS', once for each, or leave its images out with --class-map 'NAME='"
         )
     return _group_rotated(folder, cells)
 
 
-def name_labels(cells: list[FoundCell], class_map: ClassMap) -> dict[str, str]:
+def name_labels(cells: list[FoundCell], class_map: ClassMap) -> ClassMap:
     """Return the map from every found label to the type that its name stands for."""
     return {
-        label: kind.name
+        label: class_map[label] if label in class_map else _name_class(label)
         for label in {c.source_label for c in cells}
-        if (kind := _name_class(label, class_map)) is not None
     }
 
 
@@ -107,10 +107,8 @@ def describe_bmec(labels: list[str], cells: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _name_class(name: str, class_map: ClassMap) -> CellType | None:
+def _name_class(name: str) -> CellType | None:
     """Return the type that a folder's name stands for: as it is, or without numbers, brackets and endings."""
-    if name in class_map:
-        return find_type(class_map[name])
     bare = re.sub(r"^[\d._\s-]+|[\d._\s-]+$", "", name)
     tries = [name, bare, *re.split(r"[()（）\[\]【】]", name)]
     tries += [re.sub(r"(?i)[ _-]*(cells?|images?|imgs?|细胞|細胞)$", "", t) for t in tries]

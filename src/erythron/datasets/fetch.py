@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import stat
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from erythron.datasets.bloodmnist import unpack_bloodmnist
 from erythron.datasets.registry import RegisteredSet, cache_folder, locate_set, shared_folder
 from erythron.errors import DataError
+from erythron.files.hashing import hash_file
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes expected, None where the server does not say."""
@@ -106,8 +106,7 @@ def check_file(path: Path, checksum: str | None, *, remove: bool = False, name: 
     if checksum is None:
         return
     algorithm, _, expected = checksum.partition(":")
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, algorithm).hexdigest()
+    actual = hash_file(path, algorithm)
     if actual != expected:
         if remove:
             path.unlink()
@@ -221,9 +220,11 @@ def _unpack_whole(archive: Path, target: Path, registered: RegisteredSet) -> Non
             unpack_bloodmnist(archive, partial)
         else:
             unpack_zip(archive, partial, registered.keep)
-        with archive.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        origin = {"url": str(registered.url), "archive_sha256": digest, "licence": registered.licence}
+        origin = {
+            "url": str(registered.url),
+            "archive_sha256": hash_file(archive),
+            "licence": registered.licence,
+        }
         (partial / "source.json").write_text(json.dumps(origin, indent=2) + "\n")
         partial.replace(target)
     except BaseException:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from erythron.bundle.folder import load_bundle
 from erythron.bundle.schema import Framing
+from erythron.cells.class_map import ClassMap
 from erythron.cells.classes import CellType
 from erythron.cells.outline import BoxedMask, clip_mask, name_cell
 from erythron.classify.crops import cut_mask, cut_window
@@ -27,7 +28,7 @@ from erythron.datasets.manifest import write_manifest
 from erythron.errors import DataError, UsageError
 from erythron.files.writing import whole_folder, write_file
 from erythron.interchange.cells import LabelledCell, LabelledImage
-from erythron.interchange.labels import ClassMap, find_image, map_labels, read_labels
+from erythron.interchange.labels import find_image, map_labels, read_labels
 from erythron.pipeline.executor import Failure, Progress, attempt, no_progress
 from erythron.read.fields import read_image
 from erythron.read.inputs import find_images
@@ -144,8 +145,7 @@ def import_labels(
             raise DataError(f"no labelled cell is left ({'; '.join(reasons[:3]) or 'the files hold none'})")
         table = pl.DataFrame(rows, schema=_CELLS_SCHEMA, orient="row")
         write_file(folder / CELLS, table.write_csv())
-        names = {label: kind.name for label, kind in kinds.items() if kind is not None}
-        write_manifest(make_set(out.name, found, names).rows, folder / MANIFEST)
+        write_manifest(make_set(out.name, found, kinds).rows, folder / MANIFEST)
         reasons_table = pl.DataFrame(left_out, schema={"image": pl.String, "reason": pl.String}, orient="row")
         write_file(folder / LEFT_OUT, reasons_table.write_csv())
     return ImportRun(table["image"].n_unique(), table.height, len(left_out), tuple(failures))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
+from erythron.cells.class_map import ClassMap
 from erythron.cells.classes import CellType, find_type
 from erythron.datasets.manifest import MANIFEST_SCHEMA, hash_split
 from erythron.errors import DataError
 from erythron.files.hashing import hash_file
-
-ClassMap = Mapping[str, str]
-"""Source label to the name or synonym of a cell type; wins over the synonyms."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +89,22 @@ def list_images(folder: Path, *suffixes: str) -> list[Path]:
 
 
 def make_set(name: str, found: Iterable[FoundCell], class_map: ClassMap | None = None) -> LabelledSet:
-    """Make the manifest of what a reader found; nothing is left out but files that cannot be read.
+    """Make the manifest of what a reader found.
+
+    Left out, each with its reason, are cells whose label the class map gives to no kind, and files that
+    cannot be read.
 
     Raises:
-        DataError: a label is not known; or no file could be read.
+        DataError: a label is not known; or no cell is left.
     """
     rows: list[tuple[object, ...]] = []
     failures: list[tuple[str, str]] = []
     digests: dict[Path, str] = {}
     for cell in found:
         kind = resolve_label(cell, class_map or {})
+        if kind is None:
+            failures.append((str(cell.path), f"is {cell.source_label}, which the class map leaves out"))
+            continue
         try:
             digest = digests.get(cell.path) or hash_file(cell.path)
         except OSError as error:
@@ -126,7 +130,8 @@ def make_set(name: str, found: Iterable[FoundCell], class_map: ClassMap | None =
             )
         )
     if not rows:
-        raise DataError(f"{name}: none of its files can be read; fetch the set again")
+        reason = failures[0][1] if failures else "it holds none"
+        raise DataError(f"{name}: no cell is left ({reason}); check the class map, or fetch the set again")
     table = pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
     # The cells of one image stay in their source's order, which seeded choices among them build on.
     table = table.sort("path", maintain_order=True)
@@ -150,16 +155,18 @@ def leave_out_contradictions(labelled: LabelledSet) -> LabelledSet:
     return replace(labelled, rows=kept, left_out=pl.concat([labelled.left_out, reasons]))
 
 
-def resolve_label(cell: FoundCell, class_map: ClassMap) -> CellType:
-    """Return the type of a found cell.
+def resolve_label(cell: FoundCell, class_map: ClassMap) -> CellType | None:
+    """Return the type of a found cell, None where the class map leaves it out.
 
     Raises:
         DataError: neither the map nor the synonyms know its label.
     """
+    if cell.source_label in class_map:
+        return class_map[cell.source_label]
     try:
-        return find_type(class_map.get(cell.source_label, cell.source_label))
+        return find_type(cell.source_label)
     except DataError as error:
         raise DataError(
             f"{cell.path}: {error}; say what it is with --class-map '{cell.source_label}=CLASS', or leave "
-            "the file out of the set"
+            f"its cells out with --class-map '{cell.source_label}='"
         ) from error

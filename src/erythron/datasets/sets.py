@@ -8,10 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
+from erythron.cells.class_map import ClassMap
 from erythron.datasets import readers
 from erythron.datasets.bloodmnist import read_bloodmnist
 from erythron.datasets.class_folders import describe_bmec, name_labels, read_class_folders
-from erythron.datasets.labelled import ClassMap, FoundCell, LabelledSet, leave_out_contradictions, make_set
+from erythron.datasets.labelled import FoundCell, LabelledSet, leave_out_contradictions, make_set
 from erythron.datasets.manifest import MANIFEST_SUFFIXES, read_manifest
 from erythron.datasets.registry import find_registered, load_registry, locate_set
 from erythron.errors import DataError, UsageError
@@ -77,11 +78,14 @@ def open_set(
         keep_contradictions: see :func:`read_set`.
 
     Raises:
-        UsageError: it is none of these, or the set has not been fetched.
+        UsageError: it is none of these, or the set has not been fetched; or a class map is given for a
+            manifest, whose labels are resolved.
         DataError: the manifest or the set cannot be read.
     """
     path = Path(source)
     if path.suffix in MANIFEST_SUFFIXES:
+        if class_map:
+            raise UsageError(f"{source}: a manifest names its classes; give --class-map when it is made")
         nothing = pl.DataFrame(schema={"path": pl.String, "reason": pl.String})
         return LabelledSet(path.stem, read_manifest(path), nothing)
     if source in load_registry():

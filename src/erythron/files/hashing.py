@@ -1,4 +1,4 @@
-"""SHA-256 of files and of content in memory: the only place that hashes."""
+"""Checksums of files and of content in memory, SHA-256 unless told otherwise: the only place that hashes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import hashlib
 from pathlib import Path
 
 
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits, read in blocks.
+def hash_file(path: Path, algorithm: str = "sha256") -> str:
+    """Return the checksum of a file's bytes as hexadecimal digits (64 for SHA-256), read in blocks.
+
+    Args:
+        path: the file.
+        algorithm: name that :mod:`hashlib` knows, such as the ``md5`` of an archive's publisher.
 
     Raises:
         OSError: the file is not there or may not be read.
     """
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def hash_bytes(content: bytes) -> str:

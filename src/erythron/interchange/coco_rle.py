@@ -1,8 +1,9 @@
 """The run-length encoding of COCO masks, plain and compressed.
 
 Run lengths go down the columns of the image and start with one of unset pixels. The compressed form writes
-each count, from the fourth on less the count two before it, in groups of five bits, lowest first, as characters
-from ``0``; the sixth bit says that more follow (Lin et al. 2014, arXiv 1405.0312, and its published API).
+each count, from the fourth on less the count two before it, in groups of five bits, lowest first, as
+characters from ``0``; the sixth bit says that more follow (Lin et al. 2014, arXiv 1405.0312, and its
+published API).
 """
 
 from __future__ import annotations

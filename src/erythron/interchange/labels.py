@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from erythron.cells.class_map import ClassMap
 from erythron.cells.classes import CellType, find_type
 from erythron.cells.table import UNCLASSIFIED
 from erythron.errors import DataError
@@ -14,9 +15,6 @@ from erythron.interchange.cells import LabelledImage
 from erythron.interchange.coco import read_coco
 from erythron.interchange.geojson import read_geojson
 from erythron.interchange.label_studio import read_label_studio
-
-ClassMap = Mapping[str, CellType | None]
-"""The kind of cell that a name stands for, None to leave its cells out."""
 
 
 def read_labels(path: Path) -> tuple[LabelledImage, ...]:
@@ -79,24 +77,6 @@ def map_labels(labels: Iterable[str], class_map: ClassMap) -> dict[str, CellType
             f"--class-map '{unknown[0]}=CLASS', or leave its cells out with --class-map '{unknown[0]}='"
         )
     return known
-
-
-def parse_class_map(entries: Iterable[str]) -> ClassMap:
-    """Return the class map that options ``NAME=CLASS`` or ``NAME=`` (leave out) give.
-
-    Raises:
-        DataError: an entry has no ``=``, or its class is unknown.
-
-    >>> {name: kind and kind.name for name, kind in parse_class_map(["Late=metarubricyte", "Dirt="]).items()}
-    {'Late': 'orthochromatic_erythroblast', 'Dirt': None}
-    """
-    found: dict[str, CellType | None] = {}
-    for entry in entries:
-        name, separator, target = entry.rpartition("=")
-        if not separator or not name:
-            raise DataError(f"'{entry}' is no class map; give NAME=CLASS, or NAME= to leave its cells out")
-        found[name.strip()] = find_type(target) if target.strip() else None
-    return found
 
 
 def find_image(name: str, paths: Iterable[Path]) -> Path:

@@ -11,14 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from erythron import __version__
-from erythron.errors import ErythronError
+from erythron.errors import ErythronError, MissingExtraError
 
 _CORE = ("numpy", "scipy", "scikit-image", "pillow", "tifffile", "polars", "pydantic", "openvino")
 
-_EXTRAS = (
-    ("train", ("torch", "timm", "onnx"), "train and compare models"),
-    ("onnxruntime", ("onnxruntime",), "run networks on CUDA, CoreML or DirectML"),
-)
+_EXTRAS = (("train", ("torch", "timm", "onnx"), "train and compare models"),)
 
 
 class State(StrEnum):
@@ -68,6 +65,7 @@ def examine(model: Path | None = None) -> Checkup:
         ),
         *(_version(name) for name in _CORE),
         _attempt("runtime", _describe_runtime),
+        _describe_onnxruntime(),
         _attempt("model", lambda: _verify_model(model)),
         *(_extra(name, modules, purpose) for name, modules, purpose in _EXTRAS),
     ]
@@ -96,6 +94,22 @@ def _describe_runtime() -> str:
         f"{name} ({core.get_property(name, 'FULL_DEVICE_NAME')})" for name in core.available_devices
     )
     return f"OpenVINO on {devices}"
+
+
+def _describe_onnxruntime() -> Check:
+    from erythron.bundle.loading import describe_device
+    from erythron.bundle.runtime import import_onnxruntime, list_providers
+    from erythron.bundle.runtime_kind import RuntimeKind
+
+    name = "extra 'onnxruntime'"
+    try:
+        version, providers = import_onnxruntime().__version__, list_providers()
+        device = describe_device(RuntimeKind.ONNXRUNTIME)
+    except MissingExtraError as error:
+        return Check(name, State.MISSING, str(error))
+    except ErythronError as error:
+        return Check(name, State.BROKEN, str(error))
+    return Check(name, State.OK, f"onnxruntime {version} with {', '.join(providers)}; networks in {device}")
 
 
 def _verify_model(model: Path | None) -> str:

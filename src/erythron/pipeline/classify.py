@@ -68,7 +68,7 @@ class ClassifyTask:
 
     def start(self) -> Callable[[InputImage], pl.DataFrame]:
         """Return the function that names the central cell of one crop."""
-        networks = load_networks(load_bundle(self.options.model))
+        networks = load_networks(load_bundle(self.options.model), kind=self.options.runtime)
 
         def classify(image: InputImage) -> pl.DataFrame:
             found = classify_crop(read_whole(open_source(image.path, self.options.mpp)), networks)
@@ -107,7 +107,7 @@ def classify_images(
     if out.exists() and not options.force:
         raise UsageError(f"{out} is there already; add --force to replace it or choose another --out")
     bundle = load_bundle(options.model)
-    steps = StepSettings(bundle, options.mpp)
+    steps = StepSettings(bundle, options.mpp, runtime=options.runtime)
     schema = {k: v for k, v in list_cell_columns(bundle.classes).items() if k not in _LEFT_OUT}
     finished = out.with_name(f".{out.name}.chunks{PARTIAL_SUFFIX}")
     stored = {

@@ -13,7 +13,7 @@ import polars as pl
 
 from erythron import __version__
 from erythron.bundle.folder import Bundle, load_bundle
-from erythron.bundle.loading import LoadingBundle, start_loading
+from erythron.bundle.loading import LoadingBundle, describe_device, start_loading
 from erythron.differential.assemble import merge_differentials, set_references
 from erythron.differential.counts import Differential
 from erythron.errors import ImageReadError, UsageError
@@ -191,7 +191,7 @@ class CountWorker:
 
     def _get_networks(self) -> Networks:
         if self._networks is None:
-            loading = self._loading or start_loading(self._options.model)
+            loading = self._loading or start_loading(self._options.model, self._options.runtime)
             self._networks = load_networks(loading.bundle, loading.runtimes.result())
         return self._networks
 
@@ -298,7 +298,7 @@ def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
         ImageReadError: the file of reference ranges cannot be read.
     """
     reference = "" if options.reference is None else hash_image(options.reference)
-    return StepSettings(bundle, options.mpp, reference, options.width)
+    return StepSettings(bundle, options.mpp, reference, options.width, options.runtime)
 
 
 def make_result(counted: CountedField, name: str, sha256: str, fingerprints: Fingerprints) -> FieldResult:
@@ -375,7 +375,10 @@ def _make_page(
         segmenter=SEGMENTER,
         model_name=f"{bundle.card.name} {bundle.card.version}",
         model_sha256=hash_bundle(bundle),
-        settings=(Entry("Microns per pixel", _describe_scale(options.mpp)),),
+        settings=(
+            Entry("Microns per pixel", _describe_scale(options.mpp)),
+            Entry("Networks computed in", describe_device(options.runtime)),
+        ),
         versions=(
             Entry("erythron", __version__),
             *(Entry(name, version(name)) for name in _PACKAGES),

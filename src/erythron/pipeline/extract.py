@@ -121,7 +121,7 @@ def extract_cells(
                 "add --force to replace it or choose another --out"
             )
         for job in jobs:
-            _refuse_foreign(job, StepSettings(bundle, options.mpp))
+            _refuse_foreign(job, StepSettings(bundle, options.mpp, runtime=options.runtime))
     failures = []
     tables = [pl.DataFrame(schema=_list_columns(bundle))]
     for job, outcome in (executor or LocalExecutor()).run(ExtractTask(options), jobs):
@@ -142,10 +142,10 @@ class _Worker:
 
     def __init__(self, options: RunOptions) -> None:
         bundle = load_bundle(options.model)
-        networks = load_networks(bundle)
+        networks = load_networks(bundle, kind=options.runtime)
         self._options = options
         self._model = Model(bundle, choose_settings(bundle), lambda: networks)
-        self._steps = StepSettings(bundle, options.mpp)
+        self._steps = StepSettings(bundle, options.mpp, runtime=options.runtime)
 
     def __call__(self, job: ExtractJob) -> pl.DataFrame:
         sha256 = hash_image(job.image.path)

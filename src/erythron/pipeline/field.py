@@ -12,6 +12,7 @@ import polars as pl
 
 from erythron.bundle.folder import Bundle
 from erythron.bundle.loading import Runtimes, load_runtimes
+from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.bundle.schema import Framing
 from erythron.cells.flags import CellFlag, add_flag
 from erythron.cells.outline import CellOutline
@@ -43,13 +44,21 @@ class Networks:
     classifier: Classifier
 
 
-def load_networks(bundle: Bundle, runtimes: Runtimes | None = None) -> Networks:
+def load_networks(
+    bundle: Bundle, runtimes: Runtimes | None = None, kind: RuntimeKind = RuntimeKind.OPENVINO
+) -> Networks:
     """Load the networks of a bundle, or take those that are loaded already.
 
+    Args:
+        bundle: the bundle.
+        runtimes: its networks where they are loaded.
+        kind: of the runtime that loads them, else.
+
     Raises:
+        MissingExtraError: the runtime is not installed.
         BundleError: a network cannot be loaded.
     """
-    loaded = load_runtimes(bundle) if runtimes is None else runtimes
+    loaded = load_runtimes(bundle, kind) if runtimes is None else runtimes
     segmenter = Segmenter(bundle.card.segmenter, loaded.segmentation)
     return Networks(segmenter, Classifier(bundle, loaded.classifier))
 

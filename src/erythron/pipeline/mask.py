@@ -10,6 +10,8 @@ from pathlib import Path
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from erythron.bundle.folder import load_bundle
+from erythron.bundle.loading import open_runtime
+from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.classify.framing import outline_crop
 from erythron.errors import UsageError
 from erythron.files.writing import whole_file
@@ -25,7 +27,7 @@ from erythron.pipeline.field import outline_field
 from erythron.read.inputs import InputImage
 from erythron.read.source import open_source, read_whole
 from erythron.results.fingerprint import StepSettings, fingerprint, fingerprint_outlines, hash_image
-from erythron.segment.segmenter import Segmenter, load_segmenter
+from erythron.segment.segmenter import Segmenter
 from erythron.shape.mask import render_mask
 
 _TEXT_KEY = "erythron-fingerprint"
@@ -40,12 +42,14 @@ class MaskOptions:
         model: bundle folder, or None for the shipped one.
         mpp: microns per pixel of all images, or None to take them from the files.
         force: replace masks that other images or settings made.
+        runtime: what computes the network.
     """
 
     every_cell: bool = False
     model: Path | None = None
     mpp: float | None = None
     force: bool = False
+    runtime: RuntimeKind = RuntimeKind.OPENVINO
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,11 @@ class MaskTask:
 
     def start(self) -> Callable[[MaskJob], bool]:
         """Return the function that writes one mask, and says whether it was there already."""
-        bundle = load_bundle(self.options.model)
-        return partial(
-            _write_mask, load_segmenter(bundle), StepSettings(bundle, self.options.mpp), self.options
-        )
+        options = self.options
+        bundle = load_bundle(options.model)
+        segmenter = Segmenter(bundle.card.segmenter, open_runtime(bundle.segmentation_path, options.runtime))
+        steps = StepSettings(bundle, options.mpp, runtime=options.runtime)
+        return partial(_write_mask, segmenter, steps, options)
 
 
 def mask_images(

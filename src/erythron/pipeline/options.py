@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from erythron.bundle.runtime_kind import RuntimeKind
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -16,6 +18,7 @@ class RunOptions:
         force: do everything again and replace what is there.
         reference: file of reference ranges, or None for the shipped ones; of a count only.
         width: of a stage's interval that "count more" aims at, 0 to 1; of a count only.
+        runtime: what computes the networks.
     """
 
     model: Path | None = None
@@ -23,3 +26,4 @@ class RunOptions:
     force: bool = False
     reference: Path | None = None
     width: float = 0.05
+    runtime: RuntimeKind = RuntimeKind.OPENVINO

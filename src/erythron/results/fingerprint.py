@@ -12,6 +12,7 @@ from pathlib import Path
 
 from erythron import __version__
 from erythron.bundle.folder import CARD, SEGMENTATION, Bundle
+from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.errors import ImageReadError
 from erythron.files.hashing import hash_file, hash_text
 
@@ -21,8 +22,8 @@ class Fingerprints:
     """One SHA-256, 64 hexadecimal digits, for each step of a field.
 
     Attributes:
-        outlines: of the image's bytes and name, the scale that was given, the segmentation network and how it
-            is used, and the version of erythron.
+        outlines: of the image's bytes and name, the scale that was given, the segmentation network, how it is
+            used and what computes it, and the version of erythron.
         calls: of the outlines and the whole model.
         differential: of the calls, the reference ranges and the width that "count more" aims at.
         page: of the calls and how many fields the page shows in full.
@@ -43,12 +44,14 @@ class StepSettings:
         mpp: microns per pixel given by the user, or None.
         reference_sha256: of the file of reference ranges; empty for the shipped ones.
         width: of a stage's interval that "count more" aims at, 0 to 1.
+        runtime: what computes the networks; two agree to about 1e-5, which can turn a call that is a tie.
     """
 
     bundle: Bundle
     mpp: float | None = None
     reference_sha256: str = ""
     width: float = 0.05
+    runtime: RuntimeKind = RuntimeKind.OPENVINO
 
 
 def fingerprint(*parts: object) -> str:
@@ -66,7 +69,7 @@ def fingerprint_outlines(settings: StepSettings, name: str, sha256: str) -> str:
     """
     card = settings.bundle.card
     network = (card.files[SEGMENTATION], card.segmenter.model_dump_json(), card.framing.model_dump_json())
-    return fingerprint("outlines", __version__, name, sha256, settings.mpp, *network)
+    return fingerprint("outlines", __version__, name, sha256, settings.mpp, settings.runtime, *network)
 
 
 def fingerprint_calls(settings: StepSettings, outlines: str) -> str:

@@ -71,9 +71,10 @@ def _download(cache: Path) -> Path | None:
 def _draw(cache: Path) -> Path:
     from PIL import Image
 
+    from erythron.files.writing import whole_file
     from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
-    cache.mkdir(parents=True, exist_ok=True)
     path = cache / "drawn-field.png"
-    Image.fromarray(draw_field(DrawnFieldSpec(1024, 1024)).rgb).save(path)
+    with whole_file(path) as partial:
+        Image.fromarray(draw_field(DrawnFieldSpec(1024, 1024)).rgb).save(partial, format="PNG")
     return path

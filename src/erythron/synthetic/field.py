@@ -206,12 +206,10 @@ def _draw_base(
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the base level's tiles; fill the first overview and the truth on the way."""
     textures = make_textures(spec.seed, spec.mpp)
-    count = 0
     side = TILE_PX // OVERVIEW_STEP
     for row, column in _tiles(spec):
         tile = draw_tile(spec, row, column, textures)
-        tables.append(tile.cells.with_columns(pl.col("cell_id") + count))
-        count += tile.cells.height
+        tables.append(tile.cells)
         if overview is not None:
             small = _shrink(tile.rgb)
             y, x = row * side, column * side

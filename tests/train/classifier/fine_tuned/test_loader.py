@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
+import multiprocessing
 from itertools import chain
+from multiprocessing.process import BaseProcess
 
 import numpy as np
 import polars as pl
@@ -107,3 +110,35 @@ def test_a_set_smaller_than_a_batch_is_one_batch() -> None:
 def test_the_plain_loader_has_every_cell_in_order() -> None:
     loader = make_plain_loader(CELLS, 7)
     assert [i for b in loader for i in b.index.tolist()] == list(range(25))
+
+
+def start_workers() -> tuple[TrainingLoader, list[BaseProcess]]:
+    """A loader in the middle of an epoch, and the processes that read ahead for it."""
+    before = set(multiprocessing.active_children())
+    loader = TrainingLoader(CELLS, FitSettings(batch_size=5), 3, Share(), 2)
+    next(iter(loader))
+    return loader, [p for p in multiprocessing.active_children() if p not in before]
+
+
+def test_workers_end_with_their_loader_and_not_in_the_garbage_collector() -> None:
+    """Collected as a part of a circle, they hang or crash the interpreter."""
+    gc.collect()
+    gc.disable()
+    try:
+        loader, workers = start_workers()
+        assert len(workers) == 2
+        del loader
+        assert not any(worker.is_alive() for worker in workers)
+    finally:
+        gc.enable()
+
+
+def test_closing_ends_the_workers_whoever_still_holds_the_loader() -> None:
+    loader, workers = start_workers()
+    loader.close()
+    assert not any(worker.is_alive() for worker in workers)
+    loader.close()
+    assert [b.index.tolist() for b in loader] == [
+        b.index.tolist() for b in TrainingLoader(CELLS, FitSettings(batch_size=5), 3, Share(), 0)
+    ][1:]
+    loader.close()

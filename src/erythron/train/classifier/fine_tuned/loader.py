@@ -73,6 +73,7 @@ class TrainingLoader:
     """Training batches, epoch after epoch; its state names the next, so that a run resumes within one.
 
     What is left over when the cells do not fill the last batch is dropped; the next epoch has another order.
+    Whoever is done with it closes it.
 
     Args:
         cells: training cells.
@@ -83,14 +84,8 @@ class TrainingLoader:
     """
 
     def __init__(self, cells: CellSet, fit: FitSettings, seed: int, share: Share, workers: int) -> None:
-        self._labels = cells.labels
-        self._fit, self._seed, self._share = fit, seed, share
-        step = fit.accumulate * share.processes
-        self._micro = max(min(fit.batch_size, len(cells.labels)) // step, 1)
-        self._steps = len(cells.labels) // (self._micro * step)
-        self.epoch = 0
-        self.served = 0
-        self.sampler = _Plans(self)
+        # Nothing that the DataLoader holds may hold this object: see close.
+        self.sampler = _Plans(cells.labels, fit, seed, share)
         self._loader = DataLoader(
             CellBatches(cells),
             sampler=self.sampler,
@@ -102,54 +97,78 @@ class TrainingLoader:
 
     def __len__(self) -> int:
         """Return the batches of one epoch for this process."""
-        return self._steps * self._fit.accumulate
+        return self.sampler.batches
 
     def __iter__(self) -> Iterator[Batch]:
         """Serve the rest of this epoch, or the next epoch where this one is done."""
-        if self.served >= len(self):
-            self.epoch, self.served = self.epoch + 1, 0
+        place = self.sampler
+        if place.served >= len(self):
+            place.set_epoch(place.epoch + 1)
         for batch in self._loader:
-            self.served += 1
+            place.served += 1
             yield batch
 
-    def plan_epoch(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield rows and random numbers of every batch that is left of this epoch."""
+    def close(self) -> None:
+        """End the processes that read ahead.
+
+        Left to themselves they end when their iterator is freed. Lightning's trainer and module hold each
+        other and it, so it would be freed by the garbage collector, which finalises the iterator's queues
+        before the iterator: its workers never hear that they are to end, and it waits for them on semaphores
+        that may be gone, for seconds, for ever, or until the interpreter crashes (torch 2.14, Python 3.11).
+        """
+        # DataLoader has no public way to end its workers; Lightning does the same for a plain DataLoader.
+        if self._loader._iterator is not None:
+            if self._loader.num_workers:
+                self._loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
+            self._loader._iterator = None
+
+    def state_dict(self) -> dict[str, int]:
+        """Return which batch comes next."""
+        return {"epoch": self.sampler.epoch, "served": self.sampler.served}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Take up where a state was."""
+        self.sampler.epoch, self.sampler.served = state["epoch"], state["served"]
+
+
+class _Plans:
+    """Rows and random numbers of every batch, and which comes next.
+
+    Attributes:
+        batches: of one epoch, for this process.
+        epoch: that is served.
+        served: batches of it that are done.
+    """
+
+    def __init__(self, labels: NDArray[np.int64], fit: FitSettings, seed: int, share: Share) -> None:
+        self._labels = labels
+        self._sampling, self._seed, self._share = fit.sampling, seed, share
+        step = fit.accumulate * share.processes
+        self._micro = max(min(fit.batch_size, len(labels)) // step, 1)
+        self.batches = len(labels) // (self._micro * step) * fit.accumulate
+        self.epoch = 0
+        self.served = 0
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         seed = (self._seed, self.epoch)
-        order = draw_order(self._labels, self._fit.sampling, seed)
+        order = draw_order(self._labels, self._sampling, seed)
         draws = np.random.default_rng((*seed, 1)).random((len(order), DRAWS), np.float32)
         size = self._micro
-        for i in range(self.served, len(self)):
+        for i in range(self.served, self.batches):
             start = (i * self._share.processes + self._share.rank) * size
             part = slice(start, start + size)
             yield order[part], draws[part]
 
-    def start_epoch(self, epoch: int) -> None:
-        """Start an epoch, unless it is the one that is being served."""
-        if epoch != self.epoch:
-            self.epoch, self.served = epoch, 0
-
-    def state_dict(self) -> dict[str, int]:
-        """Return which batch comes next."""
-        return {"epoch": self.epoch, "served": self.served}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Take up where a state was."""
-        self.epoch, self.served = state["epoch"], state["served"]
-
-
-class _Plans:
-    def __init__(self, loader: TrainingLoader) -> None:
-        self._loader = loader
-
-    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        return self._loader.plan_epoch()
-
     def __len__(self) -> int:
-        return len(self._loader) - self._loader.served
+        return self.batches - self.served
 
     def set_epoch(self, epoch: int) -> None:
-        """Be told the epoch, as Lightning tells samplers: it restores no loader's state between epochs."""
-        self._loader.start_epoch(epoch)
+        """Start an epoch, unless it is the one that is being served.
+
+        Lightning calls this on a loader's sampler; it restores no loader's state between epochs.
+        """
+        if epoch != self.epoch:
+            self.epoch, self.served = epoch, 0
 
 
 def make_plain_loader(cells: CellSet, batch_size: int) -> DataLoader[Batch]:

@@ -8,7 +8,7 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ def train_run(
     clock = _Clock()
     trainer = _make_trainer(recipe, hardware, out, share, [clock, _Report(progress)])
     last = out / _CHECKPOINTS / LAST
-    with _silence_expected(), _refuse_foreign(last):
+    with closing(loader), _silence_expected(), _refuse_foreign(last):
         trainer.fit(
             module,
             loader,

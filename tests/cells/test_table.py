@@ -1,0 +1,99 @@
+"""The table of cells: its columns in the order that scripts rely on, and what each cell is counted as."""
+
+from __future__ import annotations
+
+import io
+
+import polars as pl
+import pytest
+
+from erythron.cells.classes import DEFAULT_CLASSES
+from erythron.cells.table import (
+    MEASUREMENT_COLUMNS,
+    PLACE_COLUMNS,
+    count_as,
+    list_cell_columns,
+    list_probability_classes,
+    make_empty_table,
+    type_columns,
+)
+from erythron.errors import DataError
+
+NAMES = [c.name for c in DEFAULT_CLASSES]
+
+
+def test_columns_come_in_the_order_of_the_command_line() -> None:
+    columns = list(list_cell_columns(DEFAULT_CLASSES))
+    first = ["image", "cell_id", "x_px", "y_px", "width_px", "height_px", "label", "confidence"]
+    probabilities = [f"prob_{name}" for name in NAMES]
+    assert columns[: len(first) + len(NAMES)] == first + probabilities
+    assert columns[-2:] == ["counted_as", "flags"]
+    between = columns[len(first) + len(NAMES) : -2]
+    assert between == list(MEASUREMENT_COLUMNS)
+    assert between[:3] == ["cell_area_px", "nucleus_area_px", "cytoplasm_area_px"]
+    assert between[-2:] == ["touches_edge", "outline_score"]
+    assert len(set(columns)) == len(columns)
+
+
+def test_classes_may_be_given_by_name_and_keep_their_order() -> None:
+    assert list_cell_columns(NAMES) == list_cell_columns(DEFAULT_CLASSES)
+    backwards = list_cell_columns(NAMES[::-1])
+    assert list_probability_classes(backwards) == tuple(NAMES[::-1])
+    assert list_probability_classes(["image", "probable", "label"]) == ()
+
+
+def test_every_measure_has_its_unit_in_its_name_or_is_without_one() -> None:
+    without = {
+        "nc_ratio", "nucleus_fraction", "nucleus_lobes", "touches_edge", "outline_score", "nucleus_sd_grey",
+    }  # fmt: skip
+    parts = ("eccentricity", "solidity", "circularity", "_red", "_green", "_blue")
+    for name in MEASUREMENT_COLUMNS:
+        assert name in without or name.endswith((*parts, "_px", "_um", "_um2"))
+    assert PLACE_COLUMNS["cell_id"] == pl.String()
+
+
+def test_an_empty_table_has_all_columns_and_comes_back_from_text_typed() -> None:
+    table = make_empty_table(DEFAULT_CLASSES)
+    assert table.height == 0
+    assert table.schema == pl.Schema(list_cell_columns(DEFAULT_CLASSES))
+    text = table.write_csv()
+    types = type_columns(text.split("\n", maxsplit=1)[0].split(","))
+    assert pl.read_csv(io.StringIO(text), schema=types).schema == table.schema
+
+
+def test_types_are_those_of_the_classes_that_the_columns_name() -> None:
+    two = list_cell_columns(["granulocyte", "my_own"])
+    assert type_columns(list(two)) == two
+
+
+@pytest.mark.parametrize("change", ["missing", "more", "other order", "flags alone", "none"])
+def test_another_table_is_refused_by_the_name_of_the_column(change: str) -> None:
+    columns = list(list_cell_columns(DEFAULT_CLASSES))
+    columns, named = {
+        "missing": ([c for c in columns if c != "counted_as"], "counted_as"),
+        "more": ([*columns, "mood"], "mood"),
+        "other order": ([columns[1], columns[0], *columns[2:]], "image|cell_id"),
+        "flags alone": (["flags"], "cell_area_px"),
+        "none": ([], "cell_area_px"),
+    }[change]
+    with pytest.raises(DataError, match=rf"not those of a table of cells \(.*({named}).*\); count again"):
+        type_columns(columns)
+
+
+def test_a_column_that_stands_twice_is_refused() -> None:
+    columns = list(list_cell_columns(NAMES))
+    with pytest.raises(DataError, match="count again"):
+        type_columns([*columns, columns[-1]])
+
+
+def test_cells_are_counted_as_their_label_unless_left_out_or_unclassified() -> None:
+    cells = pl.DataFrame(
+        {
+            "label": ["granulocyte"] * 6,
+            "flags": ["", None, "touches_edge", "unclassified", "unclassified left_out", "left_out"],
+        }
+    )
+    assert cells.select(count_as()).to_series().to_list() == [
+        "granulocyte", "granulocyte", "granulocyte", "unclassified", "left_out", "left_out",
+    ]  # fmt: skip
+    assert cells.select(count_as()).columns == ["counted_as"]
