@@ -28,7 +28,8 @@ class SetEntry(_Settings):
     Attributes:
         data: name of a registered set, path of a manifest (``.parquet``, ``.csv``) or of a folder of class
             folders. A path in a recipe's file is relative to that file, or else to the working directory.
-        class_map: what a label of the source means, where the names of cells do not know it.
+        class_map: what a label of the source means, where the names of cells do not know it; with an empty
+            name its cells are left out.
         licence: of a set that is not registered, as the bundle's card shall state it.
         source: where a set that is not registered comes from, as the bundle's card shall state it.
     """

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from erythron.bundle.schema import DataSource, DataUsed
+from erythron.cells.class_map import parse_class_map
 from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.datasets.manifest import MANIFEST_SUFFIXES, hash_rows, hash_split, verify_split
 from erythron.datasets.registry import load_registry
@@ -52,7 +53,7 @@ def open_sets(entries: Sequence[SetEntry]) -> tuple[OpenedSet, ...]:
     seen = pl.Series("sha256", [], pl.String)
     for entry in entries:
         refuse_folder_of_sets(entry.data)
-        found = open_set(entry.data, entry.class_map)
+        found = open_set(entry.data, parse_class_map([f"{k}={v}" for k, v in entry.class_map.items()]))
         if found.name in [other.name for other in opened]:
             raise UsageError(
                 f"{entry.data}: another set of the recipe is called '{found.name}' too; rename one"
