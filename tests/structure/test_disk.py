@@ -43,12 +43,6 @@ LATER = "is to be moved to erythron.files"
 
 KNOWN: dict[str, str] = {
     "datasets/bloodmnist.py: unpack_bloodmnist: save": CALLER,
-    "datasets/fetch.py: _try_download: open": "a download that broke off is kept and gone on with",
-    "datasets/fetch.py: _try_download: write_text": "stands beside the part of a download that is kept",
-    "datasets/fetch.py: _unpack_one: open": CALLER,
-    "datasets/fetch.py: _unpack_whole: write_text": (
-        "whole_folder forces every file to the disk, here 20,000 images, and the archive is still there"
-    ),
     "datasets/import_labels.py: _CropWriter._save: save": CALLER,
     "pipeline/extract.py: _write_crops: save": CALLER,
     "report/pdf.py: print_pdf: shutil.copyfile": CALLER,
@@ -76,10 +70,6 @@ KNOWN: dict[str, str] = {
     "train/run.py: train_run: write_text": LATER,
     "train/run_bundle.py: write_run_bundle: shutil.copyfile": LATER,
     "train/run_bundle.py: write_run_bundle: write_text": LATER,
-    "train/segmenter/evaluate.py: outline_out_of_fold: save": LATER,
-    "train/segmenter/recipe.py: _fit: torch.save": LATER,
-    "train/segmenter/recipe.py: _hash: hashlib.sha256": LATER,
-    "train/segmenter/recipe.py: copy_segmenter: shutil.copyfile": LATER,
 }
 """``module: function: call`` that writes or hashes by itself, with the reason."""
 

@@ -24,6 +24,10 @@ class Spread:
     Stain, colour, mix and tint are of the windows that are varied most: each window is by a share of that,
     from none to all, so that many stay near what they are and some go far from it.
 
+    All values are by hand, with ``segmentation_WBC`` and the marrow field in view
+    (``docs/results/segmentation.md``, what was tried). ``benchmarks/fold_dice.py --spread NAME=VALUE``
+    measures others out of fold. One half, the chance of blur, is of the same kind.
+
     Attributes:
         log_scale: half the range of the logarithm of the size.
         shift: largest distance of the centre from the cell's, in radii of the cell.

@@ -30,6 +30,8 @@ def _default_shares() -> dict[str, float]:
 class FitConfig:
     """What a batch is made of, how long and how fast to learn: what changes the network beside the windows.
 
+    The rates, the batch and the warm-up are by hand; no other values are on record.
+
     Attributes:
         shares: how often a cell of each source is drawn, relative to the others and to ``empty_share``.
         empty_share: how often a window without a cell is drawn.

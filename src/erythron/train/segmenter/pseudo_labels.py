@@ -1,4 +1,8 @@
-"""Cells and nuclei that the stain alone shows beyond doubt: outlines for training that nobody need draw."""
+"""Pseudo-labels: cells and nuclei that the stain alone shows beyond doubt, so that nobody need draw them.
+
+The thresholds are by hand. ``benchmarks/pseudo_labels.py`` prints what others around them do: only that of
+separability matters much, and it was set where the nuclei that are kept agree with drawn ones.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +17,23 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 EMPTY_LIGHT = 0.85
-"""Where every channel passes more than this is empty smear."""
+"""Where every channel passes more than this is empty smear. At 0.83 and 0.87 the mean Dice is 0.995."""
 
 SPUR_UM = 0.8
-"""Half the width of what is cut off a cell: platelets beside it, threads."""
+"""Half the width of what is cut off a cell: platelets beside it, threads. At 0.4 and 1.2 Dice is 0.999."""
 
 LONE_AREA_UM2 = (50.0, 400.0)
 LEAST_SOLIDITY = 0.95
-"""A cell that covers or touches another makes a larger or less convex region."""
+"""A cell that covers or touches another makes a larger or less convex region. Of 150 crops 94 pass, 96 at a
+solidity of 0.93 and 90 at 0.97; they have 100 to 200 um2, so the bounds of area only guard."""
 
 LEAST_SEPARABILITY = 0.68
-"""Share of the variance of a cell's stain that its two parts must explain."""
+"""Share of the variance of a cell's stain that its two parts must explain. In marrow it refuses 21 of 80
+cells, and the others' nuclei have a mean Dice of 0.940 with drawn ones, 0.871 without it; in ``bccd`` it
+refuses 5 of 104, 0.934 with it and 0.933 without."""
 
 LEAST_LOBE = 0.08
-"""Parts of a nucleus under this share of it are granules or dirt."""
+"""Parts of a nucleus under this share are granules or dirt. Half or twice it moves the mean Dice by 0.001."""
 
 
 def find_lone_cell(light: Floats, mpp: float) -> Bools | None:
