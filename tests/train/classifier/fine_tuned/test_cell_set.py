@@ -8,11 +8,9 @@ import pytest
 from PIL import Image
 
 from erythron.errors import DataError
-from erythron.shape.mask import convex_hull
 from erythron.train.classifier.fine_tuned.augmentation import MARGIN
-from erythron.train.classifier.fine_tuned.cell_set import add_hull, order_classes, prepare_cells
+from erythron.train.classifier.fine_tuned.cell_set import order_classes, prepare_cells
 from erythron.train.recipe import InputSettings
-from erythron.train.shared.true_masks import read_true_mask
 
 INPUTS = InputSettings(px=32, mpp=0.8)
 
@@ -80,37 +78,3 @@ def test_missing_labels_and_columns_are_named(drawn_rows: pl.DataFrame, tmp_path
     gone = drawn_rows.head(1).with_columns(path=pl.lit("/nowhere/cell.png"))
     with pytest.raises(DataError, match=r"/nowhere/cell\.png.*drop its row"):
         prepare_cells(gone, "label", INPUTS, tmp_path)
-
-
-def test_mask_files_are_read_by_their_kind(tmp_path: Path) -> None:
-    grey = np.zeros((40, 40), np.uint8)
-    grey[10:30, 10:30] = 128
-    grey[15:25, 15:25] = 255
-    grey[0:3, 0:3] = 255
-    file = tmp_path / "mask.png"
-    Image.fromarray(grey).save(file)
-    rgb = np.full((40, 40, 3), 200, np.uint8)
-    rgb[15:25, 15:30] = 50
-    row: dict[str, object] = {"mask_path": str(file), "mask_kind": "nucleus_255_cell_128", "x_px": None}
-    found = read_true_mask(row, rgb)
-    assert found.cell.sum() == 400
-    assert found.nucleus.sum() == 100
-    only_cell = read_true_mask({**row, "mask_kind": "cell"}, rgb)
-    assert only_cell.cell.sum() == 400
-    assert (only_cell.nucleus[rgb[..., 0] == 50] == 1).all()
-    with pytest.raises(DataError, match="40x40, its image 20x20"):
-        read_true_mask(row, rgb[:20, :20])
-    with pytest.raises(DataError, match="mask kind 'ink'"):
-        read_true_mask({**row, "mask_kind": "ink"}, rgb)
-    boxed = {**row, "x_px": 10, "y_px": 10, "width_px": 20, "height_px": 20}
-    assert read_true_mask(boxed, np.zeros((40, 40, 3), np.uint8)).cell.sum() == 400
-
-
-def test_the_hull_fills_concavities() -> None:
-    masks = np.zeros((20, 20, 2), np.uint8)
-    masks[5:15, 5:15] = 255
-    masks[5:10, 8:12] = 0
-    planes = add_hull(masks)
-    assert np.array_equal(planes[..., :2], masks)
-    assert np.array_equal(planes[..., 2] == 255, convex_hull(masks[..., 1]))
-    assert planes[7, 10].tolist() == [0, 0, 255]

@@ -144,7 +144,8 @@ def test_a_count_with_a_user_s_bundle_says_what_it_says_with_the_shipped_one(
     held = [Path(p) for p in rows.filter(pl.col("split") == "validation")["path"]]
     called = classify_images(find_images(held), tmp_path / "calls.csv", RunOptions(model=bundle.path)).calls
     assert called.height == 8
-    assert called.select(has_flag(CellFlag.UNLIKE_TRAINING).sum()).item() <= 1
+    # The limit of each of two distances lies within those of the eight cells, so each may flag its furthest.
+    assert called.select(has_flag(CellFlag.UNLIKE_TRAINING).sum()).item() <= 2
 
     pictures = [np.asarray(Image.open(path)) for path in rows["path"].sample(16, seed=0)]
     field = np.concatenate([np.concatenate(pictures[i : i + 4], axis=1) for i in range(0, 16, 4)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from erythron.bundle.schema import Method
 from erythron.errors import DataError, UsageError
 from erythron.files.hashing import hash_file
-from erythron.files.writing import whole_file
+from erythron.files.writing import write_file
 from erythron.train.classifier.fine_tuned.cell_set import CACHE_FOLDER, CellSet, prepare_cells
 from erythron.train.classifier.fine_tuned.predict import predict_features
 from erythron.train.classifier.fine_tuned.run import find_recipe, load_network
@@ -135,9 +136,9 @@ def _fit(
 
 
 def _store_novelty(novelty: FeatureNovelty, run: Path) -> None:
-    # numpy adds its ending to a path that lacks it, not to an open file.
-    with whole_file(run / FOLDER / NOVELTY_FILE) as partial, partial.open("wb") as file:
-        np.savez(file, mean=novelty.mean, sd=novelty.sd, **vars(novelty.fitted))
+    stored = BytesIO()
+    np.savez(stored, mean=novelty.mean, sd=novelty.sd, **vars(novelty.fitted))
+    write_file(run / FOLDER / NOVELTY_FILE, stored.getvalue())
 
 
 def read_novelty(run: Path) -> FeatureNovelty:
