@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from erythron.bundle.schema import Estimate
 from erythron.cells.classes import ERYTHROID_STAGES, UNSTAGED_ERYTHROBLAST, Lineage, find_type
+from erythron.errors import DataError
 from erythron.train.shared.intervals import estimate
 from erythron.train.shared.metrics import (
     Floats,
@@ -54,8 +55,11 @@ class Scores:
 
 
 def find_lineage(label: str) -> Lineage:
-    """Return the lineage of a class by its name; ``OTHER`` where the name says none."""
-    found = find_type(label)
+    """Return the lineage of a class by its name; ``OTHER`` where the name says none, or no one knows it."""
+    try:
+        found = find_type(label)
+    except DataError:
+        return Lineage.OTHER
     if found.cell_class is not None:
         return found.cell_class.lineage
     return Lineage.ERYTHROID if found == UNSTAGED_ERYTHROBLAST else Lineage.OTHER
