@@ -20,7 +20,7 @@ from erythron.cli import app
 from erythron.errors import DataError, UsageError
 from erythron.pipeline.classify import classify_images
 from erythron.pipeline.options import RunOptions
-from erythron.quality.flags import 
+from erythron.quality.flags import QualityThresholds
 from erythron.quality.image import measure_stain
 from erythron.read.fields import read_image
 from erythron.read.inputs import find_images
@@ -159,5 +159,5 @@ def test_a_count_with_a_user_s_bundle_says_what_it_says_with_the_shipped_one(
     image = read_image(tmp_path / "field.png", 0.4)
     stain = measure_stain(cells, image.background, bundle.card)
     assert stain is not None
-    assert stain < ().stain_distance
+    assert stain < QualityThresholds().stain_distance
     assert "stain_unlike_training" not in done.output
