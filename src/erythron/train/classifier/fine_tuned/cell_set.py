@@ -124,13 +124,13 @@ def _hash_preparation(rows: pl.DataFrame, inputs: InputSettings) -> str:
 
 
 def _store(rows: pl.DataFrame, inputs: InputSettings, folder: Path, progress: Progress) -> None:
-    cells = frame_rows(rows, inputs, MARGIN, _make_outliner(rows, inputs), progress)
+    cells = frame_rows(rows, inputs, MARGIN, _choose_outline(rows, inputs), progress)
     with whole_folder(folder) as partial:
         for name in ("pixels", "masks", "inputs", "has_cell"):
             np.save(partial / f"{name}.npy", getattr(cells, name))
 
 
-def _make_outliner(rows: pl.DataFrame, inputs: InputSettings) -> Outline:
+def _choose_outline(rows: pl.DataFrame, inputs: InputSettings) -> Outline:
     named = rows.rows(named=True)
     framing = make_framing(inputs)
     segmenter = load_segmenter(load_bundle()) if rows["mask_path"].null_count() else None
