@@ -5,8 +5,8 @@
 Fits a network for each fold of the sets that the shipped network learns from, outlines every image that has a
 mask by the network that had not seen its cross-validation group, through the whole path as in use, and prints
 mean and tenth percentile of Dice with 95 % intervals from resampled groups. The networks stay in
-FOLDER/networks, so that a second run takes them from there, and so does ``erythron train default`` with
-``--out BUNDLE`` where FOLDER is ``BUNDLE-results``. Outlines and scores of each image stay there too.
+FOLDER/networks, so that a second run takes them from there, and so does ``erythron train default --out RUN``
+where FOLDER is ``RUN/segmentation``. Outlines and scores of each image stay there too.
 
 ``--share`` and ``--spread`` fit with another share of a set or other bounds of the augmentation, to see if a
 value that was chosen by hand matters. Two processor cores fit 900 steps of five networks in about 20

@@ -1,7 +1,7 @@
 """Outlines of the drawn white cells in the fields of ``bcisc``, by networks that had not seen their series.
 
-    erythron train default --data $ERYTHRON_DATA_DIR --out BUNDLE
-    python benchmarks/outlines_in_fields.py --results BUNDLE-results
+    erythron train default --out RUN
+    python benchmarks/outlines_in_fields.py --networks RUN/segmentation/networks
 
 The networks of the cross-validation come from that command, or are fitted here. Not every white cell of a
 field is drawn, so a field's whole mask says nothing; each drawn cell is compared with the outline that
@@ -59,10 +59,10 @@ def main() -> None:
     """Outline every field and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     add_data_option(parser)
-    parser.add_argument("--results", type=Path, required=True, help="results of erythron train default")
+    parser.add_argument("--networks", type=Path, required=True, help="fitted networks of a run")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    config = SegmenterConfig(options.data, options.results / "networks", seed=options.seed)
+    config = SegmenterConfig(options.data, options.networks, seed=options.seed)
     segmenters = {f: Segmenter(CARD, TorchRuntime(net)) for f, net in fit_folds(config).items()}
     root = options.data / "bcisc"
     crops = read_folded("bcisc", config.folds, config.seed, options.data)

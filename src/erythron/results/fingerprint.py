@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erythron import __version__
-from erythron.bundle.folder import CARD, OUTLINER, Bundle
+from erythron.bundle.folder import CARD, SEGMENTATION, Bundle
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.errors import ImageReadError
 from erythron.files.hashing import hash_bytes, hash_file, hash_text
@@ -71,7 +71,7 @@ def fingerprint_outlines(settings: StepSettings, name: str, sha256: str) -> str:
         sha256: of the image's bytes.
     """
     card = settings.bundle.card
-    network = (card.files[OUTLINER], card.segmenter.model_dump_json(), card.framing.model_dump_json())
+    network = (card.files[SEGMENTATION], card.segmenter.model_dump_json(), card.framing.model_dump_json())
     return fingerprint("outlines", __version__, name, sha256, settings.mpp, settings.runtime, *network)
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import onnx
 from torch import nn
 
-from erythron.bundle.folder import OUTLINER
-from erythron.train.network import load_backbone
+from erythron.bundle.folder import SEGMENTATION
 from erythron.train.segmenter.network import SegmentationNetwork
 from erythron.train.segmenter.recipe import TrainedSegmenter, export_segmenter
+from erythron.train.shared.backbones import load_encoder
 
 
 def test_the_exported_graph_only_computes_on_pixels(tmp_path: Path) -> None:
-    net = SegmentationNetwork(load_backbone()).eval()
+    net = SegmentationNetwork(load_encoder()).eval()
     export_segmenter(TrainedSegmenter(net, {}), tmp_path)
-    kinds = Counter(node.op_type for node in onnx.load(tmp_path / OUTLINER).graph.node)
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / SEGMENTATION).graph.node)
     # Sides are known: only how many windows there are is asked of the input, and no padding is worked out.
     assert kinds["Shape"] <= 1
     assert not kinds.keys() & {"Pad", "Range", "Gather", "Ceil"}

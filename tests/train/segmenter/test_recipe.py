@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from erythron.bundle.folder import OUTLINER
+from erythron.bundle.folder import SEGMENTATION
 from erythron.bundle.runtime import OpenVinoRuntime
 from erythron.bundle.schema import Framing
 from erythron.errors import DataError, UsageError
@@ -47,9 +47,9 @@ def test_networks_are_fitted_exported_and_taken_again(data: Path, tmp_path: Path
 
     pixels = np.random.default_rng(0).integers(0, 256, (3, WINDOW_PX, WINDOW_PX, 3), dtype=np.uint8)
     mine = TorchRuntime(trained.network).run({"pixels": pixels})["probabilities"]
-    shipped = OpenVinoRuntime(tmp_path / OUTLINER).run({"pixels": pixels})["probabilities"]
+    shipped = OpenVinoRuntime(tmp_path / SEGMENTATION).run({"pixels": pixels})["probabilities"]
     np.testing.assert_allclose(mine, shipped, atol=2e-3)
-    assert b"recipe.py" not in (tmp_path / OUTLINER).read_bytes()
+    assert b"recipe.py" not in (tmp_path / SEGMENTATION).read_bytes()
 
     segmenters = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_networks.items()}
     scores = outline_out_of_fold(config, segmenters, FRAMING, tmp_path / "outlines")

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from erythron.train.network import load_backbone
 from erythron.train.segmenter.augment import Batch, Spread, make_batch
 from erythron.train.segmenter.network import SegmentationNetwork
 from erythron.train.segmenter.sets import DEFAULT_SETS, name_source
 from erythron.train.segmenter.use import WINDOW_PX
 from erythron.train.segmenter.windows import Windows
+from erythron.train.shared.backbones import load_encoder
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def make_network(seed: int) -> SegmentationNetwork:
         seed: of the decoder.
     """
     torch.manual_seed(seed)
-    return SegmentationNetwork(load_backbone())
+    return SegmentationNetwork(load_encoder())
 
 
 def fit_network(windows: Windows, config: FitConfig) -> SegmentationNetwork:

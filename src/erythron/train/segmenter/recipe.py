@@ -16,17 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from erythron.bundle.folder import OUTLINER, Bundle
+from erythron.bundle.folder import SEGMENTATION
 from erythron.errors import UsageError
 from erythron.files.hashing import hash_bytes, hash_text
-from erythron.files.writing import whole_file, write_file
-from erythron.train.onnx_file import export_onnx, store_onnx
+from erythron.files.writing import whole_file
 from erythron.train.segmenter.augment import Spread
 from erythron.train.segmenter.fit import FitConfig, Probabilities, fit_network, make_network
 from erythron.train.segmenter.network import SegmentationNetwork
 from erythron.train.segmenter.sets import DEFAULT_SETS, SegmenterSet, name_source
 from erythron.train.segmenter.use import WINDOW_PX
 from erythron.train.segmenter.windows import Windows, load_windows
+from erythron.train.shared.onnx_file import export_onnx, store_onnx
 
 log = logging.getLogger(__name__)
 
@@ -119,19 +119,13 @@ def fit_folds(config: SegmenterConfig, windows: Windows | None = None) -> dict[i
     }
 
 
-def copy_segmenter(bundle: Bundle, folder: Path) -> float:
-    """Copy the network of a bundle and return the difference that its export had."""
-    write_file(folder / OUTLINER, bundle.outliner_path.read_bytes())
-    return bundle.card.export_difference
-
-
 def export_segmenter(trained: TrainedSegmenter, folder: Path) -> float:
     """Write the ONNX file and return the largest difference of a probability between torch and OpenVINO.
 
     Raises:
         BundleError: they differ by more than ``MAX_EXPORT_DIFFERENCE``.
     """
-    path = folder / OUTLINER
+    path = folder / SEGMENTATION
     generator = torch.Generator().manual_seed(0)
     shape = (2, WINDOW_PX, WINDOW_PX, 3)
     pixels = torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
