@@ -14,6 +14,7 @@ from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Run
 
 if TYPE_CHECKING:
     from erythron.differential.counts import Differential, Estimate
+    from erythron.pipeline.count import CountRun
     from erythron.pipeline.options import RunOptions
 
 
@@ -26,6 +27,15 @@ def count(
     force: Force = False,
     reference: Reference = None,
     width: Width = 5.0,
+    specimen: Annotated[
+        str | None,
+        typer.Option(
+            "--specimen",
+            metavar="folder|FILE.csv",
+            help="One report a specimen: each folder of images is one, or a table says which image is whose "
+            "(columns image, specimen and any further ones).",
+        ),
+    ] = None,
     as_json: Json = False,
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Print the report to report.pdf; needs Chromium.")
@@ -35,18 +45,25 @@ def count(
 
     Writes DIR/NAME/ for each image (cells.csv, cells.geojson, differential.json, overlay.png) and, for the
     run, summary.csv, report.html, run.json and, with --pdf, report.pdf. An interrupted run continues when the
-    same command is given again.
+    same command is given again, and images may be added to it. With --specimen each specimen has its own
+    folder DIR/SPECIMEN with its report, and DIR/summary.csv has a row a specimen.
     """
     from erythron.pipeline.options import RunOptions
 
     run = RunOptions(model, mpp, force, reference, width / 100, runtime)
-    raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf))
+    raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf, specimen=specimen))
 
 
 def run_count(
-    images: Sequence[Path], out: Path, options: RunOptions, *, as_json: bool, pdf: bool = False
+    images: Sequence[Path],
+    out: Path,
+    options: RunOptions,
+    *,
+    as_json: bool,
+    pdf: bool = False,
+    specimen: str | None = None,
 ) -> int:
-    """Count, print the differential of the run and return the exit status.
+    """Count, print the differential of the run, or a line a specimen, and return the exit status.
 
     Raises:
         BrowserError: a PDF is wanted and no browser can print it; one that is missing is noticed before work
@@ -69,26 +86,70 @@ def run_count(
         else start_loading(options.model, options.runtime)
     )
     from erythron.cli.progress import show_failures, show_progress, show_runtime
-    from erythron.pipeline.count import count_images
+    from erythron.pipeline.count import count_images, count_specimens
+    from erythron.pipeline.specimens import group_images
     from erythron.read.inputs import find_images
 
     browser = _find_browser() if pdf else None
     inputs = find_images(images)
     show_runtime(options.runtime)
+    specimens = None if specimen is None else group_images(inputs, specimen)
     with show_progress("Counting", len(inputs)) as progress:
-        run = count_images(inputs, out, options, progress, loading)
-    show_failures([failure.reason for failure in run.failures])
-    printed = run.report.with_suffix(".pdf")
+        if specimens is None:
+            runs = [count_images(inputs, out, options, progress, loading)]
+        else:
+            runs = list(count_specimens(specimens, out, options, progress, loading))
+    show_failures([failure.reason for run in runs for failure in run.failures])
     if browser is not None:
-        _print_pdf(browser, run.report, printed)
+        for run in runs:
+            _print_pdf(browser, run.report, run.report.with_suffix(".pdf"))
     if as_json:
-        typer.echo(run.to_json())
+        names = None if specimens is None else [s.name for s in specimens]
+        typer.echo(_dump(runs, names))
+    elif specimens is not None:
+        _print_specimens([s.name for s in specimens], runs)
+        typer.echo(f"\nSummary: {out / 'summary.csv'}")
     else:
-        _print_differential(run.differential, len(inputs) - len(run.failures))
+        run = runs[0]
+        _print_differential(run.differential, len(run.fields))
         typer.echo(f"\nReport: {run.report}")
         if browser is not None:
-            typer.echo(f"PDF: {printed}")
-    return 1 if run.failures else 0
+            typer.echo(f"PDF: {run.report.with_suffix('.pdf')}")
+    return 1 if any(run.failures for run in runs) else 0
+
+
+def _dump(runs: Sequence[CountRun], names: Sequence[str] | None) -> str:
+    """Return a run as JSON, or an object with a list of those of the specimens."""
+    import json
+
+    if names is None:
+        return runs[0].to_json()
+    listed = [{"specimen": name, **json.loads(run.to_json())} for name, run in zip(names, runs, strict=True)]
+    return json.dumps({"specimens": listed}, ensure_ascii=False)
+
+
+def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
+    """Print one line a specimen on stdout: its cells, erythroid share, M:E ratio, and report."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from erythron.report.numbers import format_index, format_index_limits
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Specimen")
+    for header in ("Fields", "Nucleated", "Erythroid share", "M:E ratio"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("Report", overflow="fold")
+    for name, run in zip(names, runs, strict=True):
+        found = run.differential
+        indices = [
+            "–" if index is None else f"{format_index(index)} ({format_index_limits(index)})"
+            for index in (found.erythroid_share, found.me_ratio)
+        ]
+        cells = (str(len(run.fields)), str(found.nucleated_cells), *indices, str(run.report))
+        table.add_row(name, *cells)
+    Console(highlight=False).print(table)
 
 
 def _find_browser() -> Path:
@@ -112,6 +173,8 @@ def _print_differential(differential: Differential, fields: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from erythron.report.numbers import format_percent, format_with_limits
+
     console = Console(highlight=False)
     if fields == 0:
         console.print("No image could be counted.")
@@ -134,18 +197,19 @@ def _print_differential(differential: Differential, fields: int) -> None:
         table.add_row(
             line.title,
             str(line.count),
-            _with_limits(share.fraction, share.interval, is_share=True) if share else "–",
-            _estimate(line.corrected_of_nucleated, is_share=True),
-            _percent(erythroid.fraction) if erythroid else "",
+            format_with_limits(share.fraction, share.interval, is_share=True) if share else "–",
+            _format_corrected(line.corrected_of_nucleated, is_share=True),
+            format_percent(erythroid.fraction) if erythroid else "",
         )
     rest = differential.unclassified
-    table.add_row("Unclassified", str(rest.count), _with_limits(rest.fraction, rest.interval, is_share=True))
+    share_of_rest = format_with_limits(rest.fraction, rest.interval, is_share=True)
+    table.add_row("Unclassified", str(rest.count), share_of_rest)
     console.print(table)
     for index in differential.indices:
         is_share = index.kind == "share"
         unit = " %" if is_share else ""
-        value = _with_limits(index.value, index.interval, is_share=is_share) + unit
-        estimate = _estimate(index.corrected, is_share=is_share)
+        value = format_with_limits(index.value, index.interval, is_share=is_share) + unit
+        estimate = _format_corrected(index.corrected, is_share=is_share)
         console.print(
             f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}", soft_wrap=True
         )
@@ -157,29 +221,10 @@ def _print_differential(differential: Differential, fields: int) -> None:
         )
 
 
-def _estimate(estimate: Estimate | None, *, is_share: bool) -> str:
-    """Return a corrected share or ratio as printed; nothing where there is none."""
+def _format_corrected(estimate: Estimate | None, *, is_share: bool) -> str:
+    """Return a corrected share or ratio with its limits; nothing where there is none."""
+    from erythron.report.numbers import format_with_limits
+
     if estimate is None or estimate.value is None:
         return ""
-    return _with_limits(estimate.value, estimate.interval, is_share=is_share)
-
-
-def _with_limits(
-    value: float | None, interval: tuple[float | None, float | None] | None, *, is_share: bool
-) -> str:
-    """Return ``value (low–high)``, shares in per cent."""
-    show = _percent if is_share else _ratio
-    if value is None:
-        return "–" if is_share else "not defined"
-    if interval is None:
-        return show(value)
-    low, high = interval
-    return f"{show(value)} ({show(low)}–{'no limit' if high is None else show(high)})"
-
-
-def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{100 * fraction:.1f}"
-
-
-def _ratio(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return format_with_limits(estimate.value, estimate.interval, is_share=is_share)

@@ -21,15 +21,21 @@ from erythron.differential.counts import (
     CellsNeeded,
     ClassCount,
     Differential,
-    Estimate,
     Index,
-    ReferenceRange,
 )
-from erythron.differential.intervals import Interval
 from erythron.read.image import ScaleSource
 from erythron.report.gallery import keep_most_doubtful
 from erythron.report.marks import DETAILED_MARKS, MAX_MARKS, draw_path
 from erythron.report.model import CellMark, FieldReport, GalleryCell, RunReport
+from erythron.report.numbers import (
+    format_estimate,
+    format_estimate_limits,
+    format_index,
+    format_index_limits,
+    format_limits,
+    format_percent,
+    format_range,
+)
 
 MAX_FIELDS_IN_FULL = 24
 """Fields shown with table and picture; the others stand in the table of images only."""
@@ -88,36 +94,6 @@ def describe_scale(field: FieldReport) -> str:
     return f"{field.mpp:.4g} µm per pixel, {_SCALE_SOURCES[field.mpp_source]}"
 
 
-def format_percent(fraction: float | None) -> str:
-    """Return a fraction as per cent with one decimal, or an en dash for None."""
-    return "–" if fraction is None else f"{100 * fraction:.1f}"
-
-
-def format_limits(interval: Interval) -> str:
-    """Return an interval of fractions as per cent.
-
-    >>> format_limits(Interval(0.0164, 0.1128))
-    '1.6–11.3'
-    """
-    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}"
-
-
-def format_index(index: Index) -> str:
-    """Return the value of an index: a share in per cent, a ratio with two decimals, or "not defined"."""
-    if index.value is None:
-        return "not defined"
-    return f"{100 * index.value:.1f} %" if index.kind == "share" else f"{index.value:.2f}"
-
-
-def format_index_limits(index: Index) -> str:
-    """Return the limits of an index as :func:`format_index` writes its value."""
-    if index.value is None or index.interval is None:
-        return "–"
-    if index.kind == "share":
-        return f"{format_limits(index.interval)} %"
-    return f"{index.interval.low:.2f}–{index.interval.high:.2f}"
-
-
 def format_column_head(title: str) -> str:
     """Return a stage's title for a narrow column: what all stages share left out, with soft hyphens.
 
@@ -151,37 +127,6 @@ def _group_gallery(report: RunReport) -> list[tuple[str, int, list[GalleryCell]]
         if cells:
             groups.append((title, count, cells))
     return groups
-
-
-def format_estimate(estimate: Estimate | None, is_share: bool) -> str:
-    """Return a corrected value, a share in per cent; an en dash where there is none."""
-    if estimate is None or estimate.value is None:
-        return "–"
-    return format_percent(estimate.value) if is_share else f"{estimate.value:.2f}"
-
-
-def format_estimate_limits(estimate: Estimate | None, is_share: bool) -> str:
-    """Return the limits of a corrected value; an upper limit of None is "no limit"."""
-    if estimate is None or estimate.interval is None:
-        return "–"
-    low, high = estimate.interval
-    if is_share:
-        return f"{format_percent(low)}–{format_percent(high)}"
-    return f"{low:.2f}–no limit" if high is None else f"{low:.2f}–{high:.2f}"
-
-
-def format_range(reference: ReferenceRange | None, is_share: bool) -> str:
-    """Return a reference range, a share in per cent; an en dash where there is none."""
-    if reference is None:
-        return "–"
-    low, high = (
-        None if limit is None else f"{100 * limit:.3g}" if is_share else f"{limit:.3g}"
-        for limit in (reference.low, reference.high)
-    )
-    unit = " %" if is_share else ""
-    if low is None:
-        return f"up to {high}{unit}"
-    return f"from {low}{unit}" if high is None else f"{low}–{high}{unit}"
 
 
 def choose_scale_bar(field: FieldReport) -> float:
