@@ -283,7 +283,7 @@ def _correct(
     known = Knowledge(confusion, lineages, settings.detection)
     corrected = estimate_contrasts(calls, known, contrasts, settings.level)
     return list(corrected.estimates), Correction(
-        method="maximum likelihood of the calls under the cross-validated confusion matrix",
+        method=_describe_method(settings.detection),
         reason=None,
         confusion_cells=confusion.cells,
         unclassified="dealt" if unclassified.sum() else "none",
@@ -293,6 +293,21 @@ def _correct(
         draws=DRAWS,
         seed=SEED,
         over="fields" if len(fields) > 1 else "cells",
+    )
+
+
+def _describe_method(detection: Detection | None) -> str:
+    """Return in words how corrected figures are made; the cells of the matrix are told after it."""
+    found = ""
+    if detection is not None:
+        (red, reds), (rest, rests) = detection.erythroid, detection.other
+        found = (
+            f"division by the rate at which cells are found ({red} of {reds} erythroid and {rest} of {rests} "
+            f"other cells in {detection.source}), "
+        )
+    return (
+        f"dealing out unclassified cells by their probabilities, {found}and maximum likelihood of the other "
+        "calls under the cross-validated confusion matrix"
     )
 
 
