@@ -55,7 +55,7 @@ def test_a_resample_without_figures_is_drawn_anew_and_the_seed_decides() -> None
     assert one == two
     assert one["right"].low < one["right"].value == 0.8 < one["right"].high
     with pytest.raises(ValueError, match="no figures"):
-        limit_figures(lambda rows: None, groups, seed=0)
+        limit_figures(lambda _: None, groups, seed=0)
 
 
 def test_a_figure_that_no_resample_has_has_no_limits() -> None:

@@ -1,4 +1,4 @@
-"""The counted marrow field: intervals hold the reference, whole and with its cells dealt to fields by place."""
+"""The counted marrow field: intervals hold the reference, whole and dealt to fields by place."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_raw_and_corrected_intervals_hold_the_erythroid_share_of_the_reference(
     _, low, high = share_of(found)
     assert low < reference < high
     assert high - low < 0.25
-    # No cell was called a proerythroblast, and the unclassified ones hardly look like one: it was 0 to 15.5 %.
+    # No cell was called a proerythroblast, and hardly one looks like it: the limits were 0 to 15.5 %.
     young = found.classes[0].corrected_of_nucleated
     assert young is not None
     assert young.interval is not None

@@ -1,8 +1,8 @@
 """Intervals of figures of a model from resampled groups of cells, and a threshold that holds.
 
-In: a figure of all cells and of resamples in which whole groups (patients, smears, overlapping crops) were drawn.
-Out: limits that cover as often as they say with 20 to 60 groups, where the percentiles of the resamples cover
-90 to 91 % in place of 95 and a figure of 1 has the limits 1 to 1.
+In: a figure of all cells and of resamples in which whole groups (patients, smears, overlapping crops) were
+drawn. Out: limits that cover as often as they say with 20 to 60 groups, where the percentiles of the
+resamples cover 85 to 91 % in place of 95 and a figure of 1 has the limits 1 to 1.
 """
 
 from __future__ import annotations
@@ -78,12 +78,12 @@ def limit_figure(value: float, drawn: Floats, sizes: Ints, level: float = 0.95) 
     .. math::
         n = \frac{p (1 - p)}{s^2} \left(\frac{z}{t}\right)^2
 
-    and at most all cells, and has the exact limits of such a share (Korn and Graubard 1998, Survey Methodology
-    24: 193-201). Here :math:`s^2` is the variance of the resamples times :math:`G / (G - 1)`, and z and t are
-    the quantiles of the normal distribution and of Student's with :math:`G - 1` degrees of freedom, with
-    :math:`G = (\sum n_g)^2 / \sum n_g^2` groups of equal size. A figure of 1, which is 1 in every resample,
-    gets the limits of all cells right. A figure such as kappa that may be negative is a share as long as it is
-    far from 0; below 0 it has the limits of 0.
+    and at most all cells, and has the exact limits of such a share (Korn and Graubard 1998, Survey
+    Methodology 24: 193-201). Here :math:`s^2` is the variance of the resamples times :math:`G / (G - 1)`, and
+    z and t are the quantiles of the normal distribution and of Student's with :math:`G - 1` degrees of
+    freedom, with :math:`G = (\sum n_g)^2 / \sum n_g^2` groups of equal size. A figure of 1, which is 1 in
+    every resample, gets the limits of all cells right. A figure such as kappa that may be negative is a share
+    as long as it is far from 0; below 0 it has the limits of 0.
 
     Args:
         value: of all cells.
