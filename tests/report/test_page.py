@@ -55,7 +55,8 @@ def test_many_fields_stay_bounded_and_the_page_says_so(field: Field) -> None:
     assert page.count('<article class="field">') == MAX_FIELDS_IN_FULL
     assert f"The first {MAX_FIELDS_IN_FULL} of 400 are shown in full" in page
     assert f"The first {MAX_ROWS} of 400 counted images; all stand in summary.csv" in page
-    assert f'<th scope="row">{MAX_ROWS - 1}.png</th><td>11</td><td>1</td>' in page  # nucleated, first stage
+    first_of_row = f'<th scope="row">{MAX_ROWS - 1}.png</th><td>11</td><td>1</td>'  # nucleated, first stage
+    assert first_of_row in re.sub(r">\s+<", "><", page)
     assert f'<th scope="row">{MAX_ROWS}.png</th>' not in page
     assert len(page) < 3_000_000
 

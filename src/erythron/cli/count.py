@@ -13,7 +13,7 @@ from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Runtime, Width
 
 if TYPE_CHECKING:
-    from erythron.differential.counts import Differential, Estimate
+    from erythron.differential.counts import Differential
     from erythron.pipeline.options import RunOptions
 
 
@@ -112,6 +112,13 @@ def _print_differential(differential: Differential, fields: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from erythron.report.numbers import (
+        NOTHING,
+        format_estimate_with_limits,
+        format_percent,
+        format_with_limits,
+    )
+
     console = Console(highlight=False)
     if fields == 0:
         console.print("No image could be counted.")
@@ -134,18 +141,19 @@ def _print_differential(differential: Differential, fields: int) -> None:
         table.add_row(
             line.title,
             str(line.count),
-            _with_limits(share.fraction, share.interval, is_share=True) if share else "–",
-            _estimate(line.corrected_of_nucleated, is_share=True),
-            _percent(erythroid.fraction) if erythroid else "",
+            format_with_limits(share.fraction, share.interval, is_share=True) if share else NOTHING,
+            format_estimate_with_limits(line.corrected_of_nucleated, is_share=True),
+            format_percent(erythroid.fraction) if erythroid else "",
         )
     rest = differential.unclassified
-    table.add_row("Unclassified", str(rest.count), _with_limits(rest.fraction, rest.interval, is_share=True))
+    share_of_rest = format_with_limits(rest.fraction, rest.interval, is_share=True)
+    table.add_row("Unclassified", str(rest.count), share_of_rest)
     console.print(table)
     for index in differential.indices:
         is_share = index.kind == "share"
         unit = " %" if is_share else ""
-        value = _with_limits(index.value, index.interval, is_share=is_share) + unit
-        estimate = _estimate(index.corrected, is_share=is_share)
+        value = format_with_limits(index.value, index.interval, is_share=is_share) + unit
+        estimate = format_estimate_with_limits(index.corrected, is_share=is_share)
         console.print(
             f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}", soft_wrap=True
         )
@@ -155,31 +163,3 @@ def _print_differential(differential: Differential, fields: int) -> None:
             "with the error of the model too.",
             soft_wrap=True,
         )
-
-
-def _estimate(estimate: Estimate | None, *, is_share: bool) -> str:
-    """Return a corrected share or ratio as printed; nothing where there is none."""
-    if estimate is None or estimate.value is None:
-        return ""
-    return _with_limits(estimate.value, estimate.interval, is_share=is_share)
-
-
-def _with_limits(
-    value: float | None, interval: tuple[float | None, float | None] | None, *, is_share: bool
-) -> str:
-    """Return ``value (low–high)``, shares in per cent."""
-    show = _percent if is_share else _ratio
-    if value is None:
-        return "–" if is_share else "not defined"
-    if interval is None:
-        return show(value)
-    low, high = interval
-    return f"{show(value)} ({show(low)}–{'no limit' if high is None else show(high)})"
-
-
-def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{100 * fraction:.1f}"
-
-
-def _ratio(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

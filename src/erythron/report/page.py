@@ -17,32 +17,29 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
-from erythron.differential.counts import (
-    CellsNeeded,
-    ClassCount,
-    Differential,
-    Estimate,
-    Index,
-    ReferenceRange,
-)
-from erythron.differential.intervals import Interval
-from erythron.read.image import ScaleSource
+from erythron.differential.counts import Differential
 from erythron.report.gallery import keep_most_doubtful
 from erythron.report.marks import DETAILED_MARKS, MAX_MARKS, draw_path
 from erythron.report.model import CellMark, FieldReport, GalleryCell, RunReport
+from erythron.report.numbers import (
+    format_estimate,
+    format_estimate_limits,
+    format_index,
+    format_index_limits,
+    format_limits,
+    format_measure,
+    format_percent,
+    format_range,
+    format_ratio,
+    scale_value,
+)
+from erythron.report.wording import describe_scale, end_sentence, list_plans, list_sources, shorten_title
 
 MAX_FIELDS_IN_FULL = 24
 """Fields shown with table and picture; the others stand in the table of images only."""
 
 MAX_ROWS = 200
 """Rows of the tables of images and of failed inputs; ``summary.csv`` holds all."""
-
-_SCALE_SOURCES = {
-    ScaleSource.OPTION: "given by the user",
-    ScaleSource.METADATA: "from the image file",
-    ScaleSource.RED_CELLS: "estimated from the red cells",
-    ScaleSource.ASSUMED: "assumed",
-}
 
 
 def render_report(report: RunReport) -> str:
@@ -65,12 +62,10 @@ def render_report(report: RunReport) -> str:
         axis_end=_axis_end(report.differential),
         scale=next(iter(scales)) if len(scales) == 1 else "differs between fields, see each",
         groups=_group_gallery(report),
-        level=f"{100 * report.differential.interval_level:g}",
+        level=format_measure(scale_value(report.differential.interval_level, is_share=True)),
         titles=titles,
-        sources=_list_sources(report.differential),
-        plans=[
-            text for plan in report.differential.count_more if (text := _say_plan(plan, report.differential))
-        ],
+        sources=list_sources(report.differential),
+        plans=list_plans(report.differential),
         places={
             (field.image, mark.cell_id): f"f{number}c{mark.cell_id}"
             for number, (field, marks) in enumerate(shown)
@@ -79,53 +74,6 @@ def render_report(report: RunReport) -> str:
         style=_style(report.differential),
         script=_read("report.js"),
     )
-
-
-def describe_scale(field: FieldReport) -> str:
-    """Return the scale of a field and where it comes from, in words."""
-    if field.mpp is None:
-        return "not known: sizes are in pixels"
-    return f"{field.mpp:.4g} µm per pixel, {_SCALE_SOURCES[field.mpp_source]}"
-
-
-def format_percent(fraction: float | None) -> str:
-    """Return a fraction as per cent with one decimal, or an en dash for None."""
-    return "–" if fraction is None else f"{100 * fraction:.1f}"
-
-
-def format_limits(interval: Interval) -> str:
-    """Return an interval of fractions as per cent.
-
-    >>> format_limits(Interval(0.0164, 0.1128))
-    '1.6–11.3'
-    """
-    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}"
-
-
-def format_index(index: Index) -> str:
-    """Return the value of an index: a share in per cent, a ratio with two decimals, or "not defined"."""
-    if index.value is None:
-        return "not defined"
-    return f"{100 * index.value:.1f} %" if index.kind == "share" else f"{index.value:.2f}"
-
-
-def format_index_limits(index: Index) -> str:
-    """Return the limits of an index as :func:`format_index` writes its value."""
-    if index.value is None or index.interval is None:
-        return "–"
-    if index.kind == "share":
-        return f"{format_limits(index.interval)} %"
-    return f"{index.interval.low:.2f}–{index.interval.high:.2f}"
-
-
-def format_column_head(title: str) -> str:
-    """Return a stage's title for a narrow column: what all stages share left out, with soft hyphens.
-
-    >>> format_column_head("Basophilic erythroblast")
-    'Basophilic'
-    """
-    short = title.removesuffix(" erythroblast")
-    return short.replace("erythroblast", "erythro\u00adblast").replace("chromatic", "chro\u00admatic")
 
 
 def _axis_end(differential: Differential) -> float:
@@ -151,37 +99,6 @@ def _group_gallery(report: RunReport) -> list[tuple[str, int, list[GalleryCell]]
         if cells:
             groups.append((title, count, cells))
     return groups
-
-
-def format_estimate(estimate: Estimate | None, is_share: bool) -> str:
-    """Return a corrected value, a share in per cent; an en dash where there is none."""
-    if estimate is None or estimate.value is None:
-        return "–"
-    return format_percent(estimate.value) if is_share else f"{estimate.value:.2f}"
-
-
-def format_estimate_limits(estimate: Estimate | None, is_share: bool) -> str:
-    """Return the limits of a corrected value; an upper limit of None is "no limit"."""
-    if estimate is None or estimate.interval is None:
-        return "–"
-    low, high = estimate.interval
-    if is_share:
-        return f"{format_percent(low)}–{format_percent(high)}"
-    return f"{low:.2f}–no limit" if high is None else f"{low:.2f}–{high:.2f}"
-
-
-def format_range(reference: ReferenceRange | None, is_share: bool) -> str:
-    """Return a reference range, a share in per cent; an en dash where there is none."""
-    if reference is None:
-        return "–"
-    low, high = (
-        None if limit is None else f"{100 * limit:.3g}" if is_share else f"{limit:.3g}"
-        for limit in (reference.low, reference.high)
-    )
-    unit = " %" if is_share else ""
-    if low is None:
-        return f"up to {high}{unit}"
-    return f"from {low}{unit}" if high is None else f"{low}–{high}{unit}"
 
 
 def choose_scale_bar(field: FieldReport) -> float:
@@ -213,39 +130,6 @@ def _list_groups(marks: Sequence[CellMark], field: FieldReport) -> list[tuple[st
 
 def _draw_path(mark: CellMark, is_coarse: bool) -> str:
     return draw_path(mark, is_coarse=is_coarse)
-
-
-def _list_sources(differential: Differential) -> list[str]:
-    found: dict[tuple[str, str], list[str]] = {}
-    lines: list[ClassCount | Index] = [*differential.indices, *differential.classes]
-    for line in lines:
-        if line.reference is not None:
-            found.setdefault((line.reference.population, line.reference.source), []).append(line.title)
-    return [
-        f"Reference for {', '.join(titles)}: {population}; {source}."
-        for (population, source), titles in found.items()
-    ]
-
-
-def _say_plan(plan: CellsNeeded, differential: Differential) -> str | None:
-    """Return how many more cells a question takes as a sentence; None where no more are needed."""
-    if plan.more == 0:
-        return None
-    lines: list[ClassCount | Index] = [*differential.classes, *differential.indices]
-    named = {line.name: line.title for line in lines}
-    is_share = plan.question == "width" or plan.goal < 1
-    goal = f"{100 * plan.goal:.3g} %" if is_share else f"{plan.goal:.3g}"
-    purpose = (
-        f"an interval no wider than {100 * plan.goal:.3g} percentage points"
-        if plan.question == "width"
-        else f"an interval wholly to one side of the reference limit {goal}"
-    )
-    more = "no reachable number of cells gives" if plan.more is None else f"about {plan.more} more cells give"
-    return f"{named.get(plan.of, plan.of)}: {more} {purpose}."
-
-
-def _end_sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _style(differential: Differential) -> Markup:
@@ -284,17 +168,19 @@ def _template() -> Template:
     environment.filters |= {
         "percent": format_percent,
         "limits": format_limits,
+        "ratio": format_ratio,
+        "measure": format_measure,
         "index": format_index,
         "index_limits": format_index_limits,
-        "scale": describe_scale,
         "estimate": format_estimate,
         "estimate_limits": format_estimate_limits,
         "range": format_range,
+        "scale": describe_scale,
         "scale_bar": choose_scale_bar,
         "groups": _list_groups,
         "path": _draw_path,
-        "sentence": _end_sentence,
+        "sentence": end_sentence,
+        "short_title": shorten_title,
         "sha256": _hash_source,
-        "column_head": format_column_head,
     }
     return environment.get_template("report.html.j2")
