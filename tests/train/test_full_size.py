@@ -31,7 +31,7 @@ def roomy_folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.slow
 def test_the_published_network_trains_in_bf16_on_a_cpu(roomy_folder: Path) -> None:
     manifest, run = roomy_folder / "cells.parquet", roomy_folder / "run"
-    draw_manifest(roomy_folder, per_class=4).write_parquet(manifest)
+    draw_manifest(roomy_folder, per_class=3).write_parquet(manifest)
     settings = {
         "network.pretraining": "none",
         "fit.epochs": 1,
@@ -53,6 +53,6 @@ def test_the_published_network_trains_in_bf16_on_a_cpu(roomy_folder: Path) -> No
     assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point())
     with next((run / "logs").glob("*/metrics.csv")).open(newline="") as file:
         losses = [float(row["train_loss"]) for row in csv.DictReader(file) if row["train_loss"]]
-    assert read_record(run).cells == 8
-    assert len(losses) >= 1
+    assert read_record(run).cells == 4
+    assert len(losses) == 2  # the second step has gradients and momentum at once
     assert all(math.isfinite(loss) for loss in losses)
