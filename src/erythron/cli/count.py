@@ -68,7 +68,7 @@ def run_count(
         if (out / "run.json").exists() and not options.force
         else start_loading(options.model, options.runtime)
     )
-    from erythron.cli.progress import show_failures, show_progress, show_runtime
+    from erythron.cli.progress import show_failures, show_flags, show_progress, show_runtime
     from erythron.pipeline.count import count_images
     from erythron.read.inputs import find_images
 
@@ -78,6 +78,7 @@ def run_count(
     with show_progress("Counting", len(inputs)) as progress:
         run = count_images(inputs, out, options, progress, loading)
     show_failures([failure.reason for failure in run.failures])
+    show_flags(run.differential.flags, {image: found.flags for image, found in run.fields})
     printed = run.report.with_suffix(".pdf")
     if browser is not None:
         _print_pdf(browser, run.report, printed)
@@ -112,6 +113,8 @@ def _print_differential(differential: Differential, fields: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from erythron.quality.flags import PROVISIONAL
+    from erythron.report.lines import order_lines, sum_lines
     from erythron.report.numbers import (
         NOTHING,
         format_estimate_with_limits,
@@ -127,27 +130,39 @@ def _print_differential(differential: Differential, fields: int) -> None:
         console.print(f"No nucleated cell in {fields} field(s).")
         return
     level = f"{differential.interval_level:.0%}"
+    is_provisional = any(flag.name in PROVISIONAL for flag in differential.flags)
+    is_corrected = differential.correction.method is not None
+    what = "PROVISIONAL, not to be reported as it stands: " if is_provisional else ""
     table = Table(
         box=SIMPLE_HEAD,
         show_edge=False,
         padding=(0, 1, 0, 0),
-        title=f"{differential.nucleated_cells} nucleated cells in {fields} field(s)",
+        title=f"{what}{differential.nucleated_cells} nucleated cells in {fields} field(s)",
+        row_styles=["dim"] if is_provisional else None,
     )
     table.add_column("Class", no_wrap=True)
-    for header in ("Cells", f"raw\n% ({level})", f"corrected\n% ({level})", "% of\neryth."):
+    headers = ["Cells", f"raw\n% ({level})", "% of\neryth."]
+    if is_corrected:
+        headers.append(f"corrected\n% ({level})")
+    for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
-    for line in differential.classes:
+    for line in order_lines(differential.classes):
         share, erythroid = line.of_nucleated, line.of_erythroid
         table.add_row(
             line.title,
             str(line.count),
             format_with_limits(share.fraction, share.interval, is_share=True) if share else NOTHING,
-            format_estimate_with_limits(line.corrected_of_nucleated, is_share=True),
             format_percent(erythroid.fraction) if erythroid else "",
+            *([format_estimate_with_limits(line.corrected_of_nucleated, is_share=True)] * is_corrected),
         )
     rest = differential.unclassified
     share_of_rest = format_with_limits(rest.fraction, rest.interval, is_share=True)
-    table.add_row("Unclassified", str(rest.count), share_of_rest)
+    table.add_row("Unclassified", str(rest.count), share_of_rest, end_section=True)
+    for total in sum_lines(differential):
+        estimate = format_estimate_with_limits(total.corrected, is_share=True)
+        table.add_row(
+            total.title, str(total.count), format_percent(total.fraction), "", *([estimate] * is_corrected)
+        )
     console.print(table)
     for index in differential.indices:
         is_share = index.kind == "share"
@@ -155,9 +170,11 @@ def _print_differential(differential: Differential, fields: int) -> None:
         value = format_with_limits(index.value, index.interval, is_share=is_share) + unit
         estimate = format_estimate_with_limits(index.corrected, is_share=is_share)
         console.print(
-            f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}", soft_wrap=True
+            f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}",
+            soft_wrap=True,
+            style="dim" if is_provisional else None,
         )
-    if differential.classes and differential.classes[0].corrected_of_nucleated is not None:
+    if is_corrected:
         console.print(
             "\nRaw shares are of calls, with the error of sampling; corrected ones estimate what was there, "
             "with the error of the model too.",

@@ -134,6 +134,15 @@ def format_measure(value: float) -> str:
     return f"{value:.3g}"
 
 
+def format_scale(mpp: float, limits: tuple[float, float] | None = None) -> str:
+    """Return microns per pixel with four digits and, where it was estimated, its limits.
+
+    >>> format_scale(0.25, (0.245, 0.2553))
+    '0.25 (0.245–0.2553)'
+    """
+    return f"{mpp:.4g}" + ("" if limits is None else f" ({_join(*(f'{limit:.4g}' for limit in limits))})")
+
+
 def _unit(is_share: bool) -> str:
     return " %" if is_share else ""
 

@@ -1,13 +1,13 @@
 """The report page: one self-contained HTML file that needs no network.
 
-Its one script shows a cell's measurements and leads from the gallery to the field; without it the page misses
-only that. The policy in its head allows no other script or style.
+Its one script shows a cell's measurements, leads from the gallery to the field and shows a part of it larger;
+without it the page misses only that. The policy in its head allows no other script or style.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
@@ -18,9 +18,12 @@ from markupsafe import Markup
 
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Differential
-from erythron.report.gallery import keep_most_doubtful
-from erythron.report.marks import DETAILED_MARKS, MAX_MARKS, draw_path
+from erythron.quality.flags import PROVISIONAL, TARGET_CELLS, THRESHOLDS
+from erythron.report.gallery import FIRST_CELLS, SHOWN_PX, choose_cells
+from erythron.report.lines import order_lines, sum_lines
+from erythron.report.marks import DETAILED_MARKS, MAX_MARKS, draw_path, draw_ring
 from erythron.report.model import CellMark, FieldReport, GalleryCell, RunReport
+from erythron.report.naming import name_images
 from erythron.report.numbers import (
     format_estimate,
     format_estimate_limits,
@@ -29,11 +32,18 @@ from erythron.report.numbers import (
     format_limits,
     format_measure,
     format_percent,
-    format_range,
     format_ratio,
     scale_value,
 )
-from erythron.report.wording import describe_scale, end_sentence, list_plans, list_sources, shorten_title
+from erythron.report.wording import (
+    describe_range,
+    describe_run_scale,
+    describe_scale,
+    end_sentence,
+    list_plans,
+    list_sources,
+    shorten_title,
+)
 
 MAX_FIELDS_IN_FULL = 24
 """Fields shown with table and picture; the others stand in the table of images only."""
@@ -47,31 +57,36 @@ def render_report(report: RunReport) -> str:
 
     At most :data:`MAX_FIELDS_IN_FULL` fields are shown in full, and :data:`MAX_ROWS` inputs named.
     """
+    found = report.differential
     shown = _choose_marks(report.fields[:MAX_FIELDS_IN_FULL])
-    lines = [line for line in report.differential.classes if line.of_nucleated is not None]
-    titles = {line.name: line.title for line in report.differential.classes}
-    scales = {describe_scale(field) for field in report.fields}
+    lines = order_lines(line for line in found.classes if line.of_nucleated is not None)
     return _template().render(
         report=report,
-        run=report.differential,
-        lines=lines,
+        run=found,
+        names=name_images([f.image for f in report.fields] + [f.image for f in report.failed]),
         stages=[line for line in lines if line.of_erythroid is not None],
+        provisional=[flag for flag in found.flags if flag.name in PROVISIONAL],
+        is_corrected=found.correction.method is not None,
+        fewest_cells=THRESHOLDS.fewest_cells,
+        target_cells=TARGET_CELLS,
         shown=shown,
         coarse=sum(len(marks) for _, marks in shown) > DETAILED_MARKS,
         max_rows=MAX_ROWS,
-        axis_end=_axis_end(report.differential),
-        scale=next(iter(scales)) if len(scales) == 1 else "differs between fields, see each",
+        axis_end=_axis_end(found),
+        scale=describe_run_scale(report.fields),
         groups=_group_gallery(report),
-        level=format_measure(scale_value(report.differential.interval_level, is_share=True)),
-        titles=titles,
-        sources=list_sources(report.differential),
-        plans=list_plans(report.differential),
+        first_cells=FIRST_CELLS,
+        crop_px=SHOWN_PX,
+        level=format_measure(scale_value(found.interval_level, is_share=True)),
+        titles={line.name: line.title for line in found.classes},
+        sources=list_sources(found),
+        plans=list_plans(found),
         places={
             (field.image, mark.cell_id): f"f{number}c{mark.cell_id}"
             for number, (field, marks) in enumerate(shown)
             for mark in marks
         },
-        style=_style(report.differential),
+        style=_style(found),
         script=_read("report.js"),
     )
 
@@ -89,16 +104,14 @@ def _axis_end(differential: Differential) -> float:
 
 def _group_gallery(report: RunReport) -> list[tuple[str, int, list[GalleryCell]]]:
     """Return title, number counted and the shown cells of each line of the differential that has any."""
-    lines: list[tuple[str, str, int]] = [(c.name, c.title, c.count) for c in report.differential.classes]
-    lines.append(("unclassified", "Unclassified", report.differential.unclassified.count))
+    found = report.differential
+    lines = [(line.name, line.title, line.count) for line in order_lines(found.classes)]
+    lines.append(("unclassified", "Unclassified", found.unclassified.count))
     pages = (field.page for field in report.fields[:MAX_FIELDS_IN_FULL] if field.page is not None)
-    gallery = keep_most_doubtful((c for page in pages for c in page.gallery), report.gallery_limit)
-    groups = []
-    for name, title, count in lines:
-        cells = [cell for cell in gallery if cell.group == name]
-        if cells:
-            groups.append((title, count, cells))
-    return groups
+    cells: defaultdict[str, list[GalleryCell]] = defaultdict(list)
+    for cell in choose_cells(cell for page in pages for cell in page.gallery):
+        cells[cell.group].append(cell)
+    return [(title, count, cells[name]) for name, title, count in lines if cells[name]]
 
 
 def choose_scale_bar(field: FieldReport) -> float:
@@ -123,7 +136,7 @@ def _choose_marks(
 def _list_groups(marks: Sequence[CellMark], field: FieldReport) -> list[tuple[str, str, int]]:
     """Return name, title and number of the outlined cells of each group that a field has."""
     numbers = Counter(mark.group for mark in marks)
-    lines = [(line.name, line.title) for line in field.differential.classes]
+    lines = [(line.name, line.title) for line in order_lines(field.differential.classes)]
     lines += [("unclassified", "Unclassified"), ("left_out", "Left out")]
     return [(name, title, numbers[name]) for name, title in lines if numbers[name]]
 
@@ -174,11 +187,14 @@ def _template() -> Template:
         "index_limits": format_index_limits,
         "estimate": format_estimate,
         "estimate_limits": format_estimate_limits,
-        "range": format_range,
+        "range": describe_range,
         "scale": describe_scale,
         "scale_bar": choose_scale_bar,
         "groups": _list_groups,
+        "in_order": order_lines,
+        "sums": sum_lines,
         "path": _draw_path,
+        "ring": draw_ring,
         "sentence": end_sentence,
         "short_title": shorten_title,
         "sha256": _hash_source,

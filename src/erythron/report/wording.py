@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from erythron.differential.counts import CellsNeeded, ClassCount, Differential, Index
 from erythron.read.image import ScaleSource
 from erythron.report.model import FieldReport
-from erythron.report.numbers import format_measure, scale_value
+from erythron.report.numbers import format_measure, format_range, format_scale, scale_value
 
 _SCALE_SOURCES = {
     ScaleSource.OPTION: "given by the user",
@@ -19,7 +21,22 @@ def describe_scale(field: FieldReport) -> str:
     """Return the scale of a field and where it comes from, in words."""
     if field.mpp is None:
         return "not known: sizes are in pixels"
-    return f"{field.mpp:.4g} µm per pixel, {_SCALE_SOURCES[field.mpp_source]}"
+    return f"{format_scale(field.mpp, field.mpp_interval)} µm per pixel, {_SCALE_SOURCES[field.mpp_source]}"
+
+
+def describe_run_scale(fields: Sequence[FieldReport]) -> str:
+    """Return the scale that all fields have, or from where to where it goes; nothing without fields."""
+    if not fields:
+        return ""
+    found = {describe_scale(field) for field in fields}
+    if len(found) == 1:
+        return next(iter(found))
+    scales = [field.mpp for field in fields if field.mpp is not None]
+    sources = {field.mpp_source for field in fields}
+    if len(scales) < len(fields) or len(sources) != 1:
+        return "differs between fields, see each"
+    source = _SCALE_SOURCES[sources.pop()]
+    return f"{format_scale(min(scales))}–{format_scale(max(scales))} µm per pixel, {source}, see each field"
 
 
 def list_sources(differential: Differential) -> list[str]:
@@ -39,6 +56,28 @@ def list_plans(differential: Differential) -> list[str]:
     """Return a sentence for each question that takes more cells than were counted."""
     plans = (_say_plan(plan, differential) for plan in differential.count_more)
     return [text for text in plans if text is not None]
+
+
+def describe_range(line: ClassCount | Index) -> str:
+    """Return a line's reference range, and whether its value (corrected where it can be) lies outside."""
+    if isinstance(line, Index):
+        is_share, raw, corrected = line.kind == "share", line.value, line.corrected
+    else:
+        share = line.of_nucleated
+        is_share, raw, corrected = (
+            True,
+            None if share is None else share.fraction,
+            line.corrected_of_nucleated,
+        )
+    shown = format_range(line.reference, is_share)
+    value = raw if corrected is None or corrected.value is None else corrected.value
+    if line.reference is None or value is None:
+        return shown
+    if line.reference.low is not None and value < line.reference.low:
+        return f"{shown}: below"
+    if line.reference.high is not None and value > line.reference.high:
+        return f"{shown}: above"
+    return shown
 
 
 def end_sentence(text: str) -> str:
