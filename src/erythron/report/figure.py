@@ -13,6 +13,7 @@ from erythron.cells.outline import CellOutline
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Differential
 from erythron.errors import MissingExtraError
+from erythron.report.lines import order_lines
 from erythron.report.numbers import scale_value
 from erythron.report.overlay import draw_overlay
 
@@ -44,7 +45,7 @@ def plot_differential(
     picture.set_axis_off()
     lines = [
         (line.title, line.of_nucleated, colour_of(line.name).hex)
-        for line in differential.classes
+        for line in order_lines(differential.classes)
         if line.of_nucleated is not None
     ]
     lines.append(("Unclassified", differential.unclassified, UNCLASSIFIED_COLOUR.hex))

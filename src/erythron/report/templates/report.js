@@ -11,7 +11,9 @@ document.querySelectorAll(".map").forEach(map => {
   let at = -1;
 
   const set = (node, values) => Object.entries(values).forEach(([name, value]) => node.setAttribute(name, value));
-  const clamp = (value, most) => Math.min(Math.max(value, 0), most);
+  // Where a view of a size begins that wants to begin at a place, so that no more than the field is seen.
+  const begin = (at, size, seen, most) =>
+    (seen >= most ? most / 2 : Math.min(Math.max(at + size / 2, seen / 2), most - seen / 2)) - size / 2;
   // The scale bar keeps its corner and its size on the screen while the field behind it grows.
   const drawBar = () => {
     const s = box.width / whole.w, u = unit * s, right = box.x + box.width - 20 * u, bottom = box.y + box.height;
@@ -23,8 +25,9 @@ document.querySelectorAll(".map").forEach(map => {
   const look = (x, y, width) => {
     box.width = Math.min(Math.max(width, whole.w / 12), whole.w);
     box.height = box.width * whole.h / whole.w;
-    box.x = clamp(x, whole.w - box.width);
-    box.y = clamp(y, whole.h - box.height);
+    const on = svg.getBoundingClientRect(), scale = Math.min(on.width / box.width, on.height / box.height);
+    box.x = begin(x, box.width, on.width / scale, whole.w);
+    box.y = begin(y, box.height, on.height / scale, whole.h);
     map.classList.toggle("close", box.width < whole.w);
     if (bar) drawBar();
   };
@@ -34,8 +37,8 @@ document.querySelectorAll(".map").forEach(map => {
     look(x - (x - box.x) * s, y - (y - box.y) * s, width);
   };
   const place = e => {
-    const on = svg.getBoundingClientRect();
-    return [box.x + (e.clientX - on.left) / on.width * box.width, box.y + (e.clientY - on.top) / on.height * box.height];
+    const at = new DOMPoint(e.clientX, e.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    return [at.x, at.y];
   };
 
   const show = path => {
@@ -58,7 +61,7 @@ document.querySelectorAll(".map").forEach(map => {
     }
   };
   const open = path => {
-    const b = show(path), width = Math.max(b.width, b.height) * 5;
+    const b = show(path), width = Math.max(b.width, b.height) * 5 * Math.min(1, whole.w / whole.h);
     look(b.x + b.width / 2 - width / 2, b.y + b.height / 2 - width * whole.h / whole.w / 2, width);
     map.focus({preventScroll: true});
     map.scrollIntoView({block: "center"});
@@ -75,8 +78,8 @@ document.querySelectorAll(".map").forEach(map => {
     const dx = e.clientX - drag.x, dy = e.clientY - drag.y;
     if (!map.classList.contains("close") || !drag.moved && Math.hypot(dx, dy) < 4) return;
     if (!drag.moved) svg.setPointerCapture(drag.id);
-    const s = box.width / svg.getBoundingClientRect().width;
-    look(box.x - dx * s, box.y - dy * s, box.width);
+    const s = svg.getScreenCTM().a;
+    look(box.x - dx / s, box.y - dy / s, box.width);
     Object.assign(drag, {x: e.clientX, y: e.clientY, moved: true});
   });
   ["pointerup", "pointercancel"].forEach(kind => svg.addEventListener(kind, e => {
