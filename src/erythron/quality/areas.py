@@ -42,6 +42,7 @@ class AreaThresholds:
             there is nothing to be sharp or not.
         least_light: mean light of a window over that of the empty smear, where it is too thick.
         most_glass: share of a too thick window that may be as bright as glass.
+        glass_light: light over that of the empty smear from which a pixel is as bright as glass.
         least_area: windows' worth of area under which an area is too small to be left out.
     """
 
@@ -53,6 +54,7 @@ class AreaThresholds:
     least_detail: float = 0.006
     least_light: float = 0.22
     most_glass: float = 0.02
+    glass_light: float = 0.8
     least_area: float = 1.0
 
 
@@ -119,7 +121,7 @@ def _measure_blur(light: Floats, side: int, mpp: float | None, limits: AreaThres
 
 def _measure_thickness(light: Floats, side: int, limits: AreaThresholds) -> Mask:
     mean = ndimage.uniform_filter(_average(light, side), _WINDOW, mode="nearest")
-    glass = _average((light > 0.8).astype(np.float32), side)
+    glass = _average((light > limits.glass_light).astype(np.float32), side)
     glass = ndimage.uniform_filter(glass, _WINDOW, mode="nearest")
     return np.asarray((mean < limits.least_light) & (glass <= limits.most_glass))
 

@@ -38,8 +38,11 @@ LEAST_SEPARATION_OF_THREE = 3.5
 LEAST_REDDER = 1.0
 """How much redder the middle tone is than the strongest, in their standard deviations."""
 
-LEAST_INSIDE, LEAST_OUTSIDE = 0.1, 0.3
-"""Share of the nucleus, and of the cytoplasm, in the middle tone or under it, and in the middle tone."""
+LEAST_INSIDE = 0.1
+"""Share of the nucleus in the middle tone or under it."""
+
+LEAST_OUTSIDE = 0.3
+"""Share of the cytoplasm in the middle tone."""
 
 LEAST_SHED = 0.13
 """Share of the nucleus under which what is stained otherwise is left to the search for the outline."""

@@ -49,6 +49,9 @@ MIN_PURITY = 0.5
 """Share of the rim points near a circle that must point to its centre; noise and texture have a fifth."""
 
 MAX_NUCLEAR = 0.02
+INNER = 0.65
+FIRST_FIT = 1.5
+MOST_MOVED = 4 / 3
 MAX_RED_TO_GREEN = 0.85
 """Red light that a red cell may absorb, as a share of green: haemoglobin and eosin take green."""
 
@@ -212,7 +215,7 @@ def _fit(circles: _Circles, rims: _Rims) -> _Circles:
     """Fit each circle twice to its rim points, the second time without those off the first fit."""
     tried = circles.radius
     near = circles
-    for width in (1.5 * RIM_WIDTH, RIM_WIDTH):
+    for width in (FIRST_FIT * RIM_WIDTH, RIM_WIDTH):
         y = rims.row[near.point] - near.row[near.circle]
         x = rims.column[near.point] - near.column[near.circle]
         squared = x * x + y * y
@@ -229,7 +232,7 @@ def _fit(circles: _Circles, rims: _Rims) -> _Circles:
         moved = _Circles(row, column, radius, circles.circle, circles.point)
         kept = _agrees(moved, rims, width)
         near = _Circles(row, column, radius, circles.circle[kept], circles.point[kept])
-    lost = (near.radius < 0.75 * tried) | (near.radius > 1.33 * tried) | (near.radius < MIN_RADIUS_PX)
+    lost = (near.radius < tried / MOST_MOVED) | (near.radius > MOST_MOVED * tried) | (near.radius < MIN_RADIUS_PX)
     kept = ~lost[near.circle]
     return _Circles(near.row, near.column, near.radius, near.circle[kept], near.point[kept])
 
@@ -275,7 +278,7 @@ def _choose(circles: _Circles, rims: _Rims, smear: _Smear) -> RedCells:
 def _is_red_cell(circles: _Circles, i: int, rims: _Rims, smear: _Smear) -> bool:
     """Tell whether a circle holds no nucleus, absorbs more green than red and has few stray rim points."""
     row, column, radius = float(circles.row[i]), float(circles.column[i]), float(circles.radius[i])
-    half = 0.65 * radius
+    half = INNER * radius
     inner = np.s_[
         max(0, int(row - half)) : max(0, int(row + half + 1)),
         max(0, int(column - half)) : max(0, int(column + half + 1)),

@@ -14,6 +14,10 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 BATCH = 128
+"""Windows that the network is given at once, for memory: it has no effect on the outlines."""
+
+SURE, POSSIBLE = 0.7, 0.3
+"""Probabilities of the cell above which a pixel is surely, or possibly, of it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def _score(maps: Floats) -> Floats:
     inner = nucleus > 0.5
     area = np.count_nonzero(inner, axis=(1, 2))
     trust = (nucleus * inner).sum((1, 2)) / np.maximum(area, 1)
-    sure, possible = (np.count_nonzero(cell > level, axis=(1, 2)) for level in (0.7, 0.3))
+    sure, possible = (np.count_nonzero(cell > level, axis=(1, 2)) for level in (SURE, POSSIBLE))
     return np.asarray(np.where(area > 0, trust * sure / np.maximum(possible, 1), 0), np.float32)
 
 
