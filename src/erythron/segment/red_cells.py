@@ -51,11 +51,8 @@ MIN_PURITY = 0.5
 MAX_NUCLEAR = 0.02
 INNER = 0.65
 FIRST_FIT = 1.5
-MOST_MOVED = 4 / 3
 MAX_RED_TO_GREEN = 0.85
 """Red light that a red cell may absorb, as a share of green: haemoglobin and eosin take green."""
-
-MIN_RIMS = 50
 
 
 @dataclass(frozen=True)
@@ -66,24 +63,21 @@ class RedCells:
         centre: (N, 2) float64, row and column in pixels.
         diameter_px: (N,) float64.
         rim: (N,) float64, share of the rim that was seen, 0 to 1.
-        dark_px: pixels of the image that are darker than background and not nuclear.
     """
 
     centre: Doubles
     diameter_px: Doubles
     rim: Doubles
-    dark_px: int
 
 
 @dataclass(frozen=True)
 class _Smear:
-    """Transmitted light (H, W, 3), green absorption (H, W), nuclear pixels, their contrast and dark area."""
+    """Transmitted light (H, W, 3), green absorption (H, W), nuclear pixels (H, W), and the contrast."""
 
     light: Floats
     dark: Floats
     nuclear: Bools
     contrast: float
-    dark_px: int
 
 
 @dataclass(frozen=True)
@@ -114,12 +108,10 @@ def find_red_cells(rgb: Pixels) -> RedCells:
         rgb: (H, W, 3) uint8.
     """
     smear = _read_smear(rgb)
-    none = RedCells(np.zeros((0, 2)), np.zeros(0), np.zeros(0), smear.dark_px if smear else 0)
+    none = RedCells(np.zeros((0, 2)), np.zeros(0), np.zeros(0))
     if smear is None:
         return none
     rims = _find_rims(smear)
-    if len(rims.row) < MIN_RIMS:
-        return none
     circles = _vote(rims, smear.dark.shape)
     if circles is None:
         return none
@@ -136,7 +128,7 @@ def _read_smear(rgb: Pixels) -> _Smear | None:
         return None
     darker = rest > otsu(rest)
     contrast = float(rest[darker].mean() - rest[~darker].mean())
-    return _Smear(light, dark, nuclear, contrast, int(np.count_nonzero(darker)))
+    return _Smear(light, dark, nuclear, contrast)
 
 
 def _find_rims(smear: _Smear) -> _Rims:
@@ -213,14 +205,14 @@ def _maxima(share: Floats) -> tuple[Integers, Integers]:
 
 def _fit(circles: _Circles, rims: _Rims) -> _Circles:
     """Fit each circle twice to its rim points, the second time without those off the first fit."""
-    tried = circles.radius
+    count = len(circles.radius)
     near = circles
     for width in (FIRST_FIT * RIM_WIDTH, RIM_WIDTH):
         y = rims.row[near.point] - near.row[near.circle]
         x = rims.column[near.point] - near.column[near.circle]
         squared = x * x + y * y
         sums = [
-            np.bincount(near.circle, v, minlength=len(tried))
+            np.bincount(near.circle, v, minlength=count)
             for v in (x * x, x * y, y * y, x, y, np.ones_like(x), x * squared, y * squared, squared)
         ]
         xx, xy, yy, sx, sy, n, xz, yz, z = sums
@@ -232,8 +224,7 @@ def _fit(circles: _Circles, rims: _Rims) -> _Circles:
         moved = _Circles(row, column, radius, circles.circle, circles.point)
         kept = _agrees(moved, rims, width)
         near = _Circles(row, column, radius, circles.circle[kept], circles.point[kept])
-    lost = (near.radius < tried / MOST_MOVED) | (near.radius > MOST_MOVED * tried) | (near.radius < MIN_RADIUS_PX)
-    kept = ~lost[near.circle]
+    kept = (near.radius >= MIN_RADIUS_PX)[near.circle]
     return _Circles(near.row, near.column, near.radius, near.circle[kept], near.point[kept])
 
 
@@ -272,7 +263,7 @@ def _choose(circles: _Circles, rims: _Rims, smear: _Smear) -> RedCells:
         shares.append(share)
     index = np.array(kept, np.int64)
     centre = np.stack([circles.row[index], circles.column[index]], axis=1)
-    return RedCells(centre, 2 * circles.radius[index], np.array(shares), smear.dark_px)
+    return RedCells(centre, 2 * circles.radius[index], np.array(shares))
 
 
 def _is_red_cell(circles: _Circles, i: int, rims: _Rims, smear: _Smear) -> bool:

@@ -21,9 +21,6 @@ MIN_RED_CELLS = 5
 SIZE_BAND = 1.3
 """Red cells lie within this factor of the diameter that most of the measured area has."""
 
-MIN_DARK_SHARE = 0.07
-"""Share that the measured red cells must have of all that is dark and not nuclear."""
-
 WORKED_PX = 700_000
 
 
@@ -76,8 +73,7 @@ def _estimate(found: RedCells, pixels: float) -> ScaleEstimate | None:
     """Turn circles into a scale; ``pixels`` of the original image are one of theirs."""
     diameter = _keep_one_size(found)
     count = len(diameter)
-    area = float(np.sum(diameter**2)) * np.pi / 4
-    if count < MIN_RED_CELLS or area < MIN_DARK_SHARE * found.dark_px:
+    if count < MIN_RED_CELLS:
         return None
     rank = 0
     while rank + 1 < count / 2 and bdtr(rank, count, 0.5) <= 0.025:
