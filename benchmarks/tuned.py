@@ -394,7 +394,7 @@ PARTS = {
     "flags": Part(
         "Fields that are flagged",
         [
-            Constant("quality.flags", name, "a convention, no figure was seen")
+            Constant("quality.flags", name, "a convention; no figure was seen")
             for name in ("most_unclassified", "most_left_out", "stain_distance", "most_unlike")
         ],
         lambda _: 0.01,

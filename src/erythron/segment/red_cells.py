@@ -1,9 +1,13 @@
-"""Red cells of a smear as circles, found by their rims so that it does not matter what they overlap.
+"""Red cells of a smear as circles, found by their rims, so that they may overlap.
 
 Every point of a rim votes for the centres that lie inward of it (Hough transform with the direction of the
 gradient: Kimme, Ballard and Sklansky 1975, doi 10.1145/360666.360677); a circle is fitted to the rim points
-that agree (Kasa 1976, doi 10.1109/TIM.1976.6312298) and kept where enough of its rim is there, little of what
-lies on its rim points elsewhere, and no nucleus is in it. Each rim point counts for one circle only.
+that agree (Kasa 1976, doi 10.1109/TIM.1976.6312298). A circle is a red cell where enough of its rim is seen,
+most rim points near it point to its centre, and no nucleus is in it. Each rim point counts for one circle
+only.
+
+``benchmarks/constants.py`` measures what each constant is worth; ``docs/results/constants.md`` has its
+tables.
 """
 
 from __future__ import annotations
@@ -24,35 +28,85 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 SMOOTHING_PX = 1.2
+"""Standard deviation of the blur before gradients are taken; ``benchmarks/constants.py`` measures it."""
+
 NUCLEAR = 0.25
-"""Share of blue light without green beside it from which a pixel is taken for nuclear."""
+"""Share of blue light without green beside it from which a pixel is nuclear.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 RIM_CONTRAST = 0.05
-"""Steepness of a rim, a pixel, as a share of the contrast of the image."""
+"""Least change of green absorption a pixel on a rim, over the contrast of the image.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 RADII_PX = 7.0 * 1.12 ** np.arange(22)
-"""Radii that are tried; fits move between them."""
+"""Radii that votes are counted for, 7 to 76 px; fits move between them.
+
+``benchmarks/constants.py`` measures the step.
+"""
 
 MIN_RADIUS_PX = 8.0
+"""Least radius of a red cell: the rim of a smaller one is too few pixels.
+
+``benchmarks/constants.py`` measures it.
+"""
+
 CELLS_A_RADIUS = 6.0
+"""Squares a radius in which votes are counted; ``benchmarks/constants.py`` measures it."""
+
 MIN_VOTES = 0.3
+"""Votes for a centre, over the pixels of its rim, from which a circle is fitted.
+
+``benchmarks/constants.py`` measures it.
+"""
+
 SECTORS = 24
+"""Parts of a circle that are looked at one by one for a rim; ``benchmarks/constants.py`` measures it."""
+
 MIN_RIM = 0.45
-"""Share of the sectors of a circle that must have a rim."""
+"""Share of the sectors of a circle that must have a rim; ``benchmarks/constants.py`` measures it."""
 
 MIN_DENSITY = 0.5
-"""Rim points that a sector must have, a pixel of its arc."""
+"""Rim points that a sector must have, a pixel of its arc; ``benchmarks/constants.py`` measures it."""
 
 RIM_WIDTH = 0.12
+"""Distance from the circle, in radii, up to which a rim point may support it.
+
+``benchmarks/constants.py`` measures it.
+"""
+
+FIRST_FIT = 1.5
+"""Factor by which that is wider in the first of two fits; ``benchmarks/constants.py`` measures it."""
+
 INWARD = 0.85
+"""Cosine of the angle between the gradient of a rim point and the centre, at least.
+
+``benchmarks/constants.py`` measures it.
+"""
+
 MIN_PURITY = 0.5
-"""Share of the rim points near a circle that must point to its centre; noise and texture have a fifth."""
+"""Share of the rim points near a circle that must point to its centre.
+
+``benchmarks/constants.py`` measures it.
+"""
+
+INNER = 0.65
+"""Half side, in radii, of the square inside a circle in which nucleus and colour are looked for.
+
+Little less than the largest that lies in the circle, 0.71; ``benchmarks/constants.py`` measures it.
+"""
 
 MAX_NUCLEAR = 0.02
-INNER = 0.65
-FIRST_FIT = 1.5
+"""Share of that square that may be nuclear; ``benchmarks/constants.py`` measures it."""
+
 MAX_RED_TO_GREEN = 0.85
-"""Red light that a red cell may absorb, as a share of green: haemoglobin and eosin take green."""
+"""Red light absorbed, as a share of green, that a red cell has at most: haemoglobin and eosin take green.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,31 @@ from scipy.special import bdtr
 from erythron.segment.red_cells import RedCells, find_red_cells
 
 RED_CELL_UM = 7.3
-"""Diameter taken for a red cell on a dried smear."""
+"""Diameter of a red cell on a dried smear; taken, not measured.
+
+The mean of healthy persons is 7.2 um in Price-Jones (1933, Red Blood Cell Diameters, Oxford University Press).
+"""
 
 RED_CELL_SPREAD = 0.06
-"""Standard deviation, relative, of that diameter between smears (``benchmarks/scale.py`` measures it)."""
+"""Relative standard deviation of that diameter between smears; ``benchmarks/scale.py`` measures it."""
 
 MIN_RED_CELLS = 5
+"""Red cells under which there is no estimate: fewer may be chance circles.
+
+``benchmarks/constants.py`` measures it.
+"""
+
 SIZE_BAND = 1.3
-"""Red cells lie within this factor of the diameter that most of the measured area has."""
+"""Factor from the usual diameter beyond which a circle is no red cell.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 WORKED_PX = 700_000
+"""Pixels to which a larger image is reduced, for time: about 0.2 s a field.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 
 @dataclass(frozen=True)
