@@ -313,6 +313,7 @@ def _make_entry(done: DoneField) -> FieldReport:
         mpp_source=record.mpp_source,
         differential=done.differential,
         page=done.page,
+        mpp_interval=record.mpp_interval,
     )
 
 
