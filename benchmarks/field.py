@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from data_folder import add_data_option
+from erythron.segment.segmentation import Segmentation
 from numpy.typing import NDArray
 from peers import plain
 from skimage.draw import polygon2mask
@@ -21,7 +22,6 @@ from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.differential.intervals import clopper_pearson
 from erythron.pipeline.field import count_field, load_networks
 from erythron.read.fields import read_image
-from erythron.segment.segmentation import Segmentation
 from erythron.shape.measure import measure_cells
 
 SHORT_STAGES = ("proerythroblast", "basophilic", "polychromatic", "orthochromatic")

@@ -14,6 +14,7 @@ from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Run
 
 if TYPE_CHECKING:
     from erythron.differential.counts import Differential
+    from erythron.pipeline.count import CountRun
     from erythron.pipeline.options import RunOptions
 
 
@@ -26,6 +27,15 @@ def count(
     force: Force = False,
     reference: Reference = None,
     width: Width = 5.0,
+    specimen: Annotated[
+        str | None,
+        typer.Option(
+            "--specimen",
+            metavar="folder|FILE.csv",
+            help="One report a specimen: each folder of images is one, or a table says which image is whose "
+            "(columns image, specimen and any further ones).",
+        ),
+    ] = None,
     as_json: Json = False,
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Print the report to report.pdf; needs Chromium.")
@@ -35,18 +45,25 @@ def count(
 
     Writes DIR/NAME/ for each image (cells.csv, cells.geojson, differential.json, overlay.png) and, for the
     run, summary.csv, report.html, run.json and, with --pdf, report.pdf. An interrupted run continues when the
-    same command is given again.
+    same command is given again, and images may be added to it. With --specimen each specimen has its own
+    folder DIR/SPECIMEN with its report, and DIR/summary.csv has a row a specimen.
     """
     from erythron.pipeline.options import RunOptions
 
     run = RunOptions(model, mpp, force, reference, width / 100, runtime)
-    raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf))
+    raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf, specimen=specimen))
 
 
 def run_count(
-    images: Sequence[Path], out: Path, options: RunOptions, *, as_json: bool, pdf: bool = False
+    images: Sequence[Path],
+    out: Path,
+    options: RunOptions,
+    *,
+    as_json: bool,
+    pdf: bool = False,
+    specimen: str | None = None,
 ) -> int:
-    """Count, print the differential of the run and return the exit status.
+    """Count, print the differential of the run, or a line a specimen, and return the exit status.
 
     Raises:
         BrowserError: a PDF is wanted and no browser can print it; one that is missing is noticed before work
@@ -69,27 +86,73 @@ def run_count(
         else start_loading(options.model, options.runtime)
     )
     from erythron.cli.progress import show_failures, show_flags, show_progress, show_runtime
-    from erythron.pipeline.count import count_images
+    from erythron.pipeline.count import count_images, count_specimens
+    from erythron.pipeline.specimens import group_images
     from erythron.read.inputs import find_images
 
     browser = _find_browser() if pdf else None
     inputs = find_images(images)
     show_runtime(options.runtime)
+    specimens = None if specimen is None else group_images(inputs, specimen)
     with show_progress("Counting", len(inputs)) as progress:
-        run = count_images(inputs, out, options, progress, loading)
-    show_failures([failure.reason for failure in run.failures])
-    show_flags(run.differential.flags, {image: found.flags for image, found in run.fields})
-    printed = run.report.with_suffix(".pdf")
+        if specimens is None:
+            runs = [count_images(inputs, out, options, progress, loading)]
+        else:
+            runs = list(count_specimens(specimens, out, options, progress, loading))
+    show_failures([failure.reason for run in runs for failure in run.failures])
+    for number, run in enumerate(runs):
+        name = None if specimens is None else specimens[number].name
+        show_flags(run.differential.flags, {image: found.flags for image, found in run.fields}, name)
     if browser is not None:
-        _print_pdf(browser, run.report, printed)
+        for run in runs:
+            _print_pdf(browser, run.report, run.report.with_suffix(".pdf"))
     if as_json:
-        typer.echo(run.to_json())
+        names = None if specimens is None else [s.name for s in specimens]
+        typer.echo(_dump(runs, names))
+    elif specimens is not None:
+        _print_specimens([s.name for s in specimens], runs)
+        typer.echo(f"\nSummary: {out / 'summary.csv'}")
     else:
-        _print_differential(run.differential, len(inputs) - len(run.failures))
+        run = runs[0]
+        _print_differential(run.differential, len(run.fields))
         typer.echo(f"\nReport: {run.report}")
         if browser is not None:
-            typer.echo(f"PDF: {printed}")
-    return 1 if run.failures else 0
+            typer.echo(f"PDF: {run.report.with_suffix('.pdf')}")
+    return 1 if any(run.failures for run in runs) else 0
+
+
+def _dump(runs: Sequence[CountRun], names: Sequence[str] | None) -> str:
+    """Return a run as JSON, or an object with a list of those of the specimens."""
+    import json
+
+    if names is None:
+        return runs[0].to_json()
+    listed = [{"specimen": name, **json.loads(run.to_json())} for name, run in zip(names, runs, strict=True)]
+    return json.dumps({"specimens": listed}, ensure_ascii=False)
+
+
+def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
+    """Print one line a specimen on stdout: its cells, erythroid share, M:E ratio, and report."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from erythron.report.numbers import format_index, format_index_limits
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Specimen")
+    for header in ("Fields", "Nucleated", "Erythroid share", "M:E ratio"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("Report", overflow="fold")
+    for name, run in zip(names, runs, strict=True):
+        found = run.differential
+        indices = [
+            "–" if index is None else f"{format_index(index)} ({format_index_limits(index)})"
+            for index in (found.erythroid_share, found.me_ratio)
+        ]
+        cells = (str(len(run.fields)), str(found.nucleated_cells), *indices, str(run.report))
+        table.add_row(name, *cells)
+    Console(highlight=False).print(table)
 
 
 def _find_browser() -> Path:

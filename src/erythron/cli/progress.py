@@ -61,7 +61,11 @@ def show_failures(reasons: Sequence[str]) -> None:
         stderr.print(f"failed: {reason}", markup=False, style="red")
 
 
-def show_flags(of_specimen: Sequence[QualityFlag], of_fields: Mapping[str, Sequence[QualityFlag]]) -> None:
+def show_flags(
+    of_specimen: Sequence[QualityFlag],
+    of_fields: Mapping[str, Sequence[QualityFlag]],
+    specimen: str | None = None,
+) -> None:
     """Say every quality flag: those of the specimen, then those that only the image of a field raised.
 
     A field's own number of cells is no flag where there are several.
@@ -69,9 +73,11 @@ def show_flags(of_specimen: Sequence[QualityFlag], of_fields: Mapping[str, Seque
     Args:
         of_specimen: flags of all fields together.
         of_fields: flags of each field, by the name of its image.
+        specimen: its name, where there are several.
     """
     for flag in of_specimen:
-        stderr.print(f"{_say(flag)}: {flag.text}", markup=False, style="yellow")
+        place = "" if specimen is None else f" in {specimen}"
+        stderr.print(f"{_say(flag)}{place}: {flag.text}", markup=False, style="yellow")
     said = {flag.name for flag in of_specimen} | {"too_few_cells"}
     for image, flags in of_fields.items():
         for flag in flags:

@@ -66,15 +66,18 @@ class LeftOutArea:
 class QualityThresholds:
     """Where a flag begins.
 
+    All but ``fewest_cells`` are conventions; ``benchmarks/constants.py`` measures which fields they flag.
+
     Attributes:
         fewest_cells: nucleated cells; the least that the ICSH asks of a marrow differential (Lee et al. 2008,
             doi 10.1111/j.1751-553X.2008.01100.x, at least 300, 500 where a stage is near a limit).
-        most_unclassified: share of the nucleated cells.
-        most_left_out: share of the area of an image, or of all images.
-        stain_distance: standard deviations of the training cells by which the median cell's colour is off.
+        most_unclassified: share of the nucleated cells that are unclassified.
+        most_left_out: share of the area of an image, or of all images, that is left out.
+        stain_distance: distance of the median cell's colour from the mean of the training cells, in their
+            standard deviations; two hold 95 % of a normal distribution.
         most_unlike: share of the cells that are less like the training cells than 99 % of those.
-        drift_p: probability under equal mix of all fields below which they are said to differ; one test a
-            specimen, so that many fields or classes raise no more false alarms.
+        drift_p: level of the test that all fields of a specimen have one mix of classes: one specimen in a
+            hundred that do is flagged wrongly, however many fields or classes there are.
     """
 
     fewest_cells: int = 300

@@ -165,6 +165,19 @@ class FailedInput:
 
 
 @dataclass(frozen=True)
+class RepeatedInput:
+    """An input with the same pixels as one before, which is counted once.
+
+    Attributes:
+        image: the path as the user gave it.
+        same_as: the path of the one that is counted.
+    """
+
+    image: str
+    same_as: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """A setting or a version: a name and its value, as printed."""
 
