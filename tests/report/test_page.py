@@ -16,7 +16,7 @@ import pytest
 from erythron.differential.counts import CellsNeeded, Correction, Estimate, ReferenceRange
 from erythron.quality.flags import PROVISIONAL, QualityFlag
 from erythron.read.image import ScaleSource
-from erythron.report.model import FailedInput
+from erythron.report.model import Entry, FailedInput
 from erythron.report.page import MAX_FIELDS_IN_FULL, MAX_ROWS, render_report
 
 from .conftest import HOSTILE_NAME, Field, make_report
@@ -161,6 +161,12 @@ def test_the_target_and_its_source_are_said_and_the_scale_has_its_interval(field
     assert "The ICSH asks for 500" in page
     assert "and for 300 otherwise (Lee et al. 2008, doi 10.1111/j.1751-553X.2008.01100.x)" in page
     assert page.count("0.25 (0.24–0.2612) µm per pixel, estimated from the red cells") == 2
+
+
+def test_what_is_known_of_the_specimen_heads_the_page(field: Field) -> None:
+    report = replace(make_report(field, ["a.png"]), details=(Entry("date_taken", "2026-01-02 <late>"),))
+    page = render_report(report)
+    assert "<dt>Date taken</dt><dd>2026-01-02 &lt;late&gt;</dd>" in page[: page.index("<main>")]
 
 
 def test_the_signature_stands_with_the_result(field: Field) -> None:

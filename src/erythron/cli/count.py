@@ -137,7 +137,8 @@ def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from erythron.report.numbers import format_index, format_index_limits
+    from erythron.quality.flags import is_provisional
+    from erythron.report.numbers import NOTHING, format_index, format_index_limits
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Specimen")
@@ -147,11 +148,14 @@ def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
     for name, run in zip(names, runs, strict=True):
         found = run.differential
         indices = [
-            "–" if index is None else f"{format_index(index)} ({format_index_limits(index)})"
+            NOTHING if index is None else f"{format_index(index)} ({format_index_limits(index)})"
             for index in (found.erythroid_share, found.me_ratio)
         ]
         cells = (str(len(run.fields)), str(found.nucleated_cells), *indices, str(run.report))
-        table.add_row(name, *cells)
+        doubtful = is_provisional(found.flags)
+        table.add_row(
+            f"{name} (provisional)" if doubtful else name, *cells, style="dim" if doubtful else None
+        )
     Console(highlight=False).print(table)
 
 
@@ -176,7 +180,7 @@ def _print_differential(differential: Differential, fields: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from erythron.quality.flags import PROVISIONAL
+    from erythron.quality.flags import is_provisional
     from erythron.report.lines import order_lines, sum_lines
     from erythron.report.numbers import (
         NOTHING,
@@ -193,15 +197,15 @@ def _print_differential(differential: Differential, fields: int) -> None:
         console.print(f"No nucleated cell in {fields} field(s).")
         return
     level = f"{differential.interval_level:.0%}"
-    is_provisional = any(flag.name in PROVISIONAL for flag in differential.flags)
+    is_doubtful = is_provisional(differential.flags)
     is_corrected = differential.correction.method is not None
-    what = "PROVISIONAL, not to be reported as it stands: " if is_provisional else ""
+    what = "PROVISIONAL, not to be reported as it stands: " if is_doubtful else ""
     table = Table(
         box=SIMPLE_HEAD,
         show_edge=False,
         padding=(0, 1, 0, 0),
         title=f"{what}{differential.nucleated_cells} nucleated cells in {fields} field(s)",
-        row_styles=["dim"] if is_provisional else None,
+        row_styles=["dim"] if is_doubtful else None,
     )
     table.add_column("Class", no_wrap=True)
     headers = ["Cells", f"raw\n% ({level})", "% of\neryth."]
@@ -235,7 +239,7 @@ def _print_differential(differential: Differential, fields: int) -> None:
         console.print(
             f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}",
             soft_wrap=True,
-            style="dim" if is_provisional else None,
+            style="dim" if is_doubtful else None,
         )
     if is_corrected:
         console.print(

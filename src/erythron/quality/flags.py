@@ -6,6 +6,7 @@ passed; it hides no figure.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -113,6 +114,11 @@ class FieldQuality:
     def left_out_fraction(self) -> float:
         """Share of the image's area that is left out."""
         return sum(area.area_fraction for area in self.left_out)
+
+
+def is_provisional(flags: Iterable[QualityFlag]) -> bool:
+    """Return whether one of the flags says that the figures are no result yet, see :data:`PROVISIONAL`."""
+    return any(flag.name in PROVISIONAL for flag in flags)
 
 
 def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[QualityFlag]:

@@ -192,6 +192,7 @@ class RunReport:
     Attributes:
         specimen: what was counted, as the user names it, such as a file's or folder's name.
         made_at: when, with a time zone.
+        details: what else the user says of the specimen, such as its date, stain or reader.
         differential: of all fields together.
         fields: the counted images, in the order given.
         failed: the inputs that could not be counted.
@@ -216,3 +217,4 @@ class RunReport:
     model_sha256: str
     settings: tuple[Entry, ...] = ()
     versions: tuple[Entry, ...] = ()
+    details: tuple[Entry, ...] = ()

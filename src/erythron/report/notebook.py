@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from erythron.cells.outline import CellOutline
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Differential, Proportion
-from erythron.quality.flags import PROVISIONAL
+from erythron.quality.flags import is_provisional
 from erythron.report.lines import order_lines
 from erythron.report.numbers import format_index, format_index_limits, format_limits, format_percent
 from erythron.report.overlay import draw_overlay, make_overlay_picture
@@ -68,8 +68,11 @@ def _warn(differential: Differential) -> str:
     if not differential.flags:
         return ""
     flags = "".join(f"<li>{escape(end_sentence(flag.text))}</li>" for flag in differential.flags)
-    is_provisional = any(flag.name in PROVISIONAL for flag in differential.flags)
-    title = "<p><b>Provisional: not to be reported as it stands.</b></p>" if is_provisional else ""
+    title = (
+        "<p><b>Provisional: not to be reported as it stands.</b></p>"
+        if is_provisional(differential.flags)
+        else ""
+    )
     return f"{title}<ul>{flags}</ul>"
 
 
