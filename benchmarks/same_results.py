@@ -2,10 +2,10 @@
 
     python benchmarks/same_results.py BEFORE AFTER
 
-BEFORE and AFTER are folders in which each version wrote its results under the same names: folders of ``count``
-and ``extract``, tables of ``classify``, masks of ``mask``. Tables have to be equal row by row in every column
-that both have, but for names of cells; flags as sets; outlines, classifications, differentials, overlays and
-masks have to be equal. Prints what was compared; the first difference ends it with status 1.
+BEFORE and AFTER are folders in which each version wrote its results under the same names: folders of
+``count`` and ``extract``, tables of ``classify``, masks of ``mask``. Tables have to be equal row by row in
+every column that both have, but for names of cells; flags as sets; outlines, classifications, differentials,
+overlays and masks have to be equal. Prints what was compared; the first difference ends it with status 1.
 """
 
 from __future__ import annotations
