@@ -8,8 +8,8 @@ squares around it. *Sharpness* is the variance of the finest detail over that of
 depends on neither stain nor light: out of focus, the finest detail fades first. A window is *too thick* where
 little light comes through and hardly any glass is seen. Both measures are the project's own.
 
-``benchmarks/constants.py`` measures what each threshold is worth. Its tables, ``docs/results/constants.md``, say
-that no sharp field is left out but that many blurred ones are not found.
+``benchmarks/constants.py`` measures what each threshold is worth; its tables, ``docs/results/constants.md``,
+say that no sharp field is left out but that many blurred ones are not found.
 """
 
 from __future__ import annotations
