@@ -1,9 +1,9 @@
 """Composites of real crops with a known mix: raw against corrected error of each stage's share.
 
-    python benchmarks/composites.py RESULTS [--composites 200] [--cells 400] [--json]
+    python benchmarks/composites.py RUN [--composites 200] [--cells 400] [--json]
 
-RESULTS is the folder ``<out>-results`` of ``erythron train default``; its ``cv_calls.csv`` holds what the
-models of the folds that did not see a crop say of it. Half of the crops (whole groups, stage by stage) are
+RUN is the folder of ``erythron train default --out RUN``; its ``evaluation/calls.csv`` holds what the models
+of the folds that did not see a crop say of it. Half of the crops (whole groups, stage by stage) are
 drawn with replacement to composites of known mix, the other half gives the confusion matrix; then the halves
 change places, and all is done again for other halves. ``ERYTHRON_DATA_DIR`` names the data; seeds are fixed.
 """
@@ -24,7 +24,7 @@ from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
 from erythron.differential.combined import Calls, Contrast, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix, adjust_to_prior_shift, invert_confusion
-from erythron.train.folded_sets import read_marrow
+from erythron.train.folded_sets import MARROW_SET, read_folded
 
 NAMES = [c.name for c in DEFAULT_CLASSES if c.lineage is not Lineage.NOT_NUCLEATED]
 STAGES = len(ERYTHROID_STAGES)
@@ -44,12 +44,11 @@ class Crops:
     group: NDArray[np.str_]
 
 
-def read_crops(results: Path, data: Path) -> Crops:
+def read_crops(run: Path, data: Path) -> Crops:
     """Read the calls of a cross-validation; crops called a class without a nucleus are left out."""
-    calls = pl.read_csv(results / "cv_calls.csv").with_columns(
-        pl.col("image").str.split("/").list.last().alias("name")
-    )
-    rows = read_marrow(data, 5, 0)[0].rows.with_columns(
+    calls = pl.read_csv(run / "evaluation" / "calls.csv").drop("group", "label").rename({"called": "label"})
+    calls = calls.with_columns(pl.col("path").str.split("/").list.last().alias("name"))
+    rows = read_folded(MARROW_SET, 5, 0, data).rows.with_columns(
         pl.col("path").str.split("/").list.last().alias("name")
     )
     joined = calls.join(rows.select("name", "class", "group"), on="name", validate="1:1")
@@ -137,12 +136,12 @@ def main() -> None:
     """Print the table of ``docs/results/intervals.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_data_option(parser)
-    parser.add_argument("results", type=Path)
+    parser.add_argument("run", type=Path)
     parser.add_argument("--composites", type=int, default=200)
     parser.add_argument("--cells", type=int, default=400)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    crops = read_crops(options.results, options.data)
+    crops = read_crops(options.run, options.data)
     found = {mix: measure_errors(crops, mix, options.composites, options.cells) for mix in MIXES}
     if options.json:
         print(json.dumps(found, indent=1))

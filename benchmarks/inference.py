@@ -32,7 +32,7 @@ from erythron.pipeline.field import find_scale, outline_field
 from erythron.read.fields import read_image
 from erythron.segment.segmenter import load_segmenter
 from erythron.shape.measure import measure_cells
-from erythron.train.networks.settings import (
+from erythron.train.classifier.networks.settings import (
     Fusion,
     HeadStart,
     MaskKind,
@@ -40,7 +40,7 @@ from erythron.train.networks.settings import (
     NormLayer,
     Pretraining,
 )
-from erythron.train.networks.two_branch import build_network
+from erythron.train.classifier.networks.two_branch import build_network
 
 PAPER = NetworkSettings(
     image_backbone="swin_base_patch4_window7_224",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from PIL import Image
 from scipy import ndimage
 
 from erythron.bundle.folder import load_bundle
+from erythron.datasets.masks import Mask, read_mask
+from erythron.datasets.sets import read_set
 
 Pixels = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
@@ -84,8 +86,9 @@ def make_cbc(weights: Path) -> Segment:
 
 def make_ours(model: Path | None) -> Segment:
     """Return the package's segmenter, at the scale that a count or a classification would take."""
+    from erythron.cells.outline import render_labels
     from erythron.classify.framing import outline_crop
-    from erythron.pipeline.field import find_scale, outline_field
+    from erythron.pipeline.field import outline_field
     from erythron.read.fields import read_image
     from erythron.segment.segmenter import load_segmenter
 
@@ -95,26 +98,45 @@ def make_ours(model: Path | None) -> Segment:
     def segment(path: Path, _: Pixels, is_field: bool) -> tuple[Bools | None, Bools]:
         image = read_image(path)
         if is_field:
-            found = outline_field(find_scale(image)[0], segmenter, framing)
+            outlines = outline_field(image, lambda: segmenter, framing).outlines
         else:
-            found = outline_crop(image, segmenter, framing)
-        return found.nucleus > 0, found.cell > 0
+            central = outline_crop(image, segmenter, framing)
+            outlines = () if central is None else (central,)
+        nucleus, cell = render_labels(outlines, image.height_px, image.width_px)
+        return nucleus > 0, cell > 0
 
     return segment
 
 
-def pairs(data: Path) -> Iterator[tuple[str, Path, Path]]:
-    """Yield (set, image, mask) of every image that has a mask."""
-    for mask in sorted((data / "marrow-masks").glob("*.png")):
-        yield "marrow", data / "pathology-bites-cells/public/images/cells" / mask.name, mask
-    for image in sorted((data / "segmentation_WBC").rglob("*.bmp")):
-        yield "segmentation_WBC", image, image.with_suffix(".png")
-    for image in sorted((data / "bcisc/sub-images/images").glob("*.jpg")):
-        yield "bcisc", image, data / "bcisc/sub-images/masks" / f"{image.stem}.png"
-    for image in sorted((data / "bccd").rglob("JPEGImages/BloodImage_*.jpg")):
-        mask = data / "bccd-masks" / f"{image.stem.replace('Image_', 'Image_Mask_')}.png"
-        if mask.exists():
-            yield "bccd", image, mask
+@dataclass(frozen=True)
+class Annotated:
+    """An image, whether it is a field, and what its mask shows."""
+
+    image: Path
+    is_field: bool
+    mask: Path
+    kind: str
+
+    def read_truth(self) -> Mask:
+        """Return the mask."""
+        return read_mask(self.mask, self.kind)
+
+
+SETS = {
+    "marrow": "pathology-bites-cells",
+    "segmentation_WBC": "segmentation_WBC",
+    "bcisc": "bcisc",
+    "bccd": "bccd",
+}
+"""Sets with masks, by what the tables call them."""
+
+
+def list_annotated(data: Path, name: str) -> list[Annotated]:
+    """Return every image of a set that has a mask."""
+    rows = read_set(SETS[name], data / SETS[name], keep_contradictions=True).rows.drop_nulls("mask_path")
+    rows = rows.unique("path", keep="first", maintain_order=True)
+    columns = rows.select("path", "x_px", "mask_path", "mask_kind").iter_rows()
+    return [Annotated(Path(path), x is not None, Path(mask), kind) for path, x, mask, kind in columns]
 
 
 def dice(truth: Bools, found: Bools) -> float:
@@ -122,18 +144,18 @@ def dice(truth: Bools, found: Bools) -> float:
     return 2 * np.count_nonzero(truth & found) / max(np.count_nonzero(truth) + np.count_nonzero(found), 1)
 
 
-def measure(name: str, segment: Segment, files: list[tuple[Path, Path]]) -> Outcome:
+def measure(segment: Segment, files: list[Annotated]) -> Outcome:
     """Run one method over the images of a set."""
     cell, nucleus, took, empty = [], [], [], 0
-    for image, mask in files:
-        rgb = np.asarray(Image.open(image).convert("RGB"))
-        truth = np.asarray(Image.open(mask).convert("L"))
+    for file in files:
+        rgb = np.asarray(Image.open(file.image).convert("RGB"))
+        truth = file.read_truth()
         start = time.perf_counter()
-        inner, outer = segment(image, rgb, name == "bccd")
+        inner, outer = segment(file.image, rgb, file.is_field)
         took.append(1000 * (time.perf_counter() - start))
         empty += not outer.any()
-        cell.append(dice(truth > 64, outer if inner is None else inner | outer))
-        nucleus.append(np.nan if name == "bcisc" or inner is None else dice(truth > 200, inner))
+        cell.append(dice(truth.cell, outer if inner is None else inner | outer))
+        nucleus.append(np.nan if truth.nucleus is None or inner is None else dice(truth.nucleus, inner))
     return Outcome(np.array(cell), np.array(nucleus), empty, float(np.median(took)))
 
 
@@ -182,7 +204,7 @@ def main() -> None:
     )
     add_data_option(parser)
     parser.add_argument("--every", type=int, default=1, help="measure every n-th image of a set")
-    parser.add_argument("--sets", nargs="+", help="measure only these sets")
+    parser.add_argument("--sets", nargs="+", choices=SETS, help="measure only these sets")
     parser.add_argument("--methods", nargs="+", default=["erythron", "scikit-image", "cbc"])
     parser.add_argument("--model", type=Path, help="bundle; by default the one that ships")
     parser.add_argument("--cbc-weights", type=Path, default=CBC_WEIGHTS)
@@ -198,15 +220,9 @@ def main() -> None:
     if "cbc" in options.methods and not options.cbc_weights.is_file():
         parser.error(f"{options.cbc_weights} is missing: pip install --no-deps cbc==1.1.0, or leave cbc out")
     methods = {name: makers[name]() for name in options.methods}
-    sets: dict[str, list[tuple[Path, Path]]] = {}
-    for name, image, mask in pairs(options.data):
-        sets.setdefault(name, []).append((image, mask))
-    unknown = set(options.sets or ()) - set(sets)
-    if unknown:
-        parser.error(f"{options.data} has no set {', '.join(sorted(unknown))}; it has {', '.join(sets)}")
-    for name in options.sets or sets:
-        files = sets[name][:: options.every]
-        report(name, {method: measure(name, segment, files) for method, segment in methods.items()})
+    for name in options.sets or SETS:
+        files = list_annotated(options.data, name)[:: options.every]
+        report(name, {method: measure(segment, files) for method, segment in methods.items()})
 
 
 if __name__ == "__main__":

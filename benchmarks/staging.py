@@ -1,7 +1,7 @@
 """Staging by the default model's recipe beside its peers, on the same marrow cells, each called out of fold.
 
-    erythron train default --data $ERYTHRON_DATA_DIR --out BUNDLE
-    python benchmarks/staging.py --results BUNDLE-results --out WORK [--epochs N]
+    erythron train default --out RUN
+    python benchmarks/staging.py --run RUN --out WORK [--epochs N]
 
 Peers, all in the same grouped cross-validation: a random forest on the 18 measurements, EfficientNet-Lite0
 fine-tuned on the image alone, and the published structure and recipe with EfficientNet-Lite0 in both branches
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,22 +25,38 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from erythron.bundle.folder import load_bundle
-from erythron.cells.classes import DEFAULT_CLASSES
+from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES
 from erythron.classify.framing import outline_crop
 from erythron.segment.segmenter import load_segmenter
-from erythron.train.cells import load_cells
-from erythron.train.evaluation import STAGES, Scored, score_cells
 from erythron.train.experiments.grids import ABLATION
 from erythron.train.experiments.runner import Plan, do_runs, find_calls, list_runs
-from erythron.train.folded_sets import read_marrow
-from erythron.train.metrics import Ints, estimate, mcnemar
-from erythron.train.recipe import load_recipe, vary_recipe
-from erythron.train.run import Hardware
+from erythron.train.folded_sets import MARROW_SET, read_folded
+from erythron.train.recipe import InputSettings
+from erythron.train.recipe_file import load_fine_tuned, vary_recipe
+from erythron.train.shared.evaluation import CALLS, FOLDER
+from erythron.train.shared.framed_cells import frame_rows, make_framing
+from erythron.train.shared.hardware import Hardware
+from erythron.train.shared.intervals import estimate, mcnemar
+from erythron.train.shared.metrics import Ints
+from erythron.train.shared.scores import find_figures
 
 CLASSES = [c.name for c in DEFAULT_CLASSES]
 FIGURES = ("stage_accuracy", "stage_macro_f1", "stage_quadratic_kappa", "five_way_macro_f1", "erythroid_auc")
 NETWORKS = {"image only": "image-only EfficientNet-Lite0", "published": "the published structure and recipe"}
 FOLDS, SEED = 5, 0
+STAGES = len(ERYTHROID_STAGES)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """N cells: truth (N,), index of the true class, and probabilities (N, C)."""
+
+    truth: Ints
+    probabilities: NDArray[np.float64]
+
+    def take(self, index: Ints) -> Scored:
+        """Return the cells of the given rows, repeats allowed."""
+        return Scored(self.truth[index], self.probabilities[index])
 
 
 def read_calls(table: pl.DataFrame, column: str, paths: list[str]) -> NDArray[np.float64]:
@@ -51,9 +68,10 @@ def read_calls(table: pl.DataFrame, column: str, paths: list[str]) -> NDArray[np
 
 def call_forest(rows: pl.DataFrame, fold_of: Ints) -> pl.DataFrame:
     """Return out-of-fold calls of a random forest on the measurements of the shipped bundle's outlines."""
-    bundle = load_bundle()
-    segmenter, framing = load_segmenter(bundle), bundle.card.framing
-    cells = load_cells(rows, framing, lambda _, image: outline_crop(image, segmenter, framing))
+    inputs = InputSettings(px=96, mpp=0.25)
+    segmenter, framing = load_segmenter(load_bundle()), make_framing(inputs)
+    cells = frame_rows(rows, inputs, 1.0, lambda _, image: outline_crop(image, segmenter, framing))
+    cells = cells.take(np.flatnonzero(cells.has_cell))
     fold = pl.DataFrame({"path": rows["path"], "fold": fold_of})
     fold_of = cells.rows.join(fold, on="path", maintain_order="left")["fold"].to_numpy()
     truth = cells.rows["class"].to_numpy().astype(str)
@@ -71,7 +89,7 @@ def call_forest(rows: pl.DataFrame, fold_of: Ints) -> pl.DataFrame:
 def call_networks(rows: pl.DataFrame, out: Path, epochs: int, threads: int) -> dict[str, pl.DataFrame]:
     """Return out-of-fold calls of the trained peers by their name."""
     changes: dict[str, object] = {"label_column": "class", "inputs.px": 112, "inputs.mpp": 0.25}
-    base = vary_recipe(load_recipe("small"), {**changes, "fit.epochs": epochs, "fit.batch_size": 16})
+    base = vary_recipe(load_fine_tuned("small"), {**changes, "fit.epochs": epochs, "fit.batch_size": 16})
     arms = tuple(arm for arm in ABLATION.arms if arm.name in NETWORKS)
     plan = Plan(arms, base, seeds=1, folds=FOLDS)
     do_runs(plan, rows, out, Hardware(accelerator="cpu", threads=threads), print)
@@ -85,18 +103,20 @@ def main() -> None:
     """Call the cells by every peer and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     add_data_option(parser)
-    parser.add_argument("--results", type=Path, required=True, help="results of erythron train default")
+    parser.add_argument("--run", type=Path, required=True, help="run of erythron train default")
     parser.add_argument("--out", type=Path, required=True, help="folder for the peers' runs")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    marrow, fold_of = read_marrow(options.data, FOLDS, SEED)
+    marrow = read_folded(MARROW_SET, FOLDS, SEED, options.data)
+    # Drawn outlines are no part of use: every cell of every peer is outlined by a network.
+    rows = marrow.rows.with_columns(mask_path=pl.lit(None, pl.String), mask_kind=pl.lit(None, pl.String))
     calls = {
-        "erythron": pl.read_csv(options.results / "cv_calls.csv").rename({"image": "path"}),
-        "random forest on measurements": call_forest(marrow.rows, fold_of),
-        **call_networks(marrow.rows, options.out, options.epochs, options.threads),
+        "erythron": pl.read_csv(options.run / FOLDER / CALLS),
+        "random forest on measurements": call_forest(rows, marrow.fold),
+        **call_networks(rows, options.out, options.epochs, options.threads),
     }
-    common = marrow.rows
+    common = rows
     for table in calls.values():
         common = common.join(table.select("path").unique(), on="path", how="semi", maintain_order="left")
     truth = np.array([CLASSES.index(name) for name in common["class"]])
@@ -126,16 +146,14 @@ def _right(scored: Scored) -> NDArray[np.bool_]:
     return np.asarray(scored.probabilities[staged, :STAGES].argmax(axis=1) == scored.truth[staged])
 
 
-def _figures(scored: Scored) -> dict[str, float] | None:
-    if len(np.unique(scored.truth < STAGES)) < 2:
-        return None
-    found = score_cells(scored)
+def _figures(scored: Scored) -> dict[str, float]:
+    found = find_figures(scored.truth, scored.probabilities, CLASSES)
     return {name: found[name] for name in FIGURES}
 
 
-def _differences(first: Scored, second: Scored) -> dict[str, float] | None:
+def _differences(first: Scored, second: Scored) -> dict[str, float]:
     a, b = _figures(first), _figures(second)
-    return None if a is None or b is None else {name: a[name] - b[name] for name in FIGURES}
+    return {name: a[name] - b[name] for name in FIGURES}
 
 
 if __name__ == "__main__":

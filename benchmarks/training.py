@@ -25,14 +25,16 @@ import torch
 from PIL import Image
 
 from erythron.datasets.manifest import MANIFEST_SCHEMA
-from erythron.train.augmentation import augment
-from erythron.train.cellset import prepare_cells
-from erythron.train.loader import Share, TrainingLoader
-from erythron.train.module import CellFitting, make_optimiser
-from erythron.train.networks.backbones import find_scaling
-from erythron.train.networks.two_branch import build_network
-from erythron.train.recipe import Recipe, load_recipe, parse_settings, vary_recipe
-from erythron.train.run import Hardware, choose_precision, train_run
+from erythron.train.classifier.fine_tuned.augmentation import augment
+from erythron.train.classifier.fine_tuned.cell_set import prepare_cells
+from erythron.train.classifier.fine_tuned.fitting import CellFitting, make_optimiser
+from erythron.train.classifier.fine_tuned.loader import Share, TrainingLoader
+from erythron.train.classifier.fine_tuned.run import choose_precision, train_run
+from erythron.train.classifier.networks.two_branch import build_network
+from erythron.train.recipe import FineTunedRecipe
+from erythron.train.recipe_file import load_fine_tuned, parse_settings, vary_recipe
+from erythron.train.shared.backbones import find_scaling
+from erythron.train.shared.hardware import Hardware
 
 CLASSES = ("proerythroblast", "basophilic_erythroblast")
 
@@ -62,14 +64,15 @@ def make_rows(folder: Path, count: int) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=MANIFEST_SCHEMA)
 
 
-def time_bare(recipe: Recipe, rows: pl.DataFrame, cache: Path, steps: int, precision: str) -> float:
+def time_bare(recipe: FineTunedRecipe, rows: pl.DataFrame, cache: Path, steps: int, precision: str) -> float:
     """Return images a second of forward, backward and step on one batch in memory."""
     cells = prepare_cells(rows, "label", recipe.inputs, cache)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     cells = cells.select_planes(recipe.network.mask_planes)
     batch = next(iter(TrainingLoader(cells, recipe.fit, 0, Share(), 0))).to(device)
     network = build_network(recipe.network, len(CLASSES), recipe.inputs.px)
-    module = CellFitting(network, recipe, find_scaling(recipe.network), steps).to(device).train()
+    scaling = find_scaling(recipe.network.image_backbone)
+    module = CellFitting(network, recipe, scaling, steps).to(device).train()
     module = module.to(memory_format=torch.channels_last)
     optimiser = make_optimiser(network, recipe.optimiser)
     pixels, masks = augment(batch, recipe.augmentation, recipe.inputs.px)
@@ -88,7 +91,7 @@ def time_bare(recipe: Recipe, rows: pl.DataFrame, cache: Path, steps: int, preci
     return steps * len(batch.labels) / (time.perf_counter() - started)
 
 
-def time_loader(recipe: Recipe, rows: pl.DataFrame, cache: Path, workers: int) -> float:
+def time_loader(recipe: FineTunedRecipe, rows: pl.DataFrame, cache: Path, workers: int) -> float:
     """Return images a second of the loader with nothing to wait for, its second epoch."""
     cells = prepare_cells(rows, "label", recipe.inputs, cache)
     cells = cells.select_planes(recipe.network.mask_planes)
@@ -100,7 +103,9 @@ def time_loader(recipe: Recipe, rows: pl.DataFrame, cache: Path, workers: int) -
     return images / (time.perf_counter() - started)
 
 
-def time_training(recipe: Recipe, rows: pl.DataFrame, folder: Path, cache: Path, hardware: Hardware) -> float:
+def time_training(
+    recipe: FineTunedRecipe, rows: pl.DataFrame, folder: Path, cache: Path, hardware: Hardware
+) -> float:
     """Return images a second of the second epoch of a real run; the first pays for starting up."""
     ends: list[float] = []
     train_run(
@@ -133,7 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     precision = choose_precision(options.precision)
     recipe = vary_recipe(
-        load_recipe(options.recipe),
+        load_fine_tuned(options.recipe),
         parse_settings(options.settings) | {"fit.epochs": 2},
     )
     torch.set_num_threads(options.threads)

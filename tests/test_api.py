@@ -208,11 +208,11 @@ def test_many_images_are_read_one_by_one(pixels: NDArray[np.uint8]) -> None:
 
 def test_the_interface_and_the_command_share_their_functions() -> None:
     from erythron import api
-    from erythron.pipeline import count, field
+    from erythron.pipeline import count_worker, field
     from erythron.results import field as results
 
-    assert api.count_field is count.count_field is field.count_field
-    assert api.write_field is count.write_field is results.write_field
+    assert api.count_field is count_worker.count_field is field.count_field
+    assert api.write_field is count_worker.write_field is results.write_field
 
 
 def test_a_figure_shows_every_class_and_the_image(result: erythron.Result, tmp_path: Path) -> None:

@@ -62,6 +62,9 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
         ({"temperature": -1.0}, "temperature"),
         ({"surprise": 1}, "surprise"),
         ({"classes": []}, "self_test"),
+        ({"measurements": []}, "measurements"),
+        ({"data": []}, "data"),
+        ({"schema_version": 2}, "schema_version"),
     ],
 )
 def test_a_broken_schema_names_the_place(copy: Path, change: dict[str, object], place: str) -> None:
@@ -84,8 +87,8 @@ def test_other_probabilities_fail_the_self_test(copy: Path) -> None:
         verify_bundle(load_bundle(copy))
 
 
-def test_unknown_measurement_inputs_are_refused(copy: Path) -> None:
-    inputs = json.loads((copy / "model.json").read_text())["measurement_inputs"]
-    edit(copy, measurement_inputs=inputs[:-1])
-    with pytest.raises(BundleError, match="measurement inputs"):
+def test_unknown_measurements_are_refused(copy: Path) -> None:
+    stated = json.loads((copy / "model.json").read_text())["measurements"]
+    edit(copy, measurements=stated[:-1])
+    with pytest.raises(BundleError, match="its measurements are not those"):
         Classifier(load_bundle(copy))

@@ -64,7 +64,7 @@ def test_crops_have_the_same_labels_and_probabilities(fields: dict[RuntimeKind, 
 
 
 def test_each_kind_opens_its_runtime_and_says_where_it_computes() -> None:
-    path = load_bundle().outliner_path
+    path = load_bundle().segmentation_path
     assert isinstance(open_runtime(path), OpenVinoRuntime)
     opened = open_runtime(path, RuntimeKind.ONNXRUNTIME)
     assert isinstance(opened, OnnxRuntime)

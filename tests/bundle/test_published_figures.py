@@ -32,7 +32,7 @@ RESULT_ROWS = {
     "five-way accuracy, 404 cells": "five_way_accuracy",
     "five-way macro-F1": "five_way_macro_f1",
     "erythroid AUC": "erythroid_auc",
-    "expected calibration error, ten classes": "ece",
+    "expected calibration error, ten classes": "calibration_error",
 }
 
 
@@ -50,7 +50,7 @@ def read_rows(path: Path) -> dict[str, list[str]]:
 
 def figures_of_the_card() -> dict[str, Estimate]:
     card = load_bundle().card
-    return {**card.cross_validation.figures, **card.outlines}
+    return {**card.evaluation.figures, **card.outlines}
 
 
 @pytest.mark.parametrize(("text", "name"), README_ROWS.items())
@@ -77,6 +77,6 @@ def test_the_results_have_the_figures_of_the_card(text: str, name: str) -> None:
 
 def test_the_results_have_the_confusion_of_the_card() -> None:
     rows = read_rows(ROOT / "docs" / "results" / "default-model.md")
-    validation = load_bundle().card.cross_validation
+    validation = load_bundle().card.evaluation
     for name, counts in zip(validation.true_classes, validation.confusion, strict=True):
         assert [int(cell) for cell in rows[name]] == list(counts)

@@ -55,7 +55,8 @@ def write_cells(folder: Path) -> Path:
 def test_train_evaluate_export_from_the_command_line(tmp_path: Path) -> None:
     manifest, run, bundle = write_cells(tmp_path), tmp_path / "run", tmp_path / "bundle"
     runner = CliRunner()
-    trained = runner.invoke(app, ["train", "--data", str(manifest), "--out", str(run), "--json", *SETTINGS])
+    words = ["train", "--recipe", "fine-tuned", "--data", str(manifest), "--out", str(run), "--json"]
+    trained = runner.invoke(app, [*words, *SETTINGS])
     assert trained.exit_code == 0, trained.output
     assert json.loads(trained.stdout)["epochs"] == 1
     assert list((tmp_path / ".erythron-cells").iterdir())
@@ -85,8 +86,48 @@ def test_experiment_prints_its_table_and_resumes(tmp_path: Path) -> None:
 def test_wrong_usage_of_the_training_commands(tmp_path: Path) -> None:
     manifest = write_cells(tmp_path)
     runner = CliRunner()
-    assert runner.invoke(app, ["train", "--out", str(tmp_path / "run")]).exit_code == 2
-    unknown = runner.invoke(app, ["train", "--recipe", "magic", "--data", str(manifest), "--out", "run"])
+    run = str(tmp_path / "run")
+    assert runner.invoke(app, ["train", "--data", str(manifest)]).exit_code == 2
+    twice = runner.invoke(app, ["train", "small", "--recipe", "paper", "--data", str(manifest), "--out", run])
+    assert twice.exit_code == 2
+    assert "name the recipe once" in twice.output
+    unknown = runner.invoke(app, ["train", "magic", "--data", str(manifest), "--out", run])
     assert "no recipe" in str(unknown.exception)
+    without = runner.invoke(app, ["train", "small", "--out", run])
+    assert "names no sets" in str(without.exception)
+    frozen = runner.invoke(app, ["train", "--data", str(manifest), "--out", run, "--precision", "bf16-mixed"])
+    assert "--threads alone" in str(frozen.exception)
     nowhere = runner.invoke(app, ["experiment", "ablation", "--data", "moon", "--out", str(tmp_path / "x")])
     assert "no manifest" in str(nowhere.exception)
+
+
+def test_the_default_recipe_on_a_set_of_one_s_own_and_another_added(tmp_path: Path) -> None:
+    """``erythron train`` alone is the shipped recipe; both kinds go on to evaluate and export alike."""
+    manifest, run, bundle = write_cells(tmp_path), tmp_path / "run", tmp_path / "bundle"
+    (tmp_path / "more" / "EBO").mkdir(parents=True)
+    (tmp_path / "more" / "band").mkdir()
+    for i in range(4):
+        image = np.asarray(Image.open(tmp_path / f"{i}.png"))
+        Image.fromarray(255 - (255 - image) // 2).save(
+            tmp_path / "more" / ("EBO", "band")[i % 2] / f"{i}.png"
+        )
+    words = ["train", "--data", str(manifest), "--add-set", str(tmp_path / "more"), "--out", str(run)]
+    settings = ("folds=2", "segmenter.fit=false", "sets.0.samples=0", "sets.1.samples=0")
+    words += [word for setting in settings for word in ("--set", setting)]
+    runner = CliRunner()
+    trained = runner.invoke(app, words)
+    assert trained.exit_code == 0, trained.output
+    assert f"erythron evaluate {run}" in trained.stdout
+    evaluated = runner.invoke(app, ["evaluate", str(run)])
+    assert evaluated.exit_code == 0, evaluated.output
+    assert "temperature" in evaluated.stdout
+    assert "more: erythroid or not, AUC" in evaluated.stdout
+    exported = runner.invoke(app, ["export", str(run), "--out", str(bundle)])
+    assert exported.exit_code == 0, exported.output
+    assert {d.name for d in load_bundle(bundle).card.data} == {"drawn", "more"}
+    calls = tmp_path / "calls.csv"
+    called = runner.invoke(
+        app, ["classify", str(tmp_path / "more"), "--model", str(bundle), "--out", str(calls)]
+    )
+    assert called.exit_code == 0, called.output
+    assert pl.read_csv(calls).height == 4

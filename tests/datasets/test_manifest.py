@@ -11,11 +11,11 @@ from erythron.datasets.manifest import (
     hash_rows,
     hash_split,
     read_manifest,
-    verify_files,
     verify_split,
     write_manifest,
 )
 from erythron.errors import DataError
+from erythron.files.hashing import hash_file
 
 from .conftest import make_rows
 
@@ -45,7 +45,7 @@ def test_a_manifest_moves_with_its_images(tmp_path: Path, suffix: str) -> None:
     write_manifest(good_split(tmp_path / "one" / "images"), tmp_path / "one" / f"m{suffix}")
     (tmp_path / "one").rename(tmp_path / "two")
     rows = read_manifest(tmp_path / "two" / f"m{suffix}")
-    verify_files(rows)
+    assert [hash_file(Path(p)) for p in rows["path"]] == rows["sha256"].to_list()
     verify_split(rows)
 
 
@@ -155,12 +155,3 @@ def test_a_split_without_a_test_part_is_refused(tmp_path: Path) -> None:
 def test_an_unsplit_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="6 of 6 rows have no split"):
         verify_split(make_rows(tmp_path))
-
-
-def test_changed_and_missing_files_are_named(tmp_path: Path) -> None:
-    rows = make_rows(tmp_path)
-    verify_files(rows)
-    (tmp_path / "cell_1.png").write_bytes(b"other")
-    (tmp_path / "cell_2.png").unlink()
-    with pytest.raises(DataError, match=r"cell_1\.png: its content is not what .* \(2 such files\)"):
-        verify_files(rows)

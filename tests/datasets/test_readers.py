@@ -183,7 +183,7 @@ def test_a_broken_list_of_overlaps_is_refused(tmp_path: Path) -> None:
         ("matek-samples", 11, 7),
         ("segmentation_WBC", 300, 5),
         ("bcisc", 234, 5),
-        ("bccd", 3965, 3),
+        ("bccd", 3971, 3),
     ],
 )
 def test_the_real_sets_read_whole(data_dir: Path, name: str, cells: int, labels: int) -> None:

@@ -30,3 +30,9 @@ def test_text_is_hashed_as_utf_8() -> None:
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         hash_file(tmp_path / "nowhere")
+
+
+def test_a_published_checksum_of_another_kind_is_compared(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    # RFC 1321, appendix A.5.
+    assert hash_file(tmp_path / "abc", "md5") == "900150983cd24fb0d6963f7d28e17f72"

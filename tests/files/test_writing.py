@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from erythron.files.writing import whole_file, whole_folder, write_file
+from erythron.files.writing import open_at, whole_file, whole_folder, write_file
 
 
 def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -77,3 +77,15 @@ def test_what_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
         (partial / "whole.txt").write_text("whole")
     assert [path.name for path in final.iterdir()] == ["whole.txt"]
     assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_file_is_continued_from_a_byte_and_what_lay_behind_goes(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "download.part"
+    with open_at(path) as file:
+        file.write(b"first, broken")
+    with open_at(path, 6) as file:
+        file.write(b" whole")
+    assert path.read_bytes() == b"first, whole"
+    with open_at(path) as file:
+        file.write(b"anew")
+    assert path.read_bytes() == b"anew"

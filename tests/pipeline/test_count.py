@@ -17,6 +17,7 @@ from erythron.cells.flags import CellFlag
 from erythron.errors import UsageError
 from erythron.files.hashing import hash_file
 from erythron.pipeline import count as module
+from erythron.pipeline import count_worker
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read import source
@@ -114,7 +115,7 @@ def test_other_ranges_or_another_width_remake_the_page_alone(
     before = {p: json.loads(p.read_text()) for p in run.rglob("differential.json")}
     with monkeypatch.context() as patch:
         forbid(patch, source, "read_image")
-        forbid(patch, module, "load_networks")
+        forbid(patch, count_worker, "load_networks")
         again = count_images(find_images([fields]), run, other)
     assert again.failures == ()
     assert times_of(run, "cells.csv", "cells.geojson", "overlay.png", "page.json") == kept

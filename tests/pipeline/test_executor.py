@@ -6,7 +6,7 @@ import pytest
 
 from erythron.bundle.loading import start_loading
 from erythron.errors import BundleError, ImageReadError, UsageError
-from erythron.pipeline.count import CountTask
+from erythron.pipeline.count_worker import CountTask
 from erythron.pipeline.executor import Failure, LocalExecutor, check_distinct
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import InputImage

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import polars as pl
 import pytest
 from PIL import Image
@@ -21,12 +23,13 @@ from erythron.cells.class_map import parse_class_map
 from erythron.cells.outline import render_labels
 from erythron.cli import app
 from erythron.datasets.import_labels import ImportOptions, ImportRun, import_labels
-from erythron.datasets.manifest import read_manifest, verify_files
+from erythron.datasets.manifest import read_manifest
 from erythron.errors import DataError, UsageError
+from erythron.files.hashing import hash_file
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
-from erythron.results.convert import ExportFormat, convert_run
+from erythron.results.convert import ExportFormat, FormatOptions, convert_run
 from erythron.results.field import read_field
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
@@ -108,8 +111,32 @@ def test_parquet_of_a_run(run: Path, results: dict[str, erythron.Result], tmp_pa
     assert pl.read_parquet(tmp_path / "none.parquet").columns == cells.columns
 
 
+def test_a_workbook_of_a_run_has_its_summary_and_all_cells(
+    run: Path, results: dict[str, erythron.Result], tmp_path: Path
+) -> None:
+    convert_run(run, ExportFormat.XLSX, tmp_path / "run.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "run.xlsx")
+    cells = list(book["cells"].iter_rows(values_only=True))
+    counted = pl.concat([r.cells for r in results.values() if r.cells.height])
+    assert list(cells[0]) == counted.columns
+    assert [row[1] for row in cells[1:]] == counted["cell_id"].to_list()
+    assert [row[0] for row in book["summary"].iter_rows(values_only=True)][1:] == [
+        r.image for r in results.values()
+    ]
+
+
+def test_csv_with_decimal_commas_opens_where_they_are_used(
+    run: Path, results: dict[str, erythron.Result], tmp_path: Path
+) -> None:
+    convert_run(run, ExportFormat.CSV, tmp_path / "cells.csv", FormatOptions(decimal=","))
+    with (tmp_path / "cells.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))
+    counted = pl.concat([r.cells for r in results.values() if r.cells.height])
+    assert [float(row["x_px"].replace(",", ".")) for row in rows] == counted["x_px"].to_list()
+
+
 def test_label_studio_of_a_run_has_its_configuration_beside_it(run: Path, tmp_path: Path) -> None:
-    done = convert_run(run, ExportFormat.LABEL_STUDIO, tmp_path / "tasks.json", image_prefix="http://x/")
+    done = convert_run(run, ExportFormat.LABEL_STUDIO, tmp_path / "tasks.json", FormatOptions("http://x/"))
     assert done.files == (tmp_path / "tasks.json", tmp_path / "tasks.xml")
     tasks = json.loads((tmp_path / "tasks.json").read_text())
     assert [t["data"]["image"].rsplit("/", 1)[1] for t in tasks] == ["empty.png", "f0.png", "f1.png"]
@@ -195,10 +222,11 @@ def test_each_format_comes_back_as_the_same_labelled_data(
         place = ["image", "cell_id", "x_px", "y_px", "width_px", "height_px"]
         assert_frame_equal(cells.select(place), counted.select(place), check_exact=False, abs_tol=1e-6)
         manifest = read_manifest(out / "manifest.csv")
-        verify_files(manifest)
+        assert [hash_file(Path(p)) for p in manifest["path"]] == manifest["sha256"].to_list()
         assert manifest.height == counted.height
         assert manifest["group"].n_unique() == 2
         assert set(manifest["mask_kind"]) == {"nucleus_255_cell_128"}
+        assert manifest["mpp"].to_list() == [PLAIN.mpp] * manifest.height
         for image, cell_id, crop, mask in cells.select("image", "cell_id", "crop", "mask").iter_rows():
             outlines = {o.cell_id: o for o in results[Path(image).stem].outlines}
             values = np.asarray(Image.open(out / mask))
@@ -217,75 +245,6 @@ def test_a_crop_shows_the_cell_at_its_centre(run: Path, fields: Path, tmp_path: 
         pixels = np.asarray(Image.open(tmp_path / "out" / crop))
         half = pixels.shape[0] // 2
         assert np.array_equal(pixels[half, half], field[round(y), round(x)])
-
-
-def qupath(*names: str) -> list[dict[str, Any]]:
-    """Squares of 20 pixels in a row, as drawn in QuPath."""
-    features = []
-    for i, name in enumerate(names):
-        left = 40 * i + 10
-        ring = [[left, 10], [left + 20, 10], [left + 20, 30], [left, 30], [left, 10]]
-        geometry = {"type": "Polygon", "coordinates": [ring]}
-        features.append(
-            {"type": "Feature", "geometry": geometry, "properties": {"classification": {"name": name}}}
-        )
-    return features
-
-
-def test_a_cell_drawn_without_its_nucleus_has_a_mask_of_the_cell(fields: Path, tmp_path: Path) -> None:
-    (tmp_path / "f0.geojson").write_text(json.dumps(qupath("Lymphocyte", "NRBC")))
-    done = import_file(tmp_path / "f0.geojson", fields, tmp_path / "out")
-    assert (done.cells, done.left_out) == (2, 0)
-    manifest = read_manifest(tmp_path / "out" / "manifest.csv")
-    assert set(manifest["mask_kind"]) == {"cell"}
-    assert manifest["class"].to_list() == ["lymphocyte", None]
-    assert manifest["source_label"].to_list() == ["Lymphocyte", "NRBC"]
-    mask = np.asarray(Image.open(manifest["mask_path"][0]))
-    assert (mask == 128).sum() == 400
-    assert set(np.unique(mask)) == {0, 128}
-    assert pl.read_csv(tmp_path / "out" / "cells.csv")["cell_id"].to_list() == ["x19y19", "x59y19"]
-
-
-def test_unknown_names_stop_the_import_before_anything_is_written(fields: Path, tmp_path: Path) -> None:
-    (tmp_path / "f0.geojson").write_text(json.dumps(qupath("lymphocyte", "mystery")))
-    with pytest.raises(DataError, match="'mystery'"):
-        import_file(tmp_path / "f0.geojson", fields, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    mapped = ImportOptions(parse_class_map(["mystery="]))
-    assert import_file(tmp_path / "f0.geojson", fields, tmp_path / "out", mapped).cells == 1
-    reasons = pl.read_csv(tmp_path / "out" / "left_out.csv")
-    assert reasons["reason"].to_list() == ["cell x59y19: is mystery"]
-
-
-def test_an_image_that_is_not_there_fails_alone(fields: Path, tmp_path: Path) -> None:
-    for name in ("f0", "absent"):
-        (tmp_path / f"{name}.geojson").write_text(json.dumps(qupath("lymphocyte")))
-    files = [tmp_path / "absent.geojson", tmp_path / "f0.geojson"]
-    done = import_labels(files, fields, tmp_path / "out", PLAIN)
-    assert done.cells == 1
-    assert [f.image for f in done.failures] == ["absent"]
-    with pytest.raises(DataError, match="no labelled cell"):
-        import_labels(files[:1], fields, tmp_path / "none", PLAIN)
-    assert not (tmp_path / "none").exists()
-
-
-def test_an_import_replaces_only_an_import_and_only_when_told(fields: Path, tmp_path: Path) -> None:
-    (tmp_path / "f0.geojson").write_text(json.dumps(qupath("lymphocyte")))
-    file, out = tmp_path / "f0.geojson", tmp_path / "out"
-    import_file(file, fields, out)
-    with pytest.raises(UsageError, match="--force"):
-        import_file(file, fields, out)
-    import_file(file, fields, out, ImportOptions({}, force=True))
-    with pytest.raises(UsageError, match="no import wrote it"):
-        import_file(file, fields, fields, ImportOptions({}, force=True))
-
-
-def test_a_cell_outside_its_image_is_left_out(fields: Path, tmp_path: Path) -> None:
-    names = ["lymphocyte"] * 12  # the image is 400 pixels wide: ten squares fit
-    (tmp_path / "f0.geojson").write_text(json.dumps(qupath(*names)))
-    done = import_file(tmp_path / "f0.geojson", fields, tmp_path / "out")
-    assert (done.cells, done.left_out) == (10, 2)
-    assert "outside" in pl.read_csv(tmp_path / "out" / "left_out.csv")["reason"][0]
 
 
 def test_the_commands(run: Path, fields: Path, tmp_path: Path) -> None:

@@ -39,47 +39,13 @@ BLOCKS = {"whole_file", "whole_folder"}
 BUFFERS = {"BytesIO", "StringIO"}
 
 CALLER = "into a folder that its caller makes whole or drops"
-LATER = "is to be moved to erythron.files"
 
 KNOWN: dict[str, str] = {
     "datasets/bloodmnist.py: unpack_bloodmnist: save": CALLER,
-    "datasets/fetch.py: _try_download: open": "a download that broke off is kept and gone on with",
-    "datasets/fetch.py: _try_download: write_text": "stands beside the part of a download that is kept",
-    "datasets/fetch.py: _unpack_one: open": CALLER,
-    "datasets/fetch.py: _unpack_whole: write_text": (
-        "whole_folder forces every file to the disk, here 20,000 images, and the archive is still there"
-    ),
     "datasets/import_labels.py: _CropWriter._save: save": CALLER,
     "pipeline/extract.py: _write_crops: save": CALLER,
     "report/pdf.py: print_pdf: shutil.copyfile": CALLER,
-    "train/cellset.py: _store: np.save": LATER,
-    "train/default_model.py: _get_segmenters: write_csv": LATER,
-    "train/default_model.py: train_default: write_csv": LATER,
-    "train/default_model.py: train_default: write_text": LATER,
-    "train/evaluate.py: evaluate_run: write_csv": LATER,
-    "train/evaluate.py: evaluate_run: write_text": LATER,
-    "train/experiments/runner.py: _claim: write_text": LATER,
-    "train/experiments/runner.py: _do_run: write_csv": LATER,
-    "train/experiments/table.py: write_table: write_csv": LATER,
-    "train/experiments/table.py: write_table: write_text": LATER,
-    "train/export.py: _store_card: write_text": LATER,
-    "train/export.py: draw_test_cell: save": LATER,
-    "train/export.py: write_bundle: write_text": LATER,
-    "train/figures.py: draw_confusion: savefig": LATER,
-    "train/figures.py: draw_estimates: savefig": LATER,
-    "train/figures.py: draw_precision_recall: savefig": LATER,
-    "train/figures.py: draw_reliability: savefig": LATER,
-    "train/onnx_file.py: store_onnx: onnx.save": LATER,
-    "train/run.py: _claim: write_text": LATER,
-    "train/run.py: train_run: torch.save": LATER,
-    "train/run.py: train_run: write_parquet": LATER,
-    "train/run.py: train_run: write_text": LATER,
-    "train/run_bundle.py: write_run_bundle: shutil.copyfile": LATER,
-    "train/run_bundle.py: write_run_bundle: write_text": LATER,
-    "train/segmenter/evaluate.py: outline_out_of_fold: save": LATER,
-    "train/segmenter/recipe.py: _fit: torch.save": LATER,
-    "train/segmenter/recipe.py: _hash: hashlib.sha256": LATER,
-    "train/segmenter/recipe.py: copy_segmenter: shutil.copyfile": LATER,
+    "train/shared/bundle_writer.py: draw_test_cell: save": CALLER,
 }
 """``module: function: call`` that writes or hashes by itself, with the reason."""
 

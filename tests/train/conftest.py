@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from erythron.datasets.manifest import MANIFEST_SCHEMA, hash_split
-from erythron.train.networks.settings import NetworkSettings, NormLayer, Pretraining
-from erythron.train.recipe import FitSettings, InputSettings, Recipe
+from erythron.train.classifier.networks.settings import NetworkSettings, NormLayer, Pretraining
+from erythron.train.recipe import FineTunedRecipe, FitSettings, InputSettings
 
 STAGES = (
     "proerythroblast",
@@ -79,9 +79,9 @@ def cell_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny() -> Recipe:
+def tiny() -> FineTunedRecipe:
     """The smallest recipe that trains both branches."""
-    return Recipe(
+    return FineTunedRecipe(
         name="tiny",
         network=NetworkSettings(
             image_backbone="test_efficientnet",

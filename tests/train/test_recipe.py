@@ -1,21 +1,20 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from pydantic import ValidationError
 
-from erythron.errors import UsageError
-from erythron.train.networks.settings import Fusion, MaskKind, NormLayer
-from erythron.train.recipe import FOLDER, AugmentationKind, Recipe, load_recipe, parse_settings, vary_recipe
-
-
-@pytest.mark.parametrize("name", sorted(p.stem for p in FOLDER.glob("*.toml")))
-def test_every_shipped_recipe_is_valid(name: str) -> None:
-    assert load_recipe(name).name == name
+from erythron.train.classifier.networks.settings import Fusion, MaskKind, NormLayer
+from erythron.train.recipe import (
+    AugmentationKind,
+    FrozenRecipe,
+    InputSettings,
+    SegmenterSettings,
+)
+from erythron.train.recipe_file import load_fine_tuned, load_recipe
 
 
 def test_the_paper_recipe_is_as_published() -> None:
-    recipe = load_recipe("paper")
+    recipe = load_fine_tuned("paper")
     network, optimiser = recipe.network, recipe.optimiser
     assert (network.image_backbone, network.mask_backbone) == ("swin_base_patch4_window7_224", "vgg19_bn")
     assert (network.fusion, network.mask_kind, network.norm) == (
@@ -36,33 +35,36 @@ def test_the_paper_recipe_is_as_published() -> None:
     assert (recipe.augmentation.area, recipe.augmentation.jitter) == ((0.08, 1.0), 0.4)
 
 
-def test_a_file_that_breaks_the_schema_names_the_setting(tmp_path: Path) -> None:
-    file = tmp_path / "mine.toml"
-    file.write_text("[fit]\nepochs = 0\n[network]\nfusion = 'magic'\n")
-    with pytest.raises(UsageError, match=r"network.fusion.*fit.epochs"):
-        load_recipe(str(file))
-    file.write_text("[fit\n")
-    with pytest.raises(UsageError, match="no TOML"):
-        load_recipe(str(file))
-    with pytest.raises(UsageError, match="default, paper"):
-        load_recipe("nothing")
-
-
-def test_settings_of_the_command_line() -> None:
-    changes = parse_settings(["fit.epochs=3", "network.fusion=image", "augmentation.area=[0.5, 1.0]"])
-    recipe = vary_recipe(Recipe(), changes)
-    assert (recipe.fit.epochs, recipe.network.fusion, recipe.augmentation.area) == (
-        3,
-        Fusion.IMAGE,
-        (0.5, 1.0),
+def test_the_default_recipe_is_that_of_the_shipped_model() -> None:
+    recipe = load_recipe("default")
+    assert isinstance(recipe, FrozenRecipe)
+    marrow, blood = recipe.sets
+    assert (marrow.data, marrow.judged, marrow.weight, marrow.samples, marrow.per_label) == (
+        "pathology-bites-cells",
+        True,
+        1.0,
+        12,
+        None,
     )
-    with pytest.raises(UsageError, match=r"fit\.epoch'"):
-        vary_recipe(Recipe(), {"fit.epoch": 3})
-    with pytest.raises(UsageError, match="path=value"):
-        parse_settings(["fit.epochs"])
-    with pytest.raises(UsageError, match="multiple of accumulate"):
-        vary_recipe(Recipe(), {"fit.accumulate": 5})
+    assert (blood.data, blood.judged, blood.weight, blood.samples, blood.per_label) == (
+        "pbc-acevedo",
+        False,
+        0.5,
+        3,
+        120,
+    )
+    assert (recipe.folds, recipe.seed, recipe.risk, recipe.head.l2, recipe.segmenter.fit) == (
+        5,
+        0,
+        0.05,
+        3e-3,
+        True,
+    )
+    assert (recipe.inputs.px, recipe.inputs.mpp) == (96, 0.25)
 
 
-def test_the_digest_tells_recipes_apart() -> None:
-    assert Recipe().digest() == Recipe().digest() != Recipe(seed=1).digest()
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ValidationError, match="not both"):
+        SegmenterSettings(fit=True, bundle="mine")
+    with pytest.raises(ValidationError, match="multiple of 16"):
+        FrozenRecipe(inputs=InputSettings(px=100))

@@ -14,7 +14,7 @@ from erythron.files.hashing import hash_file
 
 CARD = "model.json"
 CLASSIFIER = "classifier.onnx"
-OUTLINER = "outliner.onnx"
+SEGMENTATION = "segmentation.onnx"
 DEFAULT_BUNDLE = Path(__file__).parent / "default"
 
 
@@ -38,9 +38,9 @@ class Bundle:
         return self.path / CLASSIFIER
 
     @property
-    def outliner_path(self) -> Path:
+    def segmentation_path(self) -> Path:
         """The network that outlines the cell at a point."""
-        return self.path / OUTLINER
+        return self.path / SEGMENTATION
 
 
 def load_bundle(path: Path | None = None) -> Bundle:
@@ -75,7 +75,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
 
 
 def _check_files(folder: Path, card: ModelCard) -> None:
-    for name in (CLASSIFIER, OUTLINER):
+    for name in (CLASSIFIER, SEGMENTATION):
         if name not in card.files:
             raise BundleError(f"{folder / CARD}: lists no {name}; export the bundle again")
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}

@@ -17,11 +17,11 @@ class Runtimes:
     """The loaded networks of a bundle.
 
     Attributes:
-        outliner: of the segmenter.
+        segmentation: outlines the cell at a point.
         classifier: names cells.
     """
 
-    outliner: Runtime
+    segmentation: Runtime
     classifier: Runtime
 
 
@@ -63,7 +63,7 @@ def describe_device(kind: RuntimeKind) -> str:
     """
     if kind is RuntimeKind.OPENVINO:
         return "OpenVINO, CPU"
-    provider = OnnxRuntime(load_bundle().outliner_path).provider
+    provider = OnnxRuntime(load_bundle().segmentation_path).provider
     return f"ONNX Runtime, {provider.removesuffix('ExecutionProvider')}"
 
 
@@ -78,7 +78,7 @@ def load_runtimes(bundle: Bundle, kind: RuntimeKind = RuntimeKind.OPENVINO) -> R
         MissingExtraError: the runtime is not installed.
         BundleError: a network cannot be loaded.
     """
-    return Runtimes(open_runtime(bundle.outliner_path, kind), open_runtime(bundle.classifier_path, kind))
+    return Runtimes(open_runtime(bundle.segmentation_path, kind), open_runtime(bundle.classifier_path, kind))
 
 
 def start_loading(model: Path | None, kind: RuntimeKind = RuntimeKind.OPENVINO) -> LoadingBundle:

@@ -18,7 +18,7 @@ class _Model(BaseModel):
 
 
 class ModelClass(_Model):
-    """One output; ``prior`` is its share of the training cells (those of unknown stage apart)."""
+    """One output; ``prior`` is its share of the training cells whose class is known."""
 
     name: str
     title: str
@@ -48,16 +48,16 @@ class Normalisation(_Model):
 
 
 class SegmenterCard(_Model):
-    """How the network of the segmenter is used.
+    """How the segmentation network is used.
 
     Maxima of the nuclear stain, blurred with a standard deviation of ``stain_blur_um`` at ``stain_mpp``,
-    above ``least_stain`` are proposals. The outliner sees a square of ``window_px`` at ``window_mpp`` around
-    each, and once more around the nucleus where that lies over ``recentre_um`` away. A cell counts where its
-    score is at least ``least_score``, its nucleus at least ``least_nucleus_um2`` large and shared by a surer
-    cell to at most ``most_overlap`` of the smaller nucleus. In a crop, the trust in a cell falls with its
-    distance from the middle as a normal curve with a standard deviation of ``central_spread`` half sides;
-    where the crop's scale is only assumed, the outline is the mean of the ``assumed_kept`` surest of those at
-    ``assumed_shares`` of it.
+    above ``least_stain`` are candidate points. The network sees a square of ``window_px`` at ``window_mpp``
+    around each, and once more around the nucleus where that lies over ``recentre_um`` away. A cell counts
+    where its score is at least ``least_score``, its nucleus at least ``least_nucleus_um2`` large and shared
+    by a surer cell to at most ``most_overlap`` of the smaller nucleus. In a crop, the trust in a cell falls
+    with its distance from the middle as a normal curve with a standard deviation of ``central_spread`` half
+    sides; where the crop's scale is only assumed, the outline is the mean of the ``assumed_kept`` surest of
+    those at ``assumed_shares`` of it.
     """
 
     stain_mpp: Annotated[float, Field(gt=0)]
@@ -83,8 +83,12 @@ class MaskInput(StrEnum):
     NONE = "none"
 
 
-class MeasurementInput(_Model):
-    """One measurement input, standardised as ``(value - mean) / sd`` and clipped to ``limit`` deviations."""
+class MeasurementStatistic(_Model):
+    """Mean and standard deviation of one measurement over the training cells.
+
+    A network that takes measurements takes ``(value - mean) / sd``, clipped to ``measurement_limit``
+    deviations. Whether it takes them or not, the stain of a smear is compared with these.
+    """
 
     name: str
     mean: float
@@ -99,29 +103,60 @@ class Estimate(_Model):
     high: float
 
 
-class CrossValidation(_Model):
-    """Out-of-fold results on the staged marrow crops, or, with one fold, results on a test part.
+class Method(StrEnum):
+    """How cells that are judged were kept apart from those that were trained on.
 
-    ``confusion`` has a row for each of ``true_classes`` and a column a class, by the most probable class of
-    every cell. ``confident_confusion`` counts the same cells as a smear is counted: calls under
-    ``unclassified_below`` stand in a last column of their own. Bundles of older versions have none.
+    ``cross_validation``: each was called by a network fitted without its fold. ``test_part``: they are a part
+    of the split that training did not read.
     """
 
-    folds: int
-    cells: int
+    CROSS_VALIDATION = "cross_validation"
+    TEST_PART = "test_part"
+
+
+class SetFigures(_Model):
+    """Erythroid or not, on one training set, as area under the curve; null where it holds only one of both.
+
+    ``erythroid_auc`` is of cells called by networks that had not seen them, ``unseen_erythroid_auc`` of those
+    that had seen no cell of the whole set.
+    """
+
+    cells: Annotated[int, Field(ge=0)]
+    erythroid_auc: Probability | None
+    unseen_erythroid_auc: Probability | None
+
+
+class Evaluation(_Model):
+    """Results on judged cells, none of which was called by a network that had seen it.
+
+    ``folds`` is 1 where the method is a test part. ``confusion`` has a row for each of ``true_classes`` and
+    a column a class, by the most probable class of every cell. ``confident_confusion`` counts the same cells
+    as a smear is counted: calls under ``unclassified_below`` stand in a last column of their own.
+    """
+
+    method: Method
+    folds: Annotated[int, Field(ge=1)]
+    cells: Annotated[int, Field(ge=1)]
+    groups: Annotated[int, Field(ge=1)]
     true_classes: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    confident_confusion: tuple[tuple[int, ...], ...] | None = None
+    confusion: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...]
+    confident_confusion: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...]
     figures: dict[str, Estimate]
+    by_set: dict[str, SetFigures] = {}
 
 
-class DataUsed(_Model):
-    """One training set; ``rows_hash`` covers content, class and group of every row."""
+class DataSource(_Model):
+    """Where a set comes from and under which licence."""
 
     name: str
-    cells: int
     licence: str
     source: str
+
+
+class DataUsed(DataSource):
+    """One training set of the classifier; ``rows_hash`` covers content, class and group of every row."""
+
+    cells: Annotated[int, Field(ge=1)]
     rows_hash: Sha256
 
 
@@ -136,30 +171,43 @@ class SelfTest(_Model):
 
 
 class ModelCard(_Model):
-    """All of ``model.json``."""
+    """All of ``model.json``.
 
-    schema_version: Literal[2]
+    ``kind`` is that of the recipe and ``description`` says in words what the classifier is. ``temperature``
+    and ``unclassified_below`` were chosen on the cells that ``calibrated_on`` names. ``outlines`` are
+    figures of the segmentation network, ``outlines_from`` says where it comes from and ``outline_data`` what
+    it learned from. ``limits`` are sentences of those who know the data.
+    """
+
+    schema_version: Literal[3]
     name: str
     version: str
+    kind: Literal["frozen_encoder", "fine_tuned"]
+    description: str
     classes: tuple[ModelClass, ...]
     framing: Framing
     segmenter: SegmenterCard
     normalisation: Normalisation
     outlines: dict[str, Estimate]
-    mask_input: MaskInput = MaskInput.NUCLEUS_CELL
-    measurement_inputs: tuple[MeasurementInput, ...]
+    outlines_from: str
+    outline_data: tuple[DataSource, ...]
+    mask_input: MaskInput
+    takes_measurements: bool
+    measurements: Annotated[tuple[MeasurementStatistic, ...], Field(min_length=1)]
     measurement_limit: Annotated[float, Field(gt=0)]
     temperature: Annotated[float, Field(gt=0)]
     unclassified_below: Probability
     unclassified_rule: str
-    cross_validation: CrossValidation
-    data: tuple[DataUsed, ...]
+    calibrated_on: str
+    evaluation: Evaluation
+    data: Annotated[tuple[DataUsed, ...], Field(min_length=1)]
     split_hash: Sha256
     seed: int
     export_difference: Annotated[float, Field(ge=0)]
     software: dict[str, str]
     self_test: SelfTest
     files: dict[str, Sha256]
+    limits: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check_sizes(self) -> ModelCard:
@@ -168,15 +216,16 @@ class ModelCard(_Model):
             raise ValueError("two classes have one name")
         if len(self.self_test.probabilities) != count:
             raise ValueError(f"self_test has {len(self.self_test.probabilities)} probabilities, not {count}")
-        rows = self.cross_validation.confusion
-        if len(rows) != len(self.cross_validation.true_classes) or any(len(r) != count for r in rows):
+        rows = self.evaluation.confusion
+        if len(rows) != len(self.evaluation.true_classes) or any(len(r) != count for r in rows):
             raise ValueError(
                 "confusion does not have a row for every true class and a column for every class"
             )
-        confident = self.cross_validation.confident_confusion
-        if confident is not None and (
-            len(confident) != len(rows)
-            or any(len(c) != count + 1 or sum(c) != sum(r) for c, r in zip(confident, rows, strict=True))
+        confident = self.evaluation.confident_confusion
+        if len(confident) != len(rows) or any(
+            len(c) != count + 1 or sum(c) != sum(r) for c, r in zip(confident, rows, strict=True)
         ):
             raise ValueError("confident_confusion does not count the cells of confusion, one column more")
+        if len({m.name for m in self.measurements}) != len(self.measurements):
+            raise ValueError("two measurements have one name")
         return self

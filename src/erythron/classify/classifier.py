@@ -37,8 +37,7 @@ class Predictions:
 
     Attributes:
         probabilities: (N, C) float64, calibrated; every row sums to 1.
-        novelty: (N,) float64, how unlike the training cells each is; 99 % of those lie below 1. nan where the
-            bundle's network does not say it.
+        novelty: (N,) float64, how unlike the training cells each is; 99 % of those lie below 1.
     """
 
     probabilities: NDArray[np.float64]
@@ -57,11 +56,11 @@ class Classifier:
     """
 
     def __init__(self, bundle: Bundle, runtime: Runtime | None = None) -> None:
-        inputs = bundle.card.measurement_inputs
+        inputs = bundle.card.measurements
         names = tuple(m.name for m in inputs)
-        if names and names != MEASUREMENT_INPUTS:
+        if names != MEASUREMENT_INPUTS:
             raise BundleError(
-                f"{bundle.path / CARD}: its measurement inputs are not those of this version of erythron "
+                f"{bundle.path / CARD}: its measurements are not those of this version of erythron "
                 f"({', '.join(MEASUREMENT_INPUTS)}); train or export it again"
             )
         self.bundle = bundle
@@ -80,7 +79,7 @@ class Classifier:
             if self.bundle.card.mask_input is not MaskInput.NONE:
                 planes = select_planes(cells.crops.masks[part], self.bundle.card.mask_input)
                 inputs["masks"] = _channels_first(planes, np.full(1, 1 / 255, np.float32))
-            if self.bundle.card.measurement_inputs:
+            if self.bundle.card.takes_measurements:
                 inputs["measurements"] = self._standardise(cells.measurements[part])
             found = self._runtime.run(inputs)
             logits[part] = found["logits"]

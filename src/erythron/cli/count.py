@@ -13,7 +13,8 @@ from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Runtime, Width
 
 if TYPE_CHECKING:
-    from erythron.differential.counts import Differential, Estimate
+    from erythron.differential.counts import Differential
+    from erythron.pipeline.count import CountRun
     from erythron.pipeline.options import RunOptions
 
 
@@ -26,6 +27,15 @@ def count(
     force: Force = False,
     reference: Reference = None,
     width: Width = 5.0,
+    specimen: Annotated[
+        str | None,
+        typer.Option(
+            "--specimen",
+            metavar="folder|FILE.csv",
+            help="One report a specimen: each folder of images is one, or a table says which image is whose "
+            "(columns image, specimen and any further ones).",
+        ),
+    ] = None,
     as_json: Json = False,
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Print the report to report.pdf; needs Chromium.")
@@ -35,18 +45,25 @@ def count(
 
     Writes DIR/NAME/ for each image (cells.csv, cells.geojson, differential.json, overlay.png) and, for the
     run, summary.csv, report.html, run.json and, with --pdf, report.pdf. An interrupted run continues when the
-    same command is given again.
+    same command is given again, and images may be added to it. With --specimen each specimen has its own
+    folder DIR/SPECIMEN with its report, and DIR/summary.csv has a row a specimen.
     """
     from erythron.pipeline.options import RunOptions
 
     run = RunOptions(model, mpp, force, reference, width / 100, runtime)
-    raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf))
+    raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf, specimen=specimen))
 
 
 def run_count(
-    images: Sequence[Path], out: Path, options: RunOptions, *, as_json: bool, pdf: bool = False
+    images: Sequence[Path],
+    out: Path,
+    options: RunOptions,
+    *,
+    as_json: bool,
+    pdf: bool = False,
+    specimen: str | None = None,
 ) -> int:
-    """Count, print the differential of the run and return the exit status.
+    """Count, print the differential of the run, or a line a specimen, and return the exit status.
 
     Raises:
         BrowserError: a PDF is wanted and no browser can print it; one that is missing is noticed before work
@@ -68,27 +85,74 @@ def run_count(
         if (out / "run.json").exists() and not options.force
         else start_loading(options.model, options.runtime)
     )
-    from erythron.cli.progress import show_failures, show_progress, show_runtime
-    from erythron.pipeline.count import count_images
+    from erythron.cli.progress import show_failures, show_flags, show_progress, show_runtime
+    from erythron.pipeline.count import count_images, count_specimens
+    from erythron.pipeline.specimens import group_images
     from erythron.read.inputs import find_images
 
     browser = _find_browser() if pdf else None
     inputs = find_images(images)
     show_runtime(options.runtime)
+    specimens = None if specimen is None else group_images(inputs, specimen)
     with show_progress("Counting", len(inputs)) as progress:
-        run = count_images(inputs, out, options, progress, loading)
-    show_failures([failure.reason for failure in run.failures])
-    printed = run.report.with_suffix(".pdf")
+        if specimens is None:
+            runs = [count_images(inputs, out, options, progress, loading)]
+        else:
+            runs = list(count_specimens(specimens, out, options, progress, loading))
+    show_failures([failure.reason for run in runs for failure in run.failures])
+    for number, run in enumerate(runs):
+        name = None if specimens is None else specimens[number].name
+        show_flags(run.differential.flags, {image: found.flags for image, found in run.fields}, name)
     if browser is not None:
-        _print_pdf(browser, run.report, printed)
+        for run in runs:
+            _print_pdf(browser, run.report, run.report.with_suffix(".pdf"))
     if as_json:
-        typer.echo(run.to_json())
+        names = None if specimens is None else [s.name for s in specimens]
+        typer.echo(_dump(runs, names))
+    elif specimens is not None:
+        _print_specimens([s.name for s in specimens], runs)
+        typer.echo(f"\nSummary: {out / 'summary.csv'}")
     else:
-        _print_differential(run.differential, len(inputs) - len(run.failures))
+        run = runs[0]
+        _print_differential(run.differential, len(run.fields))
         typer.echo(f"\nReport: {run.report}")
         if browser is not None:
-            typer.echo(f"PDF: {printed}")
-    return 1 if run.failures else 0
+            typer.echo(f"PDF: {run.report.with_suffix('.pdf')}")
+    return 1 if any(run.failures for run in runs) else 0
+
+
+def _dump(runs: Sequence[CountRun], names: Sequence[str] | None) -> str:
+    """Return a run as JSON, or an object with a list of those of the specimens."""
+    import json
+
+    if names is None:
+        return runs[0].to_json()
+    listed = [{"specimen": name, **json.loads(run.to_json())} for name, run in zip(names, runs, strict=True)]
+    return json.dumps({"specimens": listed}, ensure_ascii=False)
+
+
+def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
+    """Print one line a specimen on stdout: its cells, erythroid share, M:E ratio, and report."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from erythron.report.numbers import format_index, format_index_limits
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Specimen")
+    for header in ("Fields", "Nucleated", "Erythroid share", "M:E ratio"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("Report", overflow="fold")
+    for name, run in zip(names, runs, strict=True):
+        found = run.differential
+        indices = [
+            "–" if index is None else f"{format_index(index)} ({format_index_limits(index)})"
+            for index in (found.erythroid_share, found.me_ratio)
+        ]
+        cells = (str(len(run.fields)), str(found.nucleated_cells), *indices, str(run.report))
+        table.add_row(name, *cells)
+    Console(highlight=False).print(table)
 
 
 def _find_browser() -> Path:
@@ -112,6 +176,15 @@ def _print_differential(differential: Differential, fields: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from erythron.quality.flags import PROVISIONAL
+    from erythron.report.lines import order_lines, sum_lines
+    from erythron.report.numbers import (
+        NOTHING,
+        format_estimate_with_limits,
+        format_percent,
+        format_with_limits,
+    )
+
     console = Console(highlight=False)
     if fields == 0:
         console.print("No image could be counted.")
@@ -120,66 +193,53 @@ def _print_differential(differential: Differential, fields: int) -> None:
         console.print(f"No nucleated cell in {fields} field(s).")
         return
     level = f"{differential.interval_level:.0%}"
+    is_provisional = any(flag.name in PROVISIONAL for flag in differential.flags)
+    is_corrected = differential.correction.method is not None
+    what = "PROVISIONAL, not to be reported as it stands: " if is_provisional else ""
     table = Table(
         box=SIMPLE_HEAD,
         show_edge=False,
         padding=(0, 1, 0, 0),
-        title=f"{differential.nucleated_cells} nucleated cells in {fields} field(s)",
+        title=f"{what}{differential.nucleated_cells} nucleated cells in {fields} field(s)",
+        row_styles=["dim"] if is_provisional else None,
     )
     table.add_column("Class", no_wrap=True)
-    for header in ("Cells", f"raw\n% ({level})", f"corrected\n% ({level})", "% of\neryth."):
+    headers = ["Cells", f"raw\n% ({level})", "% of\neryth."]
+    if is_corrected:
+        headers.append(f"corrected\n% ({level})")
+    for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
-    for line in differential.classes:
+    for line in order_lines(differential.classes):
         share, erythroid = line.of_nucleated, line.of_erythroid
         table.add_row(
             line.title,
             str(line.count),
-            _with_limits(share.fraction, share.interval, is_share=True) if share else "–",
-            _estimate(line.corrected_of_nucleated, is_share=True),
-            _percent(erythroid.fraction) if erythroid else "",
+            format_with_limits(share.fraction, share.interval, is_share=True) if share else NOTHING,
+            format_percent(erythroid.fraction) if erythroid else "",
+            *([format_estimate_with_limits(line.corrected_of_nucleated, is_share=True)] * is_corrected),
         )
     rest = differential.unclassified
-    table.add_row("Unclassified", str(rest.count), _with_limits(rest.fraction, rest.interval, is_share=True))
+    share_of_rest = format_with_limits(rest.fraction, rest.interval, is_share=True)
+    table.add_row("Unclassified", str(rest.count), share_of_rest, end_section=True)
+    for total in sum_lines(differential):
+        estimate = format_estimate_with_limits(total.corrected, is_share=True)
+        table.add_row(
+            total.title, str(total.count), format_percent(total.fraction), "", *([estimate] * is_corrected)
+        )
     console.print(table)
     for index in differential.indices:
         is_share = index.kind == "share"
         unit = " %" if is_share else ""
-        value = _with_limits(index.value, index.interval, is_share=is_share) + unit
-        estimate = _estimate(index.corrected, is_share=is_share)
+        value = format_with_limits(index.value, index.interval, is_share=is_share) + unit
+        estimate = format_estimate_with_limits(index.corrected, is_share=is_share)
         console.print(
-            f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}", soft_wrap=True
+            f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}",
+            soft_wrap=True,
+            style="dim" if is_provisional else None,
         )
-    if differential.classes and differential.classes[0].corrected_of_nucleated is not None:
+    if is_corrected:
         console.print(
             "\nRaw shares are of calls, with the error of sampling; corrected ones estimate what was there, "
             "with the error of the model too.",
             soft_wrap=True,
         )
-
-
-def _estimate(estimate: Estimate | None, *, is_share: bool) -> str:
-    """Return a corrected share or ratio as printed; nothing where there is none."""
-    if estimate is None or estimate.value is None:
-        return ""
-    return _with_limits(estimate.value, estimate.interval, is_share=is_share)
-
-
-def _with_limits(
-    value: float | None, interval: tuple[float | None, float | None] | None, *, is_share: bool
-) -> str:
-    """Return ``value (low–high)``, shares in per cent."""
-    show = _percent if is_share else _ratio
-    if value is None:
-        return "–" if is_share else "not defined"
-    if interval is None:
-        return show(value)
-    low, high = interval
-    return f"{show(value)} ({show(low)}–{'no limit' if high is None else show(high)})"
-
-
-def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{100 * fraction:.1f}"
-
-
-def _ratio(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

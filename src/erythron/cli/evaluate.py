@@ -20,7 +20,7 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Call the test part of a run once: figures with intervals, pictures, JSON (needs the extra 'train')."""
+    """Show what a run is worth on cells that it was not trained on (needs the extra 'train')."""
     import json
     from dataclasses import asdict
 
@@ -28,10 +28,11 @@ def evaluate(
     from erythron.cli.train import require_torch
 
     require_torch()
-    from erythron.train.evaluate import FOLDER, compare_runs, dump_evaluation, evaluate_run
+    from erythron.train.shared.evaluation import FOLDER, compare_runs, dump_evaluation
+    from erythron.train.trainer import evaluate as evaluate_run
 
     with show_stages() as progress:
-        result = evaluate_run(run, progress=progress)
+        result = evaluate_run(run, progress)
     comparison = None if against is None else compare_runs(run, against)
     if as_json:
         content = json.loads(dump_evaluation(result))
@@ -51,4 +52,13 @@ def evaluate(
             f"accuracy minus that of {against}: {d.value:+.3f} ({d.low:+.3f} – {d.high:+.3f}), "
             f"McNemar p {comparison.mcnemar_p:.3f} ({comparison.only_first} : {comparison.only_second})"
         )
+    calibration = result.calibration
+    typer.echo(
+        f"temperature {calibration.temperature:.3f}, unclassified below {calibration.threshold:.3f}: "
+        f"{calibration.rule}"
+    )
+    for name, of_set in result.by_set.items():
+        values = (of_set.erythroid_auc, of_set.unseen_erythroid_auc)
+        seen, unseen = ("  –  " if v is None else f"{v:.4f}" for v in values)
+        typer.echo(f"{name}: erythroid or not, AUC {seen} (cells not seen), {unseen} (whole set not seen)")
     typer.echo(f"Stored: {run / FOLDER}" if result.is_new else f"Read from {run / FOLDER}: evaluated before")

@@ -60,20 +60,21 @@ def experiment(
     from erythron.cli.train import require_torch
 
     require_torch()
-    from erythron.train.datasets import load_rows, name_data
     from erythron.train.experiments.grids import EXPERIMENTS, choose_arms
     from erythron.train.experiments.runner import Plan, do_runs
     from erythron.train.experiments.table import list_missing, render_table, summarise, write_table
-    from erythron.train.recipe import load_recipe, parse_settings, vary_recipe
-    from erythron.train.run import Hardware
+    from erythron.train.folded_sets import name_set
+    from erythron.train.recipe_file import load_fine_tuned, parse_settings, vary_recipe
+    from erythron.train.shared.hardware import Hardware
+    from erythron.train.shared.sets import load_rows
 
     grid = EXPERIMENTS[name]
-    base = vary_recipe(load_recipe(recipe or grid.base), parse_settings(settings or []))
+    base = vary_recipe(load_fine_tuned(recipe or grid.base), parse_settings(settings or []))
     chosen = Plan(choose_arms(grid, tuple(arm or ())), base, seeds, folds)
     whole = Plan(grid.arms, base, seeds, folds)
     tables = {}
     for source in data:
-        folder = out / name_data(source)
+        folder = out / name_set(source)
         if not table_only:
             rows = load_rows(source, stages_only)
             with show_stages() as progress:

@@ -21,9 +21,9 @@ def export(
     from erythron.cli.train import require_torch
 
     require_torch()
-    from erythron.train.run_bundle import write_run_bundle
+    from erythron.train.trainer import export as export_run
 
-    bundle = write_run_bundle(run, out)
+    bundle = export_run(run, out)
     difference = bundle.card.export_difference
     if as_json:
         typer.echo(json.dumps({"bundle": str(out), "export_difference": difference}))

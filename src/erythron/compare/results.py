@@ -7,9 +7,10 @@ columns), a finished run's folder, or counts of specimens (``summary.csv``, ``di
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,6 +22,7 @@ from erythron.compare.comparison import UNCLASSIFIED, Comparison, compare_cells,
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, UsageError
 from erythron.results.record import CELLS
+from erythron.results.run import read_run
 
 _PLACE = ("x_px", "y_px", "width_px", "height_px")
 Counts = dict[str, dict[str, int]]
@@ -83,7 +85,8 @@ def read_results(path: Path) -> Results:
             raise DataError(
                 f"{path}: holds no {CELLS}; give the output folder of 'erythron count', or a table"
             )
-        return _from_cells(pl.concat(_tell_images_apart(path, files), how="diagonal"))
+        found = _from_cells(pl.concat(_tell_images_apart(path, files), how="diagonal"))
+        return _sum_specimens(found, read_run(path) or {})
     if path.suffix == ".json":
         try:
             differential = Differential.from_json(path.read_text(encoding="utf-8"))
@@ -94,6 +97,18 @@ def read_results(path: Path) -> Results:
     if "label" in table.columns:
         return _from_cells(_read_cells(path))
     return Results(None, _count_summary(table, path))
+
+
+def _sum_specimens(found: Results, run: Mapping[str, Any]) -> Results:
+    """Return a run's results with the counts of its specimens, where it states them, in place of images."""
+    specimens = run.get("specimens")
+    if not isinstance(specimens, dict):
+        return found
+    counts: Counts = {}
+    for name, images in specimens.items():
+        counted = [found.counts[image] for image in images if image in found.counts]
+        counts[name] = _add(item for of_image in counted for item in of_image.items())
+    return Results(found.cells, counts)
 
 
 def _tell_images_apart(folder: Path, files: list[Path]) -> list[pl.DataFrame]:
@@ -179,7 +194,9 @@ def _align(a: Results, b: Results) -> tuple[Results, tuple[tuple[str, str], ...]
 
 def _read_csv(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_csv(path, infer_schema_length=None)
+        # Names are text whatever they look like, and a path is no pattern.
+        names = dict.fromkeys(("image", "specimen", "cell_id"), pl.String())
+        return pl.read_csv(path, infer_schema_length=None, schema_overrides=names, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path}: no readable table ({error}); give a CSV file of erythron") from error
 
@@ -221,18 +238,20 @@ def _count_differential(differential: Differential) -> dict[str, int]:
 
 def _count_summary(table: pl.DataFrame, path: Path) -> Counts:
     columns = [c for c in table.columns if c.startswith("count_")]
-    if "image" not in table.columns or not columns:
+    key = "specimen" if "specimen" in table.columns else "image"
+    if key not in table.columns or not columns:
         raise DataError(
-            f"{path}: is neither a table of cells (columns image, label) nor a summary (image, "
-            "count_<class>); give cells.csv, summary.csv, differential.json or a run's folder"
+            f"{path}: is neither a table of cells (columns image, label) nor a summary (image or "
+            "specimen, count_<class>); give cells.csv, summary.csv, differential.json or a run's folder"
         )
     classes = {c: find_class(c.removeprefix("count_")) for c in columns}
     counts: Counts = {}
     for row in table.filter(pl.col(columns[0]).is_not_null()).to_dicts():
-        if str(row["image"]) in counts:
-            raise DataError(f"{path}: {row['image']} stands in two rows; give each specimen one")
+        name = str(row[key])
+        if name in counts:
+            raise DataError(f"{path}: {name} stands in two rows; give each specimen one")
         nucleated = ((k.name, row[c]) for c, k in classes.items() if k.lineage is not Lineage.NOT_NUCLEATED)
-        counts[str(row["image"])] = _add(nucleated) | {UNCLASSIFIED: int(row.get("unclassified_cells") or 0)}
+        counts[name] = _add(nucleated) | {UNCLASSIFIED: int(row.get("unclassified_cells") or 0)}
     return counts
 
 

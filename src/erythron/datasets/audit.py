@@ -81,10 +81,6 @@ class Audit:
         """Whether the split leaks."""
         return any(f.severity == Severity.LEAK for f in self.findings)
 
-    def count(self, kind: str) -> int:
-        """Return the number of findings of a kind."""
-        return sum(f.kind == kind for f in self.findings)
-
 
 @dataclass(frozen=True)
 class _Image:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from erythron.datasets.labelled import FoundCell
 from erythron.errors import DataError
+from erythron.files.writing import open_at
 
 CLASSES = (
     "basophil",
@@ -47,13 +48,11 @@ def read_bloodmnist(folder: Path) -> list[FoundCell]:
 
 
 def unpack_bloodmnist(archive: Path, folder: Path) -> None:
-    """Write every image of a BloodMNIST npz as ``images/PART_NUMBER_CLASS.png`` into a folder.
+    """Write each image of a BloodMNIST npz as ``images/PART_NUMBER_CLASS.png`` into a folder.
 
     Raises:
         DataError: the file is not a BloodMNIST npz.
     """
-    images = folder / "images"
-    images.mkdir(parents=True, exist_ok=True)
     try:
         with np.load(archive, allow_pickle=False) as arrays:
             for part in _PARTS:
@@ -61,6 +60,7 @@ def unpack_bloodmnist(archive: Path, folder: Path) -> None:
                 if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != len(labels):
                     raise DataError(f"{archive}: {part}_images is {pixels.dtype} {pixels.shape}")
                 for i, (rgb, label) in enumerate(zip(pixels, labels, strict=True)):
-                    Image.fromarray(rgb).save(images / f"{part}_{i:05d}_{int(label)}.png")
+                    with open_at(folder / "images" / f"{part}_{i:05d}_{int(label)}.png") as file:
+                        Image.fromarray(rgb).save(file, "PNG")
     except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(f"{archive}: is no BloodMNIST file ({error}); fetch it again") from error

@@ -15,6 +15,7 @@ from erythron.datasets.bloodmnist import unpack_bloodmnist
 from erythron.datasets.registry import RegisteredSet, cache_folder, locate_set, shared_folder
 from erythron.errors import DataError
 from erythron.files.hashing import hash_file
+from erythron.files.writing import open_at, whole_folder, write_file
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes expected, None where the server does not say."""
@@ -71,7 +72,6 @@ def download(url: str, target: Path, checksum: str | None, progress: Progress | 
     Raises:
         DataError: refused, broken off in every try, or of wrong length or checksum.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     note = target.with_name(f".{target.name}.part.json")
     reason = ""
@@ -170,10 +170,8 @@ def _try_download(url: str, part: Path, note: Path, progress: Progress | None) -
             validator = response.headers.get("ETag", "")
             if validator.startswith("W/"):
                 validator = ""
-            note.write_text(json.dumps({"url": url, "validator": validator}))
-            with part.open("r+b" if start else "wb") as file:
-                file.seek(start)
-                file.truncate()
+            write_file(note, json.dumps({"url": url, "validator": validator}))
+            with open_at(part, start) as file:
                 # Unlike iter_content, this gives what came before a break in the middle of a block.
                 while block := response.raw.read1(_BLOCK):
                     file.write(block)
@@ -212,10 +210,8 @@ def _read_note(note: Path) -> dict[str, str]:
 
 def _unpack_whole(archive: Path, target: Path, registered: RegisteredSet) -> None:
     """Unpack beside the target, then rename in one step."""
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    # The archive stays, and a set of 20,000 images would take minutes to force to the disk.
+    with whole_folder(target, synced=False) as partial:
         if archive.suffix == ".npz":
             unpack_bloodmnist(archive, partial)
         else:
@@ -225,11 +221,7 @@ def _unpack_whole(archive: Path, target: Path, registered: RegisteredSet) -> Non
             "archive_sha256": hash_file(archive),
             "licence": registered.licence,
         }
-        (partial / "source.json").write_text(json.dumps(origin, indent=2) + "\n")
-        partial.replace(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        write_file(partial / "source.json", json.dumps(origin, indent=2) + "\n")
 
 
 def _unpack_one(archive: Path, folder: Path, keep: str | None) -> None:
@@ -247,9 +239,7 @@ def _unpack_one(archive: Path, folder: Path, keep: str | None) -> None:
             for member, name in members:
                 if keep and not name.startswith(f"{top}{keep}/"):
                     continue
-                path = folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with opened.open(member) as source, path.open("wb") as file:
+                with opened.open(member) as source, open_at(folder / name) as file:
                     shutil.copyfileobj(source, file)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(

@@ -219,6 +219,7 @@ class _CropWriter:
                     group=group,
                     mask_path=self._folder / mask,
                     mask_kind=_CELL_MASK_KIND if nucleus is None else _MASK_KIND,
+                    mpp=image.mpp,
                 )
             )
             size = whole.mask.shape[::-1]

@@ -37,6 +37,7 @@ class FoundCell:
         mask_path: mask file, None where the set has none for it.
         mask_kind: one of ``manifest.MASK_KINDS``, None exactly where ``mask_path`` is.
         box: where the cell is in a field; None in a crop of one cell.
+        mpp: microns per pixel of the image; None where nothing states it.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class FoundCell:
     mask_path: Path | None = None
     mask_kind: str | None = None
     box: Box | None = None
+    mpp: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class LabelledSet:
 
     Attributes:
         name: name of the set.
-        rows: its manifest, sorted by path, columns and types of ``MANIFEST_SCHEMA``.
+        rows: its manifest, columns and types of ``MANIFEST_SCHEMA``; sorted by path, the cells of one image
+            as its source lists them.
         left_out: ``path`` and ``reason`` of every image that has no row.
         notes: what a user should know of how it was read, one sentence each.
     """
@@ -119,7 +122,7 @@ def make_set(name: str, found: Iterable[FoundCell], class_map: ClassMap | None =
                 name,
                 cell.split,
                 digest,
-                None,
+                cell.mpp,
                 str(cell.mask_path.absolute()) if cell.mask_path else None,
                 cell.mask_kind,
                 *((box.x_px, box.y_px, box.width_px, box.height_px) if box else (None,) * 4),
@@ -130,7 +133,8 @@ def make_set(name: str, found: Iterable[FoundCell], class_map: ClassMap | None =
         reason = failures[0][1] if failures else "it holds none"
         raise DataError(f"{name}: no cell is left ({reason}); check the class map, or fetch the set again")
     table = pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
-    table = table.sort("path", "x_px", "y_px", maintain_order=True)
+    # The cells of one image stay in their source's order, which seeded choices among them build on.
+    table = table.sort("path", maintain_order=True)
     if table["split"].null_count() == 0:
         table = table.with_columns(pl.lit(hash_split(table)).alias("split_hash"))
     left_out = pl.DataFrame(failures, schema={"path": pl.String, "reason": pl.String}, orient="row")

@@ -9,7 +9,7 @@ from polars.exceptions import PolarsError
 
 from erythron.cells.classes import CELL_TYPES, DEFAULT_CLASSES, UNSTAGED_ERYTHROBLAST
 from erythron.errors import DataError
-from erythron.files.hashing import hash_file, hash_text
+from erythron.files.hashing import hash_text
 from erythron.files.writing import whole_file
 
 MANIFEST_SCHEMA: dict[str, pl.DataType] = {
@@ -196,8 +196,8 @@ def hash_split(rows: pl.DataFrame) -> str:
 def verify_split(rows: pl.DataFrame) -> str:
     """Check that a manifest is split, that the split is the one that was stored, and that it does not leak.
 
-    Training and evaluation call this before they read a pixel. It compares tables only; whether the files are
-    still those that were split is :func:`verify_files`.
+    Training and evaluation call this before they read a pixel. It compares tables only; that the files are
+    still those that were split is the audit's to say.
 
     Returns:
         The split's hash, to be stored with whatever is made from it.
@@ -234,25 +234,6 @@ def verify_split(rows: pl.DataFrame) -> str:
                 f"({leaks.height} such); the split leaks, so run erythron data split again"
             )
     return actual
-
-
-def verify_files(rows: pl.DataFrame) -> None:
-    """Check that every image file still has the content that the manifest states.
-
-    Raises:
-        DataError: a file is missing or has changed; names the first and counts the rest.
-    """
-    bad: list[str] = []
-    for path, digest in rows.select("path", "sha256").unique(maintain_order=True).iter_rows():
-        try:
-            actual = hash_file(Path(path))
-        except OSError as error:
-            bad.append(f"{path}: cannot be read ({error.strerror})")
-            continue
-        if actual != digest:
-            bad.append(f"{path}: its content is not what the manifest states")
-    if bad:
-        raise DataError(f"{bad[0]} ({len(bad)} such files); fetch the set again or make a new manifest")
 
 
 def check_suffix(path: Path) -> None:

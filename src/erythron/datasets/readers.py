@@ -6,10 +6,15 @@ import csv
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
 
 from erythron.datasets.features import compute_features
 from erythron.datasets.labelled import Box, FoundCell, list_images
+from erythron.datasets.masks import read_mask
 from erythron.datasets.similarity import find_similar, group_similar
 from erythron.errors import DataError
 
@@ -18,6 +23,10 @@ MARROW_MASKS = "marrow-masks"
 
 BCCD_MASKS = "bccd-masks"
 """Folder of masks beside ``bccd``."""
+
+_BCCD_MASK = "nucleus_255_cell_155"
+_LEAST_OUTLINE_PX = 50
+"""The smallest drawn cell of the set has thousands of pixels, its specks have a few."""
 
 _WBC_CLASSES = {"1": "neutrophil", "2": "lymphocyte", "3": "monocyte", "4": "eosinophil", "5": "basophil"}
 
@@ -155,10 +164,11 @@ def read_bcisc(folder: Path) -> list[FoundCell]:
 def read_bccd(folder: Path) -> list[FoundCell]:
     """Read ``bccd``: one cell for every box of every field's VOC file; a field is a group.
 
-    Where the folder ``bccd-masks`` lies beside this one, white cells have the field's mask.
+    Where the folder ``bccd-masks`` lies beside this one, white cells have the field's mask. Six fields of the
+    set hold a white cell that was outlined and has no box: there the outline's own box stands for it.
 
     Raises:
-        DataError: no fields; or an annotation is missing or broken.
+        DataError: no fields; or an annotation or a mask is missing or broken.
     """
     masks = {p.name: p for p in (folder.parent / BCCD_MASKS).rglob("BloodImage_Mask_*.png")}
     cells = []
@@ -173,6 +183,8 @@ def read_bccd(folder: Path) -> list[FoundCell]:
                 f"{annotation}: the boxes of {path.name} cannot be read ({error}); fetch the set again"
             ) from error
         mask = masks.get(f"{path.stem.replace('_', '_Mask_', 1)}.png")
+        if mask is not None and all(label != "WBC" for label, _ in found):
+            found += [("WBC", box) for box in _find_outlined(mask, _BCCD_MASK)]
         for label, box in found:
             own_mask = mask if label == "WBC" else None
             cells.append(
@@ -181,11 +193,19 @@ def read_bccd(folder: Path) -> list[FoundCell]:
                     label,
                     path.stem,
                     mask_path=own_mask,
-                    mask_kind="nucleus_255_cell_155" if own_mask else None,
+                    mask_kind=_BCCD_MASK if own_mask else None,
                     box=box,
                 )
             )
     return cells
+
+
+def _find_outlined(mask: Path, kind: str) -> Iterator[Box]:
+    """Yield the box of every outlined cell of a mask; specks are none."""
+    parts, _ = ndimage.label(read_mask(mask, kind).cell)
+    for number, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
+        if np.count_nonzero(parts[rows, columns] == number) >= _LEAST_OUTLINE_PX:
+            yield Box(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
 
 
 def _read_box(item: ET.Element) -> Box:

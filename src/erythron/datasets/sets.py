@@ -31,6 +31,9 @@ READERS: dict[str, Callable[[Path], list[FoundCell]]] = {
 
 BMEC = "bmec"
 
+IMPORTED_MANIFEST = "manifest.csv"
+"""Name of the manifest in a folder that ``erythron import`` has written."""
+
 
 def read_set(
     name: str, folder: Path, *, class_map: ClassMap | None = None, keep_contradictions: bool = False
@@ -69,7 +72,8 @@ def open_set(
     """Open what a command line names: a manifest file, a registered set that is here, or a folder.
 
     Args:
-        source: path of a ``.parquet`` or ``.csv`` manifest, a registered name, or path of a folder.
+        source: path of a ``.parquet`` or ``.csv`` manifest, a registered name, or path of a folder of class
+            folders or of one that ``erythron import`` has written.
         class_map: see :func:`read_set`.
         keep_contradictions: see :func:`read_set`.
 
@@ -99,4 +103,6 @@ def open_set(
             f"({', '.join(load_registry())})"
         )
     name = path.resolve().name
+    if (path / IMPORTED_MANIFEST).is_file():
+        return replace(open_set(str(path / IMPORTED_MANIFEST)), name=name)
     return read_set(name, path, class_map=class_map, keep_contradictions=keep_contradictions)

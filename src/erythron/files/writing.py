@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -48,11 +49,34 @@ def whole_file(final: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(final: Path) -> Iterator[Path]:
+def open_at(path: Path, start: int = 0) -> Iterator[BinaryIO]:
+    """Open a file to write from a byte on; what lay behind that byte goes.
+
+    It may appear before it is whole, so it's for a download that a later run continues, and for what lies in
+    a folder that :func:`whole_folder` makes whole.
+
+    Args:
+        path: the file; missing parent folders are made.
+        start: its first bytes that stay.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("r+b" if start else "wb") as file:
+        file.seek(start)
+        file.truncate()
+        yield file
+
+
+@contextmanager
+def whole_folder(final: Path, *, synced: bool = True) -> Iterator[Path]:
     """Give an empty folder to fill; it becomes ``final`` when the block ends, and goes when the block fails.
 
     An existing ``final`` is replaced only after the new one is complete; the moment between the two renames
     leaves the old one under its partial name, never a mixture.
+
+    Args:
+        final: its path; missing parent folders are made.
+        synced: force every file to the disk before the folder appears. Without it a power cut may leave files
+            empty, which is right only where what they are made from stays: twenty thousand take minutes.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(final)
@@ -61,7 +85,7 @@ def whole_folder(final: Path) -> Iterator[Path]:
     try:
         yield partial
         for path in partial.rglob("*"):
-            if path.is_file():
+            if synced and path.is_file():
                 _sync(path)
         if final.exists():
             retired = partial_path(final.with_name(f"{final.name}.old"))

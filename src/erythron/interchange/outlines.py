@@ -7,12 +7,13 @@ is traced and filled again is the same mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import polygon
+from skimage.measure import find_contours
 
 from erythron.cells.outline import BoxedMask, trim_mask, unite_masks
 from erythron.errors import DataError
@@ -85,45 +86,21 @@ def trace_mask(boxed: BoxedMask) -> list[Part]:
 def _trace_rings(mask: NDArray[np.bool_], origin: NDArray[np.float64]) -> list[Ring]:
     """Return all closed rings, corners only, of a mask (H, W) that no border of the array touches.
 
-    The pixel edges are walked with the mask on the right, so outer rings and holes run in opposite senses, as
-    RFC 7946 wants. Where two pixels of the mask meet only at a corner, the walk turns right and parts them.
-    Of a 4-connected mask the first ring is the outer one.
+    They run with the mask on the right, so outer rings and holes run in opposite senses, as RFC 7946 wants.
+    Where two pixels of the mask meet only at a corner, they are parted. Of a 4-connected mask the first ring
+    is the outer one.
+
+    Args:
+        mask: what to trace.
+        origin: [x, y] in the image of the array's upper left corner.
     """
-    width = mask.shape[1] + 1
-    exists = np.zeros((mask.shape[0] + 1, width, 4), dtype=np.bool_)  # by corner of start and heading
-    outside = ~mask
-    exists[1:-1, :-1, 0] = mask[1:] & outside[:-1]
-    exists[:-1, 1:-1, 1] = mask[:, :-1] & outside[:, 1:]
-    exists[1:-1, 1:, 2] = mask[:-1] & outside[1:]
-    exists[1:, 1:-1, 3] = mask[:, 1:] & outside[:, :-1]
-    exists = exists.reshape(-1)
-    edges = np.flatnonzero(exists)
-    corners, headings = np.divmod(edges, 4)
-    ahead = 4 * (corners + np.array([1, width, -1, -width])[headings])
-    right, left = ahead + (headings + 1) % 4, ahead + (headings + 3) % 4
-    onward = np.where(exists[right], right, np.where(exists[ahead + headings], ahead + headings, left))
-    after = np.searchsorted(edges, onward)
-    before = np.empty_like(after)
-    before[after] = np.arange(len(after))
-    bends = headings[before] != headings[after]
-    half_steps = np.array([[0.5, 0.0], [0.0, 0.5], [-0.5, 0.0], [0.0, -0.5]])
-    middles = np.stack([corners % width, corners // width], axis=1) + half_steps[headings] + origin
     rings = []
-    for walk in _cycles(after.tolist()):
-        ring = middles[[edge for edge in walk if bends[edge]]].tolist()
-        rings.append([*ring, ring[0]])
-    return rings
-
-
-def _cycles(after: list[int]) -> Iterator[list[int]]:
-    """Yield the cycles of a permutation, each from its lowest element."""
-    seen = [False] * len(after)
-    for start in range(len(after)):
-        walk = []
-        here = start
-        while not seen[here]:
-            seen[here] = True
-            walk.append(here)
-            here = after[here]
-        if walk:
-            yield walk
+    for contour in find_contours(mask, 0.5, fully_connected="low", positive_orientation="low"):  # type: ignore[no-untyped-call]
+        # From rows and columns of pixel centres, the last point that repeats the first left out.
+        points = contour[:-1, ::-1] + (origin + 0.5)
+        steps = np.diff(points, axis=0, append=points[:1])
+        corners = points[(steps != np.roll(steps, 1, axis=0)).any(axis=1)]
+        rings.append(corners)
+    # What encloses all others is the widest.
+    rings.sort(key=lambda ring: -float(np.ptp(ring[:, 0])))
+    return [[*ring, ring[0]] for ring in (corners.tolist() for corners in rings)]

@@ -7,59 +7,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
 from erythron import __version__
-from erythron.bundle.folder import Bundle, load_bundle
-from erythron.bundle.loading import LoadingBundle, describe_device, start_loading
-from erythron.differential.assemble import merge_differentials, set_references
+from erythron.bundle.folder import load_bundle
+from erythron.bundle.loading import LoadingBundle, describe_device
+from erythron.differential.assemble import merge_differentials
 from erythron.differential.counts import Differential
 from erythron.errors import ImageReadError, UsageError
 from erythron.files.writing import write_file
-from erythron.interchange.geojson import trace_cells
+from erythron.pipeline.count_worker import CountJob, CountTask, DoneField, describe_steps
 from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, check_distinct, no_progress
-from erythron.pipeline.field import (
-    CountedField,
-    Model,
-    Networks,
-    OutlinedField,
-    call_field,
-    count_field,
-    load_networks,
-)
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.settings import choose_settings
+from erythron.pipeline.specimens import Specimen
+from erythron.quality.flags import QualityFlag
 from erythron.read.inputs import InputImage
-from erythron.read.source import open_source, read_whole
-from erythron.report.distributions import COLUMNS, make_distributions
-from erythron.report.field_page import make_field_page
-from erythron.report.model import Entry, FailedInput, FieldPage, FieldReport, RunReport
+from erythron.report.distributions import make_distributions
+from erythron.report.model import Entry, FailedInput, FieldReport, RepeatedInput, RunReport
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
-from erythron.report.tables import make_summary
+from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
 from erythron.results.field import (
-    FieldResult,
-    ShownField,
     is_edited,
-    read_cells,
-    read_differential,
-    read_field,
-    read_page,
-    replace_differential,
-    replace_page,
-    write_field,
 )
-from erythron.results.fingerprint import (
-    Fingerprints,
-    StepSettings,
-    fingerprint_steps,
-    hash_bundle,
-    hash_image,
-)
+from erythron.results.fingerprint import StepSettings, fingerprint_steps, hash_bundle, hash_image
 from erythron.results.record import FieldRecord, read_record
-from erythron.results.run import REPORT, SUMMARY, refuse_other_run, write_run
-from erythron.segment.scale import ScaleEstimate
+from erythron.results.run import REPORT, SUMMARY, refuse_other_run, write_run, write_specimens
 
 SEGMENTER = "the segmentation network of the model"
 
@@ -99,140 +75,6 @@ class CountRun:
         )
 
 
-@dataclass(frozen=True)
-class CountJob:
-    """One field to count.
-
-    Attributes:
-        image: where it is.
-        folder: where its results go.
-        fields_shown: fields that the page shows in full; 0 where it does not show this one.
-    """
-
-    image: InputImage
-    folder: Path
-    fields_shown: int
-
-    @property
-    def name(self) -> str:
-        """The path of the image as given."""
-        return self.image.name
-
-
-@dataclass(frozen=True, eq=False)
-class DoneField:
-    """What the summary and the page of a run need of a finished field.
-
-    Attributes:
-        record: where it comes from.
-        differential: of its cells.
-        measured: its cells, the columns that the page plots.
-        page: what the page shows of it, None where it does not.
-    """
-
-    record: FieldRecord
-    differential: Differential
-    measured: pl.DataFrame
-    page: FieldPage | None
-
-
-class CountTask:
-    """Counting of fields as plain data: what is sent to every process that counts.
-
-    Args:
-        options: model, scale, ranges and whether to replace.
-        loading: the model of ``options`` where its networks load already in this process.
-    """
-
-    def __init__(self, options: RunOptions, loading: LoadingBundle | None = None) -> None:
-        self.options = options
-        self._loading = loading
-
-    def __getstate__(self) -> dict[str, object]:
-        return {"options": self.options, "_loading": None}
-
-    def start(self) -> CountWorker:
-        """See :class:`erythron.pipeline.executor.Task`."""
-        return CountWorker(self.options, self._loading)
-
-
-class CountWorker:
-    """Counts fields into their folders, and keeps what an earlier run has done of the same.
-
-    Args:
-        options: model, scale, ranges and whether to replace.
-        loading: the model of ``options`` where its networks load already; else they load when needed.
-
-    Raises:
-        BundleError: the model cannot be used.
-        DataError: the file of reference ranges cannot be used.
-    """
-
-    def __init__(self, options: RunOptions, loading: LoadingBundle | None = None) -> None:
-        self._options = options
-        self._loading = loading
-        bundle = load_bundle(options.model) if loading is None else loading.bundle
-        settings = choose_settings(bundle, options.reference, options.width)
-        self._model = Model(bundle, settings, self._get_networks)
-        self._steps = describe_steps(bundle, options)
-        self._networks: Networks | None = None
-
-    def __call__(self, job: CountJob) -> DoneField:
-        """Count one field, or only those of its steps that are not done yet."""
-        sha256 = hash_image(job.image.path)
-        wanted = fingerprint_steps(self._steps, job.name, sha256, job.fields_shown)
-        record = None if self._options.force else read_record(job.folder)
-        if record is None or record.fingerprints.outlines != wanted.outlines:
-            image = read_whole(open_source(job.image.path, self._options.mpp))
-            return self._store(count_field(image, self._model), job, sha256, wanted)
-        if record.fingerprints.calls != wanted.calls:
-            return self._store(self._call_again(record, job), job, sha256, wanted)
-        return self._keep(record, job, wanted)
-
-    def _get_networks(self) -> Networks:
-        if self._networks is None:
-            loading = self._loading or start_loading(self._options.model, self._options.runtime)
-            self._networks = load_networks(loading.bundle, loading.runtimes.result())
-        return self._networks
-
-    def _call_again(self, record: FieldRecord, job: CountJob) -> CountedField:
-        """Name the outlined cells of a field by another model."""
-        image = read_whole(open_source(job.image.path, self._options.mpp))
-        image = replace(image, mpp=record.mpp, mpp_source=record.mpp_source)
-        scale = None
-        if record.mpp is not None and record.mpp_interval is not None:
-            scale = ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0)
-        return call_field(OutlinedField(image, scale, read_field(job.folder).outlines), self._model)
-
-    def _store(self, counted: CountedField, job: CountJob, sha256: str, wanted: Fingerprints) -> DoneField:
-        result = make_result(counted, job.name, sha256, wanted)
-        rgb, rings = counted.image.rgb, trace_cells(counted.outlines)
-        page = make_field_page(rgb, counted.cells, rings, job.fields_shown) if job.fields_shown else None
-        record = write_field(result, ShownField(rgb, rings, page), job.folder)
-        return DoneField(record, counted.differential, counted.cells.select(COLUMNS), page)
-
-    def _keep(self, record: FieldRecord, job: CountJob, wanted: Fingerprints) -> DoneField:
-        """Take what is there; ranges and the page are set anew where they are of other settings."""
-        differential, cells = read_differential(job.folder), read_cells(job.folder)
-        page = read_page(job.folder) if job.fields_shown else None
-        old = record.fingerprints
-        if old.differential != wanted.differential:
-            differential = set_references(differential, self._model.settings)
-            record = record.model_copy(
-                update={"fingerprints": replace(old, differential=wanted.differential)}
-            )
-            replace_differential(job.folder, record, differential)
-        if job.fields_shown and (page is None or old.page != wanted.page):
-            image = read_whole(open_source(job.image.path, self._options.mpp))
-            rings = trace_cells(read_field(job.folder).outlines)
-            page = make_field_page(image.rgb, cells, rings, job.fields_shown)
-            record = record.model_copy(
-                update={"fingerprints": replace(record.fingerprints, page=wanted.page)}
-            )
-            replace_page(job.folder, record, page)
-        return DoneField(record, differential, cells.select(COLUMNS), page)
-
-
 def count_images(
     inputs: Sequence[InputImage],
     out: Path,
@@ -255,75 +97,194 @@ def count_images(
         UsageError: two inputs have one folder, or ``out`` holds results of other inputs or images.
         BundleError: the model cannot be used.
     """
-    started = datetime.now(UTC)
-    bundle = load_bundle(options.model) if loading is None else loading.bundle
-    folders = {image: out / image.relative.with_suffix("") for image in inputs}
-    check_distinct([(image, folder.relative_to(out)) for image, folder in folders.items()])
-    if not options.force:
-        refuse_other_run([image.name for image in inputs], out)
-        for image, folder in folders.items():
-            _refuse_foreign(image, folder, describe_steps(bundle, options))
-    done: list[DoneField] = []
-    entries: list[FieldReport | FailedInput] = []
-    shown = min(len(inputs), MAX_FIELDS_IN_FULL)
-
-    def list_jobs() -> Iterator[CountJob]:
-        for image, folder in folders.items():
-            yield CountJob(image, folder, shown if len(done) < shown else 0)
-
-    task = CountTask(options, loading)
-    for job, outcome in (executor or LocalExecutor()).run(task, list_jobs()):
-        if isinstance(outcome, Failure):
-            entries.append(FailedInput(outcome.image, outcome.reason))
-        else:
-            done.append(outcome)
-            entries.append(_make_entry(outcome))
-        progress(job.name)
-    page = _make_page(entries, done, bundle, options, started)
-    write_file(out / SUMMARY, make_summary(entries, bundle.classes).write_csv())
-    write_file(out / REPORT, render_report(page))
-    write_run(out, [image.name for image in inputs], [field.record for field in done], page)
-    return CountRun(
-        page.differential,
-        tuple((field.image, field.differential) for field in page.fields),
-        tuple(Failure(failed.image, failed.reason) for failed in page.failed),
-        out / REPORT,
-    )
+    name = inputs[0].path.stem if len(inputs) == 1 else f"{len(inputs)} images"
+    counting = Counting([Specimen(name, tuple(inputs), Path())], out, options, loading)
+    [run] = counting.run(progress, executor)
+    return run
 
 
-def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
-    """Return what the steps of every field of a run depend on besides its image.
-
-    Raises:
-        ImageReadError: the file of reference ranges cannot be read.
-    """
-    reference = "" if options.reference is None else hash_image(options.reference)
-    return StepSettings(bundle, options.mpp, reference, options.width, options.runtime)
-
-
-def make_result(counted: CountedField, name: str, sha256: str, fingerprints: Fingerprints) -> FieldResult:
-    """Return a counted field with the record of where it comes from.
+def count_specimens(
+    specimens: Sequence[Specimen],
+    out: Path,
+    options: RunOptions,
+    progress: Progress = no_progress,
+    loading: LoadingBundle | None = None,
+    executor: Executor | None = None,
+) -> tuple[CountRun, ...]:
+    """Count the fields of several specimens: one folder with its report each, and a summary over all.
 
     Args:
-        counted: the field.
-        name: of the image, as the user gave it.
-        sha256: of the image's bytes.
-        fingerprints: of its steps.
+        specimens: with their images, as :func:`erythron.pipeline.specimens.group_images` makes them.
+        out: output folder; ``summary.csv`` in it has a row a specimen.
+        options: as of :func:`count_images`.
+        progress: called after each image.
+        loading: the model of ``options`` where its networks load already.
+        executor: where to count; None is this machine.
+
+    Returns:
+        What was counted of each specimen, in the order given.
+
+    Raises:
+        UsageError: two inputs have one folder, or ``out`` holds results of other inputs or images.
+        BundleError: the model cannot be used.
     """
-    image, scale = counted.image, counted.scale
-    record = FieldRecord(
-        image=name,
-        sha256=sha256,
-        fingerprints=fingerprints,
-        width_px=image.width_px,
-        height_px=image.height_px,
-        mpp=image.mpp,
-        mpp_source=image.mpp_source,
-        mpp_interval=None if scale is None else (scale.mpp_low, scale.mpp_high),
-        red_cells=None if scale is None else scale.red_cells,
-        quality=counted.quality,
-    )
-    return FieldResult(record, counted.outlines, counted.cells, counted.differential)
+    counting = Counting(specimens, out, options, loading)
+    if not options.force:
+        refuse_other_run([image.name for specimen in specimens for image in specimen.images], out)
+    runs = tuple(counting.run(progress, executor))
+    rows = [
+        SpecimenRow(specimen.name, specimen.details, len(run.fields), len(run.failures), run.differential)
+        for specimen, run in zip(specimens, runs, strict=True)
+    ]
+    write_file(out / SUMMARY, make_specimen_summary(rows, counting.bundle.classes).write_csv())
+    write_specimens(out, {specimen.name: [i.name for i in specimen.images] for specimen in specimens})
+    return runs
+
+
+class Counting:
+    """A count of one or more specimens into one folder.
+
+    Args:
+        specimens: with their images.
+        out: output folder.
+        options: model, scale and whether to replace.
+        loading: the model of ``options`` where its networks load already.
+
+    Attributes:
+        bundle: the model.
+
+    Raises:
+        UsageError: two inputs have one folder, or one of those holds results of other inputs or images.
+        BundleError: the model cannot be used.
+    """
+
+    def __init__(
+        self,
+        specimens: Sequence[Specimen],
+        out: Path,
+        options: RunOptions,
+        loading: LoadingBundle | None = None,
+    ) -> None:
+        self.bundle = load_bundle(options.model) if loading is None else loading.bundle
+        self._specimens, self._out, self._options = specimens, out, options
+        self._task = CountTask(options, loading)
+        self._settings = choose_settings(self.bundle, options.reference, options.width)
+        self._folders = [
+            {image: out / specimen.folder / image.relative.with_suffix("") for image in specimen.images}
+            for specimen in specimens
+        ]
+        every = [(image, folder) for folders in self._folders for image, folder in folders.items()]
+        check_distinct([(image, folder.relative_to(out)) for image, folder in every])
+        if not options.force:
+            for specimen in specimens:
+                refuse_other_run([image.name for image in specimen.images], out / specimen.folder)
+            steps = describe_steps(self.bundle, options)
+            for image, folder in every:
+                _refuse_foreign(image, folder, steps)
+
+    def run(self, progress: Progress, executor: Executor | None) -> Iterator[CountRun]:
+        """Count, and write summary, report and record of each specimen as soon as its fields are done.
+
+        Yields:
+            What was counted of each specimen.
+        """
+        started = datetime.now(UTC)
+        tallies = [Tally() for _ in self._specimens]
+
+        def list_jobs() -> Iterator[CountJob]:
+            for folders, tally in zip(self._folders, tallies, strict=True):
+                shown = min(len(folders), MAX_FIELDS_IN_FULL)
+                for image, folder in folders.items():
+                    yield CountJob(image, folder, shown if len(tally.done) < shown else 0)
+
+        outcomes = (executor or LocalExecutor()).run(self._task, list_jobs())
+        for specimen, folders, tally in zip(self._specimens, self._folders, tallies, strict=True):
+            for job, outcome in islice(outcomes, len(folders)):
+                tally.add(outcome)
+                progress(job.name)
+            yield self._write(specimen, tally, started)
+
+    def _write(self, specimen: Specimen, tally: Tally, started: datetime) -> CountRun:
+        out = self._out / specimen.folder
+        page = self._make_page(specimen, tally, started)
+        write_file(out / SUMMARY, make_summary(tally.entries, self.bundle.classes).write_csv())
+        write_file(out / REPORT, render_report(page))
+        write_run(out, [image.name for image in specimen.images], tally.records, page)
+        return CountRun(
+            page.differential,
+            tuple((field.image, field.differential) for field in page.fields),
+            tuple(Failure(failed.image, failed.reason) for failed in page.failed),
+            out / REPORT,
+        )
+
+    def _make_page(self, specimen: Specimen, tally: Tally, started: datetime) -> RunReport:
+        card, options = self.bundle.card, self._options
+        differential = merge_differentials((field.differential for field in tally.done), self._settings)
+        measured = [field.measured for field in tally.done]
+        return RunReport(
+            specimen=specimen.name,
+            made_at=started.astimezone(),
+            differential=replace(differential, flags=(*tally.flag_repeated(), *differential.flags)),
+            fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
+            failed=tuple(entry for entry in tally.entries if isinstance(entry, FailedInput)),
+            distributions=make_distributions(pl.concat(measured)) if measured else (),
+            unclassified_under=card.unclassified_below,
+            segmenter=SEGMENTER,
+            model_name=f"{card.name} {card.version}",
+            model_sha256=hash_bundle(self.bundle),
+            settings=(
+                *(Entry(name, value) for name, value in specimen.details.items()),
+                Entry("Microns per pixel", _describe_scale(options.mpp)),
+                Entry("Networks computed in", describe_device(options.runtime)),
+            ),
+            versions=(
+                Entry("erythron", __version__),
+                *(Entry(name, version(name)) for name in _PACKAGES),
+            ),
+        )
+
+
+class Tally:
+    """The fields of a specimen as they come in; one whose pixels came before is counted once.
+
+    Attributes:
+        done: the fields that are counted.
+        entries: what summary and page say of each input, in order.
+        records: of every field that has a folder.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[DoneField] = []
+        self.entries: list[FieldReport | FailedInput | RepeatedInput] = []
+        self.records: list[FieldRecord] = []
+        self._seen: dict[str, str] = {}
+
+    def add(self, outcome: DoneField | Failure) -> None:
+        """Take in what came of one input."""
+        if isinstance(outcome, Failure):
+            self.entries.append(FailedInput(outcome.image, outcome.reason))
+            return
+        record = outcome.record
+        self.records.append(record)
+        first = self._seen.setdefault(record.pixels_sha256, record.image)
+        if first != record.image:
+            self.entries.append(RepeatedInput(record.image, first))
+            return
+        self.done.append(outcome)
+        self.entries.append(_make_entry(outcome))
+
+    def flag_repeated(self) -> tuple[QualityFlag, ...]:
+        """Return the flag of inputs that show the same pixels as one before, none where there are none."""
+        repeated = [entry for entry in self.entries if isinstance(entry, RepeatedInput)]
+        if not repeated:
+            return ()
+        named = ", ".join(f"{Path(e.image).name} as {Path(e.same_as).name}" for e in repeated[:5])
+        more = "" if len(repeated) <= 5 else f" and {len(repeated) - 5} more"
+        text = (
+            f"{len(repeated)} of the images show the same pixels as another and are counted once: "
+            f"{named}{more}"
+        )
+        return (QualityFlag("repeated_images", text, float(len(repeated))),)
 
 
 def _refuse_foreign(image: InputImage, folder: Path, steps: StepSettings) -> None:
@@ -352,37 +313,7 @@ def _make_entry(done: DoneField) -> FieldReport:
         mpp_source=record.mpp_source,
         differential=done.differential,
         page=done.page,
-    )
-
-
-def _make_page(
-    entries: Sequence[FieldReport | FailedInput],
-    done: Sequence[DoneField],
-    bundle: Bundle,
-    options: RunOptions,
-    started: datetime,
-) -> RunReport:
-    settings = choose_settings(bundle, options.reference, options.width)
-    measured = [field.measured for field in done]
-    return RunReport(
-        specimen=Path(entries[0].image).stem if len(entries) == 1 else f"{len(entries)} images",
-        made_at=started.astimezone(),
-        differential=merge_differentials((field.differential for field in done), settings),
-        fields=tuple(entry for entry in entries if isinstance(entry, FieldReport)),
-        failed=tuple(entry for entry in entries if isinstance(entry, FailedInput)),
-        distributions=make_distributions(pl.concat(measured)) if measured else (),
-        unclassified_under=bundle.card.unclassified_below,
-        segmenter=SEGMENTER,
-        model_name=f"{bundle.card.name} {bundle.card.version}",
-        model_sha256=hash_bundle(bundle),
-        settings=(
-            Entry("Microns per pixel", _describe_scale(options.mpp)),
-            Entry("Networks computed in", describe_device(options.runtime)),
-        ),
-        versions=(
-            Entry("erythron", __version__),
-            *(Entry(name, version(name)) for name in _PACKAGES),
-        ),
+        mpp_interval=record.mpp_interval,
     )
 
 

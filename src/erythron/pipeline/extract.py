@@ -23,7 +23,7 @@ from erythron.classify.crops import cut_mask, cut_window
 from erythron.classify.framing import choose_mpp
 from erythron.errors import ImageReadError, UsageError
 from erythron.files.writing import whole_folder, write_file
-from erythron.pipeline.count import make_result
+from erythron.pipeline.count_worker import make_result
 from erythron.pipeline.executor import (
     Executor,
     Failure,

@@ -59,7 +59,8 @@ def load_networks(
         BundleError: a network cannot be loaded.
     """
     loaded = load_runtimes(bundle, kind) if runtimes is None else runtimes
-    return Networks(Segmenter(bundle.card.segmenter, loaded.outliner), Classifier(bundle, loaded.classifier))
+    segmenter = Segmenter(bundle.card.segmenter, loaded.segmentation)
+    return Networks(segmenter, Classifier(bundle, loaded.classifier))
 
 
 @dataclass(frozen=True)

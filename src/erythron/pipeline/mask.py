@@ -90,7 +90,7 @@ class MaskTask:
         """Return the function that writes one mask, and says whether it was there already."""
         options = self.options
         bundle = load_bundle(options.model)
-        segmenter = Segmenter(bundle.card.segmenter, open_runtime(bundle.outliner_path, options.runtime))
+        segmenter = Segmenter(bundle.card.segmenter, open_runtime(bundle.segmentation_path, options.runtime))
         steps = StepSettings(bundle, options.mpp, runtime=options.runtime)
         return partial(_write_mask, segmenter, steps, options)
 

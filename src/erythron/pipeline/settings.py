@@ -50,14 +50,12 @@ def make_confusion(card: ModelCard) -> ConfusionMatrix:
     Calls of a class that is not nucleated leave the matrix, as they leave the total of a differential: what
     remains are the rates among the cells that are counted.
     """
-    validation = card.cross_validation
+    evaluation = card.evaluation
     kept = [i for i, c in enumerate(card.classes) if c.lineage is not Lineage.NOT_NUCLEATED]
-    rows = validation.confident_confusion or validation.confusion
-    has_unclassified = validation.confident_confusion is not None
-    columns = [*kept, len(card.classes)] if has_unclassified else kept
+    columns = [*kept, len(card.classes)]
     return ConfusionMatrix(
-        true_classes=validation.true_classes,
+        true_classes=evaluation.true_classes,
         calls=tuple(card.classes[i].name for i in kept),
-        counts=tuple(tuple(row[i] for i in columns) for row in rows),
-        has_unclassified=has_unclassified,
+        counts=tuple(tuple(row[i] for i in columns) for row in evaluation.confident_confusion),
+        has_unclassified=True,
     )

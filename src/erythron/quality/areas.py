@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.measure import points_in_poly
 
 from erythron.quality.flags import LeftOutArea
 
@@ -102,10 +103,14 @@ def find_unreadable_areas(
 
 
 def find_cells_inside(cells: pl.DataFrame, areas: Sequence[LeftOutArea]) -> Mask:
-    """Return for each row of a table of cells, (N,) bool, whether its nucleus' centre is left out."""
+    """Return for each row of a table of cells, (N,) bool, whether its nucleus' centre is left out.
+
+    A centre on the edge of an area is.
+    """
+    centres = cells.select("x_px", "y_px").to_numpy()
     inside = np.zeros(cells.height, dtype=bool)
     for area in areas:
-        inside |= _contains(area.outline, cells["x_px"].to_numpy(), cells["y_px"].to_numpy())
+        inside |= points_in_poly(centres, area.outline)  # type: ignore[no-untyped-call]
     return inside
 
 
@@ -158,7 +163,11 @@ def _outline(
 
 
 def _trace(mask: Mask) -> list[tuple[int, int]]:
-    """Return the corners (x, y) of the border of a connected mask without holes, on the grid's lines."""
+    """Return the corners (x, y) of the border of a connected mask without holes, on the grid's lines.
+
+    Outlines of cells run through the middles of edges and cut corners by half a pixel; here that would be
+    half a square, which is as wide as a cell.
+    """
     padded = np.pad(mask, 1)
     y, x = (int(v) for v in np.argwhere(padded)[0])
     start, here, step = (x, y), (x, y), (1, 0)
@@ -187,15 +196,3 @@ def _cell(mask: Mask, corner: tuple[int, int], step: tuple[int, int], *, is_left
     x = corner[0] + (step[0] + side[0] - 1) // 2
     y = corner[1] + (step[1] + side[1] - 1) // 2
     return bool(mask[y, x])
-
-
-def _contains(
-    outline: tuple[tuple[float, float], ...], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> Mask:
-    """Return which points lie in a polygon, by the number of its edges to their right."""
-    inside = np.zeros(len(x), dtype=bool)
-    for (x0, y0), (x1, y1) in zip(outline, (*outline[1:], outline[0]), strict=True):
-        if y0 != y1:
-            crosses = (y0 > y) != (y1 > y)
-            inside ^= crosses & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
-    return inside

@@ -27,6 +27,26 @@ class QualityFlag:
     threshold: float | None = None
 
 
+PROVISIONAL = frozenset(
+    {
+        "scale_unknown",
+        "stain_unlike_training",
+        "cells_unlike_training",
+        "unclassified_unexplained",
+        "many_unclassified",
+        "too_few_cells",
+    }
+)
+"""Flags with which figures are no result yet: the model may not know such cells, or few were counted.
+
+The others (uneven fields, areas left out) limit what was looked at and leave its figures as they are.
+"""
+
+TARGET_CELLS = 500
+"""Nucleated cells to count where the percentage of a class decides; :class:`QualityThresholds` has the least
+(Lee et al. 2008, doi 10.1111/j.1751-553X.2008.01100.x)."""
+
+
 @dataclass(frozen=True)
 class LeftOutArea:
     """A part of an image in which no cell is counted.

@@ -44,7 +44,7 @@ def measure_stain(cells: pl.DataFrame, background: NDArray[np.float32], card: Mo
     """Return how far the stain is from that of the training cells.
 
     The colours of nucleus and cytoplasm, each over that of the empty smear, are standardised by the training
-    cells' means and deviations, which the bundle states for its inputs.
+    cells' means and deviations, which the bundle states.
 
     Args:
         cells: the table of a field's cells.
@@ -58,7 +58,7 @@ def measure_stain(cells: pl.DataFrame, background: NDArray[np.float32], card: Mo
         return None
     # The scale does not enter any colour.
     inputs = derive_inputs(cells, background, 1.0)
-    stated = {m.name: m for m in card.measurement_inputs}
+    stated = {m.name: m for m in card.measurements}
     distances = [
         abs(float(np.median(inputs[:, i])) - stated[name].mean) / stated[name].sd
         for i, name in enumerate(MEASUREMENT_INPUTS)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from erythron.cells.outline import CellOutline
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Differential, Proportion
+from erythron.report.numbers import format_index, format_index_limits, format_limits, format_percent
 from erythron.report.overlay import draw_overlay, make_overlay_picture
-from erythron.report.page import format_index, format_index_limits, format_limits, format_percent
 
 _SHOWN_PX = 900
 

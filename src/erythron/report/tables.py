@@ -5,14 +5,16 @@ Plain columns are raw, as counted; those that begin with ``corrected_`` are esti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.counts import Differential, Estimate, Index
-from erythron.report.model import FailedInput, FieldReport
+from erythron.report.model import FailedInput, FieldReport, RepeatedInput
+from erythron.report.numbers import scale_value
 
 _INDEX_COLUMNS = {
     "erythroid_share": "erythroid_percent",
@@ -42,67 +44,117 @@ def summary_schema(classes: Sequence[CellClass]) -> pl.Schema:
     return pl.Schema(columns)
 
 
-def make_summary(inputs: Sequence[FieldReport | FailedInput], classes: Sequence[CellClass]) -> pl.DataFrame:
-    """Return one row an input, in the order given; ``status`` is ``done`` or ``failed``, with the reason."""
-    schema = summary_schema(classes)
-    rows = [_failed_row(i) if isinstance(i, FailedInput) else _done_row(i) for i in inputs]
+@dataclass(frozen=True)
+class SpecimenRow:
+    """What the summary says of a specimen.
+
+    Attributes:
+        name: of the specimen.
+        details: what else is known of it, by the name of the column.
+        fields: images that are counted.
+        failed: images that could not be.
+        differential: of all its fields.
+    """
+
+    name: str
+    details: Mapping[str, str]
+    fields: int
+    failed: int
+    differential: Differential
+
+
+def make_specimen_summary(specimens: Sequence[SpecimenRow], classes: Sequence[CellClass]) -> pl.DataFrame:
+    """Return one row a specimen, in the order given: name, details, fields, then as in a run's summary."""
+    of_image = {"image", "status", "reason", "width_px", "height_px", "mpp", "mpp_source"}
+    figures = {name: kind for name, kind in summary_schema(classes).items() if name not in of_image}
+    details = list(dict.fromkeys(name for specimen in specimens for name in specimen.details))
+    texts = dict.fromkeys(["specimen", *details], pl.String())
+    numbers = dict.fromkeys(["fields", "failed_images"], pl.Int64())
+    schema = pl.Schema({**texts, **numbers, **figures})
+    rows = [
+        {"specimen": s.name, **s.details, "fields": s.fields, "failed_images": s.failed}
+        | _describe_differential(s.differential)
+        for s in specimens
+    ]
     filled = [[row.get(column) for column in schema] for row in rows]
     return pl.DataFrame(filled, schema=schema, orient="row")
 
 
-def _failed_row(failed: FailedInput) -> dict[str, Any]:
-    return {"image": failed.image, "status": "failed", "reason": failed.reason}
+def make_summary(
+    inputs: Sequence[FieldReport | FailedInput | RepeatedInput], classes: Sequence[CellClass]
+) -> pl.DataFrame:
+    """Return one row an input, in the order given.
+
+    ``status`` is ``done``, ``failed`` with the reason, or ``repeated`` with the image of the same pixels.
+    """
+    schema = summary_schema(classes)
+    rows = [_make_row(i) for i in inputs]
+    filled = [[row.get(column) for column in schema] for row in rows]
+    return pl.DataFrame(filled, schema=schema, orient="row")
 
 
-def _done_row(field: FieldReport) -> dict[str, Any]:
-    found = field.differential
+def _make_row(entry: FieldReport | FailedInput | RepeatedInput) -> dict[str, Any]:
+    if isinstance(entry, FailedInput):
+        return {"image": entry.image, "status": "failed", "reason": entry.reason}
+    if isinstance(entry, RepeatedInput):
+        reason = f"same pixels as {entry.same_as}, counted once"
+        return {"image": entry.image, "status": "repeated", "reason": reason}
     row: dict[str, Any] = {
-        "image": field.image,
+        "image": entry.image,
         "status": "done",
-        "width_px": field.width_px,
-        "height_px": field.height_px,
-        "mpp": field.mpp,
-        "mpp_source": field.mpp_source.value,
+        "width_px": entry.width_px,
+        "height_px": entry.height_px,
+        "mpp": entry.mpp,
+        "mpp_source": entry.mpp_source.value,
+    }
+    return row | _describe_differential(entry.differential)
+
+
+def _describe_differential(found: Differential) -> dict[str, Any]:
+    row: dict[str, Any] = {
         "nucleated_cells": found.nucleated_cells,
         "erythroid_cells": found.erythroid_cells,
         "unclassified_cells": found.unclassified.count,
         "touching_edge_cells": found.touching_edge_cells,
-        "quality_flags": ";".join(flag.name for flag in found.flags),
+        "quality_flags": " ".join(flag.name for flag in found.flags),
         "left_out_cells": found.left_out_cells,
-        "left_out_percent": 100 * found.left_out_fraction,
+        "left_out_percent": scale_value(found.left_out_fraction, is_share=True),
     }
     for line in found.classes:
         row[f"count_{line.name}"] = line.count
         if line.of_nucleated is not None and line.of_nucleated.fraction is not None:
-            row[f"percent_{line.name}"] = 100 * line.of_nucleated.fraction
+            row[f"percent_{line.name}"] = scale_value(line.of_nucleated.fraction, is_share=True)
     for index in found.indices:
-        row |= _index_columns(_INDEX_COLUMNS[index.name], index, 100.0 if index.kind == "share" else 1.0)
+        row |= _index_columns(_INDEX_COLUMNS[index.name], index)
     return row | _corrected_columns(found)
 
 
 def _corrected_columns(found: Differential) -> dict[str, float | None]:
     columns: dict[str, float | None] = {}
     for line in found.classes:
-        columns |= _estimate_columns(f"percent_{line.name}", line.corrected_of_nucleated, 100.0)
+        columns |= _estimate_columns(f"percent_{line.name}", line.corrected_of_nucleated, is_share=True)
     for index in found.indices:
-        factor = 100.0 if index.kind == "share" else 1.0
-        columns |= _estimate_columns(_INDEX_COLUMNS[index.name], index.corrected, factor)
+        is_share = index.kind == "share"
+        columns |= _estimate_columns(_INDEX_COLUMNS[index.name], index.corrected, is_share=is_share)
     return columns
 
 
-def _estimate_columns(name: str, estimate: Estimate | None, factor: float) -> dict[str, float | None]:
+def _estimate_columns(name: str, estimate: Estimate | None, *, is_share: bool) -> dict[str, float | None]:
     """Return the columns of an estimate; a limit that is not there stays empty."""
     if estimate is None or estimate.interval is None:
         return {}
     values = (estimate.value, *estimate.interval)
     return {
-        f"corrected_{name}{end}": None if value is None else factor * value
+        f"corrected_{name}{end}": None if value is None else scale_value(value, is_share=is_share)
         for end, value in zip(("", "_low", "_high"), values, strict=True)
     }
 
 
-def _index_columns(name: str, index: Index | None, factor: float) -> dict[str, float]:
-    if index is None or index.value is None or index.interval is None:
+def _index_columns(name: str, index: Index) -> dict[str, float]:
+    if index.value is None or index.interval is None:
         return {}
-    low, high = index.interval
-    return {name: factor * index.value, f"{name}_low": factor * low, f"{name}_high": factor * high}
+    values = (index.value, *index.interval)
+    return {
+        f"{name}{end}": scale_value(value, is_share=index.kind == "share")
+        for end, value in zip(("", "_low", "_high"), values, strict=True)
+    }

@@ -10,11 +10,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from erythron import __version__
-from erythron.bundle.folder import CARD, OUTLINER, Bundle
+from erythron.bundle.folder import CARD, SEGMENTATION, Bundle
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.errors import ImageReadError
-from erythron.files.hashing import hash_file, hash_text
+from erythron.files.hashing import hash_bytes, hash_file, hash_text
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def fingerprint_outlines(settings: StepSettings, name: str, sha256: str) -> str:
         sha256: of the image's bytes.
     """
     card = settings.bundle.card
-    network = (card.files[OUTLINER], card.segmenter.model_dump_json(), card.framing.model_dump_json())
+    network = (card.files[SEGMENTATION], card.segmenter.model_dump_json(), card.framing.model_dump_json())
     return fingerprint("outlines", __version__, name, sha256, settings.mpp, settings.runtime, *network)
 
 
@@ -112,6 +115,11 @@ def hash_image(path: Path) -> str:
         ) from error
     except OSError as error:
         raise ImageReadError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def hash_pixels(rgb: NDArray[np.uint8]) -> str:
+    """Return the SHA-256 over size and pixels of an image, (H, W, 3) uint8, as hexadecimal."""
+    return hash_bytes(f"{rgb.shape[1]}x{rgb.shape[0]}:".encode() + np.ascontiguousarray(rgb).tobytes())
 
 
 def hash_bundle(bundle: Bundle) -> str:

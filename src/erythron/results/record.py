@@ -27,6 +27,7 @@ class FieldRecord(BaseModel):
         image: path as the user gave it.
         sha256: hash of the image file.
         fingerprints: of each step.
+        pixels_sha256: hash of its size and decoded pixels, alike for copies in other files.
         cells_sha256: hash of ``cells.csv`` as it was written, so that an edit is noticed.
         width_px: width of the image.
         height_px: height of the image.
@@ -43,6 +44,7 @@ class FieldRecord(BaseModel):
     image: str
     sha256: str
     fingerprints: Fingerprints
+    pixels_sha256: str
     cells_sha256: str = ""
     width_px: int
     height_px: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ _AGAIN = "add --force to replace it or choose another --out"
 
 
 def refuse_other_run(inputs: Sequence[str], out: Path) -> None:
-    """Refuse to replace the summary of a finished run over other inputs.
+    """Refuse to replace a finished run over inputs that are not given again; more may be added.
 
     Args:
         inputs: the images of the run that is to begin, as the user gave them.
@@ -37,8 +37,29 @@ def refuse_other_run(inputs: Sequence[str], out: Path) -> None:
             if (out / name).exists():
                 raise UsageError(f"{out / name} is there and no run of erythron wrote it; {_AGAIN}")
         return
-    if earlier.get("inputs") != list(inputs):
-        raise UsageError(f"{out} holds a finished run over other images; {_AGAIN}")
+    gone = set(earlier.get("inputs", ())) - set(inputs)
+    if gone:
+        raise UsageError(
+            f"{out} holds a finished run over other images, such as {min(gone)}; give these too to add "
+            f"images to that run, or {_AGAIN}"
+        )
+
+
+def write_specimens(out: Path, specimens: Mapping[str, Sequence[str]]) -> None:
+    """Write ``run.json`` of a run over several specimens; each specimen's own lies in its folder.
+
+    Args:
+        out: folder of the run.
+        specimens: the images of each, as the user gave them.
+    """
+    description = {
+        "schema_version": 2,
+        "command": "count",
+        "finished": datetime.now(UTC).isoformat(),
+        "inputs": [image for images in specimens.values() for image in images],
+        "specimens": {name: list(images) for name, images in specimens.items()},
+    }
+    write_file(out / RUN, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_run(out: Path) -> dict[str, Any] | None:

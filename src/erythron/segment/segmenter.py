@@ -44,7 +44,7 @@ def load_segmenter(bundle: Bundle) -> Segmenter:
     Raises:
         BundleError: the network cannot be loaded.
     """
-    return Segmenter(bundle.card.segmenter, OpenVinoRuntime(bundle.outliner_path))
+    return Segmenter(bundle.card.segmenter, OpenVinoRuntime(bundle.segmentation_path))
 
 
 class Segmenter:

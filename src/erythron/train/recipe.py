@@ -1,27 +1,89 @@
-"""A recipe: everything that decides a training run but the data, read from TOML and checked."""
+"""A recipe: what is trained, how, and on which sets.
+
+There are two kinds. ``frozen_encoder`` fits a convex head on the features of an encoder that is not trained,
+and judges it out of fold. ``fine_tuned`` trains a network by gradient steps on the training part of a split.
+"""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Sequence
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from erythron.errors import UsageError
-from erythron.files.hashing import hash_text
-from erythron.train.networks.settings import NetworkSettings
-
-FOLDER = Path(__file__).parent / "recipes"
+from erythron.train.classifier.networks.settings import NetworkSettings
 
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SetEntry(_Settings):
+    """A labelled set of a recipe.
+
+    Attributes:
+        data: name of a registered set, path of a manifest (``.parquet``, ``.csv``) or of a folder of class
+            folders. A path in a recipe's file is relative to that file, or else to the working directory.
+        class_map: what a label of the source means, where the names of cells do not know it; with an empty
+            name its cells are left out.
+        licence: of a set that is not registered, as the bundle's card shall state it.
+        source: where a set that is not registered comes from, as the bundle's card shall state it.
+    """
+
+    data: Annotated[str, Field(min_length=1)]
+    class_map: dict[str, str] = {}
+    licence: str = "not stated"
+    source: str = "a set of one's own"
+
+
+class FrozenSet(SetEntry):
+    """A labelled set that a head is fitted on.
+
+    Attributes:
+        weight: of all its cells together, against that of the other sets. Within a set every label counts the
+            same.
+        per_label: most cells of each label that are used, drawn at random; without it all of them.
+        samples: augmented samples of each cell, beside the cell as it is.
+        judged: whether the figures, the temperature, the threshold and the confusion matrix are of its
+            out-of-fold cells.
+    """
+
+    weight: Positive = 1.0
+    per_label: Annotated[int, Field(ge=1)] | None = None
+    samples: Annotated[int, Field(ge=0)] = 12
+    judged: bool = False
+
+
+class SegmenterSet(_Settings):
+    """A set that the segmentation network learns from, and its share of every batch."""
+
+    data: Annotated[str, Field(min_length=1)]
+    share: Positive
+
+
+class SegmenterSettings(_Settings):
+    """Where the segmentation network comes from.
+
+    Attributes:
+        fit: whether one is fitted for each fold and one for use. Otherwise that of a bundle is taken, whose
+            outlines are not out of fold.
+        bundle: folder of the bundle whose network is taken; without it the one that ships.
+        sets: what is fitted on, where a network is fitted; none stands for those of the network that ships.
+    """
+
+    fit: bool = False
+    bundle: str | None = None
+    sets: tuple[SegmenterSet, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_use(self) -> SegmenterSettings:
+        if self.fit and self.bundle is not None:
+            raise ValueError("a segmentation network is fitted or taken from a bundle, not both")
+        return self
 
 
 class InputSettings(_Settings):
@@ -31,11 +93,44 @@ class InputSettings(_Settings):
         px: side of the input in pixels.
         mpp: microns per pixel of the input.
         crop_width_um: what the shorter side of a crop of unknown scale is taken to show, in microns.
+        crop_max_px: an image of unknown scale whose shorter side is longer is taken for a field.
+        field_mpp: microns per pixel that a field of unknown scale is taken at.
     """
 
     px: Annotated[int, Field(ge=32, le=1024)] = 128
     mpp: Positive = 0.22
     crop_width_um: Positive = 32.0
+    crop_max_px: Annotated[int, Field(gt=0)] = 420
+    field_mpp: Positive = 0.25
+
+
+class SampleSettings(_Settings):
+    """How the augmented samples of a frozen encoder vary; each is a spread of the logarithm of a factor.
+
+    Attributes:
+        scale: of the size, uniform.
+        stain: of the power of the light that all channels share, uniform.
+        colour: of the power of each channel, normal.
+        tint: of the brightness of each channel, normal.
+    """
+
+    scale: NotNegative = 0.15
+    stain: NotNegative = 0.6
+    colour: NotNegative = 0.3
+    tint: NotNegative = 0.15
+
+
+class HeadSettings(_Settings):
+    """The convex head.
+
+    Attributes:
+        l2: penalty on squared weights, against a mean loss.
+        limit: standard deviations at which features are cut, so that none outside the training range decides
+            alone.
+    """
+
+    l2: Positive = 3e-3
+    limit: Positive = 6.0
 
 
 class AugmentationKind(StrEnum):
@@ -141,84 +236,72 @@ class FitSettings(_Settings):
         return self
 
 
-class Recipe(_Settings):
-    """A recipe; the class defaults are a sound start for a few thousand cells.
+class BaseRecipe(_Settings):
+    """What recipes of both kinds state.
 
     Attributes:
-        name: what tables call it.
-        seed: of weights, order and augmentation.
-        label_column: column of the manifest that holds the classes to learn.
+        name: what tables and bundles call it.
+        version: of the bundle that is made of it.
+        seed: of folds, weights, order and augmentation.
+        risk: share of wrong calls that is accepted at or above the confidence under which a call is
+            unclassified.
+        limits: sentences for the bundle's card on what only those who know the data can say.
+        inputs: size and scale of a cell.
     """
 
     name: str = "custom"
-    seed: int = 0
+    version: str = "1"
+    seed: Annotated[int, Field(ge=0)] = 0
+    risk: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    limits: tuple[str, ...] = ()
+    inputs: InputSettings = InputSettings()
+
+
+class FrozenRecipe(BaseRecipe):
+    """A frozen encoder with a convex head.
+
+    Attributes:
+        folds: of the grouped cross-validation.
+        sets: what is fitted on, and of which of them the figures are.
+        segmenter: what outlines the cells.
+        samples: how cells are varied.
+        head: how the head is fitted.
+    """
+
+    kind: Literal["frozen_encoder"] = "frozen_encoder"
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    sets: tuple[FrozenSet, ...] = ()
+    segmenter: SegmenterSettings = SegmenterSettings()
+    samples: SampleSettings = SampleSettings()
+    head: HeadSettings = HeadSettings()
+
+    @model_validator(mode="after")
+    def _check_size(self) -> FrozenRecipe:
+        if self.inputs.px % 16:
+            raise ValueError(f"inputs.px {self.inputs.px} is no multiple of 16, the encoder's largest stride")
+        return self
+
+
+class FineTunedRecipe(BaseRecipe):
+    """A network that is fine-tuned; the class defaults are a sound start for a few thousand cells.
+
+    Attributes:
+        sets: what is trained and judged on, each with its split.
+        label_column: column of the manifest that holds the classes to learn.
+        network: what it is made of.
+        augmentation: how cells are varied.
+        optimiser: how its weights move.
+        fit: the course of training.
+    """
+
+    kind: Literal["fine_tuned"] = "fine_tuned"
+    sets: tuple[SetEntry, ...] = ()
     label_column: str = "label"
     network: NetworkSettings = NetworkSettings()
-    inputs: InputSettings = InputSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     fit: FitSettings = FitSettings()
 
-    def digest(self) -> str:
-        """Return the SHA-256 over all settings."""
-        return hash_text(self.model_dump_json())
 
-
-def load_recipe(name: str) -> Recipe:
-    """Return the recipe of a name that ships, or of a TOML file.
-
-    Raises:
-        UsageError: no such recipe, or the file breaks the schema.
-    """
-    shipped = FOLDER / f"{name}.toml"
-    path = shipped if shipped.is_file() else Path(name)
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
-        raise UsageError(f"'{name}' is no recipe; give the path of a TOML file or one of: {known}")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Recipe.model_validate({"name": path.stem, **content})
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: is no TOML ({error})") from error
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise UsageError(f"{path}: {problems}") from error
-
-
-def vary_recipe(recipe: Recipe, changes: dict[str, object]) -> Recipe:
-    """Return a recipe with some settings changed, each named by its dotted path, such as ``fit.epochs``.
-
-    Raises:
-        UsageError: a setting does not exist or a value is not allowed.
-    """
-    content = recipe.model_dump(mode="json")
-    for path, value in changes.items():
-        *parents, leaf = path.split(".")
-        place = content
-        for parent in parents:
-            place = place.get(parent, {})
-        if leaf not in place:
-            raise UsageError(f"'{path}' is no setting of a recipe")
-        place[leaf] = value
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise UsageError(f"{recipe.name}: {error.errors()[0]['msg']}") from error
-
-
-def parse_settings(texts: Sequence[str]) -> dict[str, object]:
-    """Return settings by their dotted path from ``path=value`` texts; values are TOML, or else words.
-
-    Raises:
-        UsageError: a text has no equals sign.
-    """
-    changes: dict[str, object] = {}
-    for text in texts:
-        path, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"'{text}' is no setting; write it as path=value, such as fit.epochs=20")
-        try:
-            changes[path.strip()] = tomllib.loads(f"v = {value}")["v"]
-        except tomllib.TOMLDecodeError:
-            changes[path.strip()] = value.strip()
-    return changes
+Recipe = FrozenRecipe | FineTunedRecipe
+AnyRecipe = TypeVar("AnyRecipe", bound=FrozenRecipe | FineTunedRecipe)

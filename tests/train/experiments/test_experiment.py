@@ -19,8 +19,9 @@ from erythron.train.experiments.runner import (
     split_rows,
 )
 from erythron.train.experiments.table import list_missing, render_table, summarise, write_table
-from erythron.train.recipe import Recipe, load_recipe, vary_recipe
-from erythron.train.run import Hardware
+from erythron.train.recipe import FineTunedRecipe
+from erythron.train.recipe_file import load_fine_tuned, vary_recipe
+from erythron.train.shared.hardware import Hardware
 
 QUIET = Hardware(threads=1, loggers=())
 ARMS = (Arm("image only", {"network.fusion": "image"}), Arm("both", {}, "image only"))
@@ -31,7 +32,7 @@ def test_every_arm_of_every_experiment_is_a_recipe_and_is_compared_with_an_arm(n
     experiment = EXPERIMENTS[name]
     names = [arm.name for arm in experiment.arms]
     assert len(set(names)) == len(names)
-    base = load_recipe(experiment.base)
+    base = load_fine_tuned(experiment.base)
     files = {find_calls(Path(), RunKey(arm, 0, 0)) for arm in experiment.arms}
     assert len(files) == len(names)
     for arm in experiment.arms:
@@ -40,7 +41,7 @@ def test_every_arm_of_every_experiment_is_a_recipe_and_is_compared_with_an_arm(n
 
 
 def test_the_ablation_compares_what_the_paper_leaves_open() -> None:
-    base = load_recipe("small")
+    base = load_fine_tuned("small")
     arms = {a.name: make_recipe(base, RunKey(a, 0, 0)) for a in EXPERIMENTS["ablation"].arms}
     assert {r.network.fusion for r in arms.values()} >= {
         "image",
@@ -56,7 +57,7 @@ def test_the_ablation_compares_what_the_paper_leaves_open() -> None:
 
 
 def test_an_experiment_resumes_and_its_table_says_what_is_missing(
-    tiny: Recipe, drawn_rows: pl.DataFrame, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, tmp_path: Path
 ) -> None:
     base = vary_recipe(tiny, {"fit.epochs": 1})
     plan = Plan(ARMS, base, seeds=2, folds=2)
@@ -91,7 +92,7 @@ def test_an_experiment_resumes_and_its_table_says_what_is_missing(
 
 
 def test_a_run_that_another_process_has_in_hand_is_left_to_it(
-    tiny: Recipe, drawn_rows: pl.DataFrame, tmp_path: Path
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, tmp_path: Path
 ) -> None:
     plan = Plan(ARMS[:1], vary_recipe(tiny, {"fit.epochs": 1}), seeds=1, folds=2)
     first, second = (find_calls(tmp_path, key) for key in list_runs(plan))
@@ -115,7 +116,7 @@ def test_classes_of_fewer_groups_than_folds_are_left_out(drawn_rows: pl.DataFram
         keep_classes(rows, "label", 13)
 
 
-def test_folds_keep_groups_whole(tiny: Recipe, drawn_rows: pl.DataFrame) -> None:
+def test_folds_keep_groups_whole(tiny: FineTunedRecipe, drawn_rows: pl.DataFrame) -> None:
     grouped = drawn_rows.with_columns(group=pl.col("group").str.replace(r"^(\d+)-(\d+)$", "pair ${2}"))
     plan = Plan(ARMS, tiny, seeds=1, folds=3)
     for fold in range(3):
@@ -125,12 +126,12 @@ def test_folds_keep_groups_whole(tiny: Recipe, drawn_rows: pl.DataFrame) -> None
         assert set(split["split"]) == {"train", "test"}
 
 
-def test_the_stated_split_is_used_and_checked(tiny: Recipe, drawn_rows: pl.DataFrame) -> None:
+def test_the_stated_split_is_used_and_checked(tiny: FineTunedRecipe, drawn_rows: pl.DataFrame) -> None:
     plan = Plan(ARMS, tiny, seeds=1, folds=0)
     assert split_rows(drawn_rows, plan, 0, 0).equals(drawn_rows)
 
 
-def test_an_empty_experiment_has_a_table_that_says_so(tiny: Recipe, tmp_path: Path) -> None:
+def test_an_empty_experiment_has_a_table_that_says_so(tiny: FineTunedRecipe, tmp_path: Path) -> None:
     plan = Plan(ARMS, tiny, 1, 2)
     results, missing = summarise(plan, tmp_path), list_missing(plan, tmp_path)
     text = render_table(results, missing)

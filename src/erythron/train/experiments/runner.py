@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +19,17 @@ from erythron.datasets.folds import assign_folds
 from erythron.datasets.manifest import verify_split
 from erythron.errors import DataError, UsageError
 from erythron.files.hashing import hash_text
-from erythron.train.cellset import CACHE_FOLDER, CellSet, prepare_cells
-from erythron.train.evaluate import make_calls
+from erythron.files.writing import remove, write_file
+from erythron.train.classifier.fine_tuned.cell_set import CACHE_FOLDER, CellSet, prepare_cells
+from erythron.train.classifier.fine_tuned.predict import predict
+from erythron.train.classifier.fine_tuned.run import load_network, train_run
 from erythron.train.experiments.grids import Arm
-from erythron.train.predict import predict
-from erythron.train.progress import Progress, no_progress
-from erythron.train.recipe import Recipe, vary_recipe
-from erythron.train.run import Hardware, load_network, train_run
+from erythron.train.recipe import FineTunedRecipe
+from erythron.train.recipe_file import vary_recipe
+from erythron.train.shared.evaluation import make_calls, write_calls
+from erythron.train.shared.hardware import Hardware
+from erythron.train.shared.progress import Progress, no_progress
+from erythron.train.shared.run_folder import RUN_FILE
 
 STATED_SPLIT = 0
 
@@ -46,7 +48,7 @@ class Plan:
     """
 
     arms: tuple[Arm, ...]
-    base: Recipe
+    base: FineTunedRecipe
     seeds: int
     folds: int
 
@@ -113,19 +115,17 @@ def _do_run(
     target = find_calls(out, key)
     split = split_rows(rows, plan, key.seed, key.fold)
     folder = target.with_suffix("")
-    if not (folder / "run.json").exists():
+    if not (folder / RUN_FILE).exists():
         train_run(make_recipe(plan.base, key), split, folder, hardware, cache=out / CACHE_FOLDER)
     network, record = load_network(folder)
     held = cells.take(np.flatnonzero((split["split"] == "test").to_numpy()))
     probabilities = predict(network, record.scaling, held, record.recipe.inputs.px)
-    partial = target.with_suffix(".partial")
-    make_calls(held.rows, held.labels, probabilities, record.classes).write_csv(partial)
-    partial.replace(target)
+    write_calls(make_calls(held.rows, held.labels, probabilities, record.classes), target)
     # Weights of a hundred runs would fill the disk, and the calls hold all that the table needs.
-    shutil.rmtree(folder)
+    remove(folder)
 
 
-def make_recipe(base: Recipe, key: RunKey) -> Recipe:
+def make_recipe(base: FineTunedRecipe, key: RunKey) -> FineTunedRecipe:
     """Return the recipe of one run."""
     return vary_recipe(base, {**key.arm.changes, "name": key.arm.name, "seed": key.seed})
 
@@ -183,7 +183,4 @@ def _claim(out: Path, plan: Plan, rows: pl.DataFrame) -> None:
     path = out / "experiment.json"
     if path.exists() and path.read_text() != content:
         raise UsageError(f"{out}: holds an experiment with other data or settings; name another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out / f".{path.name}.{os.getpid()}"
-    partial.write_text(content)
-    partial.replace(path)
+    write_file(path, content)

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from erythron.bundle.schema import Estimate
 from erythron.errors import DataError
+from erythron.files.writing import whole_file, write_file
 from erythron.train.experiments.grids import Arm
 from erythron.train.experiments.runner import Plan, RunKey, find_calls
-from erythron.train.figures import draw_estimates
-from erythron.train.metrics import Ints, estimate, mcnemar
-from erythron.train.scores import count_stages, find_figures
+from erythron.train.shared.intervals import estimate, mcnemar
+from erythron.train.shared.metrics import Ints
+from erythron.train.shared.pictures import draw_estimates
+from erythron.train.shared.scores import find_figures
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,8 @@ def summarise(plan: Plan, out: Path) -> list[ArmResult]:
 
 
 def _figures(calls: ArmCalls) -> dict[str, Estimate]:
-    stages = count_stages(calls.classes)
-
     def mean_over_seeds(index: Ints) -> dict[str, float]:
-        each = [find_figures(calls.truth[index], p[index], stages) for p in calls.probabilities]
+        each = [find_figures(calls.truth[index], p[index], calls.classes) for p in calls.probabilities]
         return {name: float(np.mean([e[name] for e in each])) for name in each[0]}
 
     return estimate(mean_over_seeds, calls.groups, 0)
@@ -173,7 +173,7 @@ def render_table(results: list[ArmResult], missing: list[str]) -> str:
 
 def write_table(results: list[ArmResult], missing: list[str], out: Path) -> None:
     """Write ``table.md``, ``table.csv`` and ``accuracy.png``."""
-    (out / "table.md").write_text(render_table(results, missing), encoding="utf-8")
+    write_file(out / "table.md", render_table(results, missing))
     rows = []
     for r in results:
         row: dict[str, object] = {
@@ -189,7 +189,8 @@ def write_table(results: list[ArmResult], missing: list[str], out: Path) -> None
             row |= {"difference": d.value, "difference_low": d.low, "difference_high": d.high}
         row["mcnemar_p"] = r.mcnemar_p
         rows.append(row)
-    pl.DataFrame(rows, infer_schema_length=None).write_csv(out / "table.csv")
+    with whole_file(out / "table.csv") as partial:
+        pl.DataFrame(rows, infer_schema_length=None).write_csv(partial)
     drawn = [(r.arm.name, r.figures["accuracy"]) for r in results if r.figures]
     if drawn:
         draw_estimates(drawn, "accuracy, out of fold, 95 % interval", out / "accuracy.png")

@@ -1,5 +1,5 @@
-"""Training of the segmenter.
+"""Training of the segmentation network.
 
-In: the public sets with drawn outlines. Out: the two networks that :mod:`erythron.segment` runs, and their
-cross-validated results. Never: trains on a set whose licence does not allow it.
+In: sets with outlines, named by a recipe. Out: the network that :mod:`erythron.segment` runs, and its
+cross-validated results. Never: reads a set other than by its manifest.
 """

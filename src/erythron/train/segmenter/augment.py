@@ -1,4 +1,4 @@
-"""Augmented batches of windows: turned, mirrored, rescaled, crowded by other cells and restained."""
+"""Augmented samples of windows: turned, mirrored, rescaled, crowded by other cells and restained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from erythron.train.segmenter.samples import Windows
+from erythron.train.segmenter.windows import Windows
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -24,12 +24,17 @@ class Spread:
     Stain, colour, mix and tint are of the windows that are varied most: each window is by a share of that,
     from none to all, so that many stay near what they are and some go far from it.
 
+    All values are by hand, with ``segmentation_WBC`` and the marrow field in view
+    (``docs/results/segmentation.md``, what was tried). ``benchmarks/fold_dice.py --spread NAME=VALUE``
+    measures others out of fold. One half, the chance of blur, is of the same kind.
+
     Attributes:
         log_scale: half the range of the logarithm of the size.
         shift: largest distance of the centre from the cell's, in radii of the cell.
-        proposed: probability that the centre is a point that the stain proposes, as in use; a segmented
-            nucleus has one in each lobe.
+        at_candidate: probability that the centre is one of the cell's candidate points, as in use; a
+            segmented nucleus has one in each lobe.
         crowd: probability of a second cell against the first.
+        gap: least and largest distance of the two cells' centres, of the sum of their radii.
         stain: standard deviation of the logarithm of the stain's strength.
         colour: the same for each channel alone.
         mix: standard deviation of the share of each channel's absorption that another channel gets.
@@ -40,8 +45,9 @@ class Spread:
 
     log_scale: float = 0.4
     shift: float = 0.3
-    proposed: float = 0.5
+    at_candidate: float = 0.5
     crowd: float = 0.55
+    gap: tuple[float, float] = (0.7, 1.25)
     stain: float = 0.55
     colour: float = 0.35
     mix: float = 0.15
@@ -52,7 +58,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Batch:
-    """N augmented windows.
+    """N augmented samples.
 
     Attributes:
         pixels: (N, 3, S, S) float32 light, 0..1.
@@ -90,7 +96,7 @@ class _Pose:
 
 
 def make_batch(windows: Windows, index: Index, size: int, rng: np.random.Generator, spread: Spread) -> Batch:
-    """Return augmented windows of side ``size``.
+    """Return augmented samples of side ``size``.
 
     Args:
         windows: where to take them from.
@@ -101,20 +107,20 @@ def make_batch(windows: Windows, index: Index, size: int, rng: np.random.Generat
     """
     count = len(index)
     radius = _radius(windows, index)
-    pose = _draw_pose(count, spread, rng)
+    pose = _choose_pose(count, spread, rng)
     reach = rng.uniform(0, 1, count) ** 0.5 * spread.shift * radius * pose.scale
     shift = _turn(reach, rng.uniform(0, 2 * np.pi, count))
-    points = _draw_points(windows, index, rng)
-    proposed = (rng.uniform(0, 1, count) < spread.proposed) & ~np.isnan(points[:, 0])
-    shift[proposed] = -pose.place(points)[proposed]
+    points = _choose_points(windows, index, rng)
+    moved = (rng.uniform(0, 1, count) < spread.at_candidate) & ~np.isnan(points[:, 0])
+    shift[moved] = -pose.place(points)[moved]
     stack = _warp(windows.pixels[index], windows.masks[index], size, pose, shift)
 
     # A second cell against the first: its edge may touch or cover that of the first, never its middle.
     partner = rng.permutation(np.flatnonzero(windows.has_cell))[:count]
     partner = np.resize(partner, count)
-    other = _draw_pose(count, spread, rng)
+    other = _choose_pose(count, spread, rng)
     both = radius * pose.scale + _radius(windows, partner) * other.scale
-    away = _turn(both * rng.uniform(0.7, 1.25, count), rng.uniform(0, 2 * np.pi, count))
+    away = _turn(both * rng.uniform(*spread.gap, count), rng.uniform(0, 2 * np.pi, count))
     crowd = _warp(windows.pixels[partner], windows.masks[partner], size, other, shift + away)
     middle = (crowd[:, 4, size // 2, size // 2] > 0).numpy()
     chosen = (rng.uniform(0, 1, count) < spread.crowd) & (radius > 0) & ~middle
@@ -128,17 +134,6 @@ def make_batch(windows: Windows, index: Index, size: int, rng: np.random.Generat
     return Batch(light, masks, torch.from_numpy(windows.nucleus_known[index]))
 
 
-def plain_batch(windows: Windows, index: Index, size: int) -> Batch:
-    """Return windows as they are in use, their middle of side ``size``."""
-    start = (windows.pixels.shape[1] - size) // 2
-    view = np.s_[:, start : start + size, start : start + size]
-    return Batch(
-        _to_tensor(windows.pixels[index][view]),
-        _to_tensor(windows.masks[index][view]),
-        torch.from_numpy(windows.nucleus_known[index]),
-    )
-
-
 def _radius(windows: Windows, index: Index) -> Floats:
     area = (windows.masks[index, :, :, 1] > 127).sum((1, 2))
     radius: Floats = np.sqrt(area / np.pi)
@@ -149,7 +144,7 @@ def _turn(length: Floats, angle: Floats) -> Floats:
     return np.stack([length * np.cos(angle), length * np.sin(angle)], 1)
 
 
-def _draw_pose(count: int, spread: Spread, rng: np.random.Generator) -> _Pose:
+def _choose_pose(count: int, spread: Spread, rng: np.random.Generator) -> _Pose:
     return _Pose(
         np.exp(rng.uniform(-spread.log_scale, spread.log_scale, count)),
         rng.uniform(0, 2 * np.pi, count),
@@ -157,8 +152,8 @@ def _draw_pose(count: int, spread: Spread, rng: np.random.Generator) -> _Pose:
     )
 
 
-def _draw_points(windows: Windows, index: Index, rng: np.random.Generator) -> Floats:
-    """One proposal of each cell, (N, 2), nan where there is none."""
+def _choose_points(windows: Windows, index: Index, rng: np.random.Generator) -> Floats:
+    """One candidate point of each cell, (N, 2), nan where there is none."""
     points = windows.points[index]
     count = np.maximum((~np.isnan(points[:, :, 0])).sum(1), 1)
     drawn: Floats = points[np.arange(len(index)), rng.integers(0, count)].astype(np.float64)

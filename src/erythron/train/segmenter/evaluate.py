@@ -1,10 +1,10 @@
-"""Cross-validated outlines: every image outlined as in use, by an outliner that did not see it."""
+"""Cross-validated outlines: every image outlined as in use, by a network that did not see it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,76 +13,87 @@ from PIL import Image
 
 from erythron.bundle.schema import Estimate, Framing
 from erythron.cells.outline import CellOutline
-from erythron.classify.framing import choose_mpp, outline_crop
-from erythron.read.fields import read_image
-from erythron.read.image import SmearImage
-from erythron.segment.scale import estimate_scale
+from erythron.classify.framing import outline_crop
+from erythron.datasets.masks import read_mask
+from erythron.datasets.pixels import read_labelled_image
+from erythron.files.writing import whole_file
+from erythron.pipeline.field import outline_field
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE, render_mask
-from erythron.train.folded_sets import MARROW_SET, read_marrow
-from erythron.train.segmenter.samples import fold_bcisc, list_images
+from erythron.train.folded_sets import FoldedSet, read_folded_sets
+from erythron.train.segmenter.annotations import has_mask
+from erythron.train.segmenter.recipe import SegmenterConfig
+from erythron.train.segmenter.sets import find_traits
+
+SCORE_SCHEMA: dict[str, pl.DataType] = {
+    "source": pl.String(),
+    "image": pl.String(),
+    "group": pl.String(),
+    "cell_dice": pl.Float64(),
+    "nucleus_dice": pl.Float64(),
+}
+"""One row an image: its set as results call it, its path below the set's folder, its cross-validation group,
+and the Dice of its cells and nuclei; that of nuclei is null where the mask draws none."""
 
 BOOTSTRAPS = 1000
-
-
-@dataclass(frozen=True)
-class _Job:
-    source: str
-    image: Path
-    relative: Path
-    truth: Path
-    fold: int
-    group: str
+"""Resamples of an interval; with 1,000 its ends have a standard error of 4 % of its half width."""
 
 
 def outline_out_of_fold(
-    data: Path, segmenters: dict[int, Segmenter], framing: Framing, seed: int, out: Path
+    config: SegmenterConfig, segmenters: Mapping[int, Segmenter], framing: Framing, out: Path
 ) -> pl.DataFrame:
-    """Outline the images that have drawn masks and write the outlines as the ``mask`` command does.
+    """Outline the images that have masks and write the outlines as the ``mask`` command does.
 
     Args:
-        data: folder that holds the public sets.
-        segmenters: by fold, each with an outliner that was fitted without that fold.
+        config: names the sets and the folds.
+        segmenters: by fold, each with a network that was fitted without that fold.
         framing: the scales that are assumed.
-        seed: of the folds.
-        out: gets ``<set>/<path relative to the set>.png``.
+        out: gets ``<set>/<path below the set's folder>.png``.
 
     Returns:
-        One row an image: ``source``, ``image``, ``group``, ``cell_dice`` and ``nucleus_dice``, null where the
-        set draws no nuclei.
+        Columns of ``SCORE_SCHEMA``.
+
+    Raises:
+        UsageError: a set has not been fetched.
+        DataError: a set, an image or a mask cannot be read.
     """
     rows = []
-    for job in _list_jobs(data, len(segmenters), seed):
-        found = _outline(job, segmenters[job.fold], framing)
-        target = out / job.source / job.relative.with_suffix(".png")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        truth = np.asarray(Image.open(job.truth).convert("L"))
-        mask = render_mask(found, *truth.shape)
-        Image.fromarray(mask).save(target)
-        nucleus = None if job.source == "bcisc" else _dice(truth > 200, mask == NUCLEUS_VALUE)
-        cell = _dice(truth > 64, mask >= CYTOPLASM_VALUE)
-        rows.append((job.source, str(job.relative), job.group, cell, nucleus))
-    columns = ["source", "image", "group", "cell_dice", "nucleus_dice"]
-    return pl.DataFrame(rows, schema=columns, orient="row")
+    sources = [chosen.data for chosen in config.sets]
+    for folded in read_folded_sets(sources, config.folds, config.seed, config.data):
+        source = find_traits(folded.name).name
+        for row, relative in _list_masked(folded):
+            truth = read_mask(Path(row["mask_path"]), row["mask_kind"])
+            outlined = render_mask(_outline(row, segmenters[row["fold"]], framing), *truth.cell.shape)
+            with whole_file(out / source / relative.with_suffix(".png")) as partial:
+                Image.fromarray(outlined).save(partial, "PNG")
+            cell = measure_dice(truth.cell, outlined >= CYTOPLASM_VALUE)
+            nucleus = None
+            if truth.nucleus is not None:
+                nucleus = measure_dice(truth.nucleus, outlined == NUCLEUS_VALUE)
+            rows.append((source, relative.as_posix(), row["group"], cell, nucleus))
+    return pl.DataFrame(rows, schema=SCORE_SCHEMA, orient="row")
 
 
 def estimate_dice(scores: pl.DataFrame, seed: int) -> dict[str, Estimate]:
-    """Return mean and tenth percentile of each set's Dice with 95 % intervals from resampled groups."""
+    """Return mean and tenth percentile of each set's Dice with 95 % intervals from resampled groups.
+
+    Args:
+        scores: columns of ``SCORE_SCHEMA``.
+        seed: of the resampling.
+
+    Returns:
+        By ``<set>_cell_dice_mean`` and the like.
+    """
     rng = np.random.default_rng(seed)
     figures = {}
     for (source,), part in scores.group_by("source", maintain_order=True):
-        _, group_of = np.unique(part["group"].to_numpy(), return_inverse=True)
-        members = [np.flatnonzero(group_of == g) for g in range(group_of.max() + 1)]
-        drawn = [
-            np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
-            for _ in range(BOOTSTRAPS)
-        ]
+        samples = resample_groups(part["group"], rng)
         for kind in ("cell", "nucleus"):
             values = part[f"{kind}_dice"].to_numpy().astype(np.float64)
             if np.isnan(values).all():
                 continue
-            for name, figure in (("mean", np.mean), ("p10", _tenth)):
-                low, high = np.percentile([figure(values[index]) for index in drawn], [2.5, 97.5]).round(4)
+            for name, figure in (("mean", np.nanmean), ("p10", _take_tenth)):
+                low, high = np.percentile([figure(values[index]) for index in samples], [2.5, 97.5]).round(4)
                 figures[f"{source}_{kind}_dice_{name}"] = Estimate(
                     value=round(float(figure(values)), 4),
                     low=round(float(low), 4),
@@ -91,38 +102,37 @@ def estimate_dice(scores: pl.DataFrame, seed: int) -> dict[str, Estimate]:
     return figures
 
 
-def _tenth(values: NDArray[np.float64]) -> float:
-    return float(np.percentile(values, 10))
+def resample_groups(groups: pl.Series, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Return the rows of ``BOOTSTRAPS`` resamples in which groups are drawn whole, with replacement."""
+    _, group_of = np.unique(groups.to_numpy(), return_inverse=True)
+    members = [np.flatnonzero(group_of == g) for g in range(group_of.max() + 1)]
+    return [
+        np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
+        for _ in range(BOOTSTRAPS)
+    ]
 
 
-def _outline(job: _Job, segmenter: Segmenter, framing: Framing) -> tuple[CellOutline, ...]:
-    image: SmearImage = read_image(job.image)
-    if job.source != "bccd":
-        found = outline_crop(image, segmenter, framing)
-        return () if found is None else (found,)
-    estimate = estimate_scale(image.rgb)
-    mpp = choose_mpp(image, framing) if estimate is None else estimate.mpp
-    return segmenter.segment_field(image.light, mpp)
-
-
-def _list_jobs(data: Path, folds: int, seed: int) -> Iterator[_Job]:
-    root = data / MARROW_SET
-    marrow, fold_of = read_marrow(data, folds, seed)
-    for path, group, fold in zip(map(Path, marrow.rows["path"]), marrow.rows["group"], fold_of, strict=True):
-        truth = data / "marrow-masks" / path.name
-        if truth.exists():
-            yield _Job("marrow", path, path.relative_to(root), truth, int(fold), group)
-    root = data / "bcisc"
-    for path, fold in fold_bcisc(root / "sub-images", folds):
-        truth = root / "sub-images" / "masks" / f"{path.stem}.png"
-        yield _Job("bcisc", path, path.relative_to(root), truth, fold, path.stem.split("-")[0])
-    root = data / "bccd"
-    for number, path in enumerate(list_images(root / "BCCD" / "JPEGImages", "*.jpg")):
-        truth = data / "bccd-masks" / f"{path.stem.replace('BloodImage_', 'BloodImage_Mask_')}.png"
-        if truth.exists():
-            yield _Job("bccd", path, path.relative_to(root), truth, number % folds, path.stem)
-
-
-def _dice(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
+def measure_dice(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
+    """Return 2 |A and B| / (|A| + |B|), 0 where both are empty (Dice 1945, doi 10.2307/1932409)."""
     both, total = int((truth & found).sum()), int(truth.sum()) + int(found.sum())
     return 2 * both / max(total, 1)
+
+
+def _take_tenth(values: NDArray[np.float64]) -> float:
+    return float(np.nanpercentile(values, 10))
+
+
+def _list_masked(folded: FoldedSet) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Yield the row of each image with a mask, and the image's path below the folder of the set."""
+    for row in has_mask(folded).iter_rows(named=True):
+        path = Path(row["path"])
+        is_below = path.is_relative_to(folded.folder)
+        yield row, path.relative_to(folded.folder) if is_below else Path(path.name)
+
+
+def _outline(row: dict[str, Any], segmenter: Segmenter, framing: Framing) -> tuple[CellOutline, ...]:
+    image = read_labelled_image(Path(row["path"]), row["mpp"], row["mask_kind"])
+    if row["x_px"] is None:
+        found = outline_crop(image, segmenter, framing)
+        return () if found is None else (found,)
+    return outline_field(image, lambda: segmenter, framing).outlines

@@ -1,10 +1,10 @@
-"""Fitting of the outliner, and running it in torch behind the interface that the package runs it by."""
+"""Fitting of the segmentation network, and running it in torch behind the package's own interface."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,37 +12,50 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from erythron.train.network import load_backbone
 from erythron.train.segmenter.augment import Batch, Spread, make_batch
-from erythron.train.segmenter.network import OutlineNet
-from erythron.train.segmenter.samples import Windows
+from erythron.train.segmenter.network import SegmentationNetwork
+from erythron.train.segmenter.sets import DEFAULT_SETS, name_source
 from erythron.train.segmenter.use import WINDOW_PX
+from erythron.train.segmenter.windows import Windows
+from erythron.train.shared.backbones import load_encoder
 
 log = logging.getLogger(__name__)
 
-SHARES = {"marrow": 0.45, "bcisc": 0.15, "bccd": 0.13, "pbc": 0.14}
-EMPTY_SHARE = 0.13
-"""How often each source, and a window without a cell, is drawn."""
+
+def _default_shares() -> dict[str, float]:
+    return {name_source(chosen.data): chosen.share for chosen in DEFAULT_SETS}
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How long and how fast to learn.
+    """What a batch is made of, how long and how fast to learn: what changes the network beside the windows.
+
+    The rates, the batch and the warm-up are by hand; no other values are on record.
 
     Attributes:
+        shares: how often a cell of each source is drawn, relative to the others and to ``empty_share``.
+        empty_share: how often a window without a cell is drawn.
+        spread: how far windows are varied.
         steps: batches.
-        batch: windows a batch of the outliner.
+        batch: windows a batch.
         rate: largest learning rate of the decoder; the encoder learns at ``encoder_share`` of it.
         encoder_share: see ``rate``.
         weight_decay: of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
+        warm_up: batches over which the learning rate rises; then it falls along half a cosine.
+        memory: most that the running mean of the weights, which is what is kept, keeps of itself at a batch.
         seed: of everything.
     """
 
+    shares: Mapping[str, float] = field(default_factory=_default_shares)
+    empty_share: float = 0.13
+    spread: Spread = field(default_factory=Spread)
     steps: int = 600
     batch: int = 32
     rate: float = 2e-3
     encoder_share: float = 0.3
     weight_decay: float = 1e-2
+    warm_up: int = 50
+    memory: float = 0.99
     seed: int = 0
 
 
@@ -79,7 +92,17 @@ class TorchRuntime:
         return {"probabilities": found}
 
 
-def fit_outliner(windows: Windows, config: FitConfig) -> OutlineNet:
+def make_network(seed: int) -> SegmentationNetwork:
+    """Return the network before it is fitted: its encoder from ImageNet, its decoder by chance.
+
+    Args:
+        seed: of the decoder.
+    """
+    torch.manual_seed(seed)
+    return SegmentationNetwork(load_encoder())
+
+
+def fit_network(windows: Windows, config: FitConfig) -> SegmentationNetwork:
     """Fit the network that outlines the cell in the middle of a window.
 
     Returns:
@@ -88,14 +111,13 @@ def fit_outliner(windows: Windows, config: FitConfig) -> OutlineNet:
     rng = np.random.default_rng(config.seed)
     has_cell = windows.has_cell
     chance = np.zeros(len(has_cell))
-    for source, share in SHARES.items():
+    for source, share in config.shares.items():
         chosen = has_cell & (windows.source == source)
         chance[chosen] = share / max(chosen.sum(), 1)
-    chance[~has_cell] = EMPTY_SHARE / max((~has_cell).sum(), 1)
+    chance[~has_cell] = config.empty_share / max((~has_cell).sum(), 1)
     chance /= chance.sum()
-    torch.manual_seed(config.seed)
+    net = make_network(config.seed)
     # Depthwise convolutions on a CPU are several times faster with the channels last.
-    net: OutlineNet = OutlineNet(load_backbone())
     net.to(memory_format=torch.channels_last)
     net.train()
     # ImageNet's statistics of the encoder stay: batches are small, and frozen ones cost a third less time.
@@ -108,15 +130,16 @@ def fit_outliner(windows: Windows, config: FitConfig) -> OutlineNet:
     solver = torch.optim.AdamW(groups, lr=config.rate, weight_decay=config.weight_decay, fused=True)
     mean = {name: value.clone() for name, value in net.state_dict().items()}
     for step in range(config.steps):
-        pace = min(1.0, (step + 1) / 50) * 0.5 * (1 + np.cos(np.pi * step / config.steps))
+        pace = min(1.0, (step + 1) / config.warm_up) * 0.5 * (1 + np.cos(np.pi * step / config.steps))
         for group in solver.param_groups:
             group["lr"] = config.rate * group["share"] * pace
-        batch = make_batch(windows, rng.choice(len(chance), config.batch, p=chance), WINDOW_PX, rng, Spread())
+        index = rng.choice(len(chance), config.batch, p=chance)
+        batch = make_batch(windows, index, WINDOW_PX, rng, config.spread)
         loss = outline_loss(net((batch.pixels * 2 - 1).contiguous(memory_format=torch.channels_last)), batch)
         solver.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         solver.step()
-        keep = min(0.99, (step + 1) / (step + 10))
+        keep = min(config.memory, (step + 1) / (step + 10))
         for name, value in net.state_dict().items():
             if value.dtype.is_floating_point:
                 mean[name].mul_(keep).add_(value, alpha=1 - keep)

@@ -1,4 +1,4 @@
-"""The outliner: an ImageNet-trained encoder with a light decoder that knows where the middle is."""
+"""The segmentation network: an ImageNet-trained encoder and a light decoder that knows the middle."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ STAGES = (0, 1, 2, 4)
 """Blocks of EfficientNet-Lite0 whose output the decoder takes: strides 2, 4, 8, 16."""
 
 CHANNELS = (16, 24, 40, 112)
+"""Channels of these blocks' outputs."""
+
 WIDTHS = (24, 32, 48, 64)
-"""Channels of the decoder at the same strides."""
+"""Channels of the decoder at the same strides, by hand: as the encoder has, fewer where that is slow."""
 
 OUTPUTS = 2
 """Nucleus and whole cell."""
@@ -42,7 +44,7 @@ class _Merge(nn.Module):
         return out
 
 
-class OutlineNet(nn.Module):
+class SegmentationNetwork(nn.Module):
     """U-shaped network (Ronneberger et al. 2015, arXiv 1505.04597) on EfficientNet-Lite0.
 
     The decoder sees how far each place is from the middle of the window, which makes the cell in the middle

@@ -1,4 +1,4 @@
-"""How the outliner is used, which training imitates: scale, window, proposals and what counts as a cell."""
+"""How the network is used, which training imitates: scale, window and what counts as a cell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from erythron.bundle.schema import SegmenterCard
 
 WINDOW_PX = 96
 WINDOW_MPP = 0.36
-"""Side and scale of what the outliner sees: 35 um, room for a proerythroblast and what touches it."""
+"""Side and scale of what the network sees: 35 um, room for a proerythroblast and what touches it."""
 
 CARD = SegmenterCard(
     stain_mpp=0.5,

@@ -1,0 +1,136 @@
+"""Which images belong to which specimen: by their folders, or by a table.
+
+A specimen is what one report is of: the smears of one patient at one time, in one or many fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+import polars as pl
+
+from erythron.compare.alignment import align_paths
+from erythron.errors import DataError, UsageError
+from erythron.read.inputs import InputImage
+
+BY_FOLDER = "folder"
+"""Instead of a table: each folder of images is a specimen."""
+
+_NEXT_STEP = "give a CSV file with the columns image and specimen"
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """The images of one specimen.
+
+    Attributes:
+        name: as tables and the report state it; text, so that ``001`` stays that.
+        images: its images; ``relative`` of each is its place below the specimen's folder.
+        folder: where its results go, relative to the run's.
+        details: what else is known of it, such as date or stain, by the name of the column.
+    """
+
+    name: str
+    images: tuple[InputImage, ...]
+    folder: Path
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+def group_images(inputs: Sequence[InputImage], by: str) -> tuple[Specimen, ...]:
+    """Return the specimens of a run, in the order in which their images come.
+
+    Args:
+        inputs: all images.
+        by: ``folder``, or the path of a CSV file with the columns ``image`` and ``specimen``; further columns
+            are details of the specimen.
+
+    Raises:
+        UsageError: two specimens have one name or folder.
+        DataError: the table cannot be read, or does not name each image once.
+    """
+    return _group_by_folder(inputs) if by == BY_FOLDER else _group_by_table(inputs, Path(by))
+
+
+def _group_by_folder(inputs: Sequence[InputImage]) -> tuple[Specimen, ...]:
+    groups: dict[Path, list[InputImage]] = {}
+    for image in inputs:
+        groups.setdefault(image.path.parent, []).append(image)
+    names = {folder: images[0].relative.parent.as_posix() for folder, images in groups.items()}
+    for folder, name in names.items():
+        if name == ".":  # a folder that was named itself, or images named one by one
+            names[folder] = folder.resolve().name
+    taken: dict[str, Path] = {}
+    for folder, name in names.items():
+        if name in taken:
+            raise UsageError(
+                f"{taken[name]} and {folder} would both be the specimen '{name}'; {_NEXT_STEP}, "
+                "or count them into different --out"
+            )
+        taken[name] = folder
+    return tuple(
+        Specimen(
+            names[folder],
+            tuple(InputImage(image.path, Path(image.path.name)) for image in images),
+            Path(names[folder]),
+        )
+        for folder, images in groups.items()
+    )
+
+
+def _group_by_table(inputs: Sequence[InputImage], path: Path) -> tuple[Specimen, ...]:
+    table = _read_table(path)
+    listed = table["image"].to_list()
+    doubled = [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
+    if doubled:
+        raise DataError(f"{path}: names the image {doubled[0]} more than once; keep one row of it")
+    try:
+        row_of = {ours: theirs for theirs, ours in align_paths([i.name for i in inputs], listed).items()}
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    missing = [image.name for image in inputs if image.name not in row_of]
+    if missing:
+        more = "" if len(missing) == 1 else f" and {len(missing) - 1} more images"
+        raise DataError(f"{path}: has no row for {missing[0]}{more}; {_NEXT_STEP}, one row an image")
+    rows = {row["image"]: row for row in table.iter_rows(named=True)}
+    groups: dict[str, list[tuple[InputImage, dict[str, str]]]] = {}
+    for image in inputs:
+        row = rows[row_of[image.name]]
+        groups.setdefault(row["specimen"], []).append((image, row))
+    extra = [name for name in table.columns if name not in {"image", "specimen"}]
+    return tuple(
+        Specimen(
+            name,
+            tuple(image for image, _ in members),
+            Path(_name_folder(name, path)),
+            {column: _join(row[column] for _, row in members) for column in extra},
+        )
+        for name, members in groups.items()
+    )
+
+
+def _read_table(path: Path) -> pl.DataFrame:
+    try:
+        # Every column is text: an identifier 001 is not the number 1.
+        table = pl.read_csv(path.read_bytes(), infer_schema=False).fill_null("")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path}: no readable table ({error}); {_NEXT_STEP}") from error
+    missing = {"image", "specimen"} - set(table.columns)
+    if missing:
+        raise DataError(f"{path}: has no column {', '.join(sorted(missing))}; {_NEXT_STEP}")
+    empty = table.filter((pl.col("image") == "") | (pl.col("specimen") == ""))
+    if empty.height:
+        raise DataError(f"{path}: a row has no image or no specimen; fill it in or remove it")
+    return table
+
+
+def _name_folder(name: str, path: Path) -> str:
+    """Return the folder of a specimen's results: its name, which must be that of one folder."""
+    if name in {".", ".."} or PurePath(name).name != name or "\\" in name or ":" in name:
+        raise DataError(f"{path}: the specimen '{name}' cannot be the name of a folder; rename it")
+    return name
+
+
+def _join(values: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(value for value in values if value))

@@ -1,0 +1,178 @@
+"""A set of a recipe ready to fit: its folds, its partial labels and the features of its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from erythron.cells.classes import ERYTHROID_STAGES, find_type
+from erythron.cells.outline import CellOutline
+from erythron.classify.framing import outline_crop
+from erythron.errors import DataError
+from erythron.read.image import SmearImage
+from erythron.segment.segmenter import Segmenter
+from erythron.train.classifier.frozen.augmentation import MARGIN, augment, cut_plain, pool_features
+from erythron.train.classifier.frozen.head import Examples
+from erythron.train.classifier.frozen.network import ShapeFeatures
+from erythron.train.classifier.frozen.partial_labels import find_open, open_labels
+from erythron.train.folded_sets import fold_rows
+from erythron.train.recipe import FrozenRecipe, FrozenSet
+from erythron.train.shared.backbones import PixelScaling
+from erythron.train.shared.framed_cells import FramedCells, frame_rows, make_framing
+from erythron.train.shared.progress import Progress
+from erythron.train.shared.sets import OpenedSet
+
+STAGES = len(ERYTHROID_STAGES)
+
+
+@dataclass(frozen=True)
+class FoldedSet:
+    """A set with its folds.
+
+    Attributes:
+        name: of the set.
+        settings: what the recipe says of it.
+        rows: manifest of the N cells that are used.
+        folds: (N,) int64.
+        left_out: ``path`` and ``reason`` of every image that is not used.
+    """
+
+    name: str
+    settings: FrozenSet
+    rows: pl.DataFrame
+    folds: NDArray[np.int64]
+    left_out: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set ready to fit, N cells.
+
+    Attributes:
+        name: of the set.
+        rows: manifest of its cells.
+        is_judged: whether figures are of its cells.
+        folds: (N,) int64.
+        weights: (N,) float64, of each cell.
+        allowed: (N, F) bool, fine classes that its label leaves open.
+        samples: (N, D) float32 each, features and measurements: the cell as in use, then augmented.
+    """
+
+    name: str
+    rows: pl.DataFrame
+    is_judged: bool
+    folds: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    allowed: NDArray[np.bool_]
+    samples: tuple[NDArray[np.float32], ...]
+
+    @property
+    def erythroid(self) -> NDArray[np.float64]:
+        """Return 1 for an erythroid cell, 0 for another and nan where the label does not say, (N,)."""
+        inside, outside = self.allowed[:, :STAGES].any(axis=1), self.allowed[:, STAGES:].any(axis=1)
+        return np.where(inside & outside, np.nan, inside.astype(np.float64))
+
+
+@dataclass(frozen=True)
+class FeatureMaker:
+    """What makes features of images: encoder, scaling of its pixels, and the segmenter of each fold."""
+
+    encoder: ShapeFeatures
+    scaling: PixelScaling
+    segmenters: Mapping[int, Segmenter]
+
+
+def fold_set(opened: OpenedSet, recipe: FrozenRecipe) -> FoldedSet:
+    """Assign folds, leave out cells that nothing can be learned from, and draw the cells that are used.
+
+    Folds are of the whole manifest, so that they are those of a segmentation network that learns from the
+    same set: copies of an image and crops that show one piece of smear lie in one fold.
+
+    Raises:
+        DataError: the set has no cell to learn from, or fewer cross-validation groups than folds.
+    """
+    try:
+        whole, folds = fold_rows(opened.whole, recipe.folds, recipe.seed)
+    except DataError as error:
+        raise DataError(f"{opened.name}: {error}") from error
+    used = whole.with_columns(fold=folds).filter(pl.col("sha256").is_in(opened.rows["sha256"].implode()))
+    is_open = pl.Series([bool(find_open(find_type(label))) for label in used["label"]], dtype=pl.Boolean)
+    left_out = used.filter(~is_open).select(
+        "path", reason=pl.concat_str(pl.lit("a classifier of nucleated cells learns nothing from: "), "label")
+    )
+    rows = used.filter(is_open)
+    if rows.is_empty():
+        raise DataError(f"{opened.name}: has no cell that the head can learn from; leave the set out")
+    entry = opened.entry
+    if not isinstance(entry, FrozenSet):
+        raise TypeError(f"{opened.name} is a set of another kind of recipe")
+    if entry.per_label is not None:
+        rows = _draw(rows, entry.per_label, recipe.seed)
+    left_out = pl.concat([opened.left_out, left_out])
+    return FoldedSet(opened.name, entry, rows.drop("fold"), rows["fold"].to_numpy(), left_out)
+
+
+def _draw(rows: pl.DataFrame, per_label: int, seed: int) -> pl.DataFrame:
+    parts = [
+        part.sample(min(per_label, part.height), seed=seed)
+        for _, part in rows.group_by("source_label", maintain_order=True)
+    ]
+    return pl.concat(parts).sort("path", maintain_order=True)
+
+
+def make_source(folded: FoldedSet, recipe: FrozenRecipe, maker: FeatureMaker, progress: Progress) -> Source:
+    """Outline and frame the cells of a set and make the features of each; images without a cell are left out.
+
+    Raises:
+        DataError: an image cannot be read, or no cell was found in any.
+    """
+    framing = make_framing(recipe.inputs)
+    folds = folded.folds
+
+    def outline(number: int, image: SmearImage) -> CellOutline | None:
+        return outline_crop(image, maker.segmenters[int(folds[number])], framing)
+
+    cells = frame_rows(folded.rows, recipe.inputs, MARGIN, outline, progress)
+    kept = np.flatnonzero(cells.has_cell)
+    if not len(kept):
+        raise DataError(f"{folded.name}: no cell was found in any of its images; check their scale")
+    cells = cells.take(kept)
+    labels = cells.rows["label"].to_list()
+    # Every label counts the same.
+    _, key, counts = np.unique(np.array(labels), return_inverse=True, return_counts=True)
+    return Source(
+        folded.name,
+        cells.rows,
+        folded.settings.judged,
+        folds[kept],
+        folded.settings.weight / counts[key] / len(counts),
+        open_labels(labels),
+        _make_samples(cells, folded.settings.samples, recipe, maker),
+    )
+
+
+def _make_samples(
+    cells: FramedCells, count: int, recipe: FrozenRecipe, maker: FeatureMaker
+) -> tuple[NDArray[np.float32], ...]:
+    size, first = recipe.inputs.px, recipe.seed * 1000
+    varied = (augment(cells, size, recipe.samples, seed) for seed in range(first, first + count))
+    return tuple(
+        np.hstack([pool_features(sample, maker.encoder, maker.scaling), sample.inputs])
+        for sample in (cut_plain(cells, size), *varied)
+    )
+
+
+def join_examples(sources: list[Source], without: int | None) -> Examples:
+    """Return the examples of several sets, all or those outside a fold."""
+    features, allowed, weights = [], [], []
+    for source in sources:
+        kept = source.folds != without if without is not None else np.ones(len(source.folds), bool)
+        for sample in source.samples:
+            features.append(sample[kept])
+            allowed.append(source.allowed[kept])
+            weights.append(source.weights[kept] / len(source.samples))
+    return Examples(np.concatenate(features), np.concatenate(allowed), np.concatenate(weights))

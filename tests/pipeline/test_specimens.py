@@ -1,0 +1,177 @@
+"""Fields of one specimen are counted together, and those of another never with them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from erythron.cli import app
+from erythron.compare.results import compare_results
+from erythron.differential.counts import Differential
+from erythron.errors import DataError, UsageError
+from erythron.pipeline.count import count_images, count_specimens
+from erythron.pipeline.options import RunOptions
+from erythron.pipeline.specimens import group_images
+from erythron.read.inputs import find_images
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
+
+OPTIONS = RunOptions(mpp=0.25)
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three patients of two fields; the first fields of all have one file name."""
+    folder = tmp_path_factory.mktemp("patients")
+    for patient in range(3):
+        (folder / f"00{patient}").mkdir()
+        for field in range(2):
+            drawn = draw_field(DrawnFieldSpec(300, 260, seed=10 * patient + field))
+            Image.fromarray(drawn.rgb).save(folder / f"00{patient}" / f"f{field}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def counted(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "run"
+    specimens = group_images(find_images([patients]), "folder")
+    assert all(not run.failures for run in count_specimens(specimens, out, OPTIONS))
+    return out
+
+
+def read_total(folder: Path) -> dict[str, int]:
+    """Cells by class of all fields of a specimen, added up from their own differentials."""
+    found = [Differential.from_json(p.read_text()) for p in sorted(folder.glob("*/differential.json"))]
+    return {
+        c.name: sum(next(x.count for x in d.classes if x.name == c.name) for d in found)
+        for c in found[0].classes
+    }
+
+
+def test_each_folder_is_a_specimen_with_a_report_of_its_own(counted: Path) -> None:
+    for name in ("000", "001", "002"):
+        assert {p.name for p in (counted / name).iterdir()} == {
+            "f0",
+            "f1",
+            "summary.csv",
+            "report.html",
+            "run.json",
+        }
+        assert f"Erythroid differential: {name}" in (counted / name / "report.html").read_text()
+    assert {p.name for p in counted.iterdir()} == {"000", "001", "002", "summary.csv", "run.json"}
+
+
+def test_the_summary_has_a_row_a_specimen_and_names_stay_text(counted: Path) -> None:
+    summary = pl.read_csv(counted / "summary.csv", schema_overrides={"specimen": pl.String})
+    assert summary["specimen"].to_list() == ["000", "001", "002"]
+    assert summary["fields"].to_list() == [2, 2, 2]
+    for row in summary.iter_rows(named=True):
+        total = read_total(counted / row["specimen"])
+        assert {name: row[f"count_{name}"] for name in total} == total
+    assert summary["nucleated_cells"].n_unique() > 1
+
+
+def test_specimens_are_compared_by_name(counted: Path) -> None:
+    for given in (counted, counted / "summary.csv"):
+        found = compare_results(given, counted / "summary.csv" if given == counted else given)
+        assert {share.specimens for share in found.shares} == {3}
+
+
+def test_a_table_groups_images_and_its_other_columns_are_kept(patients: Path, tmp_path: Path) -> None:
+    images = find_images([patients])
+    rows = [
+        f"{i.path.parent.name}/{i.path.name},{'01' if i.path.parent.name != '002' else '1'},MGG"
+        for i in images
+    ]
+    (tmp_path / "s.csv").write_text("image,specimen,stain\n" + "\n".join(rows) + "\n")
+    specimens = group_images(images, str(tmp_path / "s.csv"))
+    assert [(s.name, len(s.images), dict(s.details)) for s in specimens] == [
+        ("01", 4, {"stain": "MGG"}), ("1", 2, {"stain": "MGG"}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("image,patient\na.png,1\n", "no column specimen"),
+        ("image,specimen\n000/f0.png,\n", "no image or no specimen"),
+        ("image,specimen\n000/f0.png,a\n", "has no row for"),
+        ("image,specimen\n000/f0.png,a\n000/f0.png,b\n", "more than once"),
+        ("image,specimen\n000/f0.png,../a\n", "cannot be the name of a folder"),
+    ],
+)
+def test_a_table_that_does_not_say_whose_each_image_is_is_refused(
+    text: str, reason: str, patients: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "s.csv").write_text(text)
+    images = find_images([patients])
+    if "../a" in text:
+        images = images[:1]
+    with pytest.raises(DataError, match=reason):
+        group_images(images, str(tmp_path / "s.csv"))
+
+
+def test_two_folders_of_one_name_are_no_one_specimen(patients: Path, tmp_path: Path) -> None:
+    shutil.copytree(patients / "000", tmp_path / "other" / "000")
+    images = find_images([patients / "000", tmp_path / "other" / "000"])
+    with pytest.raises(UsageError, match="would both be the specimen '000'"):
+        group_images(images, "folder")
+
+
+def test_a_field_is_added_and_the_others_are_kept(patients: Path, tmp_path: Path) -> None:
+    own = tmp_path / "in"
+    shutil.copytree(patients, own)
+    added = own / "001" / "f9.png"
+    shutil.move(own / "001" / "f1.png", added)
+    first = group_images([i for i in find_images([own]) if i.path != added], "folder")
+    count_specimens(first, tmp_path / "run", OPTIONS)
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("cells.csv")}
+    others = {p: p.read_bytes() for p in (tmp_path / "run").rglob("cells.csv")}
+    runs = count_specimens(group_images(find_images([own]), "folder"), tmp_path / "run", OPTIONS)
+    assert [len(run.fields) for run in runs] == [2, 2, 2]
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    assert {p: p.read_bytes() for p in others} == others
+    with pytest.raises(UsageError, match="over other images"):
+        count_specimens(first, tmp_path / "run", OPTIONS)
+
+
+def test_a_copy_in_another_file_is_counted_once_and_said(patients: Path, tmp_path: Path) -> None:
+    own = tmp_path / "in"
+    shutil.copytree(patients / "000", own)
+    Image.open(own / "f0.png").save(own / "g.bmp")
+    shutil.copy(own / "f0.png", own / "h.png")
+    alone = count_images(find_images([patients / "000"]), tmp_path / "alone", OPTIONS)
+    run = count_images(find_images([own]), tmp_path / "run", OPTIONS)
+    assert run.failures == ()
+    assert run.differential.nucleated_cells == alone.differential.nucleated_cells
+    assert len(run.fields) == 2
+    [flag] = [flag for flag in run.differential.flags if flag.name == "repeated_images"]
+    assert "g.bmp as f0.png, h.png as f0.png" in flag.text
+    assert flag.text in (tmp_path / "run" / "report.html").read_text().replace("\n", " ")
+    summary = pl.read_csv(tmp_path / "run" / "summary.csv")
+    assert summary["status"].to_list() == ["done", "done", "repeated", "repeated"]
+    assert "same pixels as" in summary["reason"][2]
+
+
+def test_the_command_prints_a_line_a_specimen(patients: Path, tmp_path: Path) -> None:
+    arguments = [
+        "count",
+        str(patients),
+        "--out",
+        str(tmp_path / "run"),
+        "--mpp",
+        "0.25",
+        "--specimen",
+        "folder",
+    ]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    for name in ("000", "001", "002"):
+        assert name in done.stdout
+    told = CliRunner().invoke(app, [*arguments, "--json"])
+    assert [s["specimen"] for s in json.loads(told.stdout)["specimens"]] == ["000", "001", "002"]

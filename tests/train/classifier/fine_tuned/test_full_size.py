@@ -1,0 +1,58 @@
+"""The published network at its full size takes real steps, in a process of its own for its memory's sake."""
+
+from __future__ import annotations
+
+import csv
+import math
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tests.train.conftest import draw_manifest
+
+from erythron.train.shared.run_folder import WEIGHTS_FILE, read_record
+
+MOST_GIB = 8.0
+"""Weights, gradients and momentum are 2.6 GiB; the rest is activations and the checkpoint being written."""
+
+
+@pytest.fixture
+def roomy_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is emptied at once: pytest would keep the gigabytes of three sessions."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_published_network_trains_in_bf16_on_a_cpu(roomy_folder: Path) -> None:
+    manifest, run = roomy_folder / "cells.parquet", roomy_folder / "run"
+    draw_manifest(roomy_folder, per_class=3).write_parquet(manifest)
+    settings = {
+        "network.pretraining": "none",
+        "fit.epochs": 1,
+        "fit.batch_size": 2,
+        "fit.checkpoint_steps": 0,
+        "optimiser.warmup_epochs": 0,
+    }
+    changes = [part for k, v in settings.items() for part in ("--set", f"{k}={v}")]
+    command = [sys.executable, "-m", "erythron", "train", "paper", "--data", str(manifest)]
+    options = ["--out", str(run), "--precision", "bf16-mixed", "--logger", "csv", *changes]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    # Of the largest child so far, in KiB; no other test of this process starts one of this size.
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    print(f"peak memory of the training process: {peak:.1f} GiB")  # noqa: T201
+    assert peak < MOST_GIB
+    weights = torch.load(run / WEIGHTS_FILE, weights_only=True)
+    assert 230e6 < sum(w.numel() for w in weights.values() if w.is_floating_point()) < 238e6
+    assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point())
+    with next((run / "logs").glob("*/metrics.csv")).open(newline="") as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file) if row["train_loss"]]
+    assert read_record(run).cells == 4
+    assert len(losses) == 2  # the second step has gradients and momentum at once
+    assert all(math.isfinite(loss) for loss in losses)

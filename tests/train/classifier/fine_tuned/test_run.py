@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+from erythron.errors import DataError, UsageError
+from erythron.train.classifier.fine_tuned.augmentation import Batch
+from erythron.train.classifier.fine_tuned.fitting import CellFitting, find_rate
+from erythron.train.classifier.fine_tuned.run import BEST, LAST, choose_precision, load_network, train_run
+from erythron.train.recipe import FineTunedRecipe
+from erythron.train.recipe_file import vary_recipe
+from erythron.train.shared.hardware import Hardware
+from erythron.train.shared.run_folder import WEIGHTS_FILE
+
+QUIET = Hardware(threads=1, loggers=("csv",))
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(run / WEIGHTS_FILE, weights_only=True)
+    return weights
+
+
+def assert_same_weights(a: Path, b: Path, tolerance: float = 0.0) -> None:
+    first, second = weights_of(a), weights_of(b)
+    assert first.keys() == second.keys()
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=tolerance, atol=tolerance, msg=name)
+
+
+def test_a_run_learns_and_its_artefact_holds_everything(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    recipe = vary_recipe(tiny, {"fit.epochs": 12, "optimiser.rate": 5e-3})
+    seen: list[tuple[str, int, int]] = []
+    record = train_run(
+        recipe, drawn_rows, tmp_path / "run", QUIET, lambda *step: seen.append(step), tmp_path / "cells"
+    )
+    assert record.metrics["validation_loss"] < 1.2 < 1.386
+    count = drawn_rows.height
+    assert seen[:count] == [("Outlining cells", i + 1, count) for i in range(count)]
+    assert seen[count:] == [("Training", i + 1, 12) for i in range(12)]
+    assert record.epochs_run == 12
+    network, again = load_network(tmp_path / "run")
+    assert again == record
+    assert {"core.image_branch.conv_stem.weight", "core.mask_branch.conv_stem.weight"} <= set(
+        network.state_dict()
+    )
+    assert record.classes[0] == "proerythroblast"
+    with pytest.raises(UsageError, match="finished"):
+        train_run(recipe, drawn_rows, tmp_path / "run", QUIET, cache=cell_cache)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import polars as pl
+from erythron.train.classifier.fine_tuned.fitting import CellFitting
+from erythron.train.recipe import FineTunedRecipe
+from erythron.train.classifier.fine_tuned.run import train_run
+from erythron.train.shared.hardware import Hardware
+
+plain = CellFitting.training_step
+def step(self, batch, batch_idx):
+    if self.trainer.global_step == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(self, batch, batch_idx)
+CellFitting.training_step = step
+recipe = FineTunedRecipe.model_validate_json(sys.argv[1])
+rows = pl.read_parquet(sys.argv[2])
+hardware = Hardware(threads=1, loggers=("csv",))
+train_run(recipe, rows, Path(sys.argv[3]), hardware, cache=Path(sys.argv[5]))
+"""
+
+
+# Starts an interpreter with torch and Lightning, the only way to be killed for real.
+def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    recipe = vary_recipe(
+        tiny,
+        {
+            "fit.epochs": 3,
+            "fit.checkpoint_steps": 1,
+            "fit.ema_decay": 0.8,
+            "network.dropout": 0.3,
+            "fit.batch_size": 6,
+        },
+    )
+    whole = train_run(recipe, drawn_rows, tmp_path / "whole", QUIET, cache=cell_cache)
+    manifest = tmp_path / "rows.parquet"
+    drawn_rows.write_parquet(manifest)
+    cut = tmp_path / "cut"
+    # Five steps an epoch, so step 7 is the third of the second.
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        recipe.model_dump_json(),
+        str(manifest),
+        str(cut),
+        "7",
+        str(cell_cache),
+    ]
+    killed = subprocess.run(command, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    stored = torch.load(cut / "checkpoints" / LAST, weights_only=True)
+    assert stored["global_step"] == 7
+    resumed = train_run(recipe, drawn_rows, cut, QUIET, cache=cell_cache)
+    assert_same_weights(tmp_path / "whole", cut)
+    for name in ("validation_loss", "validation_accuracy", "train_loss", "train_accuracy"):
+        assert resumed.metrics[name] == whole.metrics[name], name
+
+
+def test_broken_off_between_checkpoints_and_resumed_from_the_end_of_an_epoch(
+    tiny: FineTunedRecipe,
+    drawn_rows: pl.DataFrame,
+    cell_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = vary_recipe(tiny, {"fit.epochs": 3, "network.dropout": 0.3})
+    train_run(recipe, drawn_rows, tmp_path / "whole", QUIET, cache=cell_cache)
+    plain = CellFitting.training_step
+
+    def fail(self: CellFitting, batch: Batch, batch_idx: int) -> torch.Tensor:
+        if self.trainer.global_step == 6:
+            raise MemoryError("full")
+        return plain(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CellFitting, "training_step", fail)
+        with pytest.raises(MemoryError):
+            train_run(recipe, drawn_rows, tmp_path / "cut", QUIET, cache=cell_cache)
+    stored = torch.load(tmp_path / "cut" / "checkpoints" / LAST, weights_only=True)
+    assert stored["global_step"] == 4
+    train_run(recipe, drawn_rows, tmp_path / "cut", QUIET, cache=cell_cache)
+    assert_same_weights(tmp_path / "whole", tmp_path / "cut")
+    logs = [pl.read_csv(p) for p in sorted((tmp_path / "cut" / "logs").glob("*/metrics.csv"))]
+    assert [sorted(set(log["epoch"])) for log in logs] == [[0], [1, 2]]
+
+
+class Foreign:
+    """What no checkpoint may hold: unpickling it could run anything."""
+
+
+def test_a_checkpoint_with_a_foreign_class_is_refused(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    recipe = vary_recipe(tiny, {"fit.epochs": 2, "fit.select": "best"})
+    run = tmp_path / "run"
+    train_run(recipe, drawn_rows, run, QUIET, cache=cell_cache)
+    (run / "run.json").unlink()
+    for name in (LAST, BEST):
+        path = run / "checkpoints" / name
+        content = torch.load(path, weights_only=True)
+        torch.save({**content, "extra": Foreign()}, path)
+        with pytest.raises(DataError, match=f"{name}: holds more than tensors"):
+            train_run(recipe, drawn_rows, run, QUIET, cache=cell_cache)
+        torch.save(content, path)
+
+
+def test_a_folder_of_another_run_is_refused(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "plan.json").write_text(
+        json.dumps({"recipe": FineTunedRecipe().model_dump(mode="json"), "split_hash": "x"})
+    )
+    with pytest.raises(UsageError, match="another recipe or split"):
+        train_run(tiny, drawn_rows, run, QUIET, cache=cell_cache)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        train_run(tiny, drawn_rows, other, QUIET, cache=cell_cache)
+
+
+def test_accumulation_gives_the_weights_of_one_batch(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    for name, parts in (("one", 1), ("two", 2)):
+        recipe = vary_recipe(tiny, {"fit.epochs": 1, "fit.accumulate": parts, "network.dropout": 0.0})
+        train_run(recipe, drawn_rows, tmp_path / name, QUIET, cache=cell_cache)
+    assert_same_weights(tmp_path / "one", tmp_path / "two", 2e-5)
+
+
+TORCHRUN = """
+import sys
+from pathlib import Path
+import polars as pl
+from erythron.train.recipe import FineTunedRecipe
+from erythron.train.classifier.fine_tuned.run import train_run
+from erythron.train.shared.hardware import Hardware
+
+train_run(
+    FineTunedRecipe.model_validate_json(sys.argv[1]), pl.read_parquet(sys.argv[2]), Path(sys.argv[3]),
+    Hardware(accelerator="cpu", threads=1, loggers=()), cache=Path(sys.argv[4]),
+)
+"""
+
+
+# Starts three interpreters; nothing less shows that two processes agree.
+def test_two_gloo_processes_give_the_weights_of_one(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    """GroupNorm, as statistics over a batch differ between one process and two by their nature."""
+    recipe = vary_recipe(
+        tiny, {"fit.epochs": 2, "network.dropout": 0.0, "optimiser.kind": "sgd", "optimiser.rate": 0.05}
+    )
+    train_run(recipe, drawn_rows, tmp_path / "one", QUIET, cache=cell_cache)
+    manifest, script = tmp_path / "rows.parquet", tmp_path / "train.py"
+    drawn_rows.write_parquet(manifest)
+    script.write_text(TORCHRUN)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = [str(script), recipe.model_dump_json(), str(manifest), str(tmp_path / "two"), str(cell_cache)]
+    done = subprocess.run([*launcher, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert_same_weights(tmp_path / "one", tmp_path / "two", 1e-4)
+
+
+def test_more_devices_than_processes_says_how_to_start(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="torchrun --nproc-per-node 2"):
+        train_run(tiny, drawn_rows, tmp_path / "run", replace(QUIET, devices=2), cache=cell_cache)
+
+
+def test_early_stop_and_the_best_epoch(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    changes = {
+        "fit.epochs": 30,
+        "fit.patience": 1,
+        "fit.select": "best",
+        "optimiser.rate": 0.3,
+        "optimiser.kind": "sgd",
+    }
+    record = train_run(vary_recipe(tiny, changes), drawn_rows, tmp_path / "run", QUIET, cache=cell_cache)
+    assert record.epochs_run < 30
+    best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    stored = weights_of(tmp_path / "run")
+    assert all(torch.equal(best[f"network.{name}"], value) for name, value in stored.items())
+
+
+def test_missing_parts_are_named(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    no_validation = drawn_rows.filter(pl.col("split") != "validation")
+    with pytest.raises(DataError, match="'validation'"):
+        train_run(vary_recipe(tiny, {"fit.patience": 2}), no_validation, tmp_path / "a", QUIET)
+    no_class = drawn_rows.filter((pl.col("split") != "train") | (pl.col("label") != "proerythroblast"))
+    with pytest.raises(DataError, match="proerythroblast"):
+        train_run(tiny, no_class, tmp_path / "b", QUIET)
+    with pytest.raises(DataError, match="finished training run"):
+        load_network(tmp_path / "nothing")
+
+
+def test_unknown_loggers_are_refused_with_the_known_ones(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="MLFlowLogger"):
+        train_run(tiny, drawn_rows, tmp_path / "run", replace(QUIET, loggers=("paper",)), cache=cell_cache)
+
+
+def test_the_rate_warms_up_and_ends_at_its_final_value(tiny: FineTunedRecipe) -> None:
+    recipe = vary_recipe(
+        tiny,
+        {
+            "fit.epochs": 10,
+            "optimiser.warmup_epochs": 2,
+            "optimiser.rate": 1e-3,
+            "optimiser.final_rate": 1e-4,
+        },
+    )
+    rates = [find_rate(step, 10, recipe) for step in range(100)]
+    assert max(rates) == pytest.approx(1e-3)
+    assert rates.index(max(rates)) == 20
+    assert rates[0] < 2e-4
+    assert rates[-1] == pytest.approx(1e-4)
+    assert sorted(rates[20:], reverse=True) == rates[20:]
+
+
+def test_precision_is_full_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_precision("auto") == "32-true"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert choose_precision("auto") == "bf16-mixed"
+    assert choose_precision("16-mixed") == "16-mixed"

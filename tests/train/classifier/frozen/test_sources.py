@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from erythron.bundle.folder import load_bundle
+from erythron.datasets.manifest import hash_rows
+from erythron.errors import DataError
+from erythron.train.classifier.frozen.partial_labels import open_labels
+from erythron.train.classifier.frozen.sources import Source, fold_set, join_examples
+from erythron.train.recipe import FrozenRecipe, FrozenSet
+from erythron.train.recipe_file import load_recipe
+from erythron.train.shared.sets import open_sets
+
+
+def make_source(labels: list[str], folds: list[int]) -> Source:
+    count = len(labels)
+    features = tuple(np.full((count, 3), float(i), np.float32) for i in range(2))
+    rows = pl.DataFrame({"label": labels})
+    return Source(
+        name="s",
+        rows=rows,
+        is_judged=True,
+        folds=np.array(folds),
+        weights=np.full(count, 0.5),
+        allowed=open_labels(labels),
+        samples=features,
+    )
+
+
+def test_examples_leave_out_a_fold_and_share_the_weight_among_samples() -> None:
+    source = make_source(["band", "EBO", "platelet"], [0, 1, 0])
+    examples = join_examples([source, source], 0)
+    assert examples.features.shape == (4, 3)
+    assert examples.allowed.sum(axis=1).tolist() == [4] * 4
+    assert examples.weights.tolist() == [0.25] * 4
+    assert len(join_examples([source], None).weights) == 6
+
+
+def test_a_label_that_does_not_say_is_neither_erythroid_nor_not() -> None:
+    found = make_source(["EBO", "band", "white_cell"], [0, 0, 1]).erythroid
+    assert found[:2].tolist() == [1, 0]
+    assert np.isnan(found[2])
+
+
+def test_folds_keep_groups_whole_and_a_number_of_each_label_is_drawn(
+    data_folder: Path, small_frozen: FrozenRecipe
+) -> None:
+    marrow, blood = (fold_set(part, small_frozen) for part in open_sets(small_frozen.sets))
+    assert marrow.rows.height == len(marrow.folds) == 20
+    assert blood.rows["label"].value_counts(sort=True)["count"].to_list() == [3, 3]
+    group_folds = marrow.rows.with_columns(fold=marrow.folds).group_by("group").agg(pl.col("fold").n_unique())
+    assert group_folds["fold"].max() == 1
+    again = fold_set(open_sets(small_frozen.sets)[1], small_frozen)
+    assert again.rows.equals(blood.rows)
+
+
+def test_a_set_with_fewer_groups_than_folds_or_nothing_to_learn_is_named(
+    data_folder: Path, small_frozen: FrozenRecipe, tmp_path: Path
+) -> None:
+    entry = FrozenSet(data=str(data_folder / "mine"))
+    many = small_frozen.model_copy(update={"folds": 20})
+    with pytest.raises(DataError, match="mine: 20 folds of 9 groups"):
+        fold_set(open_sets([entry])[0], many)
+    red = FrozenSet(data=str(data_folder / "mine"), class_map={"EBO": "RBC", "lymphocyte": "artefact"})
+    with pytest.raises(DataError, match="no cell that the head can learn from"):
+        fold_set(open_sets([red])[0], small_frozen)
+
+
+@pytest.mark.real_data
+def test_the_shipped_recipe_draws_the_cells_that_the_shipped_bundle_names(data_dir: Path) -> None:
+    """Content, class and cross-validation group of every judged cell, and 120 of each label of blood."""
+    recipe = load_recipe("default")
+    assert isinstance(recipe, FrozenRecipe)
+    marrow, blood = (fold_set(part, recipe) for part in open_sets(recipe.sets))
+    assert hash_rows(marrow.rows) == load_bundle().card.data[0].rows_hash
+    assert blood.rows["label"].value_counts()["count"].to_list() == [120] * 8

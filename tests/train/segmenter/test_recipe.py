@@ -1,0 +1,133 @@
+"""Fitting, keeping and exporting the networks of a recipe's sets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from erythron.bundle.folder import SEGMENTATION
+from erythron.bundle.runtime import OpenVinoRuntime
+from erythron.bundle.schema import Framing
+from erythron.errors import DataError, UsageError
+from erythron.segment.segmenter import Segmenter
+from erythron.train.segmenter import network
+from erythron.train.segmenter.augment import Spread
+from erythron.train.segmenter.evaluate import estimate_dice, outline_out_of_fold
+from erythron.train.segmenter.fit import FitConfig, TorchRuntime, make_network
+from erythron.train.segmenter.recipe import (
+    SegmenterConfig,
+    export_segmenter,
+    fit_folds,
+    hash_fit,
+    train_segmenter,
+)
+from erythron.train.segmenter.sets import DEFAULT_SETS, SegmenterSet
+from erythron.train.segmenter.use import CARD, WINDOW_PX
+from erythron.train.segmenter.windows import Windows
+
+from .test_annotations import make_own_set
+
+FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
+
+
+def test_networks_are_fitted_exported_and_taken_again(data: Path, tmp_path: Path) -> None:
+    config = SegmenterConfig(data, tmp_path / "work", folds=2, fold_steps=3, steps=3)
+    trained = train_segmenter(config)
+    assert export_segmenter(trained, tmp_path) < 2e-3
+    kept = {p.name: p.stat().st_mtime_ns for p in config.work.iterdir()}
+    assert len(kept) == 3
+    again = train_segmenter(config)
+    assert {p.name: p.stat().st_mtime_ns for p in config.work.iterdir()} == kept
+    for mine, other in zip(trained.network.parameters(), again.network.parameters(), strict=True):
+        assert bool((mine == other).all())
+
+    pixels = np.random.default_rng(0).integers(0, 256, (3, WINDOW_PX, WINDOW_PX, 3), dtype=np.uint8)
+    mine = TorchRuntime(trained.network).run({"pixels": pixels})["probabilities"]
+    shipped = OpenVinoRuntime(tmp_path / SEGMENTATION).run({"pixels": pixels})["probabilities"]
+    np.testing.assert_allclose(mine, shipped, atol=2e-3)
+    assert b"recipe.py" not in (tmp_path / SEGMENTATION).read_bytes()
+
+    segmenters = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_networks.items()}
+    scores = outline_out_of_fold(config, segmenters, FRAMING, tmp_path / "outlines")
+    assert scores.height == 20
+    assert scores["cell_dice"].is_between(0, 1).all()
+    assert (tmp_path / "outlines" / "marrow" / "cells" / "band_000.png").exists()
+    assert (tmp_path / "outlines" / "bccd" / "BCCD" / "JPEGImages" / "BloodImage_00003.png").exists()
+    figures = estimate_dice(scores, 0)
+    assert {"marrow_cell_dice_mean", "marrow_nucleus_dice_p10", "bcisc_cell_dice_mean"} <= figures.keys()
+    assert "bcisc_nucleus_dice_mean" not in figures
+
+
+def test_a_set_of_ones_own_joins_by_one_entry_of_the_recipe(data: Path, tmp_path: Path) -> None:
+    own = make_own_set(tmp_path / "own", 0.25)
+    sets = (*DEFAULT_SETS[:1], SegmenterSet(str(own), 0.5))
+    config = SegmenterConfig(data, tmp_path / "work", sets=sets, folds=2, fold_steps=2)
+    assert config.shares == {"marrow": 0.45, "own": 0.5}
+    networks = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in fit_folds(config).items()}
+    scores = outline_out_of_fold(config, networks, FRAMING, tmp_path / "outlines")
+    assert scores.filter(source="own").height == 6
+    assert scores.filter(source="own")["group"].n_unique() == 3
+    assert (tmp_path / "outlines" / "own" / "crops" / "0.png").exists()
+
+
+def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
+    sets = (SegmenterSet("a/own", 1.0), SegmenterSet("b/own.csv", 1.0))
+    with pytest.raises(UsageError, match="sets are called own"):
+        SegmenterConfig(None, tmp_path, sets=sets)
+
+
+def test_a_missing_set_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="pathology-bites-cells"):
+        train_segmenter(SegmenterConfig(tmp_path, tmp_path / "work"))
+
+
+SETTINGS = FitConfig(steps=3)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(SETTINGS, shares={**SETTINGS.shares, "bccd": 0.2}),
+        replace(SETTINGS, empty_share=0.2),
+        replace(SETTINGS, spread=Spread(gap=(0.8, 1.25))),
+        replace(SETTINGS, steps=4),
+        replace(SETTINGS, rate=1e-3),
+        replace(SETTINGS, seed=1),
+    ],
+    ids=["shares", "empty share", "spread", "steps", "rate", "seed"],
+)
+def test_other_settings_are_another_network(windows: Windows, changed: FitConfig) -> None:
+    assert hash_fit(windows, SETTINGS) == hash_fit(windows, SETTINGS)
+    assert hash_fit(windows, changed) != hash_fit(windows, SETTINGS)
+
+
+@pytest.mark.parametrize("part", ["pixels", "masks", "points", "nucleus_known", "source"])
+def test_other_windows_are_another_network(windows: Windows, part: str) -> None:
+    values = getattr(windows, part).copy()
+    values[:] = values[::-1].copy()
+    assert hash_fit(replace(windows, **{part: values}), SETTINGS) != hash_fit(windows, SETTINGS)
+
+
+def test_another_decoder_encoder_or_torch_is_another_network(
+    windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = hash_fit(windows, SETTINGS)
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "WIDTHS", (24, 32, 48, 56))
+        assert hash_fit(windows, SETTINGS) != before
+
+    def make_with_other_encoder(seed: int) -> network.SegmentationNetwork:
+        net = make_network(seed)
+        with torch.no_grad():
+            next(net.stem.parameters()).view(-1)[0] += 1
+        return net
+
+    with monkeypatch.context() as patch:
+        patch.setattr("erythron.train.segmenter.recipe.make_network", make_with_other_encoder)
+        assert hash_fit(windows, SETTINGS) != before
+    monkeypatch.setattr(torch, "__version__", "0.0")
+    assert hash_fit(windows, SETTINGS) != before

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from erythron.bundle.folder import DEFAULT_BUNDLE, load_bundle
+from erythron.bundle.schema import Method, ModelCard
+from erythron.train.shared.card import render_card
+
+
+def vary(**changes: object) -> ModelCard:
+    return load_bundle().card.model_copy(update=changes)
+
+
+def test_the_shipped_card_is_what_its_figures_make() -> None:
+    assert (DEFAULT_BUNDLE / "card.md").read_text(encoding="utf-8") == render_card(load_bundle().card)
+
+
+def test_a_card_says_only_what_is_true_of_its_bundle() -> None:
+    """Each sentence stands where its reason does, and nowhere else."""
+    shipped = render_card(load_bundle().card)
+    assert "5 folds on 404 judged cells" in shipped
+    assert "was not fitted anew" not in " ".join(shipped.split())
+    evaluation = load_bundle().card.evaluation
+    test_part = evaluation.model_copy(update={"method": Method.TEST_PART, "folds": 1, "by_set": {}})
+    other = " ".join(
+        render_card(
+            vary(
+                evaluation=test_part,
+                calibrated_on="validation part",
+                takes_measurements=False,
+                outlines_from="taken from erythron-default 8, as are its figures",
+                unclassified_below=1.0,
+                limits=(),
+            )
+        ).split()
+    )
+    assert "cells of the test part" in other
+    assert "folds" not in other
+    assert "slightly flattered" not in other
+    assert "whole set not seen" not in other
+    assert "takes no measurements" in other
+    assert "was not fitted anew without them" in other
+    assert "every call is unclassified" in other
+
+
+@pytest.mark.parametrize("name", ["proerythroblast", "plasma_cell"])
+def test_classes_of_few_judged_cells_are_named(name: str) -> None:
+    assert f"8 of {name}" in render_card(load_bundle().card)
