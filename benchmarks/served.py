@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from scale import read_boxes
 from scipy import ndimage
+from segmentation import list_annotated
 from tuned import Constant
 
 from erythron.bundle.folder import Bundle, load_bundle
+from erythron.bundle.loading import load_runtimes
 from erythron.bundle.runtime import Runtime
 from erythron.cells.flags import CellFlag, has_flag
 from erythron.cells.outline import CellOutline
 from erythron.classify.framing import choose_mpp, outline_crop
-from erythron.datasets.sets import read_set
 from erythron.differential.assemble import DifferentialSettings
 from erythron.pipeline.field import Model, Networks, count_field, find_scale, load_networks
 from erythron.quality import areas, flags
@@ -42,15 +43,8 @@ Figures = dict[str, float]
 Measure = Callable[[Constant | None], Figures]
 """From the constant that is changed, if one is, to what it serves."""
 
-MASKED = {
-    "marrow": ("pathology-bites-cells", 1),
-    "bccd": ("bccd", 5),
-    "segmentation_WBC": ("segmentation_WBC", 3),
-}
-"""Sets with drawn nuclei, their folder, and which part of their images is taken."""
-
-NUCLEUS_GREY = 200
-"""Grey level above which a mask is nucleus."""
+MASKED = {"marrow": 1, "bccd": 5, "segmentation_WBC": 3}
+"""Sets with drawn nuclei: one of so many of their images is taken."""
 
 BOX_MARGIN_PX = 14
 """By how much boxes of ``bccd`` exceed drawn outlines (``benchmarks/scale.py`` measures it)."""
@@ -60,8 +54,10 @@ BLURS_UM = (0.75, 1.5)
 """Standard deviations of the blur: three pixels of the marrow field, and twice that."""
 
 LAYERS = 12
-GRID = 24
+"""Copies of a field on one another that make it thick."""
 
+GRID = 24
+"""Points a side by which areas are measured."""
 
 STEPS = ("_read_smear", "_find_rims", "_vote", "_fit", "_choose")
 """Of the search for red cells, in order."""
@@ -85,11 +81,7 @@ class KeptNetwork:
 
 
 class KeptSteps:
-    """The search for red cells, whose steps are taken once for each input.
-
-    Args:
-        first: the step from which all are taken anew.
-    """
+    """The search for red cells, each step of which is taken once for each input."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[object, ...], tuple[object, object]] = {}
@@ -126,15 +118,14 @@ class Masked:
 def read_masked(data: Path, bundle: Bundle) -> list[Masked]:
     """Return the images with drawn nuclei."""
     found = []
-    for kind, (name, every) in MASKED.items():
-        rows = read_set(name, data / name, keep_contradictions=True).rows.drop_nulls("mask_path")
-        rows = rows.unique("path", keep="first", maintain_order=True).gather_every(every)
-        for path, mask in rows.select("path", "mask_path").iter_rows():
-            image = read_image(Path(path))
-            if kind == "bccd":
+    for kind, every in MASKED.items():
+        for file in list_annotated(data, kind)[::every]:
+            image = read_image(file.image)
+            if file.is_field:
                 image = find_scale(image)[0]
-            truth = np.asarray(Image.open(mask).convert("L")) > NUCLEUS_GREY
-            found.append(Masked(kind, image, truth, choose_mpp(image, bundle.card.framing)))
+            truth = file.read_truth().nucleus
+            if truth is not None:
+                found.append(Masked(kind, image, truth, choose_mpp(image, bundle.card.framing)))
     return found
 
 
@@ -157,8 +148,8 @@ def average(images: list[Masked], overlaps: list[float]) -> Figures:
 def prepare_masked(data: Path) -> tuple[Measure, Measure]:
     """Return what measures nuclei: from the maps of the network onwards, and by the whole path."""
     bundle = load_bundle()
-    loaded = segmenter.load_segmenter(bundle)
-    kept = segmenter.Segmenter(loaded.card, KeptNetwork(loaded._network))
+    network = KeptNetwork(load_runtimes(bundle).segmentation)
+    kept = segmenter.Segmenter(bundle.card.segmenter, network)
     images = read_masked(data, bundle)
 
     def outline(one: Masked) -> Bools:

@@ -30,9 +30,7 @@ def convert(
     ] = "/data/local-files/?d=",
     decimal: Annotated[
         Literal[".", ","],
-        typer.Option(
-            "--decimal", help="CSV: sign before the decimals; with a comma, columns have semicolons."
-        ),
+        typer.Option("--decimal", help="CSV: sign before decimals; with a comma, columns have semicolons."),
     ] = ".",
     force: Force = False,
     as_json: Json = False,

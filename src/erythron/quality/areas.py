@@ -8,8 +8,8 @@ squares around it. *Sharpness* is the variance of the finest detail over that of
 depends on neither stain nor light: out of focus, the finest detail fades first. A window is *too thick* where
 little light comes through and hardly any glass is seen. Both measures are the project's own.
 
-``benchmarks/constants.py`` measures what each threshold is worth. Its tables, ``docs/results/constants.md``, say
-that no sharp field is left out but that many blurred ones are not found.
+``benchmarks/constants.py`` measures what each threshold is worth; its tables, ``docs/results/constants.md``,
+say that no sharp field is left out but that many blurred ones are not found.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class AreaThresholds:
     Attributes:
         square_um: side of a square, about the width of a cell.
         fallback_mpp: microns per pixel where the scale is unknown; usual for an objective of 40 times.
-        fine_um: width of the running mean; the finest detail is what differs from it.
+        fine_um: width of the running mean, an odd number of pixels; the finest detail is what differs
+            from it.
         least_sharpness: variance of the finest detail over that of detail up to three times as wide, under
             which a window is out of focus.
         least_relative_sharpness: sharpness over the median of that half of the field that has most detail;
@@ -114,7 +115,8 @@ def find_cells_inside(cells: pl.DataFrame, areas: Sequence[LeftOutArea]) -> Mask
 
 
 def _measure_blur(light: Floats, side: int, mpp: float | None, limits: AreaThresholds) -> Mask:
-    width = max(3, round(limits.fine_um / (mpp or limits.fallback_mpp)))
+    # Odd, so that the mean lies on its pixel: beside it, any slope would pass for fine detail.
+    width = max(3, 2 * int(limits.fine_um / (mpp or limits.fallback_mpp) / 2) + 1)
     smooth = ndimage.uniform_filter(light, width)
     fine = _average((light - smooth) ** 2, side)
     coarse = _average((smooth - ndimage.uniform_filter(smooth, 3 * width)) ** 2, side)

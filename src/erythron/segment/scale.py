@@ -14,7 +14,7 @@ from erythron.segment.red_cells import RedCells, find_red_cells
 RED_CELL_UM = 7.3
 """Diameter of a red cell on a dried smear; taken, not measured.
 
-The mean of healthy persons is 7.2 um in Price-Jones (1933, Red Blood Cell Diameters, Oxford University Press).
+The mean of healthy persons is 7.2 um (Price-Jones 1933, Red Blood Cell Diameters, Oxford University Press).
 """
 
 RED_CELL_SPREAD = 0.06
