@@ -20,6 +20,7 @@ from erythron.errors import ErythronError, ImageReadError, MissingExtraError, Us
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
+from erythron.report.lines import order_lines
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 DOCS = Path(__file__).parent.parent / "docs" / "api.md"
@@ -220,7 +221,8 @@ def test_a_figure_shows_every_class_and_the_image(result: erythron.Result, tmp_p
     assert isinstance(figure, matplotlib.figure.Figure)
     picture, bars = figure.axes
     assert picture.images[0].get_array().shape[:2] == result.rgb.shape[:2]  # type: ignore[union-attr]
-    shares = [c.of_nucleated for c in result.differential.classes if c.of_nucleated is not None]
+    lines = order_lines(result.differential.classes)
+    shares = [line.of_nucleated for line in lines if line.of_nucleated is not None]
     shares.append(result.differential.unclassified)
     widths = [b.get_width() for b in bars.patches]  # type: ignore[attr-defined]
     assert widths == pytest.approx([100 * s.count / s.total for s in shares])
@@ -240,6 +242,8 @@ def test_without_matplotlib_a_figure_names_the_extra(
 def test_a_notebook_shows_table_and_picture(result: erythron.Result) -> None:
     html = result._repr_html_()
     assert "<script" not in html
+    assert html.startswith("<div><p><b>Provisional: not to be reported as it stands.</b></p>")
+    assert html.count("<li>") == len(result.differential.flags) + len(result.differential.indices)
     assert html.count("data:image/jpeg;base64,") == 1
     assert html.count("http") == 0
     counted = [c for c in result.differential.classes if c.count and c.of_nucleated is not None]

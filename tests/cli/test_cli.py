@@ -113,6 +113,18 @@ def test_the_printed_table_shows_raw_and_corrected_shares_within_80_columns(
             assert f"{100 * value:.1f} ({100 * low:.1f}–{100 * high:.1f})" in row
 
 
+def test_flags_are_said_on_stderr_and_the_table_of_such_a_count_is_provisional(
+    fields: Path, tmp_path: Path
+) -> None:
+    result = run("count", fields / "field0.png", "--out", tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "field0" / "differential.json").read_text())
+    assert "too_few_cells" in {flag["name"] for flag in found["flags"]}
+    for flag in found["flags"]:
+        assert f"{flag['name'].replace('_', ' ')}: {flag['text']}" in result.stderr
+        assert flag["text"] not in result.stdout
+    assert "PROVISIONAL, not to be reported as it stands" in result.stdout
+
+
 def test_json_is_on_stdout_and_everything_else_on_stderr(fields: Path, tmp_path: Path) -> None:
     result = run("count", fields / "field0.png", tmp_path / "absent.png", "--out", tmp_path / "out", "--json")
     assert result.returncode == 1

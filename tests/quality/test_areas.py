@@ -46,6 +46,13 @@ def test_the_blurred_half_is_left_out_and_the_sharp_half_is_not(mpp: float | Non
     assert inside.tolist() == [True, False]
 
 
+@pytest.mark.parametrize("mpp", [0.15, 0.18, 0.2, 0.22, 0.25])
+def test_a_field_out_of_focus_is_left_out_at_any_scale(mpp: float) -> None:
+    areas = find_areas(blur(draw_ground(), slice(None), 0.75 / mpp), mpp)
+    assert {area.cause for area in areas} == {"out_of_focus"}
+    assert sum(area.area_fraction for area in areas) > 0.5
+
+
 @pytest.mark.parametrize("mpp", [0.25, None])
 def test_a_sharp_field_and_empty_glass_have_no_area(mpp: float | None) -> None:
     assert find_areas(draw_ground(), mpp) == ()

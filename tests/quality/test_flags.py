@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from erythron.quality.flags import (
+    PROVISIONAL,
     THRESHOLDS,
     FieldQuality,
     LeftOutArea,
     QualityFlag,
+    QualityThresholds,
     flag_left_out,
+    is_provisional,
     judge_field,
 )
 
@@ -51,3 +54,18 @@ def test_the_share_left_out_is_said_in_per_cent() -> None:
     flag = flag_left_out(0.256, THRESHOLDS)
     assert flag.text.startswith("26% of the area")
     assert (flag.value, flag.threshold) == (0.256, THRESHOLDS.most_left_out)
+
+
+def test_a_count_is_provisional_by_what_makes_its_figures_doubtful_alone() -> None:
+    assert not is_provisional([])
+    assert not is_provisional(
+        [QualityFlag("drift_between_fields", "uneven"), QualityFlag("area_left_out", "12 %")]
+    )
+    assert is_provisional([QualityFlag("area_left_out", "12 %"), QualityFlag("scale_unknown", "no scale")])
+    raised = {
+        flag.name
+        for flag in judge_field(
+            FieldQuality(scale_known=False, stain_distance=9.0, unlike_fraction=0.9), QualityThresholds()
+        )
+    }
+    assert raised <= PROVISIONAL

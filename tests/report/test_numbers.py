@@ -1,63 +1,82 @@
-"""Numbers as the page and the terminal write them."""
+"""One way of writing each figure, whatever prints it."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from erythron.differential.counts import Estimate, ReferenceRange
+import erythron
+from erythron.differential.counts import Estimate, Index, ReferenceRange
 from erythron.differential.intervals import Interval
 from erythron.report.numbers import (
+    format_coefficient,
     format_estimate,
     format_estimate_limits,
+    format_estimate_with_limits,
+    format_index,
+    format_index_limits,
     format_limits,
     format_percent,
     format_range,
+    format_ratio,
     format_with_limits,
 )
 
 
+def test_shares_are_per_cent_with_one_decimal_and_ratios_have_two() -> None:
+    assert (format_percent(0.12345), format_ratio(0.12345)) == ("12.3", "0.12")
+    assert (format_percent(None), format_ratio(None)) == ("–", "–")
+    assert format_with_limits(0.5, (0.25, 0.75), is_share=True) == "50.0 (25.0–75.0)"
+    assert format_with_limits(None, None, is_share=False) == "not defined"
+
+
+def test_limits_with_a_negative_one_are_no_sum_of_dashes() -> None:
+    assert format_limits(Interval(0.1, 0.2)) == "10.0–20.0"
+    assert format_limits((-0.034, 0.011)) == "-3.4 to 1.1"
+    assert format_coefficient(-0.1, (-0.25, 0.5)) == "-0.100 (-0.250 to 0.500)"
+
+
+def test_a_ratio_may_have_no_upper_limit() -> None:
+    estimate = Estimate(0.4, (0.2, None))
+    assert format_estimate_limits(estimate, is_share=False) == "0.20–no limit"
+    assert format_estimate_with_limits(estimate, is_share=False) == "0.40 (0.20–no limit)"
+    assert format_estimate_with_limits(None, is_share=False) == ""
+    assert (
+        format_estimate(None, is_share=True),
+        format_estimate_limits(Estimate(None, None), is_share=True),
+    ) == ("–", "–")
+
+
 @pytest.mark.parametrize(
-    ("value", "interval", "is_share", "text"),
+    ("low", "high", "is_share", "text"),
     [
-        (0.05, (0.0164, 0.1128), True, "5.0 (1.6–11.3)"),
-        (0.05, None, True, "5.0"),
-        (None, None, True, "–"),
-        (2.5, (1.25, None), False, "2.50 (1.25–no limit)"),
-        (None, (0.0, 1.0), False, "not defined"),
+        (0.18, 0.32, True, "18–32 %"),
+        (None, 0.02, True, "up to 2 %"),
+        (2.0, None, False, "from 2"),
     ],
 )
-def test_a_value_has_its_limits_behind_it(
-    value: float | None, interval: tuple[float, float | None] | None, is_share: bool, text: str
-) -> None:
-    assert format_with_limits(value, interval, is_share=is_share) == text
+def test_ranges(low: float | None, high: float | None, is_share: bool, text: str) -> None:
+    assert format_range(ReferenceRange(low, high, "adults", "a source"), is_share=is_share) == text
+    assert format_range(None, is_share=is_share) == "–"
 
 
-def test_what_is_not_there_is_a_dash() -> None:
-    assert (
-        format_percent(None)
-        == format_estimate(None, is_share=True)
-        == format_estimate_limits(None, is_share=True)
-        == "–"
-    )
-    assert format_range(None, is_share=True) == "–"
+def test_an_index_names_its_unit() -> None:
+    share = Index("s", "S", None, "of cells", "share", 1, 4, 0.25, Interval(0.01, 0.8))
+    ratio = Index("r", "R", None, "to cells", "ratio", 1, 0, None, None)
+    assert (format_index(share), format_index_limits(share)) == ("25.0 %", "1.0–80.0 %")
+    assert (format_index(ratio), format_index_limits(ratio)) == ("not defined", "–")
 
 
-def test_shares_are_per_cent_and_ratios_are_not() -> None:
-    assert format_limits(Interval(0.0164, 0.1128)) == "1.6–11.3"
-    estimate = Estimate(0.25, (0.125, 0.5))
-    assert (format_estimate(estimate, is_share=True), format_estimate_limits(estimate, is_share=True)) == (
-        "25.0",
-        "12.5–50.0",
-    )
-    assert (format_estimate(estimate, is_share=False), format_estimate_limits(estimate, is_share=False)) == (
-        "0.25",
-        "0.12–0.50",
-    )
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "text"), [(0.1, 0.2, "10–20 %"), (None, 0.2, "up to 20 %"), (0.1, None, "from 10 %")]
-)
-def test_a_range_may_have_one_end(low: float | None, high: float | None, text: str) -> None:
-    reference = ReferenceRange(low=low, high=high, population="adults", source="a book")
-    assert format_range(reference, is_share=True) == text
+def test_nothing_that_prints_a_differential_formats_by_itself() -> None:
+    package = Path(erythron.__file__).parent
+    for name in (
+        "report/page.py",
+        "report/notebook.py",
+        "report/tables.py",
+        "cli/count.py",
+        "cli/compare.py",
+    ):
+        text = (package / name).read_text(encoding="utf-8")
+        assert not re.search(r":\.\d[fge]\}|\b100(\.0)? \*", text), name

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import polars as pl
 import pytest
 from PIL import Image
@@ -27,7 +29,7 @@ from erythron.files.hashing import hash_file
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
-from erythron.results.convert import ExportFormat, convert_run
+from erythron.results.convert import ExportFormat, FormatOptions, convert_run
 from erythron.results.field import read_field
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
@@ -109,8 +111,32 @@ def test_parquet_of_a_run(run: Path, results: dict[str, erythron.Result], tmp_pa
     assert pl.read_parquet(tmp_path / "none.parquet").columns == cells.columns
 
 
+def test_a_workbook_of_a_run_has_its_summary_and_all_cells(
+    run: Path, results: dict[str, erythron.Result], tmp_path: Path
+) -> None:
+    convert_run(run, ExportFormat.XLSX, tmp_path / "run.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "run.xlsx")
+    cells = list(book["cells"].iter_rows(values_only=True))
+    counted = pl.concat([r.cells for r in results.values() if r.cells.height])
+    assert list(cells[0]) == counted.columns
+    assert [row[1] for row in cells[1:]] == counted["cell_id"].to_list()
+    assert [row[0] for row in book["summary"].iter_rows(values_only=True)][1:] == [
+        r.image for r in results.values()
+    ]
+
+
+def test_csv_with_decimal_commas_opens_where_they_are_used(
+    run: Path, results: dict[str, erythron.Result], tmp_path: Path
+) -> None:
+    convert_run(run, ExportFormat.CSV, tmp_path / "cells.csv", FormatOptions(decimal=","))
+    with (tmp_path / "cells.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))
+    counted = pl.concat([r.cells for r in results.values() if r.cells.height])
+    assert [float(row["x_px"].replace(",", ".")) for row in rows] == counted["x_px"].to_list()
+
+
 def test_label_studio_of_a_run_has_its_configuration_beside_it(run: Path, tmp_path: Path) -> None:
-    done = convert_run(run, ExportFormat.LABEL_STUDIO, tmp_path / "tasks.json", image_prefix="http://x/")
+    done = convert_run(run, ExportFormat.LABEL_STUDIO, tmp_path / "tasks.json", FormatOptions("http://x/"))
     assert done.files == (tmp_path / "tasks.json", tmp_path / "tasks.xml")
     tasks = json.loads((tmp_path / "tasks.json").read_text())
     assert [t["data"]["image"].rsplit("/", 1)[1] for t in tasks] == ["empty.png", "f0.png", "f1.png"]

@@ -12,7 +12,7 @@ from erythron.cli.options import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from erythron.compare.comparison import Agreement, CellComparison, ShareComparison
+    from erythron.compare.comparison import CellComparison, ShareComparison
 
 
 def compare(
@@ -57,6 +57,8 @@ def _print_cells(console: Console, cells: CellComparison) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from erythron.report.numbers import format_coefficient
+
     console.print(
         f"\n{cells.matched} cells matched in {cells.images} image(s); {cells.only_a} only in A, "
         f"{cells.only_b} only in B"
@@ -75,14 +77,13 @@ def _print_cells(console: Console, cells: CellComparison) -> None:
         ("Within one stage", cells.within_one_stage),
         ("Quadratic kappa of the stage", cells.stage_kappa),
     ):
-        console.print(f"  {title}: {_figure(agreement)}")
+        console.print(f"  {title}: {format_coefficient(agreement.value, agreement.interval)}")
     table = Table(box=SIMPLE_HEAD, title="Called by one only (exact McNemar, p adjusted by Holm)")
     for header in ("Class", "only A", "only B", "p", "p adjusted"):
         table.add_column(header, justify="left" if header == "Class" else "right")
     for line in cells.differences:
-        table.add_row(
-            line.name, str(line.only_a), str(line.only_b), f"{line.p:.3f}", f"{line.p_adjusted:.3f}"
-        )
+        chances = (format_coefficient(line.p), format_coefficient(line.p_adjusted))
+        table.add_row(line.name, str(line.only_a), str(line.only_b), *chances)
     console.print(table)
 
 
@@ -90,37 +91,20 @@ def _print_shares(console: Console, shares: tuple[ShareComparison, ...]) -> None
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from erythron.report.numbers import NOTHING, format_limits, format_with_limits
+
     table = Table(box=SIMPLE_HEAD, title="Shares of nucleated cells by specimen, percentage points")
     for header in ("Class", "within limits", "bias B - A", "limits of agreement", "slope", "intercept"):
         table.add_column(header, justify="left" if header == "Class" else "right")
     for line in shares:
         found, fit = line.bland_altman, line.passing_bablok
-        slope = intercept = "–"
+        bias = limits = slope = intercept = NOTHING
+        if found is not None:
+            bias = format_with_limits(found.bias, found.bias_interval, is_share=True)
+            limits = format_limits(found.limits)
         if fit is not None:
-            slope = f"{fit.slope:.2f}{_limits(fit.slope_interval, 1)}"
-            intercept = f"{100 * fit.intercept:.1f}{_limits(fit.intercept_interval, 100)}"
-        table.add_row(
-            line.name,
-            f"{line.within_limits} of {line.specimens}",
-            "–" if found is None else f"{100 * found.bias:.1f}{_limits(found.bias_interval, 100)}",
-            "–" if found is None else f"{100 * found.limits[0]:.1f} – {100 * found.limits[1]:.1f}",
-            slope,
-            intercept,
-        )
+            slope = format_with_limits(fit.slope, fit.slope_interval, is_share=False)
+            intercept = format_with_limits(fit.intercept, fit.intercept_interval, is_share=True)
+        within = f"{line.within_limits} of {line.specimens}"
+        table.add_row(line.name, within, bias, limits, slope, intercept)
     console.print(table)
-
-
-def _limits(interval: tuple[float, float] | None, factor: float) -> str:
-    if interval is None:
-        return ""
-    low, high = (factor * x for x in interval)
-    return f" ({low:.2f} – {high:.2f})" if factor == 1 else f" ({low:.1f} – {high:.1f})"
-
-
-def _figure(agreement: Agreement) -> str:
-    if agreement.value is None:
-        return "not defined"
-    if agreement.interval is None:
-        return f"{agreement.value:.3f}"
-    low, high = agreement.interval
-    return f"{agreement.value:.3f} ({low:.3f} – {high:.3f})"

@@ -13,7 +13,7 @@ from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Runtime, Width
 
 if TYPE_CHECKING:
-    from erythron.differential.counts import Differential, Estimate
+    from erythron.differential.counts import Differential
     from erythron.pipeline.count import CountRun
     from erythron.pipeline.options import RunOptions
 
@@ -85,7 +85,7 @@ def run_count(
         if (out / "run.json").exists() and not options.force
         else start_loading(options.model, options.runtime)
     )
-    from erythron.cli.progress import show_failures, show_progress, show_runtime
+    from erythron.cli.progress import show_failures, show_flags, show_progress, show_runtime
     from erythron.pipeline.count import count_images, count_specimens
     from erythron.pipeline.specimens import group_images
     from erythron.read.inputs import find_images
@@ -100,6 +100,9 @@ def run_count(
         else:
             runs = list(count_specimens(specimens, out, options, progress, loading))
     show_failures([failure.reason for run in runs for failure in run.failures])
+    for number, run in enumerate(runs):
+        name = None if specimens is None else specimens[number].name
+        show_flags(run.differential.flags, {image: found.flags for image, found in run.fields}, name)
     if browser is not None:
         for run in runs:
             _print_pdf(browser, run.report, run.report.with_suffix(".pdf"))
@@ -134,7 +137,8 @@ def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from erythron.report.numbers import format_index, format_index_limits
+    from erythron.quality.flags import is_provisional
+    from erythron.report.numbers import NOTHING, format_index, format_index_limits
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Specimen")
@@ -144,11 +148,14 @@ def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
     for name, run in zip(names, runs, strict=True):
         found = run.differential
         indices = [
-            "–" if index is None else f"{format_index(index)} ({format_index_limits(index)})"
+            NOTHING if index is None else f"{format_index(index)} ({format_index_limits(index)})"
             for index in (found.erythroid_share, found.me_ratio)
         ]
         cells = (str(len(run.fields)), str(found.nucleated_cells), *indices, str(run.report))
-        table.add_row(name, *cells)
+        doubtful = is_provisional(found.flags)
+        table.add_row(
+            f"{name} (provisional)" if doubtful else name, *cells, style="dim" if doubtful else None
+        )
     Console(highlight=False).print(table)
 
 
@@ -173,7 +180,14 @@ def _print_differential(differential: Differential, fields: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from erythron.report.numbers import format_percent, format_with_limits
+    from erythron.quality.flags import is_provisional
+    from erythron.report.lines import order_lines, sum_lines
+    from erythron.report.numbers import (
+        NOTHING,
+        format_estimate_with_limits,
+        format_percent,
+        format_with_limits,
+    )
 
     console = Console(highlight=False)
     if fields == 0:
@@ -183,48 +197,53 @@ def _print_differential(differential: Differential, fields: int) -> None:
         console.print(f"No nucleated cell in {fields} field(s).")
         return
     level = f"{differential.interval_level:.0%}"
+    is_doubtful = is_provisional(differential.flags)
+    is_corrected = differential.correction.method is not None
+    what = "PROVISIONAL, not to be reported as it stands: " if is_doubtful else ""
     table = Table(
         box=SIMPLE_HEAD,
         show_edge=False,
         padding=(0, 1, 0, 0),
-        title=f"{differential.nucleated_cells} nucleated cells in {fields} field(s)",
+        title=f"{what}{differential.nucleated_cells} nucleated cells in {fields} field(s)",
+        row_styles=["dim"] if is_doubtful else None,
     )
     table.add_column("Class", no_wrap=True)
-    for header in ("Cells", f"raw\n% ({level})", f"corrected\n% ({level})", "% of\neryth."):
+    headers = ["Cells", f"raw\n% ({level})", "% of\neryth."]
+    if is_corrected:
+        headers.append(f"corrected\n% ({level})")
+    for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
-    for line in differential.classes:
+    for line in order_lines(differential.classes):
         share, erythroid = line.of_nucleated, line.of_erythroid
         table.add_row(
             line.title,
             str(line.count),
-            format_with_limits(share.fraction, share.interval, is_share=True) if share else "–",
-            _format_corrected(line.corrected_of_nucleated, is_share=True),
+            format_with_limits(share.fraction, share.interval, is_share=True) if share else NOTHING,
             format_percent(erythroid.fraction) if erythroid else "",
+            *([format_estimate_with_limits(line.corrected_of_nucleated, is_share=True)] * is_corrected),
         )
     rest = differential.unclassified
     share_of_rest = format_with_limits(rest.fraction, rest.interval, is_share=True)
-    table.add_row("Unclassified", str(rest.count), share_of_rest)
+    table.add_row("Unclassified", str(rest.count), share_of_rest, end_section=True)
+    for total in sum_lines(differential):
+        estimate = format_estimate_with_limits(total.corrected, is_share=True)
+        table.add_row(
+            total.title, str(total.count), format_percent(total.fraction), "", *([estimate] * is_corrected)
+        )
     console.print(table)
     for index in differential.indices:
         is_share = index.kind == "share"
         unit = " %" if is_share else ""
         value = format_with_limits(index.value, index.interval, is_share=is_share) + unit
-        estimate = _format_corrected(index.corrected, is_share=is_share)
+        estimate = format_estimate_with_limits(index.corrected, is_share=is_share)
         console.print(
-            f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}", soft_wrap=True
+            f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}",
+            soft_wrap=True,
+            style="dim" if is_doubtful else None,
         )
-    if differential.classes and differential.classes[0].corrected_of_nucleated is not None:
+    if is_corrected:
         console.print(
             "\nRaw shares are of calls, with the error of sampling; corrected ones estimate what was there, "
             "with the error of the model too.",
             soft_wrap=True,
         )
-
-
-def _format_corrected(estimate: Estimate | None, *, is_share: bool) -> str:
-    """Return a corrected share or ratio with its limits; nothing where there is none."""
-    from erythron.report.numbers import format_with_limits
-
-    if estimate is None or estimate.value is None:
-        return ""
-    return format_with_limits(estimate.value, estimate.interval, is_share=is_share)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.quality.flags import QualityFlag
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -58,6 +59,34 @@ def show_failures(reasons: Sequence[str]) -> None:
     """Name every input that failed, with its reason."""
     for reason in reasons:
         stderr.print(f"failed: {reason}", markup=False, style="red")
+
+
+def show_flags(
+    of_specimen: Sequence[QualityFlag],
+    of_fields: Mapping[str, Sequence[QualityFlag]],
+    specimen: str | None = None,
+) -> None:
+    """Say every quality flag: those of the specimen, then those that only the image of a field raised.
+
+    A field's own number of cells is no flag where there are several.
+
+    Args:
+        of_specimen: flags of all fields together.
+        of_fields: flags of each field, by the name of its image.
+        specimen: its name, where there are several.
+    """
+    for flag in of_specimen:
+        place = "" if specimen is None else f" in {specimen}"
+        stderr.print(f"{_say(flag)}{place}: {flag.text}", markup=False, style="yellow")
+    said = {flag.name for flag in of_specimen} | {"too_few_cells"}
+    for image, flags in of_fields.items():
+        for flag in flags:
+            if flag.name not in said:
+                stderr.print(f"{_say(flag)} in {image}: {flag.text}", markup=False, style="yellow")
+
+
+def _say(flag: QualityFlag) -> str:
+    return flag.name.replace("_", " ")
 
 
 def show_runtime(kind: RuntimeKind) -> None:

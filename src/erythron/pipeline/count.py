@@ -223,6 +223,7 @@ class Counting:
         measured = [field.measured for field in tally.done]
         return RunReport(
             specimen=specimen.name,
+            details=tuple(Entry(name, value) for name, value in specimen.details.items()),
             made_at=started.astimezone(),
             differential=replace(differential, flags=(*tally.flag_repeated(), *differential.flags)),
             fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
@@ -233,7 +234,6 @@ class Counting:
             model_name=f"{card.name} {card.version}",
             model_sha256=hash_bundle(self.bundle),
             settings=(
-                *(Entry(name, value) for name, value in specimen.details.items()),
                 Entry("Microns per pixel", _describe_scale(options.mpp)),
                 Entry("Networks computed in", describe_device(options.runtime)),
             ),
@@ -313,6 +313,7 @@ def _make_entry(done: DoneField) -> FieldReport:
         mpp_source=record.mpp_source,
         differential=done.differential,
         page=done.page,
+        mpp_interval=record.mpp_interval,
     )
 
 

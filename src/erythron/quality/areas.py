@@ -3,11 +3,13 @@
 In: pixels, the table of cells and the scale. Out: outlines of areas, as
 :class:`~erythron.quality.flags.LeftOutArea`, and which cells lie in them.
 
-The image is judged in squares about as wide as a cell, on windows of five by five of them. *Sharpness* is
-the energy of the finest detail over that of coarser detail, so that it depends on neither stain nor light:
-out of focus, the finest detail fades first. *Thickness* is the light that comes through where hardly any
-glass is seen. The measures are the project's own; ``docs/results/intervals.md`` says how the thresholds
-were set.
+The image is divided into squares about as wide as a cell, and each is judged by the window of five by five
+squares around it. *Sharpness* is the variance of the finest detail over that of coarser detail, so that it
+depends on neither stain nor light: out of focus, the finest detail fades first. A window is *too thick* where
+little light comes through and hardly any glass is seen. Both measures are the project's own.
+
+``benchmarks/constants.py`` measures what each threshold is worth; its tables, ``docs/results/constants.md``,
+say that no sharp field is left out but that many blurred ones are not found.
 """
 
 from __future__ import annotations
@@ -30,20 +32,23 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class AreaThresholds:
-    """Where an area cannot be read.
+    """Where an area cannot be read; ``benchmarks/constants.py`` measures every value.
 
     Attributes:
-        square_um: side of a square.
-        fallback_mpp: microns per pixel where the scale is unknown.
-        fine_um: width of the mean that the finest detail is the difference to.
-        least_sharpness: energy of the finest detail over that of detail up to three times as wide.
-        least_relative_sharpness: the same over the median of that half of the field that has most detail;
-            asked besides where the scale is unknown, because then the fineness of the pixels is too.
+        square_um: side of a square, about the width of a cell.
+        fallback_mpp: microns per pixel where the scale is unknown; usual for an objective of 40 times.
+        fine_um: width of the running mean, an odd number of pixels; the finest detail is what differs
+            from it.
+        least_sharpness: variance of the finest detail over that of detail up to three times as wide, under
+            which a window is out of focus.
+        least_relative_sharpness: sharpness over the median of that half of the field that has most detail;
+            a second condition where the scale is unknown, and with it the size of the finest detail.
         least_detail: standard deviation of the coarser detail over the light of the empty smear, under which
             there is nothing to be sharp or not.
-        least_light: mean light of a window over that of the empty smear, where it is too thick.
-        most_glass: share of a too thick window that may be as bright as glass.
-        least_area: windows' worth of area under which an area is too small to be left out.
+        least_light: mean light of a window over that of the empty smear under which it is too thick.
+        most_glass: share of a window that is as bright as glass, above which it is not too thick.
+        glass_light: light over that of the empty smear from which a pixel is as bright as glass.
+        least_area: size in windows under which an area is too small to be left out.
     """
 
     square_um: float = 12.0
@@ -54,11 +59,13 @@ class AreaThresholds:
     least_detail: float = 0.006
     least_light: float = 0.22
     most_glass: float = 0.02
+    glass_light: float = 0.8
     least_area: float = 1.0
 
 
 THRESHOLDS = AreaThresholds()
 _WINDOW = 5
+"""Squares a side of a window, enough cells to judge by; ``benchmarks/constants.py`` measures it."""
 
 
 def find_unreadable_areas(
@@ -108,7 +115,8 @@ def find_cells_inside(cells: pl.DataFrame, areas: Sequence[LeftOutArea]) -> Mask
 
 
 def _measure_blur(light: Floats, side: int, mpp: float | None, limits: AreaThresholds) -> Mask:
-    width = max(3, round(limits.fine_um / (mpp or limits.fallback_mpp)))
+    # Odd, so that the mean lies on its pixel: beside it, any slope would pass for fine detail.
+    width = max(3, 2 * int(limits.fine_um / (mpp or limits.fallback_mpp) / 2) + 1)
     smooth = ndimage.uniform_filter(light, width)
     fine = _average((light - smooth) ** 2, side)
     coarse = _average((smooth - ndimage.uniform_filter(smooth, 3 * width)) ** 2, side)
@@ -124,7 +132,7 @@ def _measure_blur(light: Floats, side: int, mpp: float | None, limits: AreaThres
 
 def _measure_thickness(light: Floats, side: int, limits: AreaThresholds) -> Mask:
     mean = ndimage.uniform_filter(_average(light, side), _WINDOW, mode="nearest")
-    glass = _average((light > 0.8).astype(np.float32), side)
+    glass = _average((light > limits.glass_light).astype(np.float32), side)
     glass = ndimage.uniform_filter(glass, _WINDOW, mode="nearest")
     return np.asarray((mean < limits.least_light) & (glass <= limits.most_glass))
 

@@ -6,6 +6,7 @@ passed; it hides no figure.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +28,26 @@ class QualityFlag:
     threshold: float | None = None
 
 
+PROVISIONAL = frozenset(
+    {
+        "scale_unknown",
+        "stain_unlike_training",
+        "cells_unlike_training",
+        "unclassified_unexplained",
+        "many_unclassified",
+        "too_few_cells",
+    }
+)
+"""Flags with which figures are no result yet: the model may not know such cells, or few were counted.
+
+The others (uneven fields, areas left out) limit what was looked at and leave its figures as they are.
+"""
+
+TARGET_CELLS = 500
+"""Nucleated cells to count where the percentage of a class decides; :class:`QualityThresholds` has the least
+(Lee et al. 2008, doi 10.1111/j.1751-553X.2008.01100.x)."""
+
+
 @dataclass(frozen=True)
 class LeftOutArea:
     """A part of an image in which no cell is counted.
@@ -46,15 +67,18 @@ class LeftOutArea:
 class QualityThresholds:
     """Where a flag begins.
 
+    All but ``fewest_cells`` are conventions; ``benchmarks/constants.py`` measures which fields they flag.
+
     Attributes:
         fewest_cells: nucleated cells; the least that the ICSH asks of a marrow differential (Lee et al. 2008,
             doi 10.1111/j.1751-553X.2008.01100.x, at least 300, 500 where a stage is near a limit).
-        most_unclassified: share of the nucleated cells.
-        most_left_out: share of the area of an image, or of all images.
-        stain_distance: standard deviations of the training cells by which the median cell's colour is off.
+        most_unclassified: share of the nucleated cells that are unclassified.
+        most_left_out: share of the area of an image, or of all images, that is left out.
+        stain_distance: distance of the median cell's colour from the mean of the training cells, in their
+            standard deviations; two hold 95 % of a normal distribution.
         most_unlike: share of the cells that are less like the training cells than 99 % of those.
-        drift_p: probability under equal mix of all fields below which they are said to differ; one test a
-            specimen, so that many fields or classes raise no more false alarms.
+        drift_p: level of the test that all fields of a specimen have one mix of classes: one specimen in a
+            hundred that do is flagged wrongly, however many fields or classes there are.
     """
 
     fewest_cells: int = 300
@@ -90,6 +114,11 @@ class FieldQuality:
     def left_out_fraction(self) -> float:
         """Share of the image's area that is left out."""
         return sum(area.area_fraction for area in self.left_out)
+
+
+def is_provisional(flags: Iterable[QualityFlag]) -> bool:
+    """Return whether one of the flags says that the figures are no result yet, see :data:`PROVISIONAL`."""
+    return any(flag.name in PROVISIONAL for flag in flags)
 
 
 def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[QualityFlag]:

@@ -19,16 +19,17 @@ from erythron.report.overlay import make_overlay_picture
 def make_field_page(
     rgb: NDArray[np.uint8], cells: pl.DataFrame, rings: Sequence[CellRings], fields_shown: int
 ) -> FieldPage:
-    """Return picture, outlines and most doubtful cells of a field.
+    """Return picture, outlines and crops of cells of a field.
 
     Args:
         rgb: (H, W, 3) uint8.
         cells: the table of its cells.
         rings: their outlines, in the same order.
-        fields_shown: fields that the page shows in full; the more, the smaller each picture.
+        fields_shown: fields that the page shows in full; the more, the smaller each picture, and the
+            fewer cells of each.
     """
     return FieldPage(
         make_overlay_picture(Image.fromarray(rgb), fields_shown),
         make_marks(rings, cells),
-        tuple(cut_gallery(rgb, cells)),
+        cut_gallery(rgb, cells, rings, fields_shown),
     )

@@ -13,6 +13,8 @@ from erythron.cells.outline import CellOutline
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Differential
 from erythron.errors import MissingExtraError
+from erythron.report.lines import order_lines
+from erythron.report.numbers import scale_value
 from erythron.report.overlay import draw_overlay
 
 if TYPE_CHECKING:
@@ -43,14 +45,16 @@ def plot_differential(
     picture.set_axis_off()
     lines = [
         (line.title, line.of_nucleated, colour_of(line.name).hex)
-        for line in differential.classes
+        for line in order_lines(differential.classes)
         if line.of_nucleated is not None
     ]
     lines.append(("Unclassified", differential.unclassified, UNCLASSIFIED_COLOUR.hex))
     for place, (_, share, colour) in enumerate(lines):
-        percent = 100 * (share.fraction or 0.0)
+        percent, low, high = (
+            scale_value(value, is_share=True) for value in (share.fraction or 0.0, *share.interval)
+        )
         bars.barh(place, percent, color=colour)
-        bars.hlines(place, 100 * share.interval.low, 100 * share.interval.high, color="#6b7280")
+        bars.hlines(place, low, high, color="#6b7280")
     bars.set_yticks(range(len(lines)), [f"{title} ({share.count})" for title, share, _ in lines])
     bars.invert_yaxis()
     bars.set_xlim(left=0)

@@ -1,9 +1,13 @@
-"""Small pictures of the cells that a person should look at first: of each class, the most doubtful."""
+"""Pictures of the cells: of each class, the most doubtful first.
+
+A page holds all cells of a class as long as there is room, and at least the most doubtful of each.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,63 +15,101 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from erythron.cells.table import LEFT_OUT, UNCLASSIFIED
-from erythron.report.marks import describe_cell
+from erythron.interchange.geojson import CellRings
+from erythron.report.marks import describe_cell, trace_around
 from erythron.report.model import GalleryCell
 from erythron.report.overlay import encode_picture
 
-_CROP_PX = 144
+FIRST_CELLS = 12
+"""Cells of each class that a page always has room for, and shows at once."""
+
+MAX_BYTES = 1_000_000
+"""Bytes that the crops of one page may take beyond the first cells of each class, so that it stays small."""
+
+SHOWN_PX = 160
+"""Side of a crop on the screen, CSS pixels: a page of 1400 shows six in a row, and chromatin is seen."""
+
+_STORED_PX = 2 * SHOWN_PX
+"""The most pixels that a crop is stored with, for screens with two to a CSS pixel; none is enlarged."""
+_QUALITY = 88
 _PAPER = 236
+_GAP = 3.0
+"""CSS pixels between a cell and the line around it."""
 
 
-def cut_gallery(rgb: NDArray[np.uint8], cells: pl.DataFrame, per_class: int = 12) -> list[GalleryCell]:
-    """Cut the most doubtful cells of each class out of one image.
+def cut_gallery(
+    rgb: NDArray[np.uint8], cells: pl.DataFrame, rings: Sequence[CellRings], fields_shown: int = 1
+) -> tuple[GalleryCell, ...]:
+    """Cut the cells out of one image, of each class as many as there is room for, the most doubtful first.
 
     All crops of an image have one scale, so that sizes can be compared; beyond the image's border a crop is
-    plain grey.
+    plain grey. Cells in areas that are left out are not among them; unclassified cells are a class.
 
     Args:
         rgb: (H, W, 3) uint8.
         cells: the cells table of the image.
-        per_class: the most cells of a class; unclassified cells are a class of their own.
-
-    Returns:
-        The cells by rising confidence; none of those in areas that are left out.
+        rings: the cells' outlines, in the same order.
+        fields_shown: fields on the page, which share its room.
     """
     if cells.is_empty():
-        return []
+        return ()
     boxes = np.maximum(cells["width_px"].to_numpy(), cells["height_px"].to_numpy())
     half = max(8, round(0.65 * float(np.percentile(boxes, 95))))
-    taken: Counter[str] = Counter()
-    gallery = []
-    for row in cells.sort("confidence", "cell_id").iter_rows(named=True):
-        group = row["counted_as"]
-        if group == LEFT_OUT or taken[group] >= per_class:
-            continue
-        taken[group] += 1
-        crop = encode_picture(_crop(rgb, round(row["x_px"]), round(row["y_px"]), half), _CROP_PX)
-        gallery.append(
-            GalleryCell(
-                row["image"],
-                row["cell_id"],
-                row["label"],
-                float(row["confidence"]),
-                group == UNCLASSIFIED,
-                crop,
-                describe_cell(row),
-            )
-        )
-    return gallery
+    counted = cells.with_row_index("row").filter(pl.col("counted_as") != LEFT_OUT)
+    ranked = counted.sort("confidence", "cell_id").with_columns(
+        rank=pl.int_range(pl.len()).over("counted_as")
+    )
+    room = MAX_BYTES // max(fields_shown, 1)
+    gallery: list[GalleryCell] = []
+    for row in ranked.sort("rank", "confidence", "cell_id").iter_rows(named=True):
+        if row["rank"] >= FIRST_CELLS and room <= 0:
+            break
+        cell = _cut_cell(rgb, row, rings[row["row"]], half)
+        room -= len(cell.crop.data) if row["rank"] >= FIRST_CELLS else 0
+        gallery.append(cell)
+    return tuple(sorted(gallery, key=_doubt))
 
 
-def keep_most_doubtful(cells: Iterable[GalleryCell], per_class: int = 12) -> tuple[GalleryCell, ...]:
-    """Return the most doubtful cells of each class among the galleries of several images."""
+def choose_cells(cells: Iterable[GalleryCell]) -> tuple[GalleryCell, ...]:
+    """Return those of the cells of several images that one page has room for, the most doubtful first.
+
+    The first :data:`FIRST_CELLS` of each class are always among them; what room is left is given to all
+    classes alike.
+    """
     taken: Counter[str] = Counter()
-    kept = []
-    for cell in sorted(cells, key=lambda c: (c.confidence, c.image, c.cell_id)):
-        if taken[cell.group] < per_class:
-            taken[cell.group] += 1
-            kept.append(cell)
-    return tuple(kept)
+    ranked = []
+    for cell in sorted(cells, key=_doubt):
+        ranked.append((taken[cell.group], cell))
+        taken[cell.group] += 1
+    ranked.sort(key=lambda pair: pair[0])
+    room, kept = MAX_BYTES, []
+    for rank, cell in ranked:
+        if rank >= FIRST_CELLS:
+            room -= len(cell.crop.data)
+            if room < 0:
+                break
+        kept.append(cell)
+    return tuple(sorted(kept, key=_doubt))
+
+
+def _doubt(cell: GalleryCell) -> tuple[float, str, str]:
+    return cell.confidence, cell.image, cell.cell_id
+
+
+def _cut_cell(rgb: NDArray[np.uint8], row: Mapping[str, Any], rings: CellRings, half: int) -> GalleryCell:
+    x, y = (round(row[name]) for name in ("x_px", "y_px"))
+    around = trace_around(rings.cell[0][0], max(1.5, _GAP * 2 * half / SHOWN_PX))
+    return GalleryCell(
+        image=row["image"],
+        cell_id=row["cell_id"],
+        label=row["label"],
+        confidence=float(row["confidence"]),
+        unclassified=row["counted_as"] == UNCLASSIFIED,
+        crop=encode_picture(_crop(rgb, x, y, half), _STORED_PX, _QUALITY),
+        side_px=2 * half,
+        around=tuple((cx - x + half, cy - y + half) for cx, cy in around),
+        words=describe_cell(row),
+    )
 
 
 def _crop(rgb: NDArray[np.uint8], x: int, y: int, half: int) -> Image.Image:

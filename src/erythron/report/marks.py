@@ -53,8 +53,33 @@ def draw_path(mark: CellMark, *, is_coarse: bool = False) -> str:
         is_coarse: leave out every second corner, for a page of many cells.
     """
     return "".join(
-        map(_draw_ring, (ring[::2] if is_coarse and len(ring) > _FEWEST else ring for ring in mark.rings))
+        map(draw_ring, (ring[::2] if is_coarse and len(ring) > _FEWEST else ring for ring in mark.rings))
     )
+
+
+def trace_around(ring: Ring, distance: float) -> tuple[tuple[int, int], ...]:
+    """Return a line around a cell that keeps a distance from its outline, for a cell that is looked at.
+
+    Args:
+        ring: the outer outline of the cell.
+        distance: in pixels of the image.
+    """
+    corners = np.asarray(_simplify(ring), dtype=np.float64)
+    along = np.roll(corners, -1, axis=0) - np.roll(corners, 1, axis=0)
+    normals = np.stack([along[:, 1], -along[:, 0]], axis=1)
+    normals /= np.maximum(np.hypot(*normals.T), 1e-9)[:, None]
+    x, y = corners.T
+    turns = np.sign(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
+    moved = np.rint(corners + (turns or 1.0) * distance * normals).astype(np.int64)
+    return tuple((x, y) for x, y in moved.tolist())
+
+
+def draw_ring(ring: tuple[tuple[int, int], ...]) -> str:
+    """Return a closed line as the data of an SVG path, each corner from the one before."""
+    if len(ring) < 2:
+        return ""
+    steps = " ".join(f"{x1 - x0},{y1 - y0}" for (x0, y0), (x1, y1) in pairwise(ring))
+    return f"M{ring[0][0]},{ring[0][1]}l{steps}z"
 
 
 def describe_cell(row: Mapping[str, Any]) -> str:
@@ -89,10 +114,3 @@ def _simplify(ring: Ring) -> tuple[tuple[int, int], ...]:
     whole = np.rint(points).astype(np.int64)
     is_new = np.append(True, np.diff(whole, axis=0).any(axis=1))
     return tuple((x, y) for x, y in whole[is_new].tolist())
-
-
-def _draw_ring(ring: tuple[tuple[int, int], ...]) -> str:
-    if len(ring) < 2:
-        return ""
-    steps = " ".join(f"{x1 - x0},{y1 - y0}" for (x0, y0), (x1, y1) in pairwise(ring))
-    return f"M{ring[0][0]},{ring[0][1]}l{steps}z"

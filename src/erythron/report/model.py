@@ -42,7 +42,10 @@ class GalleryCell:
         label: its most probable class.
         confidence: probability of that class, 0 to 1.
         unclassified: whether the confidence was under the stated limit.
-        crop: the cell at the centre, at the image's own scale.
+        crop: the cell at the centre, without any outline.
+        side_px: width and height of the crop in pixels of the image.
+        around: corners (x, y) of a line around the cell, which touches no pixel of it; in pixels of the image
+            from the crop's upper left corner.
         words: its call, confidence and measurements, one sentence after another.
     """
 
@@ -52,6 +55,8 @@ class GalleryCell:
     confidence: float
     unclassified: bool
     crop: Picture
+    side_px: int
+    around: tuple[tuple[int, int], ...]
     words: str = ""
 
     @property
@@ -116,7 +121,7 @@ class FieldPage:
     Attributes:
         picture: the field without outlines.
         marks: its cells, to be drawn over the picture.
-        gallery: its most doubtful cells of each class.
+        gallery: crops of its cells, of each class the most doubtful.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
@@ -136,6 +141,7 @@ class FieldReport:
         height_px: height of the image.
         mpp: microns per pixel, None where unknown.
         mpp_source: where ``mpp`` comes from.
+        mpp_interval: limits of ``mpp`` where it was estimated.
         differential: its differential.
         page: what the page shows of it; None where it stands in the table of images only.
     """
@@ -147,6 +153,7 @@ class FieldReport:
     mpp_source: ScaleSource
     differential: Differential
     page: FieldPage | None = None
+    mpp_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -185,10 +192,10 @@ class RunReport:
     Attributes:
         specimen: what was counted, as the user names it, such as a file's or folder's name.
         made_at: when, with a time zone.
+        details: what else the user says of the specimen, such as its date, stain or reader.
         differential: of all fields together.
         fields: the counted images, in the order given.
         failed: the inputs that could not be counted.
-        gallery_limit: the most cells shown of each group.
         distributions: measurements by stage.
         unclassified_under: confidence under which a call is unclassified, 0 to 1.
         segmenter: how cells were outlined, as the end of "outlined by …".
@@ -203,7 +210,6 @@ class RunReport:
     differential: Differential
     fields: tuple[FieldReport, ...]
     failed: tuple[FailedInput, ...] = ()
-    gallery_limit: int = 12
     distributions: tuple[Distribution, ...] = ()
     unclassified_under: float
     segmenter: str
@@ -211,3 +217,4 @@ class RunReport:
     model_sha256: str
     settings: tuple[Entry, ...] = ()
     versions: tuple[Entry, ...] = ()
+    details: tuple[Entry, ...] = ()

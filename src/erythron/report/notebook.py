@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from erythron.cells.outline import CellOutline
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Differential, Proportion
+from erythron.quality.flags import is_provisional
+from erythron.report.lines import order_lines
 from erythron.report.numbers import format_index, format_index_limits, format_limits, format_percent
 from erythron.report.overlay import draw_overlay, make_overlay_picture
+from erythron.report.wording import end_sentence
 
 _SHOWN_PX = 900
 
@@ -36,7 +39,7 @@ def render_notebook(
     """
     lines = [
         _make_row(line.title, line.of_nucleated, colour_of(line.name).hex)
-        for line in differential.classes
+        for line in order_lines(differential.classes)
         if line.of_nucleated is not None and line.count
     ]
     if differential.unclassified.count:
@@ -49,7 +52,8 @@ def render_notebook(
     overlay = draw_overlay(rgb, outlines, cells, legend=False)
     picture = make_overlay_picture(overlay, 1, _SHOWN_PX)
     return (
-        f"<div><p><b>{escape(name)}</b>: {differential.nucleated_cells} nucleated cells, of them "
+        f"<div>{_warn(differential)}"
+        f"<p><b>{escape(name)}</b>: {differential.nucleated_cells} nucleated cells, of them "
         f"{differential.erythroid_cells} erythroid</p>"
         f"<table><thead><tr><th></th><th>Class</th><th>Cells</th><th>%</th><th>{level} interval</th></tr>"
         f"</thead><tbody>{''.join(lines)}</tbody></table><ul>{indices}</ul>"
@@ -57,6 +61,19 @@ def render_notebook(
         f'style="max-width:100%;height:auto" alt="{escape(name)} with its cells outlined">'
         "<p>Research use only: a qualified person confirms the calls.</p></div>"
     )
+
+
+def _warn(differential: Differential) -> str:
+    """Return the quality flags, under a line that a count which must not be read as a result begins with."""
+    if not differential.flags:
+        return ""
+    flags = "".join(f"<li>{escape(end_sentence(flag.text))}</li>" for flag in differential.flags)
+    title = (
+        "<p><b>Provisional: not to be reported as it stands.</b></p>"
+        if is_provisional(differential.flags)
+        else ""
+    )
+    return f"{title}<ul>{flags}</ul>"
 
 
 def _make_row(title: str, share: Proportion, colour: str) -> str:

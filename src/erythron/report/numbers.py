@@ -1,89 +1,152 @@
-"""Shares, indices and their limits as text: in the page, in a notebook and on the terminal alike."""
+"""How figures are written: on the page, in a notebook, in ``summary.csv`` and on the terminal.
+
+In: shares as fractions, ratios, their limits. Out: text, or the number in the unit that is shown. Shares are
+in per cent with one decimal, ratios have two, coefficients of agreement three; an en dash stands for a value
+that is not there.
+"""
 
 from __future__ import annotations
 
-from erythron.differential.counts import Estimate, Index, ReferenceRange
-from erythron.differential.intervals import Interval
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from erythron.differential.counts import Estimate, Index, ReferenceRange
+
+    Limits = tuple[float, float | None] | tuple[float | None, float | None]
+    """Lower and upper limit; None for one that is not there."""
+
+NOTHING = "–"
+
+
+def scale_value(value: float, *, is_share: bool) -> float:
+    """Return a value in the unit that is shown: a share in per cent, a ratio as it is."""
+    return 100 * value if is_share else value
+
+
+def format_value(value: float | None, *, is_share: bool) -> str:
+    """Return a share as per cent with one decimal, a ratio with two; an en dash for None.
+
+    >>> format_value(0.1234, is_share=True), format_value(0.1234, is_share=False)
+    ('12.3', '0.12')
+    """
+    if value is None:
+        return NOTHING
+    return f"{scale_value(value, is_share=is_share):.{1 if is_share else 2}f}"
 
 
 def format_percent(fraction: float | None) -> str:
     """Return a fraction as per cent with one decimal, or an en dash for None."""
-    return "–" if fraction is None else f"{100 * fraction:.1f}"
+    return format_value(fraction, is_share=True)
 
 
 def format_ratio(value: float | None) -> str:
-    """Return a ratio with two decimals, or an en dash for None."""
-    return "–" if value is None else f"{value:.2f}"
+    """Return a ratio or a probability with two decimals, or an en dash for None."""
+    return format_value(value, is_share=False)
 
 
-def format_with_limits(
-    value: float | None, interval: tuple[float | None, float | None] | None, *, is_share: bool
-) -> str:
-    """Return ``value (low–high)``, shares in per cent; an upper limit of None is "no limit".
+def format_limits(limits: Limits | None, *, is_share: bool = True) -> str:
+    """Return an interval, fractions as per cent; an upper limit of None is "no limit".
 
-    >>> format_with_limits(0.05, (0.0164, 0.1128), is_share=True)
-    '5.0 (1.6–11.3)'
-    """
-    show = format_percent if is_share else format_ratio
-    if value is None:
-        return "–" if is_share else "not defined"
-    if interval is None:
-        return show(value)
-    low, high = interval
-    return f"{show(value)} ({show(low)}–{'no limit' if high is None else show(high)})"
-
-
-def format_limits(interval: Interval) -> str:
-    """Return an interval of fractions as per cent.
-
-    >>> format_limits(Interval(0.0164, 0.1128))
+    >>> format_limits((0.0164, 0.1128))
     '1.6–11.3'
+    >>> format_limits((-0.5, None), is_share=False)
+    '-0.50 to no limit'
     """
-    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}"
+    if limits is None:
+        return NOTHING
+    low, high = (format_value(limit, is_share=is_share) for limit in limits)
+    return _join(low, "no limit" if limits[1] is None else high)
+
+
+def format_with_limits(value: float | None, limits: Limits | None, *, is_share: bool) -> str:
+    """Return ``value (low–high)``, a share in per cent; a ratio of None is "not defined"."""
+    if value is None:
+        return NOTHING if is_share else "not defined"
+    shown = format_value(value, is_share=is_share)
+    return shown if limits is None else f"{shown} ({format_limits(limits, is_share=is_share)})"
+
+
+def format_estimate_with_limits(estimate: Estimate | None, *, is_share: bool) -> str:
+    """Return a corrected value with its limits; nothing where there is none."""
+    if estimate is None or estimate.value is None:
+        return ""
+    return format_with_limits(estimate.value, estimate.interval, is_share=is_share)
+
+
+def format_coefficient(value: float | None, limits: tuple[float, float] | None = None) -> str:
+    """Return a coefficient between -1 and 1, such as kappa, with three decimals and its limits.
+
+    >>> format_coefficient(0.5, (0.25, 0.75))
+    '0.500 (0.250–0.750)'
+    """
+    if value is None:
+        return "not defined"
+    if limits is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} ({_join(*(f'{limit:.3f}' for limit in limits))})"
 
 
 def format_index(index: Index) -> str:
     """Return the value of an index: a share in per cent, a ratio with two decimals, or "not defined"."""
     if index.value is None:
         return "not defined"
-    return f"{100 * index.value:.1f} %" if index.kind == "share" else format_ratio(index.value)
+    is_share = index.kind == "share"
+    return format_value(index.value, is_share=is_share) + _unit(is_share)
 
 
 def format_index_limits(index: Index) -> str:
     """Return the limits of an index as :func:`format_index` writes its value."""
     if index.value is None or index.interval is None:
-        return "–"
-    if index.kind == "share":
-        return f"{format_limits(index.interval)} %"
-    return f"{index.interval.low:.2f}–{index.interval.high:.2f}"
+        return NOTHING
+    is_share = index.kind == "share"
+    return format_limits(index.interval, is_share=is_share) + _unit(is_share)
 
 
 def format_estimate(estimate: Estimate | None, is_share: bool) -> str:
-    """Return a corrected value, a share in per cent; an en dash where there is none."""
-    if estimate is None or estimate.value is None:
-        return "–"
-    return format_percent(estimate.value) if is_share else format_ratio(estimate.value)
+    """Return a corrected value, a share in per cent without the sign; an en dash where there is none."""
+    return NOTHING if estimate is None else format_value(estimate.value, is_share=is_share)
 
 
 def format_estimate_limits(estimate: Estimate | None, is_share: bool) -> str:
-    """Return the limits of a corrected value; an upper limit of None is "no limit"."""
-    if estimate is None or estimate.interval is None:
-        return "–"
-    low, high = estimate.interval
-    if is_share:
-        return f"{format_percent(low)}–{format_percent(high)}"
-    return f"{low:.2f}–no limit" if high is None else f"{low:.2f}–{high:.2f}"
+    """Return the limits of a corrected value; an en dash where there are none."""
+    return NOTHING if estimate is None else format_limits(estimate.interval, is_share=is_share)
 
 
 def format_range(reference: ReferenceRange | None, is_share: bool) -> str:
     """Return a reference range, a share in per cent; an en dash where there is none."""
     if reference is None:
-        return "–"
+        return NOTHING
     low, high = (
-        None if limit is None else f"{100 * limit:.3g}" if is_share else f"{limit:.3g}"
+        None if limit is None else format_measure(scale_value(limit, is_share=is_share))
         for limit in (reference.low, reference.high)
     )
-    unit = " %" if is_share else ""
     if low is None:
-        return f"up to {high}{unit}"
-    return f"from {low}{unit}" if high is None else f"{low}–{high}{unit}"
+        return f"up to {high}{_unit(is_share)}"
+    return f"from {low}{_unit(is_share)}" if high is None else f"{low}–{high}{_unit(is_share)}"
+
+
+def format_measure(value: float) -> str:
+    """Return a measurement or a stated limit with three digits, without zeros that say nothing.
+
+    >>> format_measure(18.0), format_measure(0.1234)
+    ('18', '0.123')
+    """
+    return f"{value:.3g}"
+
+
+def format_scale(mpp: float, limits: tuple[float, float] | None = None) -> str:
+    """Return microns per pixel with four digits and, where it was estimated, its limits.
+
+    >>> format_scale(0.25, (0.245, 0.2553))
+    '0.25 (0.245–0.2553)'
+    """
+    return f"{mpp:.4g}" + ("" if limits is None else f" ({_join(*(f'{limit:.4g}' for limit in limits))})")
+
+
+def _unit(is_share: bool) -> str:
+    return " %" if is_share else ""
+
+
+def _join(low: str, high: str) -> str:
+    """Return two limits as one text; a dash between them would read as the sign of a negative one."""
+    return f"{low} to {high}" if "-" in low + high else f"{low}–{high}"

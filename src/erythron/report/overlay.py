@@ -19,8 +19,11 @@ from erythron.report.model import Picture
 _LEGEND_MIN_WIDTH_PX = 240
 _CASING = (255, 255, 255)
 """Colour inside every outline, so that dark ones stand out on dark nuclei."""
-_PICTURES_BYTES = 800_000
+_PICTURES_BYTES = 1_200_000
 """Bytes that the pictures of one page may take together, so that the page stays small."""
+
+_LEAST_PX = 320
+"""Longest side below which no picture is made smaller, whatever its bytes."""
 
 
 def draw_overlay(
@@ -55,7 +58,7 @@ def draw_overlay(
     return image
 
 
-def make_overlay_picture(overlay: Image.Image, fields_shown: int, longest_px: int = 1200) -> Picture:
+def make_overlay_picture(overlay: Image.Image, fields_shown: int, longest_px: int = 2400) -> Picture:
     """Encode an overlay for a page that shows several.
 
     Args:
@@ -67,19 +70,21 @@ def make_overlay_picture(overlay: Image.Image, fields_shown: int, longest_px: in
     side = min(longest_px, max(overlay.size))
     while True:
         picture = encode_picture(overlay, side)
-        if len(picture.data) <= budget or side <= 320:
+        excess = len(picture.data) / budget
+        if excess <= 1 or side <= _LEAST_PX:
             return picture
-        side = max(320, int(side * 0.8))
+        # Bytes go with the area; a little under what would fit, so that the next try mostly does.
+        side = max(_LEAST_PX, int(0.95 * side / excess**0.5))
 
 
-def encode_picture(image: Image.Image, longest_px: int) -> Picture:
+def encode_picture(image: Image.Image, longest_px: int, quality: int = 82) -> Picture:
     """Encode as JPEG with full colour resolution (outlines stay sharp), scaled down to ``longest_px``."""
     scale = min(1.0, longest_px / max(image.size))
     if scale < 1.0:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS)
     buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=82, subsampling=0)
+    image.save(buffer, "JPEG", quality=quality, subsampling=0)
     return Picture(buffer.getvalue(), image.width, image.height)
 
 

@@ -1,13 +1,13 @@
 """The report page: one self-contained HTML file that needs no network.
 
-Its one script shows a cell's measurements and leads from the gallery to the field; without it the page misses
-only that. The policy in its head allows no other script or style.
+Its one script shows a cell's measurements, leads from the gallery to the field and shows a part of it larger;
+without it the page misses only that. The policy in its head allows no other script or style.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
@@ -17,24 +17,32 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
-from erythron.differential.counts import (
-    CellsNeeded,
-    ClassCount,
-    Differential,
-    Index,
-)
-from erythron.read.image import ScaleSource
-from erythron.report.gallery import keep_most_doubtful
-from erythron.report.marks import DETAILED_MARKS, MAX_MARKS, draw_path
+from erythron.differential.counts import Differential
+from erythron.quality.flags import PROVISIONAL, TARGET_CELLS, THRESHOLDS
+from erythron.report.gallery import FIRST_CELLS, SHOWN_PX, choose_cells
+from erythron.report.lines import order_lines, sum_lines
+from erythron.report.marks import DETAILED_MARKS, MAX_MARKS, draw_path, draw_ring
 from erythron.report.model import CellMark, FieldReport, GalleryCell, RunReport
+from erythron.report.naming import name_images
 from erythron.report.numbers import (
     format_estimate,
     format_estimate_limits,
     format_index,
     format_index_limits,
     format_limits,
+    format_measure,
     format_percent,
-    format_range,
+    format_ratio,
+    scale_value,
+)
+from erythron.report.wording import (
+    describe_range,
+    describe_run_scale,
+    describe_scale,
+    end_sentence,
+    list_plans,
+    list_sources,
+    shorten_title,
 )
 
 MAX_FIELDS_IN_FULL = 24
@@ -43,65 +51,44 @@ MAX_FIELDS_IN_FULL = 24
 MAX_ROWS = 200
 """Rows of the tables of images and of failed inputs; ``summary.csv`` holds all."""
 
-_SCALE_SOURCES = {
-    ScaleSource.OPTION: "given by the user",
-    ScaleSource.METADATA: "from the image file",
-    ScaleSource.RED_CELLS: "estimated from the red cells",
-    ScaleSource.ASSUMED: "assumed",
-}
-
 
 def render_report(report: RunReport) -> str:
     """Return the page; what it leaves out, it says.
 
     At most :data:`MAX_FIELDS_IN_FULL` fields are shown in full, and :data:`MAX_ROWS` inputs named.
     """
+    found = report.differential
     shown = _choose_marks(report.fields[:MAX_FIELDS_IN_FULL])
-    lines = [line for line in report.differential.classes if line.of_nucleated is not None]
-    titles = {line.name: line.title for line in report.differential.classes}
-    scales = {describe_scale(field) for field in report.fields}
+    lines = order_lines(line for line in found.classes if line.of_nucleated is not None)
     return _template().render(
         report=report,
-        run=report.differential,
-        lines=lines,
+        run=found,
+        names=name_images([f.image for f in report.fields] + [f.image for f in report.failed]),
         stages=[line for line in lines if line.of_erythroid is not None],
+        provisional=[flag for flag in found.flags if flag.name in PROVISIONAL],
+        is_corrected=found.correction.method is not None,
+        fewest_cells=THRESHOLDS.fewest_cells,
+        target_cells=TARGET_CELLS,
         shown=shown,
         coarse=sum(len(marks) for _, marks in shown) > DETAILED_MARKS,
         max_rows=MAX_ROWS,
-        axis_end=_axis_end(report.differential),
-        scale=next(iter(scales)) if len(scales) == 1 else "differs between fields, see each",
+        axis_end=_axis_end(found),
+        scale=describe_run_scale(report.fields),
         groups=_group_gallery(report),
-        level=f"{100 * report.differential.interval_level:g}",
-        titles=titles,
-        sources=_list_sources(report.differential),
-        plans=[
-            text for plan in report.differential.count_more if (text := _say_plan(plan, report.differential))
-        ],
+        first_cells=FIRST_CELLS,
+        crop_px=SHOWN_PX,
+        level=format_measure(scale_value(found.interval_level, is_share=True)),
+        titles={line.name: line.title for line in found.classes},
+        sources=list_sources(found),
+        plans=list_plans(found),
         places={
             (field.image, mark.cell_id): f"f{number}c{mark.cell_id}"
             for number, (field, marks) in enumerate(shown)
             for mark in marks
         },
-        style=_style(report.differential),
+        style=_style(found),
         script=_read("report.js"),
     )
-
-
-def describe_scale(field: FieldReport) -> str:
-    """Return the scale of a field and where it comes from, in words."""
-    if field.mpp is None:
-        return "not known: sizes are in pixels"
-    return f"{field.mpp:.4g} µm per pixel, {_SCALE_SOURCES[field.mpp_source]}"
-
-
-def format_column_head(title: str) -> str:
-    """Return a stage's title for a narrow column: what all stages share left out, with soft hyphens.
-
-    >>> format_column_head("Basophilic erythroblast")
-    'Basophilic'
-    """
-    short = title.removesuffix(" erythroblast")
-    return short.replace("erythroblast", "erythro\u00adblast").replace("chromatic", "chro\u00admatic")
 
 
 def _axis_end(differential: Differential) -> float:
@@ -117,16 +104,14 @@ def _axis_end(differential: Differential) -> float:
 
 def _group_gallery(report: RunReport) -> list[tuple[str, int, list[GalleryCell]]]:
     """Return title, number counted and the shown cells of each line of the differential that has any."""
-    lines: list[tuple[str, str, int]] = [(c.name, c.title, c.count) for c in report.differential.classes]
-    lines.append(("unclassified", "Unclassified", report.differential.unclassified.count))
+    found = report.differential
+    lines = [(line.name, line.title, line.count) for line in order_lines(found.classes)]
+    lines.append(("unclassified", "Unclassified", found.unclassified.count))
     pages = (field.page for field in report.fields[:MAX_FIELDS_IN_FULL] if field.page is not None)
-    gallery = keep_most_doubtful((c for page in pages for c in page.gallery), report.gallery_limit)
-    groups = []
-    for name, title, count in lines:
-        cells = [cell for cell in gallery if cell.group == name]
-        if cells:
-            groups.append((title, count, cells))
-    return groups
+    cells: defaultdict[str, list[GalleryCell]] = defaultdict(list)
+    for cell in choose_cells(cell for page in pages for cell in page.gallery):
+        cells[cell.group].append(cell)
+    return [(title, count, cells[name]) for name, title, count in lines if cells[name]]
 
 
 def choose_scale_bar(field: FieldReport) -> float:
@@ -151,46 +136,13 @@ def _choose_marks(
 def _list_groups(marks: Sequence[CellMark], field: FieldReport) -> list[tuple[str, str, int]]:
     """Return name, title and number of the outlined cells of each group that a field has."""
     numbers = Counter(mark.group for mark in marks)
-    lines = [(line.name, line.title) for line in field.differential.classes]
+    lines = [(line.name, line.title) for line in order_lines(field.differential.classes)]
     lines += [("unclassified", "Unclassified"), ("left_out", "Left out")]
     return [(name, title, numbers[name]) for name, title in lines if numbers[name]]
 
 
 def _draw_path(mark: CellMark, is_coarse: bool) -> str:
     return draw_path(mark, is_coarse=is_coarse)
-
-
-def _list_sources(differential: Differential) -> list[str]:
-    found: dict[tuple[str, str], list[str]] = {}
-    lines: list[ClassCount | Index] = [*differential.indices, *differential.classes]
-    for line in lines:
-        if line.reference is not None:
-            found.setdefault((line.reference.population, line.reference.source), []).append(line.title)
-    return [
-        f"Reference for {', '.join(titles)}: {population}; {source}."
-        for (population, source), titles in found.items()
-    ]
-
-
-def _say_plan(plan: CellsNeeded, differential: Differential) -> str | None:
-    """Return how many more cells a question takes as a sentence; None where no more are needed."""
-    if plan.more == 0:
-        return None
-    lines: list[ClassCount | Index] = [*differential.classes, *differential.indices]
-    named = {line.name: line.title for line in lines}
-    is_share = plan.question == "width" or plan.goal < 1
-    goal = f"{100 * plan.goal:.3g} %" if is_share else f"{plan.goal:.3g}"
-    purpose = (
-        f"an interval no wider than {100 * plan.goal:.3g} percentage points"
-        if plan.question == "width"
-        else f"an interval wholly to one side of the reference limit {goal}"
-    )
-    more = "no reachable number of cells gives" if plan.more is None else f"about {plan.more} more cells give"
-    return f"{named.get(plan.of, plan.of)}: {more} {purpose}."
-
-
-def _end_sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _style(differential: Differential) -> Markup:
@@ -229,17 +181,22 @@ def _template() -> Template:
     environment.filters |= {
         "percent": format_percent,
         "limits": format_limits,
+        "ratio": format_ratio,
+        "measure": format_measure,
         "index": format_index,
         "index_limits": format_index_limits,
-        "scale": describe_scale,
         "estimate": format_estimate,
         "estimate_limits": format_estimate_limits,
-        "range": format_range,
+        "range": describe_range,
+        "scale": describe_scale,
         "scale_bar": choose_scale_bar,
         "groups": _list_groups,
+        "in_order": order_lines,
+        "sums": sum_lines,
         "path": _draw_path,
-        "sentence": _end_sentence,
+        "ring": draw_ring,
+        "sentence": end_sentence,
+        "short_title": shorten_title,
         "sha256": _hash_source,
-        "column_head": format_column_head,
     }
     return environment.get_template("report.html.j2")

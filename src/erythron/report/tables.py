@@ -14,6 +14,7 @@ import polars as pl
 from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.counts import Differential, Estimate, Index
 from erythron.report.model import FailedInput, FieldReport, RepeatedInput
+from erythron.report.numbers import scale_value
 
 _INDEX_COLUMNS = {
     "erythroid_share": "erythroid_percent",
@@ -117,40 +118,43 @@ def _describe_differential(found: Differential) -> dict[str, Any]:
         "touching_edge_cells": found.touching_edge_cells,
         "quality_flags": " ".join(flag.name for flag in found.flags),
         "left_out_cells": found.left_out_cells,
-        "left_out_percent": 100 * found.left_out_fraction,
+        "left_out_percent": scale_value(found.left_out_fraction, is_share=True),
     }
     for line in found.classes:
         row[f"count_{line.name}"] = line.count
         if line.of_nucleated is not None and line.of_nucleated.fraction is not None:
-            row[f"percent_{line.name}"] = 100 * line.of_nucleated.fraction
+            row[f"percent_{line.name}"] = scale_value(line.of_nucleated.fraction, is_share=True)
     for index in found.indices:
-        row |= _index_columns(_INDEX_COLUMNS[index.name], index, 100.0 if index.kind == "share" else 1.0)
+        row |= _index_columns(_INDEX_COLUMNS[index.name], index)
     return row | _corrected_columns(found)
 
 
 def _corrected_columns(found: Differential) -> dict[str, float | None]:
     columns: dict[str, float | None] = {}
     for line in found.classes:
-        columns |= _estimate_columns(f"percent_{line.name}", line.corrected_of_nucleated, 100.0)
+        columns |= _estimate_columns(f"percent_{line.name}", line.corrected_of_nucleated, is_share=True)
     for index in found.indices:
-        factor = 100.0 if index.kind == "share" else 1.0
-        columns |= _estimate_columns(_INDEX_COLUMNS[index.name], index.corrected, factor)
+        is_share = index.kind == "share"
+        columns |= _estimate_columns(_INDEX_COLUMNS[index.name], index.corrected, is_share=is_share)
     return columns
 
 
-def _estimate_columns(name: str, estimate: Estimate | None, factor: float) -> dict[str, float | None]:
+def _estimate_columns(name: str, estimate: Estimate | None, *, is_share: bool) -> dict[str, float | None]:
     """Return the columns of an estimate; a limit that is not there stays empty."""
     if estimate is None or estimate.interval is None:
         return {}
     values = (estimate.value, *estimate.interval)
     return {
-        f"corrected_{name}{end}": None if value is None else factor * value
+        f"corrected_{name}{end}": None if value is None else scale_value(value, is_share=is_share)
         for end, value in zip(("", "_low", "_high"), values, strict=True)
     }
 
 
-def _index_columns(name: str, index: Index | None, factor: float) -> dict[str, float]:
-    if index is None or index.value is None or index.interval is None:
+def _index_columns(name: str, index: Index) -> dict[str, float]:
+    if index.value is None or index.interval is None:
         return {}
-    low, high = index.interval
-    return {name: factor * index.value, f"{name}_low": factor * low, f"{name}_high": factor * high}
+    values = (index.value, *index.interval)
+    return {
+        f"{name}{end}": scale_value(value, is_share=index.kind == "share")
+        for end, value in zip(("", "_low", "_high"), values, strict=True)
+    }

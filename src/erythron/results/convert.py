@@ -6,18 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
 from erythron import __version__
 from erythron.cells.table import list_probability_classes
-from erythron.errors import UsageError
+from erythron.errors import DataError, UsageError
 from erythron.files.writing import whole_file, write_file
 from erythron.interchange.cells import CountedImage, check_same_classes
 from erythron.interchange.coco import write_coco
 from erythron.interchange.label_studio import LOCAL_FILES, make_labelling_config, write_label_studio
+from erythron.report.spreadsheet import format_csv, write_xlsx
 from erythron.results.field import read_field
 from erythron.results.record import RECORD
+from erythron.results.run import SUMMARY
 
 
 class ExportFormat(StrEnum):
@@ -26,6 +29,11 @@ class ExportFormat(StrEnum):
     COCO = "coco"
     LABEL_STUDIO = "label-studio"
     PARQUET = "parquet"
+    XLSX = "xlsx"
+    CSV = "csv"
+
+
+_TABLES = (ExportFormat.PARQUET, ExportFormat.XLSX, ExportFormat.CSV)
 
 
 @dataclass(frozen=True)
@@ -43,19 +51,33 @@ class Conversion:
     cells: int
 
 
+@dataclass(frozen=True)
+class FormatOptions:
+    """What a format may be told.
+
+    Attributes:
+        image_prefix: what Label Studio puts before an image's path.
+        decimal: sign before the decimals of a CSV file; with a comma its columns are parted by semicolons.
+    """
+
+    image_prefix: str = LOCAL_FILES
+    decimal: Literal[".", ","] = "."
+
+
 def convert_run(
-    run: Path, kind: ExportFormat, out: Path, *, image_prefix: str = LOCAL_FILES, force: bool = False
+    run: Path, kind: ExportFormat, out: Path, options: FormatOptions = FormatOptions(), *, force: bool = False
 ) -> Conversion:
     """Write the cells of a run, or of one image's folder, in another format.
 
-    COCO and Label Studio take the memory of one image, Parquet that of all tables.
+    COCO and Label Studio take the memory of one image; the tables (Parquet, a workbook with the run's summary
+    and all cells, CSV) that of all cells.
 
     Args:
         run: output folder of ``erythron count``, or one image's folder in it.
         kind: the format.
         out: the file to write. Label Studio's labelling configuration goes beside it, with the suffix
             ``.xml``.
-        image_prefix: what Label Studio puts before an image's path.
+        options: what the format may be told.
         force: replace what is there.
 
     Raises:
@@ -80,13 +102,13 @@ def convert_run(
             record = found.record
             yield CountedImage(record.image, record.width_px, record.height_px, found.cells, found.outlines)
 
-    if kind is ExportFormat.PARQUET:
-        _write_parquet(read_all(), classes, out)
+    if kind in _TABLES:
+        _write_table(_join_tables(read_all(), classes), kind, run, out, options.decimal)
     elif kind is ExportFormat.COCO:
         _write_text(write_coco(read_all(), classes, __version__), out)
     else:
         version = f"erythron {__version__}"
-        _write_text(write_label_studio(read_all(), classes, version, image_prefix), out)
+        _write_text(write_label_studio(read_all(), classes, version, options.image_prefix), out)
         write_file(config, make_labelling_config(classes))
     return Conversion(files, len(counts), sum(counts))
 
@@ -108,10 +130,33 @@ def _write_text(pieces: Iterator[str], out: Path) -> None:
         file.writelines(pieces)
 
 
-def _write_parquet(images: Iterator[CountedImage], classes: tuple[str, ...], out: Path) -> None:
+def _join_tables(images: Iterator[CountedImage], classes: tuple[str, ...]) -> pl.DataFrame:
     tables = []
     for image in images:
         check_same_classes(classes, image)
         tables.append(image.table)
-    with whole_file(out) as partial:
-        pl.concat(tables).write_parquet(partial)
+    return pl.concat(tables)
+
+
+def _write_table(
+    cells: pl.DataFrame, kind: ExportFormat, run: Path, out: Path, decimal: Literal[".", ","]
+) -> None:
+    if kind is ExportFormat.CSV:
+        write_file(out, format_csv(cells, decimal))
+    elif kind is ExportFormat.XLSX:
+        write_xlsx(_read_summary(run), cells, out)
+    else:
+        with whole_file(out) as partial:
+            cells.write_parquet(partial)
+
+
+def _read_summary(run: Path) -> pl.DataFrame:
+    """Return the summary of a run, its names as text; of one image's folder an empty table."""
+    path = run / SUMMARY
+    if not path.exists():
+        return pl.DataFrame({"image": []}, schema={"image": pl.String})
+    names = dict.fromkeys(("image", "specimen", "reason", "quality_flags"), pl.String())
+    try:
+        return pl.read_csv(path.read_bytes(), schema_overrides=names, infer_schema_length=None)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path}: no readable summary ({error}); count again") from error

@@ -1,4 +1,4 @@
-"""Outlined cells put together at the scale of the field, so that no pixel belongs to two."""
+"""Assembly: the outlined cells of a field put together at its scale, so that no pixel belongs to two."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 SMALLEST_LOBE = 0.05
-"""Parts of a nucleus under this share of it are no lobes."""
+"""Share of a nucleus under which a part of it is no lobe and is left out.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 
 @dataclass
@@ -54,7 +57,7 @@ class _Owner:
 
 
 class Assembly:
-    """Cells put together at the scale of the field; where two reach one pixel, the surer has it.
+    """Cells put together at the scale of the field; a pixel that two cells reach belongs to the surer one.
 
     Only the windows of the cells are held, so memory grows with the cells and not with the field.
 
@@ -69,7 +72,7 @@ class Assembly:
         self._boxes = np.zeros((64, 4), np.int64)
 
     def add(self, found: OutlinedCells, scale: float, origin: tuple[int, int]) -> None:
-        """Put cells on, their windows enlarged by ``scale`` and moved to ``origin``."""
+        """Add cells whose windows are enlarged by ``scale`` and moved to ``origin``, (row, column)."""
         for corner, window, score in zip(found.corner, found.maps, found.score, strict=True):
             maps, (top, left) = _crop(window)
             place = ((corner[0] + top) * scale + origin[0], (corner[1] + left) * scale + origin[1])
@@ -85,7 +88,7 @@ class Assembly:
             self._own(_Owner(*area, outer, inner, score_map, float(score)))
 
     def finish(self) -> tuple[CellOutline, ...]:
-        """Return the cells in the order in which they came; one that lost its whole nucleus is no cell."""
+        """Return the cells in the order in which they were added, without those whose nucleus is all lost."""
         found = (
             outline_cell(c.nucleus, c.cell, c.columns.start, c.rows.start, c.score) for c in self._owners
         )

@@ -1,7 +1,11 @@
-"""Granules that the network drew as nucleus, told from it by their tone and taken off: those of eosinophils.
+"""Granules of eosinophils that the segmentation network took for nucleus, found by their tone and taken off.
 
-Chromatin is the cell's strongest tone of the nuclear stain. Granules are weaker, and lie outside the nucleus
-too; where hollows or pale cytoplasm lie between them, the cell has three tones, and granules are the redder.
+A tone is a level of the nuclear stain that many pixels of the cell share. Chromatin has the strongest.
+Granules are weaker, and lie outside the nucleus too. Where pale cytoplasm lies between them the cell has
+three tones, and the middle one, the granules, is redder than chromatin.
+
+``benchmarks/constants.py`` measures what each constant is worth; ``docs/results/constants.md`` has its
+tables. Most decide on few cells, so their mean figures hardly depend on them.
 """
 
 from __future__ import annotations
@@ -18,40 +22,70 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 GRAIN_UM = 0.2
-"""Standard deviation of the blur that joins chromatin, or granules, into one tone."""
+"""Standard deviation of the blur that joins chromatin, or granules, into one tone.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 RIM_UM = 1.0
-"""Width of the cell's dark rim, which says nothing of its inside."""
+"""Width of the cell's rim that is left out, because it is dark in any cell.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 FEWEST_PX = 20
-"""Of each tone, to say that it is there."""
+"""Pixels under which a tone is too small for its mean to say anything."""
 
 PALE_SHARE = 0.05
-"""Share of the nucleus on the cytoplasm's side of the stain, from which two tones are looked for."""
+"""Share of the nucleus stained more like cytoplasm from which two tones are looked for.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 LEAST_SEPARATION = 3.0
-"""Distance of two tones in their standard deviations, under which they are not two."""
+"""Distance of two tones, in standard deviations, under which they are one.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 LEAST_SEPARATION_OF_THREE = 3.5
-"""The same of the stronger two of three; the chromatin of a proerythroblast stays under it."""
+"""The same for the stronger two of three tones; ``benchmarks/constants.py`` measures it.
+
+The chromatin of a proerythroblast has two tones that stay under it.
+"""
 
 LEAST_REDDER = 1.0
-"""How much redder the middle tone is than the strongest, in their standard deviations."""
+"""How much redder granules are than chromatin at least, in standard deviations.
 
-LEAST_INSIDE, LEAST_OUTSIDE = 0.1, 0.3
-"""Share of the nucleus, and of the cytoplasm, in the middle tone or under it, and in the middle tone."""
+``benchmarks/constants.py`` measures it.
+"""
+
+LEAST_INSIDE = 0.1
+"""Share of the nucleus that must be weaker than the strongest tone.
+
+``benchmarks/constants.py`` measures it.
+"""
+
+LEAST_OUTSIDE = 0.3
+"""Share of the cytoplasm that must have the tone of granules; ``benchmarks/constants.py`` measures it."""
 
 LEAST_SHED = 0.13
-"""Share of the nucleus under which what is stained otherwise is left to the search for the outline."""
+"""Share of the nucleus that must go; less is left to the search for the outline.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 LEAST_KEPT = 0.6
-"""Dice of the nucleus with the strongest tone, under which that is something else than the nucleus."""
+"""Dice of nucleus and strongest tone under which that tone is not the nucleus.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 ROUNDS = 10
-"""Of the search for the tones, which settles in fewer."""
+"""Rounds of the search for the tones; it settles sooner, as ``benchmarks/constants.py`` shows."""
 
 DARKEST = 8
-"""Added to light before its logarithm, against the noise of the dark."""
+"""Levels added to light before its logarithm, which would else be mostly noise in the dark."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +97,7 @@ class Regions:
         cell: (H, W) bool, nucleus included.
         core: (H, W) bool, the nucleus away from its outline.
         cytoplasm: (H, W) bool, the rest of the cell away from it.
-        level: of the stain, at the outline.
+        level: of the nuclear stain at the outline.
     """
 
     nucleus: Bools
@@ -74,7 +108,7 @@ class Regions:
 
 
 def shed_granules(regions: Regions, stain: Floats, light: NDArray[np.uint8], mpp: float) -> Bools:
-    """Return the nucleus without what clearly is granules; the nucleus itself where nothing is.
+    """Return the nucleus without what clearly is granules; ``regions.nucleus`` itself where nothing is.
 
     Args:
         regions: of the cell.

@@ -1,8 +1,12 @@
-"""The nucleus' outline put where the stain changes, close to where the network drew it.
+"""The outline of the nucleus, moved to the edge that the stain shows near the network's outline.
 
-The network works on a coarse grid and was taught by hands that differ by a pixel or two; the stain shows the
-edge itself. Which nucleus, and what of it is nucleus, stays the network's word, but for a large part that is
-clearly stained as the cytoplasm is: the granules of an eosinophil.
+The segmentation network works on a coarse grid and learned from annotations that differ by a pixel or two,
+while the stain shows the edge itself. The network alone says which nucleus it is and what belongs to it, with
+one exception: a large part that is clearly stained as the cytoplasm is, the granules of an eosinophil, is
+taken off.
+
+``benchmarks/constants.py`` measures what each constant is worth; ``docs/results/constants.md`` has its
+tables.
 """
 
 from __future__ import annotations
@@ -21,22 +25,38 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 BAND_UM = 0.3
-"""How far the outline may move to either side; at least one pixel."""
+"""How far the outline may move to either side, at least one pixel.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 CLEAR_BAND_UM = 0.7
-"""How far it may move outwards where the stain separates nucleus and cytoplasm clearly."""
+"""How far it may move outwards where the stain separates nucleus and cytoplasm clearly.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 CLEAR_SEPARATION = 4.0
-"""Distance of the two in their standard deviations, from which they are clearly separate."""
+"""Distance of their mean stains, in standard deviations, from which they are clearly separate.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 LEAST_AGREEMENT = 0.8
-"""Dice of the network's nucleus with the stain's, under which the stain is not followed."""
+"""Dice of the network's nucleus and the stained one under which the stain is not followed.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 EDGE_SHARE = 0.45
-"""How far from the cytoplasm's stain to the nucleus' the drawn outline lies: hands draw a blur wide."""
+"""Where the outline lies between the mean stain of the cytoplasm, 0, and that of the nucleus, 1.
+
+A little under one half, because annotators draw a blurred edge on its outer side; ``benchmarks/constants.py``
+measures it.
+"""
 
 FEWEST_PX = 20
-"""Of nucleus and of cytoplasm away from the outline, to say how each is stained."""
+"""Pixels of nucleus, and of cytoplasm, away from the outline under which a mean stain is too uncertain."""
 
 
 def follow_stain(nucleus: Bools, cell: Bools, light: NDArray[np.uint8], mpp: float) -> Bools:

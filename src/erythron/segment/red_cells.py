@@ -1,9 +1,13 @@
-"""Red cells of a smear as circles, found by their rims so that it does not matter what they overlap.
+"""Red cells of a smear as circles, found by their rims, so that they may overlap.
 
 Every point of a rim votes for the centres that lie inward of it (Hough transform with the direction of the
 gradient: Kimme, Ballard and Sklansky 1975, doi 10.1145/360666.360677); a circle is fitted to the rim points
-that agree (Kasa 1976, doi 10.1109/TIM.1976.6312298) and kept where enough of its rim is there, little of what
-lies on its rim points elsewhere, and no nucleus is in it. Each rim point counts for one circle only.
+that agree (Kasa 1976, doi 10.1109/TIM.1976.6312298). A circle is a red cell where enough of its rim is seen,
+most rim points near it point to its centre, and no nucleus is in it. Each rim point counts for one circle
+only.
+
+``benchmarks/constants.py`` measures what each constant is worth; ``docs/results/constants.md`` has its
+tables.
 """
 
 from __future__ import annotations
@@ -24,35 +28,85 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 SMOOTHING_PX = 1.2
+"""Standard deviation of the blur before gradients are taken; ``benchmarks/constants.py`` measures it."""
+
 NUCLEAR = 0.25
-"""Share of blue light without green beside it from which a pixel is taken for nuclear."""
+"""Share of blue light without green beside it from which a pixel is nuclear.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 RIM_CONTRAST = 0.05
-"""Steepness of a rim, a pixel, as a share of the contrast of the image."""
+"""Least change of green absorption a pixel on a rim, over the contrast of the image.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 RADII_PX = 7.0 * 1.12 ** np.arange(22)
-"""Radii that are tried; fits move between them."""
+"""Radii that votes are counted for, 7 to 76 px; fits move between them.
+
+``benchmarks/constants.py`` measures the step.
+"""
 
 MIN_RADIUS_PX = 8.0
+"""Least radius of a red cell: the rim of a smaller one is too few pixels.
+
+``benchmarks/constants.py`` measures it.
+"""
+
 CELLS_A_RADIUS = 6.0
+"""Squares a radius in which votes are counted; ``benchmarks/constants.py`` measures it."""
+
 MIN_VOTES = 0.3
+"""Votes for a centre, over the pixels of its rim, from which a circle is fitted.
+
+``benchmarks/constants.py`` measures it.
+"""
+
 SECTORS = 24
+"""Parts of a circle that are looked at one by one for a rim; ``benchmarks/constants.py`` measures it."""
+
 MIN_RIM = 0.45
-"""Share of the sectors of a circle that must have a rim."""
+"""Share of the sectors of a circle that must have a rim; ``benchmarks/constants.py`` measures it."""
 
 MIN_DENSITY = 0.5
-"""Rim points that a sector must have, a pixel of its arc."""
+"""Rim points that a sector must have, a pixel of its arc; ``benchmarks/constants.py`` measures it."""
 
 RIM_WIDTH = 0.12
+"""Distance from the circle, in radii, up to which a rim point may support it.
+
+``benchmarks/constants.py`` measures it.
+"""
+
+FIRST_FIT = 1.5
+"""Factor by which that is wider in the first of two fits; ``benchmarks/constants.py`` measures it."""
+
 INWARD = 0.85
+"""Cosine of the angle between the gradient of a rim point and the centre, at least.
+
+``benchmarks/constants.py`` measures it.
+"""
+
 MIN_PURITY = 0.5
-"""Share of the rim points near a circle that must point to its centre; noise and texture have a fifth."""
+"""Share of the rim points near a circle that must point to its centre.
+
+``benchmarks/constants.py`` measures it.
+"""
+
+INNER = 0.65
+"""Half side, in radii, of the square inside a circle in which nucleus and colour are looked for.
+
+Little less than the largest that lies in the circle, 0.71; ``benchmarks/constants.py`` measures it.
+"""
 
 MAX_NUCLEAR = 0.02
-MAX_RED_TO_GREEN = 0.85
-"""Red light that a red cell may absorb, as a share of green: haemoglobin and eosin take green."""
+"""Share of that square that may be nuclear; ``benchmarks/constants.py`` measures it."""
 
-MIN_RIMS = 50
+MAX_RED_TO_GREEN = 0.85
+"""Red light absorbed, as a share of green, that a red cell has at most: haemoglobin and eosin take green.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 
 @dataclass(frozen=True)
@@ -63,24 +117,21 @@ class RedCells:
         centre: (N, 2) float64, row and column in pixels.
         diameter_px: (N,) float64.
         rim: (N,) float64, share of the rim that was seen, 0 to 1.
-        dark_px: pixels of the image that are darker than background and not nuclear.
     """
 
     centre: Doubles
     diameter_px: Doubles
     rim: Doubles
-    dark_px: int
 
 
 @dataclass(frozen=True)
 class _Smear:
-    """Transmitted light (H, W, 3), green absorption (H, W), nuclear pixels, their contrast and dark area."""
+    """Transmitted light (H, W, 3), green absorption (H, W), nuclear pixels (H, W), and the contrast."""
 
     light: Floats
     dark: Floats
     nuclear: Bools
     contrast: float
-    dark_px: int
 
 
 @dataclass(frozen=True)
@@ -111,12 +162,10 @@ def find_red_cells(rgb: Pixels) -> RedCells:
         rgb: (H, W, 3) uint8.
     """
     smear = _read_smear(rgb)
-    none = RedCells(np.zeros((0, 2)), np.zeros(0), np.zeros(0), smear.dark_px if smear else 0)
+    none = RedCells(np.zeros((0, 2)), np.zeros(0), np.zeros(0))
     if smear is None:
         return none
     rims = _find_rims(smear)
-    if len(rims.row) < MIN_RIMS:
-        return none
     circles = _vote(rims, smear.dark.shape)
     if circles is None:
         return none
@@ -133,7 +182,7 @@ def _read_smear(rgb: Pixels) -> _Smear | None:
         return None
     darker = rest > otsu(rest)
     contrast = float(rest[darker].mean() - rest[~darker].mean())
-    return _Smear(light, dark, nuclear, contrast, int(np.count_nonzero(darker)))
+    return _Smear(light, dark, nuclear, contrast)
 
 
 def _find_rims(smear: _Smear) -> _Rims:
@@ -210,14 +259,14 @@ def _maxima(share: Floats) -> tuple[Integers, Integers]:
 
 def _fit(circles: _Circles, rims: _Rims) -> _Circles:
     """Fit each circle twice to its rim points, the second time without those off the first fit."""
-    tried = circles.radius
+    count = len(circles.radius)
     near = circles
-    for width in (1.5 * RIM_WIDTH, RIM_WIDTH):
+    for width in (FIRST_FIT * RIM_WIDTH, RIM_WIDTH):
         y = rims.row[near.point] - near.row[near.circle]
         x = rims.column[near.point] - near.column[near.circle]
         squared = x * x + y * y
         sums = [
-            np.bincount(near.circle, v, minlength=len(tried))
+            np.bincount(near.circle, v, minlength=count)
             for v in (x * x, x * y, y * y, x, y, np.ones_like(x), x * squared, y * squared, squared)
         ]
         xx, xy, yy, sx, sy, n, xz, yz, z = sums
@@ -229,8 +278,7 @@ def _fit(circles: _Circles, rims: _Rims) -> _Circles:
         moved = _Circles(row, column, radius, circles.circle, circles.point)
         kept = _agrees(moved, rims, width)
         near = _Circles(row, column, radius, circles.circle[kept], circles.point[kept])
-    lost = (near.radius < 0.75 * tried) | (near.radius > 1.33 * tried) | (near.radius < MIN_RADIUS_PX)
-    kept = ~lost[near.circle]
+    kept = (near.radius >= MIN_RADIUS_PX)[near.circle]
     return _Circles(near.row, near.column, near.radius, near.circle[kept], near.point[kept])
 
 
@@ -269,13 +317,13 @@ def _choose(circles: _Circles, rims: _Rims, smear: _Smear) -> RedCells:
         shares.append(share)
     index = np.array(kept, np.int64)
     centre = np.stack([circles.row[index], circles.column[index]], axis=1)
-    return RedCells(centre, 2 * circles.radius[index], np.array(shares), smear.dark_px)
+    return RedCells(centre, 2 * circles.radius[index], np.array(shares))
 
 
 def _is_red_cell(circles: _Circles, i: int, rims: _Rims, smear: _Smear) -> bool:
     """Tell whether a circle holds no nucleus, absorbs more green than red and has few stray rim points."""
     row, column, radius = float(circles.row[i]), float(circles.column[i]), float(circles.radius[i])
-    half = 0.65 * radius
+    half = INNER * radius
     inner = np.s_[
         max(0, int(row - half)) : max(0, int(row + half + 1)),
         max(0, int(column - half)) : max(0, int(column + half + 1)),

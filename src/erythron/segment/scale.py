@@ -12,19 +12,31 @@ from scipy.special import bdtr
 from erythron.segment.red_cells import RedCells, find_red_cells
 
 RED_CELL_UM = 7.3
-"""Diameter taken for a red cell on a dried smear."""
+"""Diameter of a red cell on a dried smear; taken, not measured.
+
+The mean of healthy persons is 7.2 um (Price-Jones 1933, Red Blood Cell Diameters, Oxford University Press).
+"""
 
 RED_CELL_SPREAD = 0.06
-"""Standard deviation, relative, of that diameter between smears (``benchmarks/scale.py`` measures it)."""
+"""Relative standard deviation of that diameter between smears; ``benchmarks/scale.py`` measures it."""
 
 MIN_RED_CELLS = 5
-SIZE_BAND = 1.3
-"""Red cells lie within this factor of the diameter that most of the measured area has."""
+"""Red cells under which there is no estimate: fewer may be chance circles.
 
-MIN_DARK_SHARE = 0.07
-"""Share that the measured red cells must have of all that is dark and not nuclear."""
+``benchmarks/constants.py`` measures it.
+"""
+
+SIZE_BAND = 1.3
+"""Factor from the usual diameter beyond which a circle is no red cell.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 WORKED_PX = 700_000
+"""Pixels to which a larger image is reduced, for time: about 0.2 s a field.
+
+``benchmarks/constants.py`` measures it.
+"""
 
 
 @dataclass(frozen=True)
@@ -76,8 +88,7 @@ def _estimate(found: RedCells, pixels: float) -> ScaleEstimate | None:
     """Turn circles into a scale; ``pixels`` of the original image are one of theirs."""
     diameter = _keep_one_size(found)
     count = len(diameter)
-    area = float(np.sum(diameter**2)) * np.pi / 4
-    if count < MIN_RED_CELLS or area < MIN_DARK_SHARE * found.dark_px:
+    if count < MIN_RED_CELLS:
         return None
     rank = 0
     while rank + 1 < count / 2 and bdtr(rank, count, 0.5) <= 0.025:

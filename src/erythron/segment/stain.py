@@ -15,9 +15,22 @@ from erythron.read.light import BACKGROUND_LEVEL
 FloatArray = NDArray[np.float32]
 
 HISTOGRAM_BINS = 128
+"""Levels that Otsu's threshold is chosen from: finer than any use of it needs.
+
+``benchmarks/constants.py`` measures it.
+"""
+
 MIN_CONTRAST = 0.08
+"""Range of light, over that of the empty smear, under which an image is blank.
+
+It refuses empty pictures; images with a cell are far above it, as ``benchmarks/constants.py`` shows.
+"""
+
 MIN_LIGHT = 0.02
+"""Light over that of the empty smear by which is divided at least: darker pixels are mostly noise."""
+
 BLACK = 0.06
+"""Light in the brightest channel up to which a pixel is out of the field of view; no stain is so dark."""
 
 
 def otsu(values: FloatArray) -> float:

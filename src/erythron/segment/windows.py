@@ -1,4 +1,4 @@
-"""Outlines of the cells at given points: windows through the network, trust in each, repeats dropped."""
+"""The cells at given points: the network outlines each in its window, and repeats of a cell are dropped."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 BATCH = 128
+"""Windows that the network is given at once; it limits memory and changes no outline."""
+
+SURE, POSSIBLE = 0.7, 0.3
+"""Probabilities above which a pixel surely, or possibly, belongs to the cell.
+
+``benchmarks/constants.py`` measures both.
+"""
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class OutlinedCells:
     Attributes:
         corner: (N, 2) int64, row and column of each window's first pixel in the image.
         maps: (N, 2, S, S) float32, probability of nucleus and of cell.
-        score: (N,) float32, trust in each cell.
+        score: (N,) float32, how sure the network is of each cell, 0 to 1.
     """
 
     corner: NDArray[np.int64]
@@ -74,7 +81,7 @@ def _score(maps: Floats) -> Floats:
     inner = nucleus > 0.5
     area = np.count_nonzero(inner, axis=(1, 2))
     trust = (nucleus * inner).sum((1, 2)) / np.maximum(area, 1)
-    sure, possible = (np.count_nonzero(cell > level, axis=(1, 2)) for level in (0.7, 0.3))
+    sure, possible = (np.count_nonzero(cell > level, axis=(1, 2)) for level in (SURE, POSSIBLE))
     return np.asarray(np.where(area > 0, trust * sure / np.maximum(possible, 1), 0), np.float32)
 
 
@@ -89,7 +96,12 @@ def nucleus_centres(found: OutlinedCells) -> Floats:
 
 
 def find_distinct(found: OutlinedCells, most_overlap: float) -> NDArray[np.int64]:
-    """Return the rows of the surest of the cells whose nuclei share more than a part of the smaller one."""
+    """Return the rows of the cells that repeat no surer one.
+
+    Args:
+        found: the cells.
+        most_overlap: share of the smaller nucleus in the larger above which two cells are one.
+    """
     order = np.argsort(-found.score, kind="stable")
     nuclei = found.maps[:, 0] > 0.5
     area = np.count_nonzero(nuclei, axis=(1, 2))

@@ -1,0 +1,109 @@
+"""The lines of a differential as a report lists them: their order, and the two sums that a reader looks for.
+
+In: a differential, whose classes stand in the order of the model's outputs. Out: the same lines in the order
+of a marrow report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from erythron.cells.classes import (
+    ERYTHROID_STAGES,
+    LYMPHOCYTE,
+    MONOCYTE,
+    OTHER,
+    PLASMA_CELL,
+    UNSTAGED_ERYTHROBLAST,
+    Lineage,
+)
+from erythron.differential.counts import ClassCount, Differential, Estimate
+
+_ORDER = (
+    "blast",
+    "promyelocyte",
+    "myelocyte",
+    "metamyelocyte",
+    "immature_granulocyte",
+    "band_neutrophil",
+    "segmented_neutrophil",
+    "neutrophil",
+    "granulocyte",
+    "immature_eosinophil",
+    "eosinophil",
+    "basophil",
+    "mast_cell",
+    *(stage.name for stage in ERYTHROID_STAGES),
+    UNSTAGED_ERYTHROBLAST.name,
+    LYMPHOCYTE.name,
+    PLASMA_CELL.name,
+    MONOCYTE.name,
+    OTHER.name,
+)
+"""Blasts and the granulocytic series by stage, erythroid stages, lymphocytes, plasma cells, monocytes.
+
+The classes that the ICSH lists for a marrow (Lee et al. 2008, doi 10.1111/j.1751-553X.2008.01100.x); the
+granulocytic and the erythroid series, which M:E compares, stand together.
+"""
+
+_LINEAGES = (
+    Lineage.GRANULOCYTIC,
+    Lineage.ERYTHROID,
+    Lineage.LYMPHOID,
+    Lineage.MONOCYTIC,
+    Lineage.OTHER,
+    Lineage.NOT_NUCLEATED,
+)
+
+
+@dataclass(frozen=True)
+class SumLine:
+    """Several classes together.
+
+    Attributes:
+        title: name as printed.
+        count: cells of these classes (raw).
+        fraction: their share of the nucleated cells, 0 to 1.
+        corrected: corrected share; None without correction.
+    """
+
+    title: str
+    count: int
+    fraction: float
+    corrected: Estimate | None
+
+
+def order_lines(classes: Iterable[ClassCount]) -> list[ClassCount]:
+    """Return the lines in the order of a marrow report; a class that it does not name ends its lineage."""
+
+    def place(line: ClassCount) -> tuple[int, int]:
+        lineage = -1 if line.name == _ORDER[0] else _LINEAGES.index(line.lineage)
+        return lineage, _ORDER.index(line.name) if line.name in _ORDER else len(_ORDER)
+
+    return sorted(classes, key=place)
+
+
+def sum_lines(differential: Differential) -> list[SumLine]:
+    """Return erythroid and non-erythroid cells together; nothing where the model has no erythroid class.
+
+    Unclassified cells are in neither, and stand in the total that both shares are of. Corrected, the two add
+    up to one.
+    """
+    share, total = differential.erythroid_share, differential.nucleated_cells
+    if share is None or not total:
+        return []
+    erythroid = differential.erythroid_cells
+    other = total - erythroid - differential.unclassified.count
+    corrected = share.corrected
+    return [
+        SumLine("Erythroid cells", erythroid, erythroid / total, corrected),
+        SumLine("Non-erythroid cells", other, other / total, _complement(corrected)),
+    ]
+
+
+def _complement(share: Estimate | None) -> Estimate | None:
+    if share is None or share.value is None:
+        return None
+    low, high = share.interval or (0.0, None)
+    return Estimate(1 - share.value, None if high is None else (1 - high, 1 - low))

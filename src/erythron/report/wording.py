@@ -1,0 +1,112 @@
+"""Sentences of the page that depend on what was counted: the scale, sources of ranges, what more to count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from erythron.differential.counts import CellsNeeded, ClassCount, Differential, Index
+from erythron.read.image import ScaleSource
+from erythron.report.model import FieldReport
+from erythron.report.numbers import format_measure, format_range, format_scale, scale_value
+
+_SCALE_SOURCES = {
+    ScaleSource.OPTION: "given by the user",
+    ScaleSource.METADATA: "from the image file",
+    ScaleSource.RED_CELLS: "estimated from the red cells",
+    ScaleSource.ASSUMED: "assumed",
+}
+
+
+def describe_scale(field: FieldReport) -> str:
+    """Return the scale of a field and where it comes from, in words."""
+    if field.mpp is None:
+        return "not known: sizes are in pixels"
+    return f"{format_scale(field.mpp, field.mpp_interval)} µm per pixel, {_SCALE_SOURCES[field.mpp_source]}"
+
+
+def describe_run_scale(fields: Sequence[FieldReport]) -> str:
+    """Return the scale that all fields have, or from where to where it goes; nothing without fields."""
+    if not fields:
+        return ""
+    found = {describe_scale(field) for field in fields}
+    if len(found) == 1:
+        return next(iter(found))
+    scales = [field.mpp for field in fields if field.mpp is not None]
+    sources = {field.mpp_source for field in fields}
+    if len(scales) < len(fields) or len(sources) != 1:
+        return "differs between fields, see each"
+    source = _SCALE_SOURCES[sources.pop()]
+    return f"{format_scale(min(scales))}–{format_scale(max(scales))} µm per pixel, {source}, see each field"
+
+
+def list_sources(differential: Differential) -> list[str]:
+    """Return a sentence for each source of reference ranges: what they are of, of whom, and who says so."""
+    found: dict[tuple[str, str], list[str]] = {}
+    lines: list[ClassCount | Index] = [*differential.indices, *differential.classes]
+    for line in lines:
+        if line.reference is not None:
+            found.setdefault((line.reference.population, line.reference.source), []).append(line.title)
+    return [
+        f"Reference for {', '.join(titles)}: {population}; {source}."
+        for (population, source), titles in found.items()
+    ]
+
+
+def list_plans(differential: Differential) -> list[str]:
+    """Return a sentence for each question that takes more cells than were counted."""
+    plans = (_say_plan(plan, differential) for plan in differential.count_more)
+    return [text for text in plans if text is not None]
+
+
+def describe_range(line: ClassCount | Index) -> str:
+    """Return a line's reference range, and whether its value (corrected where it can be) lies outside."""
+    if isinstance(line, Index):
+        is_share, raw, corrected = line.kind == "share", line.value, line.corrected
+    else:
+        share = line.of_nucleated
+        is_share, raw, corrected = (
+            True,
+            None if share is None else share.fraction,
+            line.corrected_of_nucleated,
+        )
+    shown = format_range(line.reference, is_share)
+    value = raw if corrected is None or corrected.value is None else corrected.value
+    if line.reference is None or value is None:
+        return shown
+    if line.reference.low is not None and value < line.reference.low:
+        return f"{shown}: below"
+    if line.reference.high is not None and value > line.reference.high:
+        return f"{shown}: above"
+    return shown
+
+
+def end_sentence(text: str) -> str:
+    """Return a text as a sentence: a capital letter first, a full stop last."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def shorten_title(title: str) -> str:
+    """Return a stage's title for a narrow column: what all stages share left out, with soft hyphens.
+
+    >>> shorten_title("Basophilic erythroblast")
+    'Basophilic'
+    """
+    short = title.removesuffix(" erythroblast")
+    return short.replace("erythroblast", "erythro\u00adblast").replace("chromatic", "chro\u00admatic")
+
+
+def _say_plan(plan: CellsNeeded, differential: Differential) -> str | None:
+    """Return how many more cells a question takes as a sentence; None where no more are needed."""
+    if plan.more == 0:
+        return None
+    lines: list[ClassCount | Index] = [*differential.classes, *differential.indices]
+    named = {line.name: line.title for line in lines}
+    is_share = plan.question == "width" or plan.goal < 1
+    goal = format_measure(scale_value(plan.goal, is_share=is_share))
+    purpose = (
+        f"an interval no wider than {goal} percentage points"
+        if plan.question == "width"
+        else f"an interval wholly to one side of the reference limit {goal}{' %' if is_share else ''}"
+    )
+    more = "no reachable number of cells gives" if plan.more is None else f"about {plan.more} more cells give"
+    return f"{named.get(plan.of, plan.of)}: {more} {purpose}."

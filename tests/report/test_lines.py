@@ -1,0 +1,56 @@
+"""Order and sums of the lines of a report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from erythron.cells.classes import Lineage
+from erythron.differential.counts import ClassCount, Estimate
+from erythron.report.lines import order_lines, sum_lines
+
+from .conftest import Field, make_report
+
+
+def make_line(name: str, lineage: Lineage) -> ClassCount:
+    return ClassCount(name, name.capitalize(), lineage, 0, None, None)
+
+
+def test_lines_stand_in_the_order_of_the_icsh() -> None:
+    wanted = [
+        ("blast", Lineage.OTHER),
+        ("promyelocyte", Lineage.GRANULOCYTIC),
+        ("myelocyte", Lineage.GRANULOCYTIC),
+        ("segmented_neutrophil", Lineage.GRANULOCYTIC),
+        ("eosinophil", Lineage.GRANULOCYTIC),
+        ("unheard_of_granulocyte", Lineage.GRANULOCYTIC),
+        ("proerythroblast", Lineage.ERYTHROID),
+        ("orthochromatic_erythroblast", Lineage.ERYTHROID),
+        ("lymphocyte", Lineage.LYMPHOID),
+        ("plasma_cell", Lineage.LYMPHOID),
+        ("monocyte", Lineage.MONOCYTIC),
+        ("other", Lineage.OTHER),
+        ("platelet", Lineage.NOT_NUCLEATED),
+    ]
+    lines = [make_line(name, lineage) for name, lineage in wanted]
+    assert order_lines(reversed(lines)) == lines
+
+
+def test_the_sums_are_of_the_classified_cells_and_add_up_with_the_others(field: Field) -> None:
+    found = make_report(field, ["a.png"]).differential
+    share = found.erythroid_share
+    assert share is not None
+    corrected = replace(found, erythroid_share=replace(share, corrected=Estimate(0.6, (0.5, 0.8))))
+    erythroid, other = sum_lines(corrected)
+    assert (erythroid.count, other.count) == (4, 6)
+    assert erythroid.count + other.count + found.unclassified.count == found.nucleated_cells
+    assert other.fraction == pytest.approx(6 / 11)
+    assert other.corrected is not None
+    assert other.corrected.value == pytest.approx(0.4)
+    assert other.corrected.interval == pytest.approx((0.2, 0.5))
+    assert sum_lines(replace(found, erythroid_share=None)) == []
+    assert all(
+        line.corrected is None
+        for line in sum_lines(replace(found, erythroid_share=replace(share, corrected=None)))
+    )

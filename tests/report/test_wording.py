@@ -1,0 +1,60 @@
+"""Sentences that depend on what was counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from erythron.differential.counts import CellsNeeded, ReferenceRange
+from erythron.read.image import ScaleSource
+from erythron.report.wording import describe_scale, end_sentence, list_plans, list_sources, shorten_title
+
+from .conftest import Field, make_report
+
+
+def test_the_scale_is_said_with_where_it_comes_from(field: Field) -> None:
+    (shown,) = make_report(field, ["a.png"]).fields
+    assert describe_scale(shown) == "not known: sizes are in pixels"
+    given = replace(shown, mpp=0.12345, mpp_source=ScaleSource.OPTION)
+    assert describe_scale(given) == "0.1235 µm per pixel, given by the user"
+
+
+def test_ranges_of_one_source_share_a_sentence(field: Field) -> None:
+    found = make_report(field, ["a.png"]).differential
+    reference = ReferenceRange(0.1, 0.2, "adults", "A laboratory")
+    lines = tuple(replace(line, reference=reference) for line in found.classes[:2])
+    bare = replace(found, classes=lines, erythroid_share=None, me_ratio=None)
+    assert list_sources(bare) == [
+        "Reference for Proerythroblast, Basophilic erythroblast: adults; A laboratory."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plan", "sentence"),
+    [
+        (CellsNeeded("proerythroblast", "width", 0.05, 0), None),
+        (
+            CellsNeeded("proerythroblast", "width", 0.05, 321),
+            "Proerythroblast: about 321 more cells give an interval no wider than 5 percentage points.",
+        ),
+        (
+            CellsNeeded("me_ratio", "reference", 2.0, None),
+            "M:E ratio: no reachable number of cells gives an interval wholly to one side of the reference "
+            "limit 2.",
+        ),
+        (
+            CellsNeeded("erythroid_share", "reference", 0.32, 40),
+            "Erythroid share of nucleated cells: about 40 more cells give an interval wholly to one side of "
+            "the reference limit 32 %.",
+        ),
+    ],
+)
+def test_what_more_to_count_is_a_sentence(field: Field, plan: CellsNeeded, sentence: str | None) -> None:
+    found = replace(make_report(field, ["a.png"]).differential, count_more=(plan,))
+    assert list_plans(found) == ([] if sentence is None else [sentence])
+
+
+def test_text_becomes_a_sentence_and_titles_fit_a_column() -> None:
+    assert end_sentence("few cells were counted") == "Few cells were counted."
+    assert shorten_title("Proerythroblast") == "Proerythro\u00adblast"
