@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 
 from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
-from erythron.differential.combined import Calls, Contrast, estimate_contrasts
+from erythron.differential.combined import Calls, Contrast, Knowledge, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix, adjust_to_prior_shift, invert_confusion
 from erythron.train.folded_sets import MARROW_SET, read_folded
 
-NAMES = [c.name for c in DEFAULT_CLASSES if c.lineage is not Lineage.NOT_NUCLEATED]
+NUCLEATED = [c for c in DEFAULT_CLASSES if c.lineage is not Lineage.NOT_NUCLEATED]
+NAMES = [c.name for c in NUCLEATED]
+LINEAGES = tuple(c.lineage for c in NUCLEATED)
 STAGES = len(ERYTHROID_STAGES)
 SPLITS = 50
 MIXES = {"steep": (0.6, 1.8, 40.0, 57.6), "flat": (25.0, 25.0, 25.0, 25.0)}
@@ -103,7 +105,14 @@ def measure_errors(crops: Crops, mix: str, composites: int, cells: int) -> dict[
                 kinds = rng.multinomial(cells, shares)
                 chosen = np.concatenate([rng.choice(p, n) for p, n in zip(pools, kinds, strict=True)])
                 calls = np.bincount(crops.call[chosen], minlength=len(NAMES) + 1)
-                found = estimate_contrasts(Calls(calls[None, :-1], calls[-1:]), confusion, contrasts, 0.95)
+                left = chosen[crops.call[chosen] == len(NAMES)]
+                dealt = crops.probabilities[left].sum(axis=0)[None]
+                found = estimate_contrasts(
+                    Calls(calls[None, :-1], calls[-1:], dealt),
+                    Knowledge(confusion, LINEAGES),
+                    contrasts,
+                    0.95,
+                )
                 inverted = invert_confusion(rates, calls / calls.sum())
                 # The head is fitted with every class weighing the same.
                 prior = np.full(len(NAMES), 1 / len(NAMES))

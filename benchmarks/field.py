@@ -1,5 +1,7 @@
 """Cells of the marrow field found and told by lineage, beside plain scikit-image in the same run.
 
+The lines "found" are what ``src/erythron/differential/detection.toml`` holds.
+
 A call matches the nearest reference cell whose centre lies within half that cell's diameter, nearest first.
 Calls inside the reference's ignored polygons do not count, nor does a missed cell that the border cuts.
 """
@@ -12,17 +14,17 @@ from typing import Any
 
 import numpy as np
 from data_folder import add_data_option
-from erythron.segment.segmentation import Segmentation
 from numpy.typing import NDArray
 from peers import plain
 from skimage.draw import polygon2mask
+from skimage.measure import regionprops
 
 from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.differential.intervals import clopper_pearson
-from erythron.pipeline.field import count_field, load_networks
+from erythron.pipeline.field import Model, count_field, load_networks
+from erythron.pipeline.settings import choose_settings
 from erythron.read.fields import read_image
-from erythron.shape.measure import measure_cells
 
 SHORT_STAGES = ("proerythroblast", "basophilic", "polychromatic", "orthochromatic")
 """Stages as the reference writes them, in order of maturation."""
@@ -68,18 +70,18 @@ def main() -> None:
         return not ignored[min(int(y), shape[0] - 1), min(int(x), shape[1] - 1)]
 
     reference = [cell for cell in truth["cells"] if is_kept(cell["x"], cell["y"])]
-    nucleus, cell = plain(image.rgb)
-    peer = measure_cells(image.rgb, Segmentation(nucleus, np.maximum(cell, nucleus)), None)
-    describe(
-        "plain scikit-image",
-        reference,
-        np.array([c for c in peer.select("x_px", "y_px").rows() if is_kept(*c)]),
-    )
+    nucleus, _ = plain(image.rgb)
+    centres = [region.centroid[::-1] for region in regionprops(nucleus)]
+    describe("plain scikit-image", reference, np.array([c for c in centres if is_kept(*c)]))
 
-    networks = load_networks(load_bundle())
-    table = count_field(image, lambda: networks).table
+    bundle = load_bundle()
+    networks = load_networks(bundle)
+    table = count_field(image, Model(bundle, choose_settings(bundle), lambda: networks)).cells
     rows = [row for row in table.select("x_px", "y_px", "label").rows() if is_kept(row[0], row[1])]
     pairs = describe("erythron", reference, np.array([row[:2] for row in rows]))
+    for lineage in ("erythroid", "other"):
+        drawn = [i for i, cell in enumerate(reference) if not cell["edge"] and find_lineage(cell) == lineage]
+        show(f"found, {lineage}", [i in pairs for i in drawn])
     stages = [c.name for c in ERYTHROID_STAGES]
     known = [i for i in pairs if reference[i]["label"] != "unsure"]
     truth_erythroid = {i: reference[i]["label"] != "other" for i in known}
@@ -91,6 +93,12 @@ def main() -> None:
     staged = [i for i in known if called_erythroid[i] and reference[i]["label"] in SHORT_STAGES]
     right = [stages.index(rows[pairs[i]][2]) == SHORT_STAGES.index(reference[i]["label"]) for i in staged]
     show("stage right", right)
+
+
+def find_lineage(cell: dict[str, Any]) -> str:
+    """Return ``erythroid``, ``other`` or ``unsure`` of a cell of the reference."""
+    label = str(cell["label"])
+    return label if label in ("other", "unsure") else "erythroid"
 
 
 def show(name: str, outcomes: list[bool]) -> None:

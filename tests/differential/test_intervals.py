@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 from statsmodels.stats.proportion import multinomial_proportions_confint
 
-from erythron.differential.intervals import clopper_pearson, goodman, ratio_interval
+from erythron.differential.intervals import clopper_pearson, goodman, ratio_interval, shortest_interval
 
 
 @st.composite
@@ -118,3 +118,11 @@ def test_simultaneous_limits_of_no_cells_or_no_lines() -> None:
     assert goodman(0, 0, 3) == (0.0, 1.0)
     with pytest.raises(ValueError, match="line"):
         goodman(1, 2, 0)
+
+
+def test_shortest_interval_holds_the_stated_share() -> None:
+    draws = np.random.default_rng(0).exponential(size=4000)
+    low, high = shortest_interval(draws, 0.9)
+    assert ((draws >= low) & (draws <= high)).mean() >= 0.9
+    assert low < 0.02
+    assert high == pytest.approx(-np.log(0.1), abs=0.15)

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chi2_contingency
 
 from erythron.cells.classes import DEFAULT_CLASSES
-from erythron.differential.counts import CellCounts, Correction
+from erythron.differential.counts import CellCounts, Correction, Estimate
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields, measure_drift
 from erythron.quality.flags import THRESHOLDS, FieldQuality, QualityFlag, judge_field
 
@@ -28,10 +28,13 @@ def test_counts() -> None:
 
 
 def test_unexplained_cells_raise_a_flag_with_their_share() -> None:
-    assert judge_correction(Correction(None, "no matrix")) == []
-    (flag,) = judge_correction(Correction("maximum likelihood", None, unexplained=0.25))
+    assert judge_correction(Correction(None, "no matrix"), None) == []
+    (flag,) = judge_correction(
+        Correction("maximum likelihood", None, unexplained=0.25), Estimate(0.5, (0.4, 0.6), (0.3, 0.7))
+    )
     assert (flag.name, flag.value) == ("unclassified_unexplained", 0.25)
     assert flag.text.startswith("25% of the cells")
+    assert flag.text.endswith("would lie between 30.0% and 70.0%")
 
 
 def test_flags_of_fields_are_told_once_with_their_number_and_the_worst() -> None:

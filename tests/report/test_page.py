@@ -29,7 +29,7 @@ def test_says_what_a_reader_must_know(field: Field) -> None:
     page = render_report(make_report(field, ["a.png"]))
     assert page.count("Research use only. A qualified person confirms the calls.") == 1
     assert "not known: sizes are in pixels" in page
-    assert "4 of 11" in page
+    assert "4 of 10" in page
     assert "40689-2" in page
     assert "0" * 64 in page
 

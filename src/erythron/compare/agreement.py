@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
-from erythron.differential.combined import shortest_interval
+from erythron.compare.bootstrap import limit_figure
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -88,10 +88,25 @@ def resample_tables(by_group: Ints, seed: int = 0) -> Ints:
     return drawn.reshape(DRAWS, *table.shape)
 
 
-def interval_of(draws: Floats, level: float) -> tuple[float, float] | None:
-    """Return the shortest interval of the draws that have a value; None where none has."""
-    known = draws[np.isfinite(draws)]
-    return shortest_interval(known, level) if len(known) else None
+def interval_of(value: float, draws: Floats, by_group: Ints, level: float) -> tuple[float, float] | None:
+    """Return the limits of a figure of agreement; None where no resample has a value.
+
+    The shortest interval of the draws would give an agreement of 1 the limits 1 to 1.
+
+    Args:
+        value: of all cells.
+        draws: of :func:`resample_tables`.
+        by_group: (G, K, K) counts that the figure is of, one table an image.
+        level: probability of coverage.
+    """
+    sizes = by_group.sum(axis=(1, 2))
+    if len(by_group) < FEWEST_GROUPS:
+        sizes = np.ones(int(sizes.sum()), dtype=np.int64)
+    sizes = sizes[sizes > 0]
+    if not len(sizes) or not np.isfinite(draws).any():
+        return None
+    limits = limit_figure(value, draws, sizes, level)
+    return limits.low, limits.high
 
 
 def mcnemar(only_a: int, only_b: int) -> float:

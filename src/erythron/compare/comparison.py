@@ -157,9 +157,11 @@ def compare_cells(
     classified = (slice(None), slice(len(LINES) - 1), slice(len(LINES) - 1))
     whole = table[None]
 
-    def judge(values: np.ndarray, draws: np.ndarray) -> Agreement:
+    def judge(values: np.ndarray, draws: np.ndarray, counts: np.ndarray) -> Agreement:
         value = float(values[0])
-        return Agreement(value, interval_of(draws, level)) if np.isfinite(value) else Agreement(None, None)
+        if not np.isfinite(value):
+            return Agreement(None, None)
+        return Agreement(value, interval_of(value, draws, counts, level))
 
     used = [i for i in range(len(LINES)) if table[i].any() or table[:, i].any()]
     apart = [
@@ -175,11 +177,15 @@ def compare_cells(
         names=tuple(LINES[i] for i in used),
         table=tuple(tuple(int(table[i, j]) for j in used) for i in used),
         staged=int(whole[stages].sum()),
-        stage_kappa=judge(kappa(whole[stages], 2), kappa(drawn[stages], 2)),
-        same_stage=judge(tolerant_agreement(whole[stages], 0), tolerant_agreement(drawn[stages], 0)),
-        within_one_stage=judge(tolerant_agreement(whole[stages], 1), tolerant_agreement(drawn[stages], 1)),
-        same_call=judge(tolerant_agreement(whole, 0), tolerant_agreement(drawn, 0)),
-        class_kappa=judge(kappa(whole[classified], 0), kappa(drawn[classified], 0)),
+        stage_kappa=judge(kappa(whole[stages], 2), kappa(drawn[stages], 2), by_image[stages]),
+        same_stage=judge(
+            tolerant_agreement(whole[stages], 0), tolerant_agreement(drawn[stages], 0), by_image[stages]
+        ),
+        within_one_stage=judge(
+            tolerant_agreement(whole[stages], 1), tolerant_agreement(drawn[stages], 1), by_image[stages]
+        ),
+        same_call=judge(tolerant_agreement(whole, 0), tolerant_agreement(drawn, 0), by_image),
+        class_kappa=judge(kappa(whole[classified], 0), kappa(drawn[classified], 0), by_image[classified]),
         differences=tuple(
             ClassDifference(name, a, b, p[k], adjusted[k]) for k, (name, a, b) in enumerate(apart)
         ),

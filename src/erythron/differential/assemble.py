@@ -14,9 +14,7 @@ import numpy as np
 import polars as pl
 
 from erythron.cells.classes import CellClass, Lineage
-from erythron.cells.flags import CellFlag, has_flag
-from erythron.cells.table import LEFT_OUT, UNCLASSIFIED, count_as
-from erythron.differential.combined import DRAWS, SEED, Calls, Contrast, estimate_contrasts
+from erythron.differential.combined import DRAWS, SEED, Calls, Contrast, Knowledge, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.counts import (
     CellCounts,
@@ -29,10 +27,12 @@ from erythron.differential.counts import (
     Proportion,
     ReferenceRange,
 )
+from erythron.differential.detection import Detection
 from erythron.differential.indices import IndexDefinition, list_indices
 from erythron.differential.intervals import clopper_pearson, goodman, ratio_interval
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields
 from erythron.differential.planning import cells_for_width, cells_to_separate, scale_to_all
+from erythron.differential.tally import count_cells, round_sums, spread_unclassified
 from erythron.errors import DataError
 from erythron.quality.flags import (
     THRESHOLDS,
@@ -51,6 +51,7 @@ class DifferentialSettings:
     Attributes:
         classes: the classes of the model, in the order of its outputs.
         confusion: of the model; None for no correction.
+        detection: how often the segmentation finds cells; None to take no cell for missed.
         references: ranges by the name of an index or class.
         level: probability of coverage of the intervals.
         width: of a stage's interval that "count more" aims at, a fraction of the nucleated cells.
@@ -59,38 +60,11 @@ class DifferentialSettings:
 
     classes: tuple[CellClass, ...]
     confusion: ConfusionMatrix | None = None
+    detection: Detection | None = None
     references: Mapping[str, ReferenceRange] = field(default_factory=dict)
     level: float = 0.95
     width: float = 0.05
     thresholds: QualityThresholds = THRESHOLDS
-
-
-def count_cells(cells: pl.DataFrame, classes: Sequence[CellClass]) -> CellCounts:
-    """Count the calls of a table of cells.
-
-    Args:
-        cells: one row a cell, with the columns ``label`` and ``flags``.
-        classes: the classes of the model.
-
-    Raises:
-        DataError: a label is the name of none of the classes.
-    """
-    names = [c.name for c in classes]
-    unknown = sorted(set(cells["label"].to_list()) - set(names), key=str)
-    if unknown:
-        raise DataError(
-            f"cells are called {', '.join(map(str, unknown))}, which is no class of the model "
-            f"({', '.join(names)}); call them again with the same model that they are counted with"
-        )
-    counted = cells.select(count_as(), has_flag(CellFlag.TOUCHES_EDGE).alias("touches_edge"))
-    found = dict(counted["counted_as"].value_counts().iter_rows())
-    return CellCounts(
-        classes=tuple(classes),
-        counts=tuple(int(found.get(name, 0)) for name in names),
-        unclassified=int(found.get(UNCLASSIFIED, 0)),
-        touching_edge=counted.filter(pl.col("touches_edge") & (pl.col("counted_as") != LEFT_OUT)).height,
-        left_out=int(found.get(LEFT_OUT, 0)),
-    )
 
 
 def make_differential(
@@ -158,6 +132,7 @@ def merge_differentials(
                 differential.unclassified.count,
                 differential.touching_edge_cells,
                 differential.left_out_cells,
+                differential.unclassified_as,
             )
         )
         flags.append(differential.flags)
@@ -251,9 +226,7 @@ def _assemble(
         )
         for c in classes
     ]
-    indices = {
-        d.name: _make_index(d, by_name, nucleated, settings, of_index.get(d.name)) for d in definitions
-    }
+    indices = {d.name: _make_index(d, by_name, settings, of_index.get(d.name)) for d in definitions}
     return Differential(
         interval_level=settings.level,
         fields=len(fields),
@@ -262,6 +235,7 @@ def _assemble(
         touching_edge_cells=sum(f.touching_edge for f in fields),
         classes=tuple(made),
         unclassified=proportion(unclassified, nucleated, lines),
+        unclassified_as=round_sums(spread_unclassified(fields, classes).sum(axis=0)),
         erythroid_share=indices.get("erythroid_share"),
         me_ratio=indices.get("me_ratio"),
         maturation_index=indices.get("maturation_index"),
@@ -271,7 +245,7 @@ def _assemble(
         count_more=_plan(made, tuple(indices.values()), nucleated, settings),
         flags=(
             *judge_counts(nucleated, unclassified, settings.thresholds),
-            *judge_correction(correction),
+            *judge_correction(correction, of_index.get("erythroid_share")),
             *flags,
         ),
         left_out_cells=sum(f.left_out for f in fields),
@@ -304,23 +278,42 @@ def _correct(
     counts = np.array([[f.counts[i] for i in columns] for f in fields], dtype=np.int64)
     if counts.sum() + unclassified.sum() == 0:
         return [], Correction(None, "no nucleated cell was counted")
-    corrected = estimate_contrasts(Calls(counts, unclassified), confusion, contrasts, settings.level)
+    calls = Calls(counts, unclassified, spread_unclassified(fields, settings.classes)[:, columns])
+    lineages = tuple(settings.classes[i].lineage for i in columns)
+    known = Knowledge(confusion, lineages, settings.detection)
+    corrected = estimate_contrasts(calls, known, contrasts, settings.level)
     return list(corrected.estimates), Correction(
-        method="maximum likelihood of the calls under the cross-validated confusion matrix",
+        method=_describe_method(settings.detection),
         reason=None,
         confusion_cells=confusion.cells,
-        unclassified=corrected.unclassified,
+        unclassified="dealt" if unclassified.sum() else "none",
         unexplained=corrected.unexplained,
+        overdispersion=corrected.overdispersion,
+        detection=settings.detection,
         draws=DRAWS,
         seed=SEED,
         over="fields" if len(fields) > 1 else "cells",
     )
 
 
+def _describe_method(detection: Detection | None) -> str:
+    """Return in words how corrected figures are made; the cells of the matrix are told after it."""
+    found = ""
+    if detection is not None:
+        (red, reds), (rest, rests) = detection.erythroid, detection.other
+        found = (
+            f"division by the rate at which cells are found ({red} of {reds} erythroid and {rest} of {rests} "
+            f"other cells in {detection.source}), "
+        )
+    return (
+        f"dealing out unclassified cells by their probabilities, {found}and maximum likelihood of the other "
+        "calls under the cross-validated confusion matrix"
+    )
+
+
 def _make_index(
     definition: IndexDefinition,
     by_name: Mapping[str, int],
-    nucleated: int,
     settings: DifferentialSettings,
     corrected: Estimate | None,
 ) -> Index:
@@ -330,7 +323,7 @@ def _make_index(
         denominator = rest
         interval = ratio_interval(part, rest, settings.level)
     else:
-        denominator = nucleated if definition.of_nucleated else part + rest
+        denominator = part + rest
         interval = clopper_pearson(part, denominator, settings.level)
     return Index(
         name=definition.name,

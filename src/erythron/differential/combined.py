@@ -1,29 +1,35 @@
-r"""Corrected shares with one interval for both errors: of sampling cells and of the classifier.
+r"""Corrected shares with one interval for all errors: of sampling, of the classifier and of missed cells.
 
-In: the calls of one or several fields and the confusion matrix. Out: an
+In: the calls of one or several fields, the confusion matrix and what is known of missed cells. Out: an
 :class:`~erythron.differential.counts.Estimate` of every share or ratio asked for.
 
-The interval is a Bayesian bootstrap (Rubin 1981, doi 10.1214/aos/1176345338), which draws weights where the
-usual one draws cells, so that a class which was never called is not taken to be impossible:
+The mix of the cells is put together from two parts. **Classified cells** are counted by their calls, and the
+counts are solved for the mix behind them (:func:`~erythron.differential.correction.fit_mixture`) with the
+rates at which the model calls the cells that it does not leave unclassified. **Unclassified cells** are
+dealt out by their own probabilities. So a specimen that is unlike the training data, and has more of them
+than any mix explains, needs no assumption on which class they are of. Last, the share of a lineage is divided
+by the rate at which its cells are found.
+
+The estimate is made from the sums over all fields; how the same cells lie in fields does not change it. The
+interval is a Bayesian bootstrap (Rubin 1981, doi 10.1214/aos/1176345338), which draws weights where the usual
+one draws cells, so that a class which was never called is not taken to be impossible. Each draw takes:
 
 - rows of the confusion matrix: Dirichlet with its counts plus 1/J in each of J columns, one cell a row in all
   (Berger, Bernardo and Sun 2015, doi 10.1214/14-BA915);
-- calls: Dirichlet with their counts plus Jeffreys' 1/2;
-- for several fields also calls weighted field by field, each weight Gamma((F - 2) / F): the same bootstrap
-  with the field in the place of the cell, its variance unbiased for few fields. They show little of how
-  fields differ, so the wider of both limits counts.
+- shares of the calls, the unclassified one among them: :mod:`erythron.differential.overdispersion`;
+- the mix of the unclassified cells: Dirichlet with the mean of their probabilities times their number, at
+  most :data:`DEALT_CELLS`;
+- the rates at which cells are found: beta.
 
-Each pair of draws is solved by :func:`~erythron.differential.correction.fit_mixture`. The limits are the
-shortest interval that holds the stated share of the draws, on the scale of the share ``A / (A + B)``: at a
-class that is absent it becomes one-sided by itself, where limits that cut both tails would be too wide. No
-interval leaves out a share that would easily go without a single call: draws in which the errors of other
-classes explain more calls than there are would bring an upper limit down to nothing (rule of three, Hanley
-and Lippman-Hand 1983, doi 10.1001/jama.1983.03330370053031).
+The limits are the shortest interval that holds the stated share of the draws, on the scale of the share
+``A / (A + B)``: at a class that is absent it becomes one-sided by itself, where limits that cut both tails
+would be too wide. No interval leaves out a share that would easily go without a single call: draws in which
+the errors of other classes explain more calls than there are would bring an upper limit down to nothing
+(rule of three, Hanley and Lippman-Hand 1983, doi 10.1001/jama.1983.03330370053031).
 
-Unclassified cells are a call of their own where the confusion matrix has their column. A specimen unlike the
-training data has more of them than any mix explains; the excess is then found as a further component that
-is always unclassified, and the limits allow for its cells to be of any class. Where the matrix has no such
-column the limits allow that for every unclassified cell.
+Where clearly more cells are unclassified than the mix leads to expect, or where the matrix does not say how
+many to expect, an estimate also has a bound: the limits if those cells were all of one side, or all of the
+other.
 """
 
 from __future__ import annotations
@@ -35,8 +41,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.cells.classes import Lineage
 from erythron.differential.correction import ConfusionMatrix, fit_mixture
 from erythron.differential.counts import Estimate
+from erythron.differential.detection import Detection, draw_recall
+from erythron.differential.intervals import shortest_interval
+from erythron.differential.overdispersion import draw_calls, measure_overdispersion
 
 Floats = NDArray[np.float64]
 
@@ -45,16 +55,18 @@ SEED = 20221219
 ROUNDS = 120
 """Rounds of the solver for a draw; the estimate itself takes ten times as many."""
 
-CALLS_PRIOR = 0.5
+DEALT_CELLS = 10
+"""Cells of known class that the probabilities of the unclassified ones are worth, at most.
 
-LEAST_SHAPE = 0.05
-"""Of the fields' weights: a draw then has nearly one field alone, and two or three cannot say more."""
-
-FIELDS_AT_ONCE = 1000
-"""Fields whose weights are drawn at once, so that memory does not grow with their number."""
+They are the model's own, of cells that it is not sure of, and would otherwise be taken to be exact where
+there are many. Chosen by ``benchmarks/intervals.py`` among 3, 10 and 30.
+"""
 
 EXCESS = 0.01
 """Share of unexplained unclassified cells that nearly all draws must pass before there is an excess."""
+
+HALF_A_CELL = 0.5
+"""A lower limit under half a cell is 0: probabilities and draws leave a trace of a class that is absent."""
 
 _REMAINDER = 1e-6
 """A share below this is what the solver has left of nothing."""
@@ -80,12 +92,31 @@ class Calls:
     """Calls of nucleated cells, field by field.
 
     Attributes:
-        counts: (F, J) int64, cells of each call that the confusion matrix has, in its order.
+        counts: (F, J) int64, cells of each call that the confusion matrix has, in its order, without the
+            unclassified ones.
         unclassified: (F,) int64, cells under the stated confidence.
+        unclassified_as: (F, K) float64, sums of the probabilities of those cells by true class, in the order
+            of the rows of the confusion matrix; a row adds up to the field's ``unclassified``.
     """
 
     counts: NDArray[np.int64]
     unclassified: NDArray[np.int64]
+    unclassified_as: Floats
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known of a model beforehand.
+
+    Attributes:
+        confusion: of the model that called the cells.
+        lineages: of the rows of the confusion matrix, in order.
+        detection: how often cells are found; None where nothing is known, and no cell is taken to be missed.
+    """
+
+    confusion: ConfusionMatrix
+    lineages: tuple[Lineage, ...]
+    detection: Detection | None = None
 
 
 @dataclass(frozen=True)
@@ -94,25 +125,35 @@ class Corrected:
 
     Attributes:
         estimates: one a contrast, in order.
-        unclassified: how these cells entered, as in :class:`~erythron.differential.counts.Correction`.
-        unexplained: share of all cells that is unclassified beyond what any mix explains; 0 if not "excess".
+        unexplained: share of all cells that is unclassified beyond what the mix leads to expect; 0 where that
+            is not clear, or where the confusion matrix does not say what to expect.
+        overdispersion: variance of the calls between fields over that of chance; 1 with one field.
     """
 
     estimates: tuple[Estimate, ...]
-    unclassified: Literal["column", "excess", "bounds", "none"]
     unexplained: float
+    overdispersion: float
 
 
 @dataclass(frozen=True)
-class _Solved:
-    """Shares that were solved for: (B, K) of the classes and (B,) of cells that may be of any."""
+class _Mixes:
+    """Mixes that were solved for, best estimate or draws.
 
-    shares: Floats
-    unknown: Floats
+    Attributes:
+        classified: (B, K), the part of all cells that is classified and of each class.
+        dealt: (B, K), the part that is unclassified and of each class by its probabilities.
+        odd: (B,), the part that is unclassified beyond what the mix leads to expect.
+        found: (B, K), rates at which cells of each class are found.
+    """
+
+    classified: Floats
+    dealt: Floats
+    odd: Floats
+    found: Floats
 
 
 def estimate_contrasts(
-    calls: Calls, confusion: ConfusionMatrix, contrasts: Sequence[Contrast], level: float
+    calls: Calls, known: Knowledge, contrasts: Sequence[Contrast], level: float
 ) -> Corrected:
     """Return the corrected value of every contrast with its combined interval.
 
@@ -120,86 +161,30 @@ def estimate_contrasts(
 
     Args:
         calls: at least one cell.
-        confusion: of the model that called them.
-        contrasts: of classes that are rows of ``confusion``.
+        known: of the model that called them.
+        contrasts: of classes that are rows of the confusion matrix.
         level: probability of coverage, between 0 and 1.
     """
-    counts = calls.counts
-    if confusion.has_unclassified:
-        counts = np.column_stack([counts, calls.unclassified])
-    table = np.array(confusion.counts, dtype=np.float64)
-    summed = counts.sum(axis=0).astype(np.float64)
-    best = (make_rates(table)[None], (summed / max(summed.sum(), 1.0))[None])
-    draws = _draw(table, counts)
-
-    how: Literal["column", "excess", "bounds", "none"]
-    if confusion.has_unclassified:
-        how, solved = _explain(best, draws, (1.0 - level) / 2.0)
-    else:
-        fraction = float(calls.unclassified.sum()) / float(calls.counts.sum() + calls.unclassified.sum())
-        how = "bounds" if fraction else "none"
-        solved = [
-            _Solved((1.0 - fraction) * fit_mixture(*pair, rounds), np.full(len(pair[0]), fraction))
-            for pair, rounds in ((best, 10 * ROUNDS), *((d, ROUNDS) for d in draws))
-        ]
-    return Corrected(
-        tuple(
-            _estimate(c, confusion.true_classes, solved, level, _find_unseen(c, confusion, summed, level))
-            for c in contrasts
-        ),
-        how,
-        float(solved[0].unknown[0]) if how == "excess" else 0.0,
-    )
-
-
-def shortest_interval(draws: Floats, level: float) -> tuple[float, float]:
-    """Return the shortest interval that holds the share ``level`` of the draws.
-
-    Args:
-        draws: (B,), finite.
-        level: between 0 and 1.
-
-    >>> shortest_interval(np.array([0.0, 0.0, 0.1, 0.2, 0.9]), 0.8)
-    (0.0, 0.2)
-    """
-    ordered = np.sort(draws)
-    held = max(1, int(np.ceil(level * len(ordered))))
-    widths = ordered[held - 1 :] - ordered[: len(ordered) - held + 1]
-    first = int(widths.argmin())
-    return float(ordered[first]), float(ordered[first + held - 1])
-
-
-def _draw(table: Floats, counts: NDArray[np.int64]) -> list[tuple[Floats, Floats]]:
-    """Return pairs of rates (B, K, J) and shares of calls (B, J): over cells and, of several, over fields."""
-    rng = np.random.default_rng(SEED)
-    concentration = table + 1.0 / table.shape[1]
-    cells = counts.sum(axis=0) + CALLS_PRIOR
-    pairs = [(_draw_dirichlet(concentration, rng), _draw_dirichlet(cells, rng))]
-    if len(counts) > 1:
-        shape = _field_shape(len(counts))
-        weighted = np.zeros((DRAWS, counts.shape[1]))
-        for first in range(0, len(counts), FIELDS_AT_ONCE):
-            part = counts[first : first + FIELDS_AT_ONCE]
-            weighted += rng.standard_gamma(shape, (DRAWS, len(part))) @ part
-        weighted += rng.standard_gamma(CALLS_PRIOR, weighted.shape)
-        shares = np.asarray(weighted / weighted.sum(axis=1, keepdims=True))
-        pairs.append((_draw_dirichlet(concentration, rng), shares))
-    return pairs
-
-
-def _field_shape(fields: int) -> float:
-    """Return the shape of the fields' gamma weights; near 1, the Bayesian bootstrap, for many.
-
-    A mean weighted by Dirichlet(a, ..., a) over F fields has the variance s^2 / (a F + 1), s^2 being their
-    mean square about it. With a = (F - 2) / F it is the unbiased s^2 / (F - 1).
-    """
-    return max((fields - 2) / fields, LEAST_SHAPE)
-
-
-def _draw_dirichlet(concentration: Floats, rng: np.random.Generator) -> Floats:
-    """Return (DRAWS, ...) draws along the last axis."""
-    gammas = rng.standard_gamma(np.broadcast_to(concentration, (DRAWS, *concentration.shape)))
-    return np.asarray(gammas / gammas.sum(axis=-1, keepdims=True))
+    table = np.column_stack([calls.counts, calls.unclassified])
+    ratio = measure_overdispersion(table).ratio if len(table) > 1 else 1.0
+    best, draws = _make_best(calls, known), _draw(calls, known)
+    tail = (1.0 - level) / 2.0
+    told = known.confusion.has_unclassified
+    has_excess = told and bool(np.quantile(draws.odd, tail) > EXCESS)
+    is_bounded = has_excess or not (told or calls.unclassified.sum() == 0)
+    # Cells that are alike count for fewer: a class goes without a call more easily.
+    called = calls.counts.sum(axis=0) / max(1.0, ratio)
+    cells = int(table.sum())
+    estimates = []
+    for contrast in contrasts:
+        unseen = _find_unseen(contrast, known.confusion, called, level)
+        estimates.append(
+            _estimate(contrast, known.confusion.true_classes, (best, draws), (level, unseen, cells))
+        )
+        if not is_bounded:
+            continue
+        estimates[-1] = _add_bound(estimates[-1], contrast, known.confusion.true_classes, draws, level)
+    return Corrected(tuple(estimates), float(best.odd[0]) if has_excess else 0.0, ratio)
 
 
 def make_rates(tables: Floats) -> Floats:
@@ -208,22 +193,85 @@ def make_rates(tables: Floats) -> Floats:
     return np.asarray(rates / rates.sum(axis=-1, keepdims=True))
 
 
-def _explain(
-    best: tuple[Floats, Floats], draws: list[tuple[Floats, Floats]], tail: float
-) -> tuple[Literal["column", "excess"], list[_Solved]]:
-    """Solve with a component that is always unclassified; without it where that is not clearly there."""
-    solved = [_solve_with_unknown(*best, 10 * ROUNDS), *(_solve_with_unknown(*d, ROUNDS) for d in draws)]
-    if all(np.quantile(s.unknown, tail) > EXCESS for s in solved[1:]):
-        return "excess", solved
-    plain = [fit_mixture(*best, 10 * ROUNDS), *(fit_mixture(*d, ROUNDS) for d in draws)]
-    return "column", [_Solved(shares, np.zeros(len(shares))) for shares in plain]
+def _make_best(calls: Calls, known: Knowledge) -> _Mixes:
+    """Return the one mix of the best estimate, from the sums over all fields."""
+    table = np.array(known.confusion.counts, dtype=np.float64)
+    columns = len(known.confusion.calls)
+    counts = calls.counts.sum(axis=0).astype(np.float64)
+    total, unclassified = counts.sum() + calls.unclassified.sum(), float(calls.unclassified.sum())
+    left = table[:, columns:].sum(axis=1) / np.maximum(table.sum(axis=1), 1.0)
+    mix = fit_mixture(
+        make_rates(table[None, :, :columns]), (counts / max(counts.sum(), 1.0))[None], 10 * ROUNDS
+    )
+    found = [1.0] * len(table)
+    if known.detection is not None:
+        pairs = [known.detection.of(lineage) for lineage in known.lineages]
+        found = [(hit + 0.5) / (drawn + 1.0) for hit, drawn in pairs]
+    return _put_together(
+        mix * (counts.sum() / total),
+        calls.unclassified_as.sum(axis=0)[None] / total,
+        left[None] if known.confusion.has_unclassified else None,
+        np.array(found)[None],
+        np.array([unclassified / total]),
+    )
 
 
-def _solve_with_unknown(rates: Floats, shares: Floats, rounds: int) -> _Solved:
-    row = np.zeros((len(rates), 1, rates.shape[2]))
-    row[:, :, -1] = 1.0
-    solved = fit_mixture(np.concatenate([rates, row], axis=1), shares, rounds)
-    return _Solved(solved[:, :-1], solved[:, -1])
+def _draw(calls: Calls, known: Knowledge) -> _Mixes:
+    """Return the mixes of ``DRAWS`` draws."""
+    rng = np.random.default_rng(SEED)
+    table = np.array(known.confusion.counts, dtype=np.float64)
+    columns = len(known.confusion.calls)
+    rates = _draw_dirichlet(np.broadcast_to(table + 1.0 / table.shape[1], (DRAWS, *table.shape)), rng)
+    drawn = draw_calls(np.column_stack([calls.counts, calls.unclassified]), calls.unclassified_as, DRAWS, rng)
+    unclassified = drawn.shares[:, -1]
+    classified = drawn.shares[:, :-1]
+    told = rates[:, :, :columns]
+    mix = fit_mixture(
+        told / told.sum(axis=2, keepdims=True), classified / classified.sum(axis=1, keepdims=True), ROUNDS
+    )
+    cells = min(DEALT_CELLS, int(calls.unclassified.sum()))
+    dealt = mix
+    if cells:
+        dealt = _draw_dirichlet(cells * drawn.sums / drawn.sums.sum(axis=1, keepdims=True), rng)
+    return _put_together(
+        mix * (1.0 - unclassified)[:, None],
+        dealt * unclassified[:, None],
+        rates[:, :, -1] if known.confusion.has_unclassified else None,
+        _draw_found(known, rng),
+        unclassified,
+    )
+
+
+def _put_together(
+    classified: Floats, dealt: Floats, left: Floats | None, found: Floats, unclassified: Floats
+) -> _Mixes:
+    """Return mixes with the part of the unclassified cells that none explains.
+
+    Args:
+        classified: (B, K) as in :class:`_Mixes`.
+        dealt: (B, K) likewise.
+        left: (B, K), rates at which cells of each class are left unclassified; None where nobody knows, and
+            no unclassified cell is explained.
+        found: (B, K).
+        unclassified: (B,), part of all cells that is unclassified.
+    """
+    odd = unclassified if left is None else unclassified - ((classified + dealt) * left).sum(axis=1)
+    return _Mixes(classified, dealt, odd, found)
+
+
+def _draw_found(known: Knowledge, rng: np.random.Generator) -> Floats:
+    """Return (DRAWS, K) rates at which cells are found, one draw a lineage group."""
+    if known.detection is None:
+        return np.ones((DRAWS, len(known.lineages)))
+    pairs = [known.detection.of(lineage) for lineage in known.lineages]
+    drawn = {pair: draw_recall(pair, DRAWS, rng) for pair in dict.fromkeys(pairs)}
+    return np.column_stack([drawn[pair] for pair in pairs])
+
+
+def _draw_dirichlet(concentration: Floats, rng: np.random.Generator) -> Floats:
+    """Return one draw for each concentration, along the last axis."""
+    gammas = rng.standard_gamma(concentration)
+    return np.asarray(gammas / np.maximum(gammas.sum(axis=-1, keepdims=True), np.finfo(float).tiny))
 
 
 def _find_unseen(
@@ -234,7 +282,7 @@ def _find_unseen(
     Args:
         contrast: its classes are rows of ``confusion``.
         confusion: of the model.
-        counts: (J,) cells of each call.
+        counts: (J,) cells of each call, as many as they are worth where cells are alike.
         level: probability of coverage, between 0 and 1.
     """
     table = np.array(confusion.counts, dtype=np.float64) + 1.0 / len(confusion.counts[0])
@@ -259,36 +307,78 @@ def _find_unseen(
 def _estimate(
     contrast: Contrast,
     names: tuple[str, ...],
-    solved: list[_Solved],
-    level: float,
-    unseen: tuple[float, float],
+    mixes: tuple[_Mixes, _Mixes],
+    limits: tuple[float, tuple[float, float], int],
 ) -> Estimate:
-    """Return value and limits; the first of ``solved`` is the best estimate, the others are draws."""
-    part = [names.index(name) for name in contrast.part]
-    rest = [names.index(name) for name in contrast.rest]
+    """Return value and limits of a contrast.
 
-    def split(of: _Solved, to_part: float, to_rest: float) -> Floats:
-        inside = of.shares[:, part].sum(axis=1) + to_part * of.unknown
-        outside = of.shares[:, rest].sum(axis=1) + to_rest * of.unknown
-        # Draws without a cell of either say nothing about their balance.
-        known = inside + outside > _REMAINDER
-        balance = np.asarray(inside[known] / (inside + outside)[known])
-        balance[balance < _REMAINDER] = 0.0
-        balance[balance > 1.0 - _REMAINDER] = 1.0
-        return balance
-
-    best, *draws = solved
-    value = split(best, 0.0, 0.0)
-    if not len(value) or any(not len(split(d, 0.0, 0.0)) for d in draws):
+    Args:
+        contrast: the question.
+        names: of the classes of the mixes.
+        mixes: the best estimate and the draws.
+        limits: the level of the interval, what :func:`_find_unseen` found, and the cells of all classes.
+    """
+    best, draws = (_balance(contrast, names, m, 0.0, 0.0) for m in mixes)
+    if not len(best) or not len(draws):
         return Estimate(None, None)
-    share = float(value[0])
-    low = min(share, 1.0 - unseen[1], *(shortest_interval(split(d, 0.0, 1.0), level)[0] for d in draws))
-    high = max(share, unseen[0], *(shortest_interval(split(d, 1.0, 0.0), level)[1] for d in draws))
+    level, unseen, cells = limits
+    share = float(best[0])
+    low, high = shortest_interval(draws, level)
+    sides = [names.index(name) for name in (*contrast.part, *contrast.rest)]
+    trace = HALF_A_CELL / (cells * float((mixes[0].classified + mixes[0].dealt)[0, sides].sum()))
+    low, high = (0.0 if low < trace else low), (1.0 if high > 1.0 - trace else high)
+    low, high = min(share, 1.0 - unseen[1], low), max(share, unseen[0], high)
     if contrast.kind == "share":
         return Estimate(share, (low, high))
     if low == 1.0:
         return Estimate(None, None)
     return Estimate(_odds(share), (low / (1.0 - low), _odds(high)))
+
+
+def _add_bound(
+    estimate: Estimate, contrast: Contrast, names: tuple[str, ...], draws: _Mixes, level: float
+) -> Estimate:
+    """Return the estimate with limits that allow the unexplained cells to be of either side alone."""
+    if estimate.interval is None:
+        return estimate
+    low = shortest_interval(_balance(contrast, names, draws, 0.0, 1.0), level)[0]
+    high: float | None = shortest_interval(_balance(contrast, names, draws, 1.0, 0.0), level)[1]
+    if contrast.kind == "ratio":
+        low, high = low / max(1.0 - low, _REMAINDER), _odds(high or 0.0)
+    first, last = estimate.interval
+    widest = None if last is None or high is None else max(last, high)
+    return Estimate(estimate.value, estimate.interval, (min(first, low), widest))
+
+
+def _balance(
+    contrast: Contrast, names: tuple[str, ...], mixes: _Mixes, to_part: float, to_rest: float
+) -> Floats:
+    """Return the share of ``part`` in part and rest, of the mixes that have a cell of either.
+
+    Args:
+        contrast: the question.
+        names: of the classes of the mixes.
+        mixes: B of them.
+        to_part: 1 where all unexplained cells are given to ``part``, and none is dealt by its probabilities.
+        to_rest: likewise for ``rest``.
+    """
+    odd = np.maximum(mixes.odd, 0.0)
+    given = to_part + to_rest
+    unclassified = np.maximum(mixes.dealt.sum(axis=1), _REMAINDER)
+    dealt = mixes.dealt * (1.0 - given * np.minimum(odd / unclassified, 1.0))[:, None]
+    shares = (mixes.classified + dealt) / mixes.found
+
+    def add_up(side: tuple[str, ...], gets: float) -> Floats:
+        of = [names.index(name) for name in side]
+        return np.asarray(shares[:, of].sum(axis=1) + gets * odd / mixes.found[:, of].mean(axis=1))
+
+    inside, outside = add_up(contrast.part, to_part), add_up(contrast.rest, to_rest)
+    # Draws without a cell of either say nothing about their balance.
+    known = inside + outside > _REMAINDER
+    balance = np.asarray(inside[known] / (inside + outside)[known])
+    balance[balance < _REMAINDER] = 0.0
+    balance[balance > 1.0 - _REMAINDER] = 1.0
+    return balance
 
 
 def _odds(share: float) -> float | None:

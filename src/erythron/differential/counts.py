@@ -14,11 +14,12 @@ from typing import Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from erythron.cells.classes import CellClass, Lineage
+from erythron.differential.detection import Detection
 from erythron.differential.intervals import Interval
 from erythron.errors import DataError
 from erythron.quality.flags import LeftOutArea, QualityFlag
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 """Version of the layout of ``differential.json``; it rises with every change that a reader would notice."""
 
 
@@ -32,6 +33,9 @@ class CellCounts:
         unclassified: cells called with less than the stated confidence, whatever their most probable class.
         touching_edge: cells among all the above that the border of their image cuts.
         left_out: cells in areas that are too thick or out of focus, which stand in none of the above.
+        unclassified_as: the unclassified cells dealt out to the classes by their probabilities, in the order
+            of ``classes``; it adds up to ``unclassified``, with nothing for classes that are not nucleated.
+            Empty where nobody knows: each nucleated class then gets as much.
     """
 
     classes: tuple[CellClass, ...]
@@ -39,6 +43,7 @@ class CellCounts:
     unclassified: int = 0
     touching_edge: int = 0
     left_out: int = 0
+    unclassified_as: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,13 @@ class Estimate:
         value: best estimate; None where it is not defined.
         interval: combined limits, for the error of sampling and of the model together; None where not
             defined. The upper limit of a ratio is None where its denominator may be 0.
+        bound: the limits if the unexplained unclassified cells were all of one side or all of the other, in
+            place of what their probabilities say; None where there are no such cells.
     """
 
     value: float | None
     interval: tuple[float, float | None] | None
+    bound: tuple[float, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -176,10 +184,12 @@ class Correction:
         method: of the estimate; None where the counts could not be corrected.
         reason: why there is no correction; None where there is one.
         confusion_cells: cells of the cross-validation that the confusion matrix rests on.
-        unclassified: how unclassified cells enter: ``column``, as a call of its own with measured rates;
-            ``excess``, likewise, and those that no mix explains as cells of any class, by limits that allow
-            each; ``bounds``, all of them as cells of any class; ``none``, there were none.
-        unexplained: share of the nucleated cells that is unclassified beyond what any mix explains.
+        unclassified: how these cells enter: ``dealt``, by their own probabilities; ``none``, there were none.
+        unexplained: share of the nucleated cells that is unclassified beyond what the corrected mix leads to
+            expect by the cross-validation; 0 where that is not clear.
+        overdispersion: variance of the calls between fields over that of chance; 1 with one field.
+        detection: how often the segmentation finds a cell of each lineage, which the corrected shares are
+            divided by; None where that was not measured, and missed cells are not corrected for.
         draws: draws of the bootstrap.
         seed: of the draws.
         over: what was drawn: ``cells`` and the confusion matrix, or ``fields``, cells and that matrix.
@@ -188,8 +198,10 @@ class Correction:
     method: str | None
     reason: str | None
     confusion_cells: int = 0
-    unclassified: Literal["column", "excess", "bounds", "none"] = "none"
+    unclassified: Literal["dealt", "none"] = "none"
     unexplained: float = 0.0
+    overdispersion: float = 1.0
+    detection: Detection | None = None
     draws: int = 0
     seed: int = 0
     over: Literal["cells", "fields"] = "cells"
@@ -199,8 +211,9 @@ class Correction:
 class Differential:
     """A differential count.
 
-    An unclassified cell stands in the total of nucleated cells and is counted in no class. So every raw share
-    is of all nucleated cells, and the raw shares of the classes and of the unclassified cells add up to one.
+    An unclassified cell stands in the total of nucleated cells and is counted in no class. So the raw share
+    of every class is of all nucleated cells, and the raw shares of the classes and of the unclassified cells
+    add up to one. The indices are of classified cells: an unclassified cell is on neither of their sides.
     The corrected shares of the classes add up to one without the unclassified. Classes that are not nucleated
     are reported but stand outside the total. Cells that the image's border cuts are counted; cells in areas
     left out are not.
@@ -217,7 +230,10 @@ class Differential:
         touching_edge_cells: cells that the border of an image cuts.
         classes: one line a class, in the order of the model's outputs.
         unclassified: cells called with less than the stated confidence.
-        erythroid_share: erythroid cells of all nucleated cells; None where the model has no erythroid class.
+        unclassified_as: these cells dealt out to the classes by their probabilities, in the order of
+            ``classes``; fields can be added up with it.
+        erythroid_share: erythroid cells of the classified nucleated cells; None where the model has no
+            erythroid class.
         me_ratio: granulocytic to erythroid cells; None where the model has no class of one of the two.
         maturation_index: (pro- + basophilic) to (polychromatic + orthochromatic) erythroblasts; None, as
             the next two, where the model does not tell these four stages.
@@ -233,7 +249,7 @@ class Differential:
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     interval_method: Literal["clopper_pearson"] = "clopper_pearson"
     simultaneous_method: Literal["goodman"] = "goodman"
     combined_method: Literal["bayesian_bootstrap"] = "bayesian_bootstrap"
@@ -244,6 +260,7 @@ class Differential:
     touching_edge_cells: int
     classes: tuple[ClassCount, ...]
     unclassified: Proportion
+    unclassified_as: tuple[float, ...]
     erythroid_share: Index | None
     me_ratio: Index | None
     maturation_index: Index | None

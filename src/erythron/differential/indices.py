@@ -1,6 +1,7 @@
 """The indices of a differential: which classes stand over which, by whose definition.
 
 In: the classes of a model. Out: the indices that these classes allow. The one place for their definitions.
+The raw value of every index is of classified cells; what the others are enters the corrected value.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ class IndexDefinition:
         loinc: code of the observation, or None.
         definition: in words, with whose definition it is.
         contrast: the classes over the other classes; of a share, ``rest`` is the rest of its denominator.
-        of_nucleated: whether unclassified cells stand in the denominator of the raw value.
     """
 
     name: str
@@ -42,7 +42,6 @@ class IndexDefinition:
     loinc: str | None
     definition: str
     contrast: Contrast
-    of_nucleated: bool = False
 
 
 def list_indices(classes: Sequence[CellClass]) -> tuple[IndexDefinition, ...]:
@@ -57,9 +56,9 @@ def list_indices(classes: Sequence[CellClass]) -> tuple[IndexDefinition, ...]:
                 "erythroid_share",
                 "Erythroid share of nucleated cells",
                 "40689-2",
-                "erythroid cells of all nucleated cells (LOINC 40689-2)",
+                "erythroid cells of nucleated cells (LOINC 40689-2); raw: of the classified ones, "
+                "unclassified cells on neither side",
                 _contrast(erythroid, other, "share"),
-                of_nucleated=True,
             )
         )
     if erythroid and granulocytic:

@@ -1,6 +1,6 @@
-"""Exact intervals of counted proportions and of ratios of two counts.
+"""Exact intervals of counted proportions and of ratios of two counts, and the shortest interval of draws.
 
-In: counts. Out: an :class:`Interval`. Pure functions: check, format, compute, return.
+In: counts or draws. Out: an :class:`Interval`, or two limits. Pure functions: check, format, compute, return.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaincinv, chdtri
 
 
@@ -113,6 +115,23 @@ def ratio_interval(numerator: int, denominator: int, level: float = 0.95) -> Int
         return None
     share = clopper_pearson(numerator, numerator + denominator, level)
     return Interval(share.low / (1.0 - share.low), share.high / (1.0 - share.high))
+
+
+def shortest_interval(draws: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """Return the shortest interval that holds the share ``level`` of the draws.
+
+    Args:
+        draws: (B,), finite.
+        level: between 0 and 1.
+
+    >>> shortest_interval(np.array([0.0, 0.0, 0.1, 0.2, 0.9]), 0.8)
+    (0.0, 0.2)
+    """
+    ordered = np.sort(draws)
+    held = max(1, int(np.ceil(level * len(ordered))))
+    widths = ordered[held - 1 :] - ordered[: len(ordered) - held + 1]
+    first = int(widths.argmin())
+    return float(ordered[first]), float(ordered[first + held - 1])
 
 
 def _check(count: int, total: int, level: float) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from erythron.differential.combined import EXCESS
-from erythron.differential.counts import CellCounts, Correction
+from erythron.differential.counts import CellCounts, Correction, Estimate
 from erythron.quality.flags import QualityFlag, QualityThresholds, flag_left_out
 
 Ints = NDArray[np.int64]
@@ -50,20 +50,27 @@ def judge_counts(nucleated: int, unclassified: int, limits: QualityThresholds) -
     return flags
 
 
-def judge_correction(correction: Correction) -> list[QualityFlag]:
-    """Return the flag that cells which the model's rates of error do not explain raise."""
+def judge_correction(correction: Correction, erythroid: Estimate | None) -> list[QualityFlag]:
+    """Return the flag that unclassified cells which the model's rates of error do not explain raise.
+
+    Args:
+        correction: how the figures were corrected.
+        erythroid: the corrected erythroid share, whose bound is told; None where there is none.
+    """
     if not correction.unexplained:
         return []
-    return [
-        QualityFlag(
-            "unclassified_unexplained",
-            f"{correction.unexplained:.0%} of the cells are unclassified beyond what any mix of classes "
-            "explains: the specimen is unlike the training data, and the corrected intervals allow these "
-            "cells to be of any class",
-            correction.unexplained,
-            EXCESS,
+    text = (
+        f"{correction.unexplained:.0%} of the cells are unclassified beyond what the cross-validation leads "
+        "to expect: the specimen is unlike the training data. The corrected figures deal these cells out by "
+        "the model's own probabilities"
+    )
+    if erythroid is not None and erythroid.bound is not None:
+        low, high = erythroid.bound
+        text += (
+            f"; if they were all of one lineage, the erythroid share would lie between {low:.1%} and "
+            f"{1.0 if high is None else high:.1%}"
         )
-    ]
+    return [QualityFlag("unclassified_unexplained", text, correction.unexplained, EXCESS)]
 
 
 def judge_fields(
