@@ -8,6 +8,7 @@ be reported too small. Counts that a bundle brings along take the place of the s
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,18 @@ class Detection:
 def read_detection(path: Path = SHIPPED) -> Detection:
     """Return the counts of a TOML file with the keys ``erythroid``, ``other``, ``network`` and ``source``."""
     return TypeAdapter(Detection).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+def choose_detection(networks: Iterable[str]) -> Detection | None:
+    """Return how often a segmentation network finds cells; None where that was not measured.
+
+    The shipped figures are of one network, which a bundle that was trained beside it may hold as well.
+
+    Args:
+        networks: SHA-256 of the files of a bundle.
+    """
+    shipped = read_detection()
+    return shipped if shipped.network in networks else None
 
 
 def draw_recall(counts: tuple[int, int], draws: int, rng: np.random.Generator) -> NDArray[np.float64]:

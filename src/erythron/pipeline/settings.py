@@ -12,7 +12,7 @@ from erythron.bundle.schema import ModelCard
 from erythron.cells.classes import Lineage
 from erythron.differential.assemble import DifferentialSettings
 from erythron.differential.correction import ConfusionMatrix
-from erythron.differential.detection import Detection, read_detection
+from erythron.differential.detection import choose_detection
 from erythron.differential.indices import list_indices
 from erythron.differential.reference import SHIPPED, read_references
 
@@ -40,7 +40,7 @@ def choose_settings(
     return DifferentialSettings(
         classes=bundle.classes,
         confusion=make_confusion(bundle.card),
-        detection=choose_detection(bundle.card),
+        detection=choose_detection(bundle.card.files.values()),
         references=references,
         width=width,
     )
@@ -61,12 +61,3 @@ def make_confusion(card: ModelCard) -> ConfusionMatrix:
         counts=tuple(tuple(row[i] for i in columns) for row in evaluation.confident_confusion),
         has_unclassified=True,
     )
-
-
-def choose_detection(card: ModelCard) -> Detection | None:
-    """Return how often the bundle's segmentation network finds cells; None where that was not measured.
-
-    The shipped figures are of one network, and a bundle that was trained beside it may hold the same.
-    """
-    shipped = read_detection()
-    return shipped if shipped.network in card.files.values() else None

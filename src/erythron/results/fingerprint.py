@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from erythron import __version__
 from erythron.bundle.folder import CARD, SEGMENTATION, Bundle
 from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.differential.counts import SCHEMA_VERSION
+from erythron.differential.detection import choose_detection
 from erythron.errors import ImageReadError
 from erythron.files.hashing import hash_bytes, hash_file, hash_text
 
@@ -76,8 +78,14 @@ def fingerprint_outlines(settings: StepSettings, name: str, sha256: str) -> str:
 
 
 def fingerprint_calls(settings: StepSettings, outlines: str) -> str:
-    """Return the fingerprint of calls from that of the outlines."""
-    return fingerprint("calls", outlines, hash_bundle(settings.bundle))
+    """Return the fingerprint of calls from that of the outlines.
+
+    It covers what estimates are made with besides the model, because a differential of which only the
+    fingerprint of the third step differs keeps its estimates.
+    """
+    detection = choose_detection(settings.bundle.card.files.values())
+    found = None if detection is None else (detection.erythroid, detection.other)
+    return fingerprint("calls", outlines, hash_bundle(settings.bundle), SCHEMA_VERSION, found)
 
 
 def fingerprint_steps(settings: StepSettings, name: str, sha256: str, fields_shown: int = 0) -> Fingerprints:
