@@ -71,11 +71,6 @@ def run_count(
     """
     # NumPy and SciPy each start a pool of threads, for which a count has no use.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    import numpy as np
-
-    # SciPy copies every name of NumPy and so loads its Fortran tools, which no count uses; who imports
-    # these by their name still gets them.
-    vars(np).setdefault("f2py", None)
     from erythron.bundle.loading import start_loading
 
     # OpenVINO compiles the networks while Python is still importing what the count needs; a run that is there
