@@ -16,18 +16,9 @@ def test_the_shipped_matrix_is_of_the_nucleated_classes_with_unclassified_cells_
     found = make_confusion(card)
     assert found.has_unclassified
     assert found.true_classes == found.calls == tuple(c.name for c in card.classes[:-1])
-    confident = card.cross_validation.confident_confusion
-    assert confident is not None
-    assert found.cells == card.cross_validation.cells - sum(row[-2] for row in confident)
+    confident = card.evaluation.confident_confusion
+    assert found.cells == card.evaluation.cells - sum(row[-2] for row in confident)
     assert [row[-1] for row in found.counts] == [row[-1] for row in confident]
-
-
-def test_a_bundle_of_an_older_version_has_no_column_of_unclassified_cells() -> None:
-    card = load_bundle().card
-    older = card.cross_validation.model_copy(update={"confident_confusion": None})
-    found = make_confusion(card.model_copy(update={"cross_validation": older}))
-    assert not found.has_unclassified
-    assert [sum(row) for row in found.counts] == [sum(row[:-1]) for row in older.confusion]
 
 
 def test_a_laboratory_replaces_the_shipped_ranges(tmp_path: Path) -> None:
