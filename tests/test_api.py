@@ -171,7 +171,9 @@ def test_a_counter_loads_the_network_once_and_names_what_fails(
 
     loads = []
     real = api.load_networks
-    monkeypatch.setattr(api, "load_networks", lambda bundle: loads.append(1) or real(bundle))
+    monkeypatch.setattr(
+        api, "load_networks", lambda *given, **named: loads.append(1) or real(*given, **named)
+    )
     with erythron.Counter(mpp=0.25) as counter:
         outcomes = list(counter.count_many([path, tmp_path / "absent.png", pixels, pixels[:, :, :2]]))
         one = counter.count(path)

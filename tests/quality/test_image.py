@@ -29,7 +29,7 @@ def draw_field(
     card: ModelCard, *, deviations: dict[str, float] | None = None, count: int = 12
 ) -> tuple[SmearImage, pl.DataFrame]:
     """Cells of the training cells' mean colours, some of them off by standard deviations, on glass."""
-    stated = {m.name: m for m in card.measurement_inputs}
+    stated = {m.name: m for m in card.measurements}
     colours = [stated[name].mean + (deviations or {}).get(name, 0.0) * stated[name].sd for name in LIGHTS]
     nucleus_colour, cytoplasm_colour = np.array(colours).reshape(2, 3) * BACKGROUND
     rgb = np.full((200, 300, 3), BACKGROUND, np.uint8)
@@ -48,7 +48,7 @@ def draw_field(
 
 def test_inputs_of_the_model_name_six_colours(card: ModelCard) -> None:
     assert len(LIGHTS) == 6
-    assert set(LIGHTS) <= {m.name for m in card.measurement_inputs}
+    assert set(LIGHTS) <= {m.name for m in card.measurements}
 
 
 def test_cells_of_the_training_colours_are_at_no_distance(card: ModelCard) -> None:
@@ -90,7 +90,7 @@ def test_the_share_unlike_the_training_is_that_of_the_flagged_cells() -> None:
 def test_a_model_that_states_no_colours_gives_no_distance(card: ModelCard) -> None:
     image, cells = draw_field(card)
     without = card.model_copy(
-        update={"measurement_inputs": tuple(m for m in card.measurement_inputs if m.name not in LIGHTS)}
+        update={"measurements": tuple(m for m in card.measurements if m.name not in LIGHTS)}
     )
     assert measure_stain(cells, image.background, without) is None
 
