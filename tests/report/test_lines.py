@@ -45,7 +45,8 @@ def test_the_sums_are_of_the_classified_cells_and_add_up_with_the_others(field: 
     erythroid, other = sum_lines(corrected)
     assert (erythroid.count, other.count) == (4, 6)
     assert erythroid.count + other.count + found.unclassified.count == found.nucleated_cells
-    assert other.fraction == pytest.approx(6 / 11)
+    assert other.fraction == pytest.approx(6 / 10)
+    assert erythroid.fraction == share.value == pytest.approx(4 / 10)
     assert other.corrected is not None
     assert other.corrected.value == pytest.approx(0.4)
     assert other.corrected.interval == pytest.approx((0.2, 0.5))

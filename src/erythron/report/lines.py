@@ -64,7 +64,7 @@ class SumLine:
     Attributes:
         title: name as printed.
         count: cells of these classes (raw).
-        fraction: their share of the nucleated cells, 0 to 1.
+        fraction: their share of the classified nucleated cells, 0 to 1.
         corrected: corrected share; None without correction.
     """
 
@@ -87,18 +87,18 @@ def order_lines(classes: Iterable[ClassCount]) -> list[ClassCount]:
 def sum_lines(differential: Differential) -> list[SumLine]:
     """Return erythroid and non-erythroid cells together; nothing where the model has no erythroid class.
 
-    Unclassified cells are in neither, and stand in the total that both shares are of. Corrected, the two add
-    up to one.
+    Unclassified cells are in neither, and both shares are of the classified cells, as the erythroid share
+    among the indices is: so they add up to one, raw and corrected.
     """
-    share, total = differential.erythroid_share, differential.nucleated_cells
-    if share is None or not total:
+    share = differential.erythroid_share
+    if share is None or share.value is None:
         return []
     erythroid = differential.erythroid_cells
-    other = total - erythroid - differential.unclassified.count
+    other = differential.nucleated_cells - erythroid - differential.unclassified.count
     corrected = share.corrected
     return [
-        SumLine("Erythroid cells", erythroid, erythroid / total, corrected),
-        SumLine("Non-erythroid cells", other, other / total, _complement(corrected)),
+        SumLine("Erythroid cells, of classified", erythroid, share.value, corrected),
+        SumLine("Non-erythroid cells, of classified", other, 1 - share.value, _complement(corrected)),
     ]
 
 
