@@ -97,8 +97,8 @@ def sum_lines(differential: Differential) -> list[SumLine]:
     other = differential.nucleated_cells - erythroid - differential.unclassified.count
     corrected = share.corrected
     return [
-        SumLine("Erythroid cells, of classified", erythroid, share.value, corrected),
-        SumLine("Non-erythroid cells, of classified", other, 1 - share.value, _complement(corrected)),
+        SumLine("Erythroid, of classified", erythroid, share.value, corrected),
+        SumLine("Others, of classified", other, 1 - share.value, _complement(corrected)),
     ]
 
 
