@@ -98,7 +98,7 @@ def sum_lines(differential: Differential) -> list[SumLine]:
     corrected = share.corrected
     return [
         SumLine("Erythroid, of classified", erythroid, share.value, corrected),
-        SumLine("Others, of classified", other, 1 - share.value, _complement(corrected)),
+        SumLine("Non-erythroid, of classified", other, 1 - share.value, _complement(corrected)),
     ]
 
 
