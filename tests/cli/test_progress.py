@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from erythron.cli.progress import show_flags, stderr
+from erythron.cli.progress import show_flags
 from erythron.quality.flags import QualityFlag
 
 
 def test_flags_of_fields_are_said_where_the_specimen_does_not_say_them(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     few = QualityFlag("too_few_cells", "40 nucleated cells were counted")
     stain = QualityFlag("stain_unlike_training", "the stain is off")
     area = QualityFlag("area_left_out", "12% of the area is [out] of focus")
-    monkeypatch.setattr(stderr, "file", None)  # the stream that is captured now
     show_flags([stain], {"a.png": [few, stain, area], "b.png": [few]})
     captured = capsys.readouterr()
     assert captured.out == ""
