@@ -121,7 +121,7 @@ class Result:
                     "give force=True to replace it, or choose another folder"
                 )
         result = make_result(self._found, self.image, self._sha256, self._fingerprints)
-        write_field(result, ShownField(self.rgb, trace_cells(self.outlines)), place)
+        write_field(result, self.rgb, lambda: ShownField(trace_cells(self.outlines)), place)
         return place
 
     def plot(self) -> Figure:

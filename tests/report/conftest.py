@@ -24,6 +24,7 @@ from erythron.pipeline.settings import choose_settings
 from erythron.read.image import ScaleSource
 from erythron.report.distributions import make_distributions
 from erythron.report.field_page import make_field_page
+from erythron.report.marks import make_marks
 from erythron.report.model import Entry, FailedInput, FieldReport, RunReport
 from erythron.report.page import MAX_FIELDS_IN_FULL
 
@@ -62,6 +63,7 @@ class Field:
                 "flags": [""] * 11 + ["unclassified"],
             }
         ).with_columns(count_as())
+        self.marks = make_marks(self.rings, self.cells)
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from contourpy import contour_generator
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import polygon
-from skimage.measure import find_contours
 
 from erythron.cells.outline import BoxedMask, trim_mask, unite_masks
 from erythron.errors import DataError
@@ -95,12 +95,13 @@ def _trace_rings(mask: NDArray[np.bool_], origin: NDArray[np.float64]) -> list[R
         origin: [x, y] in the image of the array's upper left corner.
     """
     rings = []
-    for contour in find_contours(mask, 0.5, fully_connected="low", positive_orientation="low"):  # type: ignore[no-untyped-call]
-        # From rows and columns of pixel centres, the last point that repeats the first left out.
-        points = contour[:-1, ::-1] + (origin + 0.5)
-        steps = np.diff(points, axis=0, append=points[:1])
-        corners = points[(steps != np.roll(steps, 1, axis=0)).any(axis=1)]
-        rings.append(corners)
+    for contour in contour_generator(z=mask.astype(np.float64), name="serial").lines(0.5):
+        points = np.asarray(contour) + (origin + 0.5)  # from pixel centres; the last point repeats the first
+        steps = points[1:] - points[:-1]
+        is_corner = np.empty(len(steps), np.bool_)
+        is_corner[0] = (steps[0] != steps[-1]).any()
+        (steps[1:] != steps[:-1]).any(axis=1, out=is_corner[1:])
+        rings.append(points[:-1][is_corner])
     # What encloses all others is the widest.
     rings.sort(key=lambda ring: -float(np.ptp(ring[:, 0])))
     return [[*ring, ring[0]] for ring in (corners.tolist() for corners in rings)]

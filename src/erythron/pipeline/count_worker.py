@@ -157,10 +157,16 @@ class CountWorker:
 
     def _store(self, counted: CountedField, job: CountJob, sha256: str, wanted: Fingerprints) -> DoneField:
         result = make_result(counted, job.name, sha256, wanted)
-        rgb, rings = counted.image.rgb, trace_cells(counted.outlines)
-        page = make_field_page(rgb, counted.cells, rings, job.fields_shown) if job.fields_shown else None
-        record = write_field(result, ShownField(rgb, rings, page), job.folder)
-        return DoneField(record, counted.differential, counted.cells.select(COLUMNS), page)
+        rgb = counted.image.rgb
+
+        def show() -> ShownField:
+            rings = trace_cells(counted.outlines)
+            if not job.fields_shown:
+                return ShownField(rings)
+            return ShownField(rings, make_field_page(rgb, counted.cells, rings, job.fields_shown))
+
+        record, shown = write_field(result, rgb, show, job.folder)
+        return DoneField(record, counted.differential, counted.cells.select(COLUMNS), shown.page)
 
     def _keep(self, record: FieldRecord, job: CountJob, wanted: Fingerprints) -> DoneField:
         """Take what is there; ranges and the page are set anew where they are of other settings."""

@@ -28,8 +28,9 @@ def make_field_page(
         fields_shown: fields that the page shows in full; the more, the smaller each picture, and the
             fewer cells of each.
     """
+    marks = make_marks(rings, cells)
     return FieldPage(
         make_overlay_picture(Image.fromarray(rgb), fields_shown),
-        make_marks(rings, cells),
-        cut_gallery(rgb, cells, rings, fields_shown),
+        marks,
+        cut_gallery(rgb, cells, marks, fields_shown),
     )

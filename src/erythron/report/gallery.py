@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from erythron.cells.table import LEFT_OUT, UNCLASSIFIED
-from erythron.interchange.geojson import CellRings
-from erythron.report.marks import describe_cell, trace_around
-from erythron.report.model import GalleryCell
+from erythron.report.marks import trace_around
+from erythron.report.model import CellMark, GalleryCell
 from erythron.report.overlay import encode_picture
 
 FIRST_CELLS = 12
@@ -38,7 +37,7 @@ _GAP = 3.0
 
 
 def cut_gallery(
-    rgb: NDArray[np.uint8], cells: pl.DataFrame, rings: Sequence[CellRings], fields_shown: int = 1
+    rgb: NDArray[np.uint8], cells: pl.DataFrame, marks: Sequence[CellMark], fields_shown: int = 1
 ) -> tuple[GalleryCell, ...]:
     """Cut the cells out of one image, of each class as many as there is room for, the most doubtful first.
 
@@ -48,7 +47,7 @@ def cut_gallery(
     Args:
         rgb: (H, W, 3) uint8.
         cells: the cells table of the image.
-        rings: the cells' outlines, in the same order.
+        marks: the cells' outlines, in the same order.
         fields_shown: fields on the page, which share its room.
     """
     if cells.is_empty():
@@ -64,7 +63,7 @@ def cut_gallery(
     for row in ranked.sort("rank", "confidence", "cell_id").iter_rows(named=True):
         if row["rank"] >= FIRST_CELLS and room <= 0:
             break
-        cell = _cut_cell(rgb, row, rings[row["row"]], half)
+        cell = _cut_cell(rgb, row, marks[row["row"]], half)
         room -= len(cell.crop.data) if row["rank"] >= FIRST_CELLS else 0
         gallery.append(cell)
     return tuple(sorted(gallery, key=_doubt))
@@ -96,9 +95,9 @@ def _doubt(cell: GalleryCell) -> tuple[float, str, str]:
     return cell.confidence, cell.image, cell.cell_id
 
 
-def _cut_cell(rgb: NDArray[np.uint8], row: Mapping[str, Any], rings: CellRings, half: int) -> GalleryCell:
+def _cut_cell(rgb: NDArray[np.uint8], row: Mapping[str, Any], mark: CellMark, half: int) -> GalleryCell:
     x, y = (round(row[name]) for name in ("x_px", "y_px"))
-    around = trace_around(rings.cell[0][0], max(1.5, _GAP * 2 * half / SHOWN_PX))
+    around = trace_around(mark, max(1.5, _GAP * 2 * half / SHOWN_PX))
     return GalleryCell(
         image=row["image"],
         cell_id=row["cell_id"],
@@ -108,7 +107,7 @@ def _cut_cell(rgb: NDArray[np.uint8], row: Mapping[str, Any], rings: CellRings, 
         crop=encode_picture(_crop(rgb, x, y, half), _STORED_PX, _QUALITY),
         side_px=2 * half,
         around=tuple((cx - x + half, cy - y + half) for cx, cy in around),
-        words=describe_cell(row),
+        words=mark.words,
     )
 
 

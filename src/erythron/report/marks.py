@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from erythron.interchange.geojson import CellRings
 from erythron.interchange.outlines import Ring
-from erythron.report.model import CellMark
+from erythron.report.model import CellMark, Corners
 
 MAX_MARKS = 2400
 """Cells outlined on one page; beyond them a field's picture is shown without outlines."""
@@ -34,14 +34,16 @@ def make_marks(rings: Sequence[CellRings], cells: pl.DataFrame) -> tuple[CellMar
         rings: the cells' outlines.
         cells: their table, in the same order.
     """
+    of_cells = [[ring for part in (*cell.cell, *cell.nucleus) for ring in part] for cell in rings]
+    simple = iter(_simplify([ring for of_cell in of_cells for ring in of_cell]))
     return tuple(
         CellMark(
             row["cell_id"],
             row["counted_as"],
-            tuple(_simplify(ring) for part in (*traced.cell, *traced.nucleus) for ring in part),
+            tuple(next(simple) for _ in of_cell),
             describe_cell(row),
         )
-        for row, traced in zip(cells.iter_rows(named=True), rings, strict=True)
+        for row, of_cell in zip(cells.iter_rows(named=True), of_cells, strict=True)
     )
 
 
@@ -57,14 +59,14 @@ def draw_path(mark: CellMark, *, is_coarse: bool = False) -> str:
     )
 
 
-def trace_around(ring: Ring, distance: float) -> tuple[tuple[int, int], ...]:
+def trace_around(mark: CellMark, distance: float) -> Corners:
     """Return a line around a cell that keeps a distance from its outline, for a cell that is looked at.
 
     Args:
-        ring: the outer outline of the cell.
+        mark: the cell.
         distance: in pixels of the image.
     """
-    corners = np.asarray(_simplify(ring), dtype=np.float64)
+    corners = np.asarray(mark.rings[0], dtype=np.float64)
     along = np.roll(corners, -1, axis=0) - np.roll(corners, 1, axis=0)
     normals = np.stack([along[:, 1], -along[:, 0]], axis=1)
     normals /= np.maximum(np.hypot(*normals.T), 1e-9)[:, None]
@@ -74,7 +76,7 @@ def trace_around(ring: Ring, distance: float) -> tuple[tuple[int, int], ...]:
     return tuple((x, y) for x, y in moved.tolist())
 
 
-def draw_ring(ring: tuple[tuple[int, int], ...]) -> str:
+def draw_ring(ring: Corners) -> str:
     """Return a closed line as the data of an SVG path, each corner from the one before."""
     if len(ring) < 2:
         return ""
@@ -103,14 +105,23 @@ def describe_cell(row: Mapping[str, Any]) -> str:
     return " ".join(words)
 
 
-def _simplify(ring: Ring) -> tuple[tuple[int, int], ...]:
-    """Return corners of a closed ring at even distances, in whole pixels, no two alike in succession."""
-    corners: NDArray[np.float64] = np.asarray(ring, dtype=np.float64)
+def _simplify(rings: Sequence[Ring]) -> list[Corners]:
+    """Return of each closed ring corners at even distances, in whole pixels, no two alike in succession."""
+    if not rings:
+        return []
+    corners: NDArray[np.float64] = np.concatenate([np.asarray(ring, dtype=np.float64) for ring in rings])
+    ends = np.cumsum([len(ring) for ring in rings])
     steps = np.hypot(*np.diff(corners, axis=0).T)
+    # All rings in one walk, of which the ways from one to the next are not looked at.
     along = np.concatenate(([0.0], np.cumsum(steps)))
-    count = int(np.clip(along[-1] / _SPACING_PX, _FEWEST, _MOST))
-    at = np.linspace(0.0, along[-1], count, endpoint=False)
-    points = np.stack([np.interp(at, along, corners[:, 0]), np.interp(at, along, corners[:, 1])], axis=1)
+    first, last = along[np.append(0, ends[:-1])], along[ends - 1]
+    counts = np.clip((last - first) / _SPACING_PX, _FEWEST, _MOST).astype(np.int64)
+    ring_of = np.repeat(np.arange(len(rings)), counts)
+    place = np.arange(len(ring_of)) - np.repeat(np.cumsum(counts) - counts, counts)
+    at = first[ring_of] + place * ((last - first) / counts)[ring_of]
+    points = np.stack([np.interp(at, along, corners[:, axis]) for axis in (0, 1)], axis=1)
     whole = np.rint(points).astype(np.int64)
-    is_new = np.append(True, np.diff(whole, axis=0).any(axis=1))
-    return tuple((x, y) for x, y in whole[is_new].tolist())
+    is_new = np.append(True, np.diff(whole, axis=0).any(axis=1) | (np.diff(ring_of) > 0))
+    kept = [(x, y) for x, y in whole[is_new].tolist()]
+    stops = np.cumsum(np.bincount(ring_of[is_new], minlength=len(rings))).tolist()
+    return [tuple(kept[start:stop]) for start, stop in zip([0, *stops], stops, strict=False)]

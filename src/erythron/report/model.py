@@ -11,6 +11,9 @@ from pydantic import ConfigDict
 from erythron.differential.counts import Differential
 from erythron.read.image import ScaleSource
 
+Corners = tuple[tuple[int, int], ...]
+"""Corners (x, y) of a closed line in whole pixels, the first not repeated."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -56,7 +59,7 @@ class GalleryCell:
     unclassified: bool
     crop: Picture
     side_px: int
-    around: tuple[tuple[int, int], ...]
+    around: Corners
     words: str = ""
 
     @property
@@ -78,7 +81,7 @@ class CellMark:
 
     cell_id: str
     group: str
-    rings: tuple[tuple[tuple[int, int], ...], ...]
+    rings: tuple[Corners, ...]
     words: str
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -61,32 +61,34 @@ class ShownField:
     """What is made of a field's result to be looked at.
 
     Attributes:
-        rgb: (H, W, 3) uint8, the field's pixels.
         rings: the outlines as polygons, in the order of the cells.
         page: what the page shows; None where it does not show this field.
     """
 
-    rgb: NDArray[np.uint8]
     rings: Sequence[CellRings]
     page: FieldPage | None = None
 
 
-def write_field(result: FieldResult, shown: ShownField, folder: Path) -> FieldRecord:
+def write_field(
+    result: FieldResult, rgb: NDArray[np.uint8], show: Callable[[], ShownField], folder: Path
+) -> tuple[FieldRecord, ShownField]:
     """Write the folder of a field; it appears when it is whole, and replaces one that is there.
 
     Args:
         result: what was counted.
-        shown: the same, to be looked at.
+        rgb: (H, W, 3) uint8, the field's pixels.
+        show: makes of the same what is looked at.
         folder: where to.
 
     Returns:
-        The record as written.
+        The record as written, and what ``show`` made.
     """
     table = result.cells.write_csv()
     record = result.record.model_copy(update={"cells_sha256": hash_text(table)})
-    # The picture is packed on another core while Python writes the outlines.
+    # The picture is packed on another core while Python traces and writes the outlines.
     with whole_folder(folder) as partial, ThreadPoolExecutor(max_workers=1) as beside:
-        overlay = beside.submit(_write_overlay, result, shown, partial / OVERLAY)
+        overlay = beside.submit(_write_overlay, result, rgb, partial / OVERLAY)
+        shown = show()
         write_file(partial / CELLS, table)
         write_file(partial / GEOJSON, cells_to_geojson(shown.rings, result.cells))
         write_file(partial / DIFFERENTIAL, result.differential.to_json())
@@ -94,7 +96,7 @@ def write_field(result: FieldResult, shown: ShownField, folder: Path) -> FieldRe
             write_file(partial / PAGE, _page_json().dump_json(shown.page))
         write_file(partial / RECORD, _dump(record))
         overlay.result()
-    return record
+    return record, shown
 
 
 def replace_differential(folder: Path, record: FieldRecord, differential: Differential) -> None:
@@ -203,9 +205,9 @@ def _take_outline(cell: LabelledCell, score: float | None, folder: Path) -> Cell
     return outline
 
 
-def _write_overlay(result: FieldResult, shown: ShownField, path: Path) -> None:
+def _write_overlay(result: FieldResult, rgb: NDArray[np.uint8], path: Path) -> None:
     with whole_file(path) as partial:
-        overlay = draw_overlay(shown.rgb, result.outlines, result.cells)
+        overlay = draw_overlay(rgb, result.outlines, result.cells)
         overlay.save(partial, format="PNG", compress_level=1)
 
 
