@@ -27,7 +27,7 @@ from erythron.interchange.cells import (
     name_group,
     read_cell_id,
 )
-from erythron.interchange.outlines import Part, fill_parts, trace_mask
+from erythron.interchange.outlines import Part, fill_parts, trace_masks
 
 _NO_MEASUREMENT = frozenset(PLACE_COLUMNS)
 
@@ -47,7 +47,9 @@ class CellRings:
 
 def trace_cells(outlines: Iterable[CellOutline]) -> list[CellRings]:
     """Return the polygons of cells, in their order."""
-    return [CellRings(trace_mask(o.whole), trace_mask(o.nucleus_mask)) for o in outlines]
+    masks = [mask for outline in outlines for mask in (outline.whole, outline.nucleus_mask)]
+    parts = trace_masks(masks)
+    return [CellRings(cell, nucleus) for cell, nucleus in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def cells_to_geojson(rings: Sequence[CellRings], cells: pl.DataFrame) -> str:

@@ -113,9 +113,11 @@ def _cut_cell(rgb: NDArray[np.uint8], row: Mapping[str, Any], mark: CellMark, ha
 
 def _crop(rgb: NDArray[np.uint8], x: int, y: int, half: int) -> Image.Image:
     height, width = rgb.shape[:2]
-    sheet = np.full((2 * half, 2 * half, 3), _PAPER, dtype=np.uint8)
     top, left = max(0, y - half), max(0, x - half)
     part = rgb[top : max(top, min(height, y + half)), left : max(left, min(width, x + half))]
+    if part.shape[:2] == (2 * half, 2 * half):
+        return Image.fromarray(part)
+    sheet = np.full((2 * half, 2 * half, 3), _PAPER, dtype=np.uint8)
     row, column = top - (y - half), left - (x - half)
     sheet[row : row + part.shape[0], column : column + part.shape[1]] = part
     return Image.fromarray(sheet)

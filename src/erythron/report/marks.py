@@ -67,11 +67,11 @@ def trace_around(mark: CellMark, distance: float) -> Corners:
         distance: in pixels of the image.
     """
     corners = np.asarray(mark.rings[0], dtype=np.float64)
-    along = np.roll(corners, -1, axis=0) - np.roll(corners, 1, axis=0)
+    before, after = np.concatenate([corners[-1:], corners[:-1]]), np.concatenate([corners[1:], corners[:1]])
+    along = after - before
     normals = np.stack([along[:, 1], -along[:, 0]], axis=1)
     normals /= np.maximum(np.hypot(*normals.T), 1e-9)[:, None]
-    x, y = corners.T
-    turns = np.sign(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
+    turns = np.sign(np.dot(corners[:, 0], after[:, 1]) - np.dot(corners[:, 1], after[:, 0]))
     moved = np.rint(corners + (turns or 1.0) * distance * normals).astype(np.int64)
     return tuple((x, y) for x, y in moved.tolist())
 
