@@ -29,7 +29,7 @@ def roomy_folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_the_published_network_trains_in_bf16_on_a_cpu(roomy_folder: Path) -> None:
+def test_the_published_network_trains_on_a_cpu(roomy_folder: Path) -> None:
     manifest, run = roomy_folder / "cells.parquet", roomy_folder / "run"
     draw_manifest(roomy_folder, per_class=3).write_parquet(manifest)
     settings = {
@@ -41,7 +41,7 @@ def test_the_published_network_trains_in_bf16_on_a_cpu(roomy_folder: Path) -> No
     }
     changes = [part for k, v in settings.items() for part in ("--set", f"{k}={v}")]
     command = [sys.executable, "-m", "erythron", "train", "paper", "--data", str(manifest)]
-    options = ["--out", str(run), "--precision", "bf16-mixed", "--logger", "csv", *changes]
+    options = ["--out", str(run), "--precision", "32-true", "--logger", "csv", *changes]
     done = subprocess.run([*command, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     # Of the largest child so far, in KiB; no other test of this process starts one of this size.
@@ -52,7 +52,7 @@ def test_the_published_network_trains_in_bf16_on_a_cpu(roomy_folder: Path) -> No
     assert 230e6 < sum(w.numel() for w in weights.values() if w.is_floating_point()) < 238e6
     assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point())
     with next((run / "logs").glob("*/metrics.csv")).open(newline="") as file:
-        losses = [float(row["train_loss"]) for row in csv.DictReader(file) if row["train_loss"]]
+        (row,) = (row for row in csv.DictReader(file) if row["train_loss"])
+    assert math.isfinite(float(row["train_loss"]))
     assert read_record(run).cells == 4
-    assert len(losses) == 2  # the second step has gradients and momentum at once
-    assert all(math.isfinite(loss) for loss in losses)
+    assert int(row["step"]) == 1  # counted from 0: the second step has gradients and momentum at once

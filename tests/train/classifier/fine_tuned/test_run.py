@@ -58,6 +58,24 @@ def test_a_run_learns_and_its_artefact_holds_everything(
         train_run(recipe, drawn_rows, tmp_path / "run", QUIET, cache=cell_cache)
 
 
+def test_half_precision_gives_nearly_the_weights_of_full(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+) -> None:
+    recipe = vary_recipe(tiny, {"optimiser.kind": "sgd", "optimiser.rate": 0.05})
+    for precision in ("32-true", "bf16-mixed"):
+        hardware = replace(QUIET, precision=precision)
+        train_run(recipe, drawn_rows, tmp_path / precision, hardware, cache=cell_cache)
+    full, half = (weights_of(tmp_path / name) for name in ("32-true", "bf16-mixed"))
+    squares = [
+        ((full[n] - half[n]).square().sum(), full[n].square().sum())
+        for n in full
+        if full[n].is_floating_point()
+    ]
+    distance, length = (float(sum(parts)) ** 0.5 for parts in zip(*squares, strict=True))
+    assert 0 < distance < 0.01 * length
+    assert all(w.dtype == torch.float32 for w in half.values() if w.is_floating_point())
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
