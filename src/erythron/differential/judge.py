@@ -17,6 +17,16 @@ from erythron.quality.flags import QualityFlag, QualityThresholds, flag_left_out
 
 Ints = NDArray[np.int64]
 
+IN_SOME_FIELDS = (
+    "scale_unknown",
+    "magnification_too_low",
+    "scale_contradicted",
+    "scale_from_nuclei",
+    "stain_unlike_training",
+    "cells_unlike_training",
+)
+"""Flags of single fields that are told of several fields together."""
+
 _DEALS = 1999
 _MOST_DEALT = 2000
 _MOST_HELD = 1_000_000
@@ -100,7 +110,7 @@ def judge_fields(
                 limits.drift_p,
             )
         )
-    for name in ("scale_unknown", "stain_unlike_training", "cells_unlike_training"):
+    for name in IN_SOME_FIELDS:
         raised = [flag for one in of_fields for flag in one if flag.name == name]
         if raised:
             worst = max(raised, key=lambda flag: flag.value or 0.0)

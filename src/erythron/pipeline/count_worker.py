@@ -23,6 +23,7 @@ from erythron.pipeline.field import (
 )
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.settings import choose_settings
+from erythron.read.image import ScaleSource
 from erythron.read.inputs import InputImage
 from erythron.read.source import open_source, read_whole
 from erythron.report.distributions import COLUMNS
@@ -47,6 +48,7 @@ from erythron.results.fingerprint import (
     hash_pixels,
 )
 from erythron.results.record import FieldRecord, read_record
+from erythron.segment.field_scale import FieldScale
 from erythron.segment.scale import ScaleEstimate
 
 
@@ -150,9 +152,7 @@ class CountWorker:
         """Name the outlined cells of a field by another model."""
         image = read_whole(open_source(job.image.path, self._options.mpp))
         image = replace(image, mpp=record.mpp, mpp_source=record.mpp_source)
-        scale = None
-        if record.mpp is not None and record.mpp_interval is not None:
-            scale = ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0)
+        scale = read_scale(record)
         return call_field(OutlinedField(image, scale, read_field(job.folder).outlines), self._model)
 
     def _store(self, counted: CountedField, job: CountJob, sha256: str, wanted: Fingerprints) -> DoneField:
@@ -190,6 +190,16 @@ class CountWorker:
         return DoneField(record, differential, cells.select(COLUMNS), page)
 
 
+def read_scale(record: FieldRecord) -> FieldScale | None:
+    """Return where the scale of a counted field comes from; None where the user gave it or none is known."""
+    if record.mpp is None or record.mpp_source is ScaleSource.OPTION:
+        return None
+    estimate = None
+    if record.mpp_interval is not None:
+        estimate = ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0, record.nuclei or 0)
+    return FieldScale(record.mpp, record.mpp_source, estimate, record.quality.stated_mpp)
+
+
 def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
     """Return what the steps of every field of a run depend on besides its image.
 
@@ -209,7 +219,8 @@ def make_result(counted: CountedField, name: str, sha256: str, fingerprints: Fin
         sha256: of the image's bytes.
         fingerprints: of its steps.
     """
-    image, scale = counted.image, counted.scale
+    image = counted.image
+    scale = None if counted.scale is None else counted.scale.estimate
     record = FieldRecord(
         image=name,
         sha256=sha256,
@@ -221,6 +232,7 @@ def make_result(counted: CountedField, name: str, sha256: str, fingerprints: Fin
         mpp_source=image.mpp_source,
         mpp_interval=None if scale is None else (scale.mpp_low, scale.mpp_high),
         red_cells=None if scale is None else scale.red_cells,
+        nuclei=None if scale is None else scale.nuclei,
         quality=counted.quality,
     )
     return FieldResult(record, counted.outlines, counted.cells, counted.differential)

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from erythron.bundle.folder import Bundle
 from erythron.bundle.loading import Runtimes, load_runtimes
@@ -23,9 +26,11 @@ from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.differential.assemble import DifferentialSettings, make_differential
 from erythron.differential.counts import Differential
 from erythron.quality.areas import find_cells_inside
-from erythron.quality.flags import FieldQuality
+from erythron.quality.flags import FieldQuality, is_countable
 from erythron.quality.image import judge_image
 from erythron.read.image import ScaleSource, SmearImage
+from erythron.segment.field_scale import FieldScale, choose_scale, find_field_scale
+from erythron.segment.nuclear_scale import estimate_from_nuclei, is_plausible
 from erythron.segment.scale import ScaleEstimate, estimate_scale
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.measure import measure_cells
@@ -84,12 +89,12 @@ class OutlinedField:
 
     Attributes:
         image: the image, with the scale that was used.
-        scale: the estimate from red cells where that gave the scale, else None.
+        scale: where that comes from; None where the user gave it, or where it is unknown.
         outlines: its cells.
     """
 
     image: SmearImage
-    scale: ScaleEstimate | None
+    scale: FieldScale | None
     outlines: tuple[CellOutline, ...]
 
 
@@ -99,7 +104,7 @@ class CountedField:
 
     Attributes:
         image: the image, with the scale that was used.
-        scale: the estimate from red cells where that gave the scale, else None.
+        scale: where that comes from; None where the user gave it, or where it is unknown.
         outlines: its cells.
         cells: their table, in the same order, with the columns of
             :func:`erythron.cells.table.list_cell_columns`.
@@ -108,21 +113,23 @@ class CountedField:
     """
 
     image: SmearImage
-    scale: ScaleEstimate | None
+    scale: FieldScale | None
     outlines: tuple[CellOutline, ...]
     cells: pl.DataFrame
     quality: FieldQuality
     differential: Differential
 
 
-def find_scale(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | None]:
-    """Return a field with ``mpp`` where the file, the user or its red cells give it, and their estimate."""
-    if image.mpp is not None:
-        return image, None
-    estimate = estimate_scale(image.rgb)
-    if estimate is None:
-        return image, None
-    return replace(image, mpp=estimate.mpp, mpp_source=ScaleSource.RED_CELLS), estimate
+def find_scale(image: SmearImage, get_segmenter: Callable[[], Segmenter]) -> FieldScale | None:
+    """Return the scale of a field from its file, its red cells and, where these leave it open, its nuclei.
+
+    Args:
+        image: the field, of whose scale the user has said nothing.
+        get_segmenter: gives the segmenter; asked only where nuclei are.
+    """
+    return find_field_scale(
+        image.mpp, estimate_scale(image.rgb), lambda: _measure_nuclei(image, get_segmenter)
+    )
 
 
 def outline_field(
@@ -130,25 +137,74 @@ def outline_field(
 ) -> OutlinedField:
     """Find the scale of a field and outline every nucleated cell.
 
-    Where neither the file, the user nor the red cells give a scale, sizes stay in pixels and the segmentation
-    network works at the scale that ``framing`` assumes.
+    A scale that the user gave is taken. Where nothing gives one, sizes stay in pixels and the segmentation
+    network works at the scale that ``framing`` assumes. Where the outlined nuclei are too large or too small
+    for the scale, it is weighed again with what the nuclei say, and the field outlined once more if that
+    moves it.
 
     Args:
         image: the field.
         get_segmenter: gives the segmenter; asked after the scale is measured, so that it may load meanwhile.
         framing: of the bundle.
     """
-    image, estimate = find_scale(image)
-    outlines = get_segmenter().segment_field(image.light, choose_mpp(image, framing))
-    return OutlinedField(image, estimate, outlines)
+    if image.mpp_source is ScaleSource.OPTION:
+        mpp = choose_mpp(image, framing, is_field=True)
+        return OutlinedField(image, None, get_segmenter().segment_field(image.light, mpp))
+    stated, red_cells = image.mpp, estimate_scale(image.rgb)
+    nuclei: list[ScaleEstimate | None] = []
+
+    def measure_nuclei() -> ScaleEstimate | None:
+        nuclei.append(_measure_nuclei(image, get_segmenter))
+        return nuclei[-1]
+
+    scale = find_field_scale(stated, red_cells, measure_nuclei)
+    outlined = _outline_at(image, scale, get_segmenter(), framing)
+    if scale is None or nuclei or is_plausible(_measure_whole(outlined), scale.mpp):
+        return outlined
+    again = choose_scale(stated, red_cells, measure_nuclei())
+    if again is None or again.mpp == scale.mpp:
+        return outlined
+    return _outline_at(image, again, get_segmenter(), framing)
+
+
+def _measure_nuclei(image: SmearImage, get_segmenter: Callable[[], Segmenter]) -> ScaleEstimate | None:
+    return estimate_from_nuclei(partial(get_segmenter().sample_nuclei, image.light))
+
+
+def _outline_at(
+    image: SmearImage, scale: FieldScale | None, segmenter: Segmenter, framing: Framing
+) -> OutlinedField:
+    mpp, source = (None, ScaleSource.UNKNOWN) if scale is None else (scale.mpp, scale.source)
+    image = replace(image, mpp=mpp, mpp_source=source)
+    working = choose_mpp(image, framing, is_field=True)
+    return OutlinedField(image, scale, segmenter.segment_field(image.light, working))
+
+
+def _measure_whole(field: OutlinedField) -> NDArray[np.float64]:
+    """Return the diameters in pixels of the nuclei of cells that no border of the image cuts, (N,)."""
+    height, width = field.image.rgb.shape[:2]
+    areas = [
+        outline.nucleus_mask.area_px
+        for outline in field.outlines
+        if min(outline.left, outline.top) > 0
+        and outline.left + outline.cell.shape[1] < width
+        and outline.top + outline.cell.shape[0] < height
+    ]
+    return np.sqrt(4 * np.array(areas, np.float64) / np.pi)
 
 
 def call_field(field: OutlinedField, model: Model) -> CountedField:
-    """Measure, name and count the cells of a field; those in areas that cannot be read are left out."""
+    """Measure, name and count the cells of a field.
+
+    Those in areas that cannot be read are left out, and all where the scale is unknown or too coarse for
+    stages.
+    """
     image = field.image
-    cells = _name_cells(image, field.outlines, model.get_networks().classifier)
-    quality = judge_image(image, cells, model.bundle.card)
+    cells = _name_cells(image, field.outlines, model.get_networks().classifier, is_field=True)
+    quality = judge_image(image, cells, model.bundle.card, field.scale)
     inside = find_cells_inside(cells, quality.left_out)
+    if not is_countable(quality, model.settings.thresholds):
+        inside[:] = True
     if inside.any():
         cells = add_flag(cells, CellFlag.LEFT_OUT, inside.tolist()).with_columns(count_as())
     differential = make_differential(cells, model.settings, quality)
@@ -171,5 +227,8 @@ def classify_crop(image: SmearImage, networks: Networks) -> pl.DataFrame:
     return _name_cells(image, () if outline is None else (outline,), networks.classifier)
 
 
-def _name_cells(image: SmearImage, outlines: tuple[CellOutline, ...], classifier: Classifier) -> pl.DataFrame:
-    return call_cells(image, outlines, measure_cells(image.rgb, outlines, image.mpp), classifier)
+def _name_cells(
+    image: SmearImage, outlines: tuple[CellOutline, ...], classifier: Classifier, *, is_field: bool = False
+) -> pl.DataFrame:
+    measured = measure_cells(image.rgb, outlines, image.mpp)
+    return call_cells(image, outlines, measured, classifier, is_field=is_field)
