@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -30,10 +30,10 @@ from erythron.cells.flags import CellFlag, has_flag
 from erythron.cells.outline import CellOutline
 from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.differential.assemble import DifferentialSettings
-from erythron.pipeline.field import Model, Networks, count_field, find_scale, load_networks
+from erythron.pipeline.field import Model, Networks, count_field, load_networks
 from erythron.quality import areas, flags
 from erythron.read.fields import read_image
-from erythron.read.image import SmearImage
+from erythron.read.image import ScaleSource, SmearImage
 from erythron.segment import assembly, nucleus_edge, red_cells, scale, segmenter
 from erythron.segment.granules import dice
 
@@ -115,6 +115,14 @@ class Masked:
     mpp: float
 
 
+def measure_scale(image: SmearImage) -> SmearImage:
+    """Return a field with the scale of its red cells where its file states none and they give one."""
+    estimate = None if image.mpp is not None else scale.estimate_scale(image.rgb)
+    if estimate is None:
+        return image
+    return replace(image, mpp=estimate.mpp, mpp_source=ScaleSource.RED_CELLS)
+
+
 def read_masked(data: Path, bundle: Bundle) -> list[Masked]:
     """Return the images with drawn nuclei."""
     found = []
@@ -122,7 +130,7 @@ def read_masked(data: Path, bundle: Bundle) -> list[Masked]:
         for file in list_annotated(data, kind)[::every]:
             image = read_image(file.image)
             if file.is_field:
-                image = find_scale(image)[0]
+                image = measure_scale(image)
             truth = file.read_truth().nucleus
             if truth is not None:
                 found.append(Masked(kind, image, truth, choose_mpp(image, bundle.card.framing)))
@@ -267,7 +275,7 @@ def prepare_areas(data: Path) -> Measure:
         if not str(path.relative_to(data)).startswith(wanted):
             continue
         image = read_image(path, stated)
-        mpp = find_scale(image)[0].mpp or areas.THRESHOLDS.fallback_mpp
+        mpp = measure_scale(image).mpp or areas.THRESHOLDS.fallback_mpp
         upright = image.height_px > image.width_px
         half = np.s_[: image.height_px // 2] if upright else np.s_[:, : image.width_px // 2]
         for known in (mpp, None):

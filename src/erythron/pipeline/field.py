@@ -25,12 +25,15 @@ from erythron.classify.classifier import Classifier
 from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.differential.assemble import DifferentialSettings, make_differential
 from erythron.differential.counts import Differential
+from erythron.errors import SpecimenError
 from erythron.quality.areas import find_cells_inside
 from erythron.quality.flags import FieldQuality, is_countable
 from erythron.quality.image import judge_image
+from erythron.quality.specimen import find_other_specimen
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.segment.field_scale import FieldScale, choose_scale, find_field_scale
 from erythron.segment.nuclear_scale import estimate_from_nuclei, is_plausible
+from erythron.segment.red_discs import drop_red_cells
 from erythron.segment.scale import ScaleEstimate, estimate_scale
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.measure import measure_cells
@@ -120,25 +123,14 @@ class CountedField:
     differential: Differential
 
 
-def find_scale(image: SmearImage, get_segmenter: Callable[[], Segmenter]) -> FieldScale | None:
-    """Return the scale of a field from its file, its red cells and, where these leave it open, its nuclei.
-
-    Args:
-        image: the field, of whose scale the user has said nothing.
-        get_segmenter: gives the segmenter; asked only where nuclei are.
-    """
-    return find_field_scale(
-        image.mpp, estimate_scale(image.rgb), lambda: _measure_nuclei(image, get_segmenter)
-    )
-
-
 def outline_field(
     image: SmearImage, get_segmenter: Callable[[], Segmenter], framing: Framing
 ) -> OutlinedField:
     """Find the scale of a field and outline every nucleated cell.
 
     A scale that the user gave is taken. Where nothing gives one, sizes stay in pixels and the segmentation
-    network works at the scale that ``framing`` assumes. Where the outlined nuclei are too large or too small
+    network works at the scale that ``framing`` assumes. Red cells that lie apart say how dark a nucleus must
+    be: what is no darker than they are is dropped. Where the outlined nuclei are too large or too small
     for the scale, it is weighed again with what the nuclei say, and the field outlined once more if that
     moves it.
 
@@ -159,6 +151,9 @@ def outline_field(
 
     scale = find_field_scale(stated, red_cells, measure_nuclei)
     outlined = _outline_at(image, scale, get_segmenter(), framing)
+    if red_cells is not None and red_cells.red_absorbance is not None:
+        kept = drop_red_cells(outlined.outlines, image.light, red_cells.red_absorbance)
+        return replace(outlined, outlines=kept)
     if scale is None or nuclei or is_plausible(_measure_whole(outlined), scale.mpp):
         return outlined
     again = choose_scale(stated, red_cells, measure_nuclei())
@@ -198,9 +193,15 @@ def call_field(field: OutlinedField, model: Model) -> CountedField:
 
     Those in areas that cannot be read are left out, and all where the scale is unknown or too coarse for
     stages.
+
+    Raises:
+        SpecimenError: the picture is not one of a smear.
     """
     image = field.image
     cells = _name_cells(image, field.outlines, model.get_networks().classifier, is_field=True)
+    other = find_other_specimen(image, cells)
+    if other is not None:
+        raise SpecimenError(f"{image.name}: not_a_smear: {other}; it is not counted")
     quality = judge_image(image, cells, model.bundle.card, field.scale)
     inside = find_cells_inside(cells, quality.left_out)
     if not is_countable(quality, model.settings.thresholds):
@@ -212,7 +213,11 @@ def call_field(field: OutlinedField, model: Model) -> CountedField:
 
 
 def count_field(image: SmearImage, model: Model) -> CountedField:
-    """Find, outline, measure, name and count every nucleated cell of a field."""
+    """Find, outline, measure, name and count every nucleated cell of a field.
+
+    Raises:
+        SpecimenError: the picture is not one of a smear.
+    """
     framing = model.bundle.card.framing
     return call_field(outline_field(image, lambda: model.get_networks().segmenter, framing), model)
 

@@ -20,6 +20,13 @@ Estimates of fields of known scale are within 1.3 of it (``benchmarks/scale.py``
 """
 
 
+MANY_NUCLEI = 20
+"""Nuclei from which they are believed more than a few red cells that disagree with them.
+
+Fewer, on blood, are lobes and platelets.
+"""
+
+
 @dataclass(frozen=True)
 class FieldScale:
     """Microns per pixel of a field, as used.
@@ -44,8 +51,9 @@ def choose_scale(
 ) -> FieldScale | None:
     """Weigh what speaks for the scale of a field.
 
-    Red cells that are sure outweigh nuclei; else the two are averaged by their precision where they agree,
-    and the surer is taken where they do not. The file is believed unless the cells contradict it.
+    Red cells that are sure outweigh nuclei. Else the two are averaged by their precision where they agree;
+    where they do not, many nuclei outweigh few red cells, and these fewer nuclei. The file is believed unless
+    the cells contradict it.
 
     Args:
         stated: microns per pixel of the file, None where it states none.
@@ -91,7 +99,7 @@ def _join(red_cells: ScaleEstimate | None, nuclei: ScaleEstimate | None) -> Scal
         return red_cells
     apart = abs(np.log(red_cells.mpp / nuclei.mpp))
     if apart > 1.96 * np.hypot(red_cells.spread, nuclei.spread):
-        return min(red_cells, nuclei, key=lambda one: one.spread)
+        return nuclei if nuclei.nuclei >= MANY_NUCLEI else red_cells
     weights = np.array([1 / red_cells.spread**2, 1 / nuclei.spread**2])
     middle = float(np.average(np.log([red_cells.mpp, nuclei.mpp]), weights=weights))
     half = 1.96 / float(np.sqrt(weights.sum()))

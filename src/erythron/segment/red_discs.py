@@ -7,11 +7,14 @@ absorption, and told from nuclei by their paleness and from everything else by b
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from erythron.read.light import estimate_background
+from erythron.cells.outline import CellOutline
+from erythron.read.light import BACKGROUND_LEVEL, estimate_background
 from erythron.segment.masks import fill_holes
 from erythron.segment.stain import BLACK, MIN_CONTRAST, MIN_LIGHT, otsu
 
@@ -40,21 +43,37 @@ MOST_SPREAD = 0.14
 """Most standard deviation of the logarithm of their diameters: red cells of films have 0.06 to 0.13."""
 
 
+DARKER_THAN_RED = 2.0
+"""Mean green absorbance of a nucleus over that of the red cells, at least."""
+
 LEAST_SHARE = 0.2
 """Share of all that is stained that they cover: red cells apart 0.35 to 0.69, chance discs 0.06 to 0.08."""
 
 
-def measure_red_discs(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the diameters of the red cells that lie apart, sorted.
+@dataclass(frozen=True)
+class RedDiscs:
+    """N red cells of one image that lie apart.
+
+    Attributes:
+        diameter_px: (N,) diameters of circles of equal area, sorted.
+        absorbance: the median of their mean green absorbances, decadic; nan of none.
+    """
+
+    diameter_px: NDArray[np.float64]
+    absorbance: float
+
+
+def measure_red_discs(rgb: NDArray[np.uint8]) -> RedDiscs:
+    """Measure the red cells that lie apart.
 
     Args:
         rgb: (H, W, 3) uint8.
 
     Returns:
-        (N,) diameters of circles of equal area in pixels; none where the discs are too dark for red cells, of
-        more than one size, or a small part of what is stained.
+        None of them where the discs are too dark for red cells, of more than one size, or a small part of
+        what is stained.
     """
-    none = np.zeros(0)
+    none = RedDiscs(np.zeros(0), np.nan)
     light = np.minimum(rgb / estimate_background(rgb), np.float32(1))
     green = ndimage.gaussian_filter(light[..., 1], SMOOTHING_PX, truncate=3)
     absorbance = -np.log10(np.maximum(green, MIN_LIGHT))
@@ -76,7 +95,27 @@ def measure_red_discs(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
         return none
     if float((np.pi / 4 * kept**2).sum()) < LEAST_SHARE * float(area.sum()):
         return none
-    return np.sort(kept)
+    return RedDiscs(np.sort(kept), dark)
+
+
+def drop_red_cells(
+    outlines: tuple[CellOutline, ...], light: NDArray[np.uint8], absorbance: float
+) -> tuple[CellOutline, ...]:
+    """Return the outlined cells without those whose nucleus is no darker than red cells are.
+
+    Args:
+        outlines: of a field.
+        light: (H, W, 3) uint8, its balanced light.
+        absorbance: of its red cells, see :class:`RedDiscs`.
+    """
+    return tuple(o for o in outlines if _measure_nucleus(o, light) >= DARKER_THAN_RED * absorbance)
+
+
+def _measure_nucleus(outline: CellOutline, light: NDArray[np.uint8]) -> float:
+    height, width = outline.nucleus.shape
+    window = light[outline.top : outline.top + height, outline.left : outline.left + width, 1]
+    green = window[outline.nucleus].astype(np.float64) / BACKGROUND_LEVEL
+    return float(-np.log10(np.maximum(green, MIN_LIGHT)).mean())
 
 
 def _measure(

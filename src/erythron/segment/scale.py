@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,13 @@ ENLARGED_PX = 350_000
 """Pixels of the middle of an image that is looked at enlarged twofold, where red cells may be too small."""
 
 
+LEAST_COVERED = 0.01
+"""Share of what is looked at enlarged that red cells cover: a field of so small cells shows many.
+
+They cover 1.5 % and more; circles in the grain of a picture of large cells, 0.3 %.
+"""
+
+
 @dataclass(frozen=True)
 class ScaleEstimate:
     """Microns per pixel, as the cells of an image say.
@@ -70,6 +77,7 @@ class ScaleEstimate:
         mpp_high: upper end.
         red_cells: how many red cells were measured.
         nuclei: how many nuclei were measured.
+        red_absorbance: mean green absorbance of the red cells, decadic, where these lie apart; else None.
     """
 
     mpp: float
@@ -77,6 +85,7 @@ class ScaleEstimate:
     mpp_high: float
     red_cells: int
     nuclei: int = 0
+    red_absorbance: float | None = None
 
     @property
     def is_sure(self) -> bool:
@@ -111,8 +120,8 @@ def estimate_scale(rgb: Pixels) -> ScaleEstimate | None:
         image = Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
         reduced = np.asarray(image)
     discs = measure_red_discs(reduced)
-    if len(discs) >= MIN_DISCS:
-        return _interpret(discs, shrink)
+    if len(discs.diameter_px) >= MIN_DISCS:
+        return replace(_interpret(discs.diameter_px, shrink), red_absorbance=discs.absorbance)
     middle = _cut_middle(rgb, WORKED_PX)
     enlarged = _enlarge(_cut_middle(rgb, ENLARGED_PX))
     tries = [(reduced, shrink), (middle, 1.0)][: 1 if shrink == 1 else 2]
@@ -121,6 +130,8 @@ def estimate_scale(rgb: Pixels) -> ScaleEstimate | None:
     for is_loose in (False, True):
         for pixels, scale in tries:
             found = _estimate(find_red_cells(pixels, is_loose=is_loose), scale)
+            if found is not None and scale < 1 and _cover(found, rgb) < LEAST_COVERED:
+                continue
             if found is not None and found.is_sure:
                 return found
             if found is not None and (best is None or found.red_cells > best.red_cells):
@@ -140,6 +151,12 @@ def _cut_middle(rgb: Pixels, most_px: int) -> Pixels:
 def _enlarge(rgb: Pixels) -> Pixels:
     size = (2 * rgb.shape[1], 2 * rgb.shape[0])
     return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
+
+
+def _cover(found: ScaleEstimate, rgb: Pixels) -> float:
+    """Return the share of the part that is looked at enlarged which the measured red cells cover."""
+    part = min(ENLARGED_PX, rgb.shape[0] * rgb.shape[1])
+    return float(found.red_cells * np.pi / 4 * (RED_CELL_UM / found.mpp) ** 2 / part)
 
 
 def _estimate(found: RedCells, pixels: float) -> ScaleEstimate | None:
