@@ -96,7 +96,7 @@ def test_one_corrected_call_changes_just_what_it_should(run: Path) -> None:
     assert summary["confirmed_cells"].to_list() == [1, 0]
     assert summary[f"count_{new}"].to_list()[0] == before[new] + 1
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert "A. Reader called 1 cells, 1 otherwise than the model" in page
+    assert "A. Reader called 1 cell, 1 otherwise than the model" in page
     assert f"1 from {called.replace('_', ' ')} to {new.replace('_', ' ')}." in page
     review = read_review(run / "f0")
     assert review is not None
@@ -304,6 +304,6 @@ def test_the_command_says_what_was_taken_and_by_whom(run: Path) -> None:
     arguments = ["recount", str(run), "--labels", str(labels), "--reader", "A. Reader", "--json"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    assert "1 calls changed (0 of them cells that were missed) by A. Reader" in done.stderr
+    assert "1 call changed (0 of them cells that were missed) by A. Reader" in done.stderr
     lines = {line["name"]: line for line in json.loads(done.stdout)["differential"]["classes"]}
     assert lines[other_class(called)]["confirmed"] == 1

@@ -73,7 +73,8 @@ def recount(
 
 def _say(done: Recount, reader: str) -> None:
     """Say on stderr how many calls were taken, and which cells nobody named."""
-    said = [f"{done.changed} calls changed ({done.added} of them cells that were missed)"]
+    calls = "call" if done.changed == 1 else "calls"
+    said = [f"{done.changed} {calls} changed ({done.added} of them cells that were missed)"]
     if done.confirmed:
         said.append(f"{done.confirmed} confirmed")
     typer.echo(f"{', '.join(said)} by {reader}", err=True)

@@ -43,7 +43,7 @@ def show_counts(
         typer.echo(_dump(runs, names))
     elif names is not None:
         _print_specimens(names, runs)
-        typer.echo(f"\nSummary: {out / 'summary.csv'}")
+        typer.echo(f"\nReports: {out / 'SPECIMEN' / 'report.html'}\nSummary: {out / 'summary.csv'}")
     else:
         run = runs[0]
         _print_differential(run.differential, len(run.fields))
@@ -64,7 +64,7 @@ def _dump(runs: Sequence[CountRun], names: Sequence[str] | None) -> str:
 
 
 def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
-    """Print one line a specimen on stdout: its cells, erythroid share, M:E ratio, and report."""
+    """Print one line a specimen on stdout: cells, erythroid share, M:E ratio, whether it is provisional."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -73,21 +73,20 @@ def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
     from erythron.report.numbers import NOTHING, format_index, format_index_limits
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("Specimen")
-    for header in ("Fields", "Nucleated", "Erythroid share", "M:E ratio"):
+    table.add_column("Specimen", overflow="fold")
+    for header in ("Fields", "Cells", "Erythroid share", "M:E ratio"):
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("Report", overflow="fold")
+    table.add_column("State", no_wrap=True)
     for name, run in zip(names, runs, strict=True):
         found = run.differential
         indices = [
             NOTHING if index is None else f"{format_index(index)} ({format_index_limits(index)})"
             for index in (found.erythroid_share, found.me_ratio)
         ]
-        cells = (str(len(run.fields)), str(found.nucleated_cells), *indices, str(run.report))
+        cells = (str(len(run.fields)), str(found.nucleated_cells), *indices)
         doubtful = is_provisional(found.flags)
-        table.add_row(
-            f"{name} (provisional)" if doubtful else name, *cells, style="dim" if doubtful else None
-        )
+        state = ("provisional", "dim") if doubtful else ("", None)
+        table.add_row(name, *cells, state[0], style=state[1])
     Console(highlight=False).print(table)
 
 
