@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from erythron.errors import DataError
+from erythron.report.spreadsheet import write_xlsx
 from erythron.review.labels import EditedRow, read_corrections
 
 
@@ -23,6 +25,27 @@ def test_a_table_is_read_whatever_a_spreadsheet_parts_its_columns_by(tmp_path: P
     assert (first.image, first.source) == ("a.png", path)
     assert first.rows == (EditedRow("x1y2", None, "lymphocyte", "unclassified"),)
     assert second.rows == (EditedRow("x1y2", None, "other", ""),)
+
+
+def test_a_workbook_is_read_from_the_sheets_that_are_tables_of_cells(tmp_path: Path) -> None:
+    cells = pl.DataFrame(
+        {
+            "image": ["a.png"],
+            "cell_id": ["x1y2"],
+            "counted_as": ["other"],
+            "flags": [None],
+            "confidence": [0.5],
+        }
+    )
+    write_xlsx(pl.DataFrame({"image": ["a.png"], "count_other": [1]}), cells, tmp_path / "cells.xlsx")
+    [found] = read_corrections(tmp_path / "cells.xlsx")
+    assert (found.image, found.rows) == ("a.png", (EditedRow("x1y2", "other", None, ""),))
+    (tmp_path / "broken.xlsx").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(DataError, match="save it as xlsx again"):
+        read_corrections(tmp_path / "broken.xlsx")
+    write_xlsx(cells.drop("cell_id"), cells.drop("cell_id"), tmp_path / "none.xlsx")
+    with pytest.raises(DataError, match="no table of cells"):
+        read_corrections(tmp_path / "none.xlsx")
 
 
 def test_names_with_a_comma_are_whole_and_columns_that_are_not_there_are_none(tmp_path: Path) -> None:

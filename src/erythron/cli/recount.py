@@ -23,8 +23,8 @@ def recount(
         typer.Option(
             "--labels",
             metavar="FILE",
-            help="Corrected labels: an edited cells.csv, QuPath GeoJSON, COCO, or Label Studio JSON; "
-            "repeatable.",
+            help="Corrected labels: an edited cells.csv or workbook, QuPath GeoJSON, COCO, or Label Studio "
+            "JSON; repeatable.",
         ),
     ],
     reader: Annotated[
