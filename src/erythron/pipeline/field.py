@@ -198,7 +198,7 @@ def call_field(field: OutlinedField, model: Model) -> CountedField:
         SpecimenError: the picture is not one of a smear.
     """
     image = field.image
-    cells = _name_cells(image, field.outlines, model.get_networks().classifier, is_field=True)
+    cells = name_cells(image, field.outlines, model.get_networks().classifier, is_field=True)
     other = find_other_specimen(image, cells)
     if other is not None:
         raise SpecimenError(f"{image.name}: not_a_smear: {other}; it is not counted")
@@ -229,11 +229,19 @@ def classify_crop(image: SmearImage, networks: Networks) -> pl.DataFrame:
         A table of cells of one row, or of none where the crop shows no nucleated cell.
     """
     outline = outline_crop(image, networks.segmenter, networks.classifier.bundle.card.framing)
-    return _name_cells(image, () if outline is None else (outline,), networks.classifier)
+    return name_cells(image, () if outline is None else (outline,), networks.classifier)
 
 
-def _name_cells(
+def name_cells(
     image: SmearImage, outlines: tuple[CellOutline, ...], classifier: Classifier, *, is_field: bool = False
 ) -> pl.DataFrame:
+    """Measure and name outlined cells; the table has the columns of a table of cells.
+
+    Args:
+        image: the image.
+        outlines: its cells.
+        classifier: of a bundle.
+        is_field: whether the image is known to be a field, however small.
+    """
     measured = measure_cells(image.rgb, outlines, image.mpp)
     return call_cells(image, outlines, measured, classifier, is_field=is_field)
