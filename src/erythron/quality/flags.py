@@ -34,6 +34,7 @@ PROVISIONAL = frozenset(
         "scale_from_nuclei",
         "scale_contradicted",
         "magnification_too_low",
+        "looks_like_blood",
         "stain_unlike_training",
         "cells_unlike_training",
         "unclassified_unexplained",
@@ -45,6 +46,9 @@ PROVISIONAL = frozenset(
 
 The others (uneven fields, areas left out) limit what was looked at and leave its figures as they are.
 """
+
+LOOKS_LIKE_BLOOD = "looks_like_blood"
+"""Flag with which a differential has the figure of blood in place of the indices of marrow."""
 
 TARGET_CELLS = 500
 """Nucleated cells to count where the percentage of a class decides; :class:`QualityThresholds` has the least
@@ -113,6 +117,7 @@ class FieldQuality:
         unlike_fraction: share of the cells that are less like the training cells than 99 % of those; None
             where there is no cell.
         left_out: areas in which no cell is counted.
+        blood: nucleated cells to a thousand red cells, where the field looks like one of blood; else None.
     """
 
     scale_known: bool = True
@@ -123,6 +128,7 @@ class FieldQuality:
     stain_distance: float | None = None
     unlike_fraction: float | None = None
     left_out: tuple[LeftOutArea, ...] = ()
+    blood: float | None = None
 
     @property
     def left_out_fraction(self) -> float:
@@ -138,6 +144,13 @@ def is_provisional(flags: Iterable[QualityFlag]) -> bool:
 def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[QualityFlag]:
     """Return the flags that the image of a field raises."""
     flags = _judge_scale(quality, limits)
+    if quality.blood is not None:
+        text = (
+            f"there are {quality.blood:.0f} nucleated cells to a thousand red cells and hardly an erythroid "
+            "one: this looks like blood. Nucleated red cells are given per 100 white cells, and no index of "
+            "marrow"
+        )
+        flags.append(QualityFlag(LOOKS_LIKE_BLOOD, text, quality.blood))
     if quality.stain_distance is not None and quality.stain_distance > limits.stain_distance:
         flags.append(
             QualityFlag(

@@ -12,9 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from erythron.cells.classes import ERYTHROID_STAGES, PLATELET
 from erythron.cells.flags import CellFlag, has_flag
+from erythron.quality.flags import THRESHOLDS as FIELD_THRESHOLDS
 from erythron.read.image import SmearImage
-from erythron.segment.scale import estimate_scale
+from erythron.segment.scale import RED_CELL_UM, estimate_scale
+from erythron.segment.stain import MIN_CONTRAST, otsu
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class SpecimenThresholds:
             in it. Smears have 0.77 and more, the clot 0.40.
         most_filled: share of pixels that are stained from which a picture is full: where neither nuclei nor
             red cells can be made out in it, it is no smear, or out of focus.
+        most_nucleated: nucleated cells to a red cell under which a field may be one of blood. Fields of blood
+            that were chosen for their white cells have up to 0.09, marrow 0.05 (much diluted) to 2.
+        most_erythroid: share of erythroid cells up to which it then is; the diluted marrow has a sixth and
+            more.
     """
 
     most_unlike: float = 0.65
@@ -44,6 +51,8 @@ class SpecimenThresholds:
     most_orange: float = 0.36
     most_tinted: float = 0.6
     most_filled: float = 0.5
+    most_nucleated: float = 0.1
+    most_erythroid: float = 0.05
 
 
 THRESHOLDS = SpecimenThresholds()
@@ -69,6 +78,8 @@ def find_other_specimen(
     light = _sample(image)
     if _share_orange(light) > limits.most_orange:
         return "it is orange, yellow or brown, as no stained smear is"
+    if image.mpp is not None and image.mpp > FIELD_THRESHOLDS.most_mpp:
+        return None  # such cells are in no count, and too small to judge by
     if cells.height >= limits.fewest_cells:
         unlike = float(cells.select(has_flag(CellFlag.UNLIKE_TRAINING).mean()).item())
         score = float(cells.select(pl.col("outline_score").mean()).item())
@@ -81,6 +92,35 @@ def find_other_specimen(
     elif image.mpp is None and float((light[..., 1] < _STAINED).mean()) > limits.most_filled:
         return "neither nuclei nor red cells can be made out in it: it is no smear, or out of focus"
     return None
+
+
+def measure_blood(
+    image: SmearImage, cells: pl.DataFrame, limits: SpecimenThresholds = THRESHOLDS
+) -> float | None:
+    """Return the nucleated cells to a thousand red cells where a field looks like one of blood, else None.
+
+    Red cells are counted by the area that is stained and belongs to no nucleated cell, at 7.3 um each, so
+    that they may overlap.
+
+    Args:
+        image: the field, with its scale.
+        cells: the table of its cells.
+        limits: thresholds.
+    """
+    if image.mpp is None:
+        return None
+    green = _sample(image)[..., 1]
+    nucleated = cells.filter(pl.col("label") != PLATELET.name)
+    if nucleated.is_empty() or float(np.ptp(green)) < MIN_CONTRAST:
+        return None
+    stained = float((green < otsu(green)).mean()) * image.width_px * image.height_px
+    rest = stained - float(nucleated["cell_area_px"].sum())
+    red_cells = rest / (np.pi / 4 * (RED_CELL_UM / image.mpp) ** 2)
+    erythroid = nucleated["label"].is_in([stage.name for stage in ERYTHROID_STAGES]).sum()
+    few = red_cells > 0 and nucleated.height < limits.most_nucleated * red_cells
+    if not few or erythroid > limits.most_erythroid * nucleated.height:
+        return None
+    return float(1000 * nucleated.height / red_cells)
 
 
 def _has_red_cells(image: SmearImage) -> bool:
