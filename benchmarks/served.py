@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
-from scale import read_boxes
+from red_cell_scale import read_boxes
 from scipy import ndimage
 from segmentation import list_annotated
 from tuned import Constant
@@ -47,7 +47,7 @@ MASKED = {"marrow": 1, "bccd": 5, "segmentation_WBC": 3}
 """Sets with drawn nuclei: one of so many of their images is taken."""
 
 BOX_MARGIN_PX = 14
-"""By how much boxes of ``bccd`` exceed drawn outlines (``benchmarks/scale.py`` measures it)."""
+"""By how much boxes of ``bccd`` exceed drawn outlines (``benchmarks/red_cell_scale.py`` measures it)."""
 
 LEFT_OUT = "sharp, left out"
 BLURS_UM = (0.75, 1.5)

@@ -77,7 +77,7 @@ AREAS = "quality.areas"
 FLAGS = "quality.flags"
 
 CHOSEN = "seen: `marrow`, `bccd`"
-UNRECORDED = "not recorded; seen: the sets of `benchmarks/scale.py`"
+UNRECORDED = "not recorded; seen: the sets of `benchmarks/red_cell_scale.py`"
 ONE_FIELD = "seen: the marrow field, sharp and in part blurred"
 
 INF = float("inf")
@@ -217,7 +217,9 @@ PARTS = {
             Constant(
                 RED, "MAX_RED_TO_GREEN", "discs of other colours are no red cells", step="_choose", off=INF
             ),
-            Constant(SCALE, "RED_CELL_SPREAD", "measured by `benchmarks/scale.py` within one microscope"),
+            Constant(
+                SCALE, "RED_CELL_SPREAD", "measured by `benchmarks/red_cell_scale.py` within one microscope"
+            ),
             Constant(
                 SCALE,
                 "MIN_RED_CELLS",
