@@ -22,7 +22,10 @@ The mean of healthy persons is 7.2 um (Price-Jones 1933, Red Blood Cell Diameter
 """
 
 RED_CELL_SPREAD = 0.06
-"""Relative standard deviation of that diameter between smears; ``benchmarks/red_cell_scale.py`` measures it."""
+"""Relative standard deviation of that diameter between smears.
+
+``benchmarks/red_cell_scale.py`` measures it.
+"""
 
 MIN_RED_CELLS = 5
 """Red cells under which there is no estimate: fewer may be chance circles.
