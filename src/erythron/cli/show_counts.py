@@ -131,7 +131,9 @@ def _print_differential(differential: Differential, fields: int) -> None:
         return
     if differential.nucleated_cells == 0:
         left_out = differential.left_out_cells
-        told = f" that counts: {left_out} cells were found and are left out, see the flags" if left_out else ""
+        told = (
+            f" that counts: {left_out} cells were found and are left out, see the flags" if left_out else ""
+        )
         console.print(f"No nucleated cell in {fields} field(s){told}.")
         return
     level = f"{differential.interval_level:.0%}"

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 NUCLEUS_UM = 6.95
 """Mean diameter of nuclei measured at ``MEASURED_AT`` times the true scale, in microns.
 
-Mean over the sources of ``benchmarks/scale.py``, each weighing one; leaving one out moves it by 4 % at most.
+Mean over the sources of ``benchmarks/scale.py``, each weighing one; leaving one out moves it by 5 % at most.
 """
 
 NUCLEUS_SPREAD = 0.11

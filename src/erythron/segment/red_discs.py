@@ -50,6 +50,10 @@ LEAST_SHARE = 0.2
 """Share of all that is stained that they cover: red cells apart 0.35 to 0.69, chance discs 0.06 to 0.08."""
 
 
+SPARSE = 4
+"""Of so many rows and columns one is looked at first: most fields of marrow are dark and done with it."""
+
+
 @dataclass(frozen=True)
 class RedDiscs:
     """N red cells of one image that lie apart.
@@ -75,11 +79,11 @@ def measure_red_discs(rgb: NDArray[np.uint8]) -> RedDiscs:
     """
     none = RedDiscs(np.zeros(0), np.nan)
     light = np.minimum(rgb / estimate_background(rgb), np.float32(1))
+    if _is_dark(light[::SPARSE, ::SPARSE]):
+        return none
     green = ndimage.gaussian_filter(light[..., 1], SMOOTHING_PX, truncate=3)
     absorbance = -np.log10(np.maximum(green, MIN_LIGHT))
-    seen = light.max(axis=2) > BLACK
-    if not seen.any() or float(np.ptp(green[seen])) < MIN_CONTRAST:
-        return none
+    seen = _find_seen(light)
     mask = fill_holes(ndimage.binary_opening((absorbance > otsu(absorbance[seen])) & seen))
     labels, count = ndimage.label(mask)
     area, is_disc, mean = _measure(labels, count, absorbance)
@@ -116,6 +120,20 @@ def _measure_nucleus(outline: CellOutline, light: NDArray[np.uint8]) -> float:
     window = light[outline.top : outline.top + height, outline.left : outline.left + width, 1]
     green = window[outline.nucleus].astype(np.float64) / BACKGROUND_LEVEL
     return float(-np.log10(np.maximum(green, MIN_LIGHT)).mean())
+
+
+def _is_dark(light: NDArray[np.float32]) -> bool:
+    """Return whether an image, (H, W, 3) light, is blank, or most of its stain too dark for red cells."""
+    green = light[..., 1][_find_seen(light)]
+    if not green.size or float(np.ptp(green)) < MIN_CONTRAST:
+        return True
+    absorbance = -np.log10(np.maximum(green, MIN_LIGHT))
+    return bool(np.median(absorbance[absorbance > otsu(absorbance)]) > MOST_ABSORBANCE)
+
+
+def _find_seen(light: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return the pixels, (H, W), that are not black as outside the field of view."""
+    return np.asarray(np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2]) > BLACK)
 
 
 def _measure(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import bdtr
 
-from erythron.segment.red_cells import RedCells, find_red_cells
+from erythron.segment.red_cells import RedCellColour, RedCells, find_red_cells
 from erythron.segment.red_discs import measure_red_discs
 
 Pixels = NDArray[np.uint8]
@@ -61,6 +61,12 @@ ENLARGED_PX = 350_000
 """Pixels of the middle of an image that is looked at enlarged twofold, where red cells may be too small."""
 
 
+MANY_RED_CELLS = 40
+"""Small cells of one size, and of the colour of nuclei, that are red cells for their number.
+
+Blood at 0.6 um per pixel shows 64 to 528 of them, marrow and sections 7 to 25 (``benchmarks/scale.py``).
+"""
+
 LEAST_COVERED = 0.01
 """Share of what is looked at enlarged that red cells cover: a field of so small cells shows many.
 
@@ -105,8 +111,8 @@ def estimate_scale(rgb: Pixels) -> ScaleEstimate | None:
     """Estimate the scale from the red cells of an image.
 
     Those that lie apart are measured by their area; where there are few of these, round ones by their rims,
-    whether or not they overlap. Where that finds fewer than eight, the image is looked at enlarged, and
-    cells of the colour of pale nuclei are let pass.
+    whether or not they overlap. Where that finds fewer than eight, the image is looked at enlarged, then
+    cells of the colour of pale nuclei are let pass, and at last of any, if there are very many.
 
     Args:
         rgb: (H, W, 3) uint8. An image of more than 0.7 million pixels is measured reduced to that, and where
@@ -130,15 +136,18 @@ def estimate_scale(rgb: Pixels) -> ScaleEstimate | None:
     tries = [(reduced, shrink), (middle, 1.0)][: 1 if shrink == 1 else 2]
     tries.append((enlarged, 0.5))
     best: ScaleEstimate | None = None
-    for is_loose in (False, True):
+    for colour in (RedCellColour.USUAL, RedCellColour.PURPLE):
         for pixels, scale in tries:
-            found = _estimate(find_red_cells(pixels, is_loose=is_loose), scale)
+            found = _estimate(find_red_cells(pixels, colour), scale)
             if found is not None and scale < 1 and _cover(found, rgb) < LEAST_COVERED:
                 continue
             if found is not None and found.is_sure:
                 return found
             if found is not None and (best is None or found.red_cells > best.red_cells):
                 best = found
+    small = _estimate(find_red_cells(enlarged, RedCellColour.ANY), 0.5)
+    if small is not None and small.red_cells >= MANY_RED_CELLS:
+        return small
     return best
 
 
