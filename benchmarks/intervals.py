@@ -200,7 +200,7 @@ def draw_specimen(design: Design, model: Model, rng: np.random.Generator) -> Spe
     detection = None
     if design.recall is not None:
         found = [int(rng.binomial(n, r)) for n, r in zip((85, 47), design.recall, strict=True)]
-        detection = Detection((found[0], 85), (found[1], 47), "", "simulated")
+        detection = Detection((found[0], 85), (found[1], 47), "simulated")
     names = tuple(c.name for c in NUCLEATED)
     told = np.column_stack([table[:, :size], table[:, size:].sum(axis=1)])
     calls = Calls(counts.astype(np.int64), by_label.sum(axis=1).astype(np.int64), dealt)

@@ -287,7 +287,7 @@ def test_the_raw_erythroid_share_leaves_unclassified_cells_on_neither_side() -> 
 
 
 def test_missed_cells_are_corrected_for_and_said() -> None:
-    detection = Detection((80, 100), (100, 100), "", "a test")
+    detection = Detection((80, 100), (100, 100), "a test")
     settings = replace(SETTINGS, confusion=make_confusion(right=50, wrong=1))
     plain, missed = (
         make_differential_from_counts(COUNTS, s) for s in (settings, replace(settings, detection=detection))

@@ -45,7 +45,7 @@ def test_ranges_of_one_source_share_a_sentence(field: Field) -> None:
         ),
         (
             CellsNeeded("erythroid_share", "reference", 0.32, 40),
-            "Erythroid share of nucleated cells: about 40 more cells give an interval wholly to one side of "
+            "Erythroid share of classified cells: about 40 more cells give an interval wholly to one side of "
             "the reference limit 32 %.",
         ),
     ],

@@ -62,11 +62,15 @@ def render_report(report: RunReport) -> str:
     lines = order_lines(line for line in found.classes if line.of_nucleated is not None)
     return _template().render(
         report=report,
+        title="Erythroid differential"
+        if found.erythroid_share is not None
+        else "Differential of nucleated cells",
         run=found,
         names=name_images([f.image for f in report.fields] + [f.image for f in report.failed]),
         stages=[line for line in lines if line.of_erythroid is not None],
         provisional=[flag for flag in found.flags if flag.name in PROVISIONAL],
         is_corrected=found.correction.method is not None,
+        has_bound=any(index.corrected is not None and index.corrected.bound for index in found.indices),
         fewest_cells=THRESHOLDS.fewest_cells,
         target_cells=TARGET_CELLS,
         shown=shown,

@@ -53,8 +53,13 @@ def list_sources(differential: Differential) -> list[str]:
 
 
 def list_plans(differential: Differential) -> list[str]:
-    """Return a sentence for each question that takes more cells than were counted."""
-    plans = (_say_plan(plan, differential) for plan in differential.count_more)
+    """Return a sentence for each question that takes more cells than were counted.
+
+    Limits of reference ranges are asked of the indices alone; ``differential.json`` has them for the classes.
+    """
+    indices = {index.name for index in differential.indices}
+    asked = (plan for plan in differential.count_more if plan.question == "width" or plan.of in indices)
+    plans = (_say_plan(plan, differential) for plan in asked)
     return [text for text in plans if text is not None]
 
 
