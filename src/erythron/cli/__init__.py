@@ -30,6 +30,7 @@ from erythron.cli import (
     extract,
     import_labels,
     mask,
+    recount,
     train,
 )
 from erythron.errors import ErythronError, UsageError
@@ -47,6 +48,7 @@ app.command("mask")(mask.mask)
 app.command("compare")(compare.compare)
 app.command("extract")(extract.extract)
 app.command("convert")(convert.convert)
+app.command("recount")(recount.recount)
 app.command("import")(import_labels.import_labels)
 app.add_typer(data.data_app, name="data")
 app.command("train")(train.train)

@@ -22,12 +22,13 @@ from erythron.files.writing import write_file
 from erythron.pipeline.count_worker import CountJob, CountTask, DoneField, describe_steps
 from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, check_distinct, no_progress
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.reviewed import merge_reviews
 from erythron.pipeline.settings import choose_settings
 from erythron.pipeline.specimens import Specimen
 from erythron.quality.flags import QualityFlag
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import make_distributions
-from erythron.report.model import Entry, FailedInput, FieldReport, RepeatedInput, RunReport
+from erythron.report.model import Entry, FailedInput, FieldReport, RepeatedInput, ReviewReport, RunReport
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
 from erythron.results.field import (
@@ -35,7 +36,7 @@ from erythron.results.field import (
 )
 from erythron.results.fingerprint import StepSettings, fingerprint_steps, hash_bundle, hash_image
 from erythron.results.record import FieldRecord, read_record
-from erythron.results.run import REPORT, SUMMARY, refuse_other_run, write_run, write_specimens
+from erythron.results.run import REPORT, SUMMARY, RunSettings, refuse_other_run, write_run, write_specimens
 
 SEGMENTER = "the segmentation network of the model"
 
@@ -52,12 +53,14 @@ class CountRun:
         fields: the differential of each image that is done, by its path as given, in that order.
         failures: the other images.
         report: path of the page.
+        review: what persons made of the calls, None where nobody called a cell.
     """
 
     differential: Differential
     fields: tuple[tuple[str, Differential], ...]
     failures: tuple[Failure, ...]
     report: Path
+    review: ReviewReport | None = None
 
     def to_json(self) -> str:
         """Return the run as one JSON object: ``differential``, ``fields``, ``failures`` and ``report``."""
@@ -133,11 +136,22 @@ def count_specimens(
         refuse_other_run([image.name for specimen in specimens for image in specimen.images], out)
     runs = tuple(counting.run(progress, executor))
     rows = [
-        SpecimenRow(specimen.name, specimen.details, len(run.fields), len(run.failures), run.differential)
+        SpecimenRow(
+            specimen.name,
+            specimen.details,
+            len(run.fields),
+            len(run.failures),
+            run.differential,
+            run.review,
+        )
         for specimen, run in zip(specimens, runs, strict=True)
     ]
     write_file(out / SUMMARY, make_specimen_summary(rows, counting.bundle.classes).write_csv())
-    write_specimens(out, {specimen.name: [i.name for i in specimen.images] for specimen in specimens})
+    write_specimens(
+        out,
+        {specimen.name: [i.name for i in specimen.images] for specimen in specimens},
+        _keep_settings(options),
+    )
     return runs
 
 
@@ -209,18 +223,22 @@ class Counting:
         page = self._make_page(specimen, tally, started)
         write_file(out / SUMMARY, make_summary(tally.entries, self.bundle.classes).write_csv())
         write_file(out / REPORT, render_report(page))
-        write_run(out, [image.name for image in specimen.images], tally.records, page)
+        write_run(
+            out, [image.name for image in specimen.images], tally.records, page, _keep_settings(self._options)
+        )
         return CountRun(
             page.differential,
             tuple((field.image, field.differential) for field in page.fields),
             tuple(Failure(failed.image, failed.reason) for failed in page.failed),
             out / REPORT,
+            page.review,
         )
 
     def _make_page(self, specimen: Specimen, tally: Tally, started: datetime) -> RunReport:
         card, options = self.bundle.card, self._options
         differential = merge_differentials((field.differential for field in tally.done), self._settings)
         measured = [field.measured for field in tally.done]
+        review = merge_reviews([(field.differential, field.review) for field in tally.done], self._settings)
         return RunReport(
             specimen=specimen.name,
             details=tuple(Entry(name, value) for name, value in specimen.details.items()),
@@ -228,6 +246,7 @@ class Counting:
             differential=replace(differential, flags=(*tally.flag_repeated(), *differential.flags)),
             fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
             failed=tuple(entry for entry in tally.entries if isinstance(entry, FailedInput)),
+            review=review,
             distributions=make_distributions(pl.concat(measured)) if measured else (),
             unclassified_under=card.unclassified_below,
             segmenter=SEGMENTER,
@@ -314,6 +333,18 @@ def _make_entry(done: DoneField) -> FieldReport:
         differential=done.differential,
         page=done.page,
         mpp_interval=record.mpp_interval,
+        review=done.review,
+    )
+
+
+def _keep_settings(options: RunOptions) -> RunSettings:
+    return RunSettings(
+        None if options.model is None else str(options.model),
+        options.mpp,
+        None if options.reference is None else str(options.reference),
+        options.width,
+        options.runtime.value,
+        options.me_ratio.value,
     )
 
 
