@@ -64,8 +64,8 @@ def list_indices(
                 "erythroid_share",
                 "Erythroid share of classified cells",
                 "40689-2",
-                "erythroid cells of nucleated cells (LOINC 40689-2); raw: of the classified ones alone; "
-                "corrected: of all, unclassified ones dealt out by their probabilities",
+                "of nucleated cells (LOINC 40689-2): raw of the classified ones, corrected of all, "
+                "unclassified ones dealt out",
                 _contrast(erythroid, other, "share"),
             )
         )
@@ -92,15 +92,15 @@ def list_indices(
                 "proliferation_ratio",
                 "Proliferating to maturing erythroblasts",
                 None,
-                "(pro- + basophilic + polychromatic) to orthochromatic erythroblasts, which no longer "
-                "divide; the project's definition",
+                "(pro- + basophilic + polychromatic) to orthochromatic ones, which no longer divide; own "
+                "definition",
                 _contrast((*_YOUNG, _OLD[0]), _OLD[1:], "ratio"),
             ),
             IndexDefinition(
                 "left_shift",
                 "Left shift of erythropoiesis",
                 None,
-                "pro- and basophilic erythroblasts of all erythroid cells; the project's definition",
+                "pro- and basophilic erythroblasts of all erythroid cells; own definition",
                 _contrast(_YOUNG, tuple(n for n in erythroid if n not in _YOUNG), "share"),
             ),
         ]

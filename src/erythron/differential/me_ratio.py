@@ -28,10 +28,8 @@ _BLAST = "blast"
 """A class of this name, whose synonyms are those of the myeloblast; the shipped model has none."""
 
 _WORDS = {
-    MERatio.ICSH: "granulocytes, monocytes and their precursors to erythroblasts of all stages, by the ICSH "
-    "(Lee et al. 2008, doi 10.1111/j.1751-553X.2008.01100.x)",
-    MERatio.GRANULOCYTIC: "granulocytes and their precursors, without monocytes, to erythroblasts of all "
-    "stages",
+    MERatio.ICSH: "granulocytes, monocytes and their precursors to erythroblasts (ICSH, Lee et al. 2008)",
+    MERatio.GRANULOCYTIC: "granulocytes and their precursors, without monocytes, to erythroblasts",
 }
 
 
