@@ -61,7 +61,7 @@ def estimate_as_now(specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[
 
 
 def estimate_bounds(specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
-    """Return the estimates that erythron reports, with the bound in place of the interval where there is one."""
+    """Return the estimates that erythron reports, with the bound where there is one as the interval."""
     found = estimate_as_now(specimen, contrasts)
     return tuple(replace(e, interval=e.bound or e.interval) for e in found)
 
