@@ -185,7 +185,7 @@ def test_a_model_of_few_classes_gives_a_differential_without_a_warning(
     classes: tuple[CellClass, ...], unclassified: int
 ) -> None:
     names = tuple(c.name for c in classes)
-    table = tuple(tuple(30 if i == j else 1 for j in range(len(names))) + (2,) for i in range(len(names)))
+    table = tuple((*(30 if i == j else 1 for j in range(len(names))), 2) for i in range(len(names)))
     confusion = ConfusionMatrix(names, names, table, has_unclassified=True)
     counts = CellCounts(classes, (20,) * len(classes), unclassified)
     made = DifferentialSettings(classes, confusion, Detection((8, 10), (9, 10), "a test"))
