@@ -39,4 +39,4 @@ clean:
 picture: $(VENV)/.light
 	$(BIN)/erythron count "$(ERYTHRON_DATA_DIR)/marrow-field/marrow-field-left.png" --out build/picture --force
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir=build/chromium \
-		--screenshot=docs/picture.png --window-size=1080,1940 "file://$(abspath build/picture/report.html)"
+		--screenshot=docs/picture.png --window-size=1080,1905 "file://$(abspath build/picture/report.html)"
