@@ -92,15 +92,15 @@ def list_indices(
                 "proliferation_ratio",
                 "Proliferating to maturing erythroblasts",
                 None,
-                "(pro- + basophilic + polychromatic) to orthochromatic ones, which no longer divide; own "
-                "definition",
+                "(pro- + basophilic + polychromatic) to orthochromatic ones, which no longer divide; "
+                "erythron's definition",
                 _contrast((*_YOUNG, _OLD[0]), _OLD[1:], "ratio"),
             ),
             IndexDefinition(
                 "left_shift",
                 "Left shift of erythropoiesis",
                 None,
-                "pro- and basophilic erythroblasts of all erythroid cells; own definition",
+                "pro- and basophilic erythroblasts of all erythroid cells; erythron's definition",
                 _contrast(_YOUNG, tuple(n for n in erythroid if n not in _YOUNG), "share"),
             ),
         ]
