@@ -11,6 +11,7 @@ from erythron.bundle.schema import ModelCard
 from erythron.cells.classes import CellClass
 from erythron.errors import BundleError
 from erythron.files.hashing import hash_file
+from erythron.files.reading import read_content
 
 CARD = "model.json"
 CLASSIFIER = "classifier.onnx"
@@ -56,7 +57,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
     folder = DEFAULT_BUNDLE if path is None else path
     card_path = folder / CARD
     try:
-        text = card_path.read_bytes()
+        text = read_content(card_path)
     except OSError as error:
         raise BundleError(
             f"{card_path}: cannot be read ({error.strerror}); give a bundle's folder, or reinstall erythron"

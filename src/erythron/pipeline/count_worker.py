@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from erythron.bundle.folder import Bundle, load_bundle
 from erythron.bundle.loading import LoadingBundle, start_loading
 from erythron.differential.assemble import set_references
 from erythron.differential.counts import Differential
+from erythron.errors import DataError
 from erythron.interchange.geojson import trace_cells
 from erythron.pipeline.field import (
     CountedField,
@@ -31,6 +33,7 @@ from erythron.report.model import FieldPage
 from erythron.results.field import (
     FieldResult,
     ShownField,
+    is_whole,
     read_cells,
     read_differential,
     read_field,
@@ -48,6 +51,8 @@ from erythron.results.fingerprint import (
 )
 from erythron.results.record import FieldRecord, read_record
 from erythron.segment.scale import ScaleEstimate
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -133,12 +138,17 @@ class CountWorker:
         sha256 = hash_image(job.image.path)
         wanted = fingerprint_steps(self._steps, job.name, sha256, job.fields_shown)
         record = None if self._options.force else read_record(job.folder)
-        if record is None or record.fingerprints.outlines != wanted.outlines:
+        if record is None or record.fingerprints.outlines != wanted.outlines or not is_whole(job.folder):
             image = read_whole(open_source(job.image.path, self._options.mpp))
             return self._store(count_field(image, self._model), job, sha256, wanted)
         if record.fingerprints.calls != wanted.calls:
             return self._store(self._call_again(record, job), job, sha256, wanted)
-        return self._keep(record, job, wanted)
+        try:
+            return self._keep(record, job, wanted)
+        except DataError:
+            log.info("%s: what is kept of it is damaged, so it is counted again", job.name, exc_info=True)
+            image = read_whole(open_source(job.image.path, self._options.mpp))
+            return self._store(count_field(image, self._model), job, sha256, wanted)
 
     def _get_networks(self) -> Networks:
         if self._networks is None:
