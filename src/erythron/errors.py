@@ -15,7 +15,7 @@ from erythron.files.naming import as_text
 class ErythronError(Exception):
     """Base of every error that erythron raises on purpose."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str = "") -> None:
         super().__init__(as_text(message))
 
 

@@ -17,7 +17,7 @@ from erythron.synthetic.field import DrawnFieldSpec, draw_field
 FIELD = draw_field(DrawnFieldSpec(400, 300, seed=1)).rgb
 REAL = (
     "marrow-fields/*.jpg", "marrow-fields/*.png", "marrow-field/*.png", "cases/images/*",
-    "pathology-bites-cells/*_1.png", "blood-phone/*.jpg", "blood-films/*/*.jpg",
+    "pathology-bites-cells/*_1.png", "blood-films/*/*", "matek-samples/*.jpg",
 )  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def test_an_inverted_picture_is_refused() -> None:
 @pytest.mark.real_data
 def test_real_smears_pass_and_their_inverse_does_not(data_dir: Path) -> None:
     paths = [path for pattern in REAL for path in data_dir.glob(pattern)]
-    assert len(paths) > 25
+    assert len(paths) > 20
     refused = 0
     for path in paths:
         image = read_image(path)
@@ -55,4 +55,4 @@ def test_real_smears_pass_and_their_inverse_does_not(data_dir: Path) -> None:
             check_stained(take_array(255 - image.rgb))
         except ImageReadError:
             refused += 1
-    assert refused > 0.5 * len(paths)
+    assert refused > 0.7 * len(paths)

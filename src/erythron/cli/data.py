@@ -198,7 +198,7 @@ def split(
         out.with_name(f"{out.stem}.split.json"), json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     )
     if as_json:
-        typer.echo(json.dumps(record, ensure_ascii=False))
+        typer.echo(json.dumps(record))
         return
     typer.echo(f"{result.rows.height} cells in {record['groups']} groups, split {result.hash[:16]}, in {out}")
     for row in table.iter_rows(named=True):

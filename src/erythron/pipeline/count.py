@@ -70,9 +70,8 @@ class CountRun:
                     for image, differential in self.fields
                 ],
                 "failures": [asdict(failure) for failure in self.failures],
-                "report": str(self.report),
-            },
-            ensure_ascii=False,
+                "report": as_text(self.report),
+            }
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from erythron.bundle.folder import load_bundle
-from erythron.bundle.loading import open_runtime
+from erythron.bundle.loading import load_segmentation
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.classify.framing import outline_crop
 from erythron.errors import UsageError
@@ -89,7 +89,7 @@ class MaskTask:
         """Return the function that writes one mask, and says whether it was there already."""
         options = self.options
         bundle = load_bundle(options.model)
-        segmenter = Segmenter(bundle.card.segmenter, open_runtime(bundle.segmentation_path, options.runtime))
+        segmenter = Segmenter(bundle.card.segmenter, load_segmentation(bundle, options.runtime))
         steps = StepSettings(bundle, options.mpp, runtime=options.runtime)
         return partial(_write_mask, segmenter, steps, options)
 
