@@ -12,9 +12,13 @@ from erythron.cells.table import (
     MEASUREMENT_COLUMNS,
     PLACE_COLUMNS,
     count_as,
+    count_as_confirmed,
+    is_classified,
+    is_counted,
     list_cell_columns,
     list_probability_classes,
     make_empty_table,
+    name_groups,
     type_columns,
 )
 from erythron.errors import DataError
@@ -27,8 +31,8 @@ def test_columns_come_in_the_order_of_the_command_line() -> None:
     first = ["image", "cell_id", "x_px", "y_px", "width_px", "height_px", "label", "confidence"]
     probabilities = [f"prob_{name}" for name in NAMES]
     assert columns[: len(first) + len(NAMES)] == first + probabilities
-    assert columns[-2:] == ["counted_as", "flags"]
-    between = columns[len(first) + len(NAMES) : -2]
+    assert columns[-3:] == ["confirmed_as", "counted_as", "flags"]
+    between = columns[len(first) + len(NAMES) : -3]
     assert between == list(MEASUREMENT_COLUMNS)
     assert between[:3] == ["cell_area_px", "nucleus_area_px", "cytoplasm_area_px"]
     assert between[-2:] == ["touches_edge", "outline_score"]
@@ -78,6 +82,26 @@ def test_another_table_is_refused_by_the_name_of_the_column(change: str) -> None
     }[change]
     with pytest.raises(DataError, match=rf"not those of a table of cells \(.*({named}).*\); count again"):
         type_columns(columns)
+
+
+def test_what_a_person_says_goes_before_the_model() -> None:
+    cells = pl.DataFrame(
+        {
+            "label": ["granulocyte"] * 5,
+            "flags": ["", "unclassified", "left_out", "", "unclassified"],
+            "confirmed_as": [None, "lymphocyte", "monocyte", "not_a_cell", ""],
+        }
+    ).with_columns(count_as_confirmed())
+    assert cells["counted_as"].to_list() == [
+        "granulocyte",
+        "lymphocyte",
+        "monocyte",
+        "not_a_cell",
+        "unclassified",
+    ]
+    assert cells.select(is_counted()).to_series().to_list() == [True, True, True, False, True]
+    assert cells.select(is_classified()).to_series().to_list() == [True, True, True, False, False]
+    assert name_groups(cells) == cells["counted_as"].to_list()
 
 
 def test_a_column_that_stands_twice_is_refused() -> None:

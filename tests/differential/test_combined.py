@@ -261,3 +261,38 @@ def test_memory_of_the_interval_does_not_grow_with_the_fields() -> None:
     share = found.estimates[5]
     assert share.value == pytest.approx(0.3, abs=0.05)
     assert peak < 50 * 2**20
+
+
+def confirm(table: list[list[int]], sure: list[int]) -> Corrected:
+    """Return the estimates of one field, of whose calls a person has made some."""
+    counts = np.array(table)
+    matrix = np.rint(RATES * np.array(SIZES)[:, None] * 10).astype(int)
+    confusion = ConfusionMatrix(NAMES, NAMES, tuple(map(tuple, matrix.tolist())), has_unclassified=True)
+    known = Knowledge(confusion, LINEAGES, Detection((70, 80), (90, 100), "of this test", "drawn"))
+    dealt = np.outer(counts[:, -1], np.full(len(NAMES), 1 / len(NAMES)))
+    contrasts = [Contrast((n,), tuple(m for m in NAMES if m != n), "share") for n in NAMES]
+    return estimate_contrasts(
+        Calls(counts[:, :-1], counts[:, -1], dealt, np.array([sure])), known, contrasts, 0.95
+    )
+
+
+def test_calls_of_a_person_are_what_they_are_and_have_the_error_of_sampling_alone() -> None:
+    counts = [40 + 10 * k for k in range(len(NAMES))]
+    found = confirm([[*counts, 0]], counts)
+    for share, count in zip(found.estimates, counts, strict=True):
+        assert share.value == pytest.approx(count / sum(counts))
+        low, high = share.interval or (1.0, None)
+        spread = 1.96 * (count / sum(counts) * (1 - count / sum(counts)) / sum(counts)) ** 0.5
+        assert high is not None
+        assert high - low == pytest.approx(2 * spread, rel=0.15)
+
+
+def test_the_more_calls_are_of_a_person_the_nearer_the_estimate_is_to_the_count() -> None:
+    counts = [40 + 10 * k for k in range(len(NAMES))]
+    raw = counts[0] / sum(counts)
+    away = [
+        abs((confirm([[*counts, 0]], [round(part * n) for n in counts]).estimates[0].value or 0.0) - raw)
+        for part in (0.0, 0.5, 1.0)
+    ]
+    assert away[0] > away[1] > away[2]
+    assert away[2] == pytest.approx(0.0, abs=1e-9)

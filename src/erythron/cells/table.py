@@ -18,7 +18,8 @@ PROBABILITY = "prob_"
 """What the column of a class's probability begins with."""
 
 UNCLASSIFIED, LEFT_OUT = CellFlag.UNCLASSIFIED.value, CellFlag.LEFT_OUT.value
-"""What ``counted_as`` holds besides the names of classes."""
+NOT_A_CELL = "not_a_cell"
+"""What ``counted_as`` holds besides the names of classes; the last where a person says so."""
 
 PLACE_COLUMNS: dict[str, pl.DataType] = {
     "cell_id": pl.String(),
@@ -64,8 +65,13 @@ MEASUREMENT_COLUMNS: dict[str, pl.DataType] = {
 CALL_COLUMNS: dict[str, pl.DataType] = {"label": pl.String(), "confidence": pl.Float64()}
 """The most probable class and its probability."""
 
-VERDICT_COLUMNS: dict[str, pl.DataType] = {"counted_as": pl.String(), "flags": pl.String()}
-"""The line of the differential that counts the cell, and its flags, a space between them."""
+VERDICT_COLUMNS: dict[str, pl.DataType] = {
+    "confirmed_as": pl.String(),
+    "counted_as": pl.String(),
+    "flags": pl.String(),
+}
+"""What a person has called the cell, empty where nobody has; the line of the differential that counts it; and
+its flags, a space between them."""
 
 
 def list_cell_columns(classes: Iterable[CellClass | str]) -> dict[str, pl.DataType]:
@@ -105,7 +111,7 @@ def type_columns(columns: Iterable[str]) -> dict[str, pl.DataType]:
 
 
 def count_as() -> pl.Expr:
-    """Return the expression of the column ``counted_as`` from ``label`` and ``flags``.
+    """Return the expression of the column ``counted_as`` by the model alone, from ``label`` and ``flags``.
 
     A cell that is left out is in no line, an unclassified one in that of its own; every other in its label's.
     """
@@ -117,6 +123,35 @@ def count_as() -> pl.Expr:
         .otherwise(pl.col("label"))
         .alias("counted_as")
     )
+
+
+def count_as_confirmed() -> pl.Expr:
+    """Return the expression of the column ``counted_as``: what a person has called the cell goes before."""
+    called = pl.col("confirmed_as").fill_null("")
+    return pl.when(called != "").then(called).otherwise(count_as()).alias("counted_as")
+
+
+def name_groups(cells: pl.DataFrame) -> list[str]:
+    """Return what each cell of a table is called on pictures and in other programs.
+
+    What a person has called it, ``not_a_cell`` among that; else ``unclassified``, or its label. A cell in an
+    area that is left out of the count has its name too.
+    """
+    called = pl.when(has_flag(CellFlag.UNCLASSIFIED)).then(pl.lit(UNCLASSIFIED)).otherwise(pl.col("label"))
+    if "confirmed_as" in cells.columns:
+        confirmed = pl.col("confirmed_as").fill_null("")
+        called = pl.when(confirmed != "").then(confirmed).otherwise(called)
+    return cells.select(called).to_series().to_list()
+
+
+def is_counted() -> pl.Expr:
+    """Return the expression, bool, whether the differential counts a row in one of its lines."""
+    return ~pl.col("counted_as").is_in([LEFT_OUT, NOT_A_CELL])
+
+
+def is_classified() -> pl.Expr:
+    """Return the expression, bool, whether the differential counts a row in the line of a class."""
+    return ~pl.col("counted_as").is_in([LEFT_OUT, NOT_A_CELL, UNCLASSIFIED])
 
 
 def make_empty_table(classes: Sequence[CellClass]) -> pl.DataFrame:

@@ -70,5 +70,6 @@ def call_cells(
         ),
     ]
     schema = list_cell_columns(bundle.classes)
-    called = measurements.with_columns(columns).with_columns(count_as())
+    unseen = pl.lit(None, pl.String()).alias("confirmed_as")
+    called = measurements.with_columns([*columns, unseen]).with_columns(count_as())
     return called.select(*schema).cast(pl.Schema(schema))

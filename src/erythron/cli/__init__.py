@@ -33,6 +33,7 @@ from erythron.cli import (
     extract,
     import_labels,
     mask,
+    recount,
     train,
 )
 from erythron.cli.terminal import make_writable
@@ -52,6 +53,7 @@ app.command("mask")(mask.mask)
 app.command("compare")(compare.compare)
 app.command("extract")(extract.extract)
 app.command("convert")(convert.convert)
+app.command("recount")(recount.recount)
 app.command("import")(import_labels.import_labels)
 app.add_typer(data.data_app, name="data")
 app.command("train")(train.train)

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from erythron.cells.classes import Lineage, find_class
-from erythron.cells.flags import CellFlag, has_flag
+from erythron.cells.table import count_as_confirmed, is_counted
 from erythron.compare.alignment import align_paths
 from erythron.compare.comparison import UNCLASSIFIED, Comparison, compare_cells, compare_shares
 from erythron.differential.counts import Differential
@@ -211,15 +211,23 @@ def _read_cells(path: Path) -> pl.DataFrame:
     table = table.filter(pl.col("label").is_not_null())
     flags = pl.col("flags").cast(pl.String).fill_null("") if "flags" in table.columns else pl.lit("")
     table = table.with_columns(flags.alias("flags"))
-    table = table.filter(~has_flag(CellFlag.LEFT_OUT))
+    # A person's call goes before that of the model.
+    confirmed = (
+        pl.col("confirmed_as").cast(pl.String).fill_null("")
+        if "confirmed_as" in table.columns
+        else pl.lit("")
+    )
+    table = table.with_columns(confirmed.alias("confirmed_as")).with_columns(count_as_confirmed())
+    table = table.filter(is_counted())
     try:
-        called = [find_class(str(label)).name for label in table["label"]]
+        called = [
+            UNCLASSIFIED if name == UNCLASSIFIED else find_class(str(name)).name
+            for name in table["counted_as"]
+        ]
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    is_sure = table.select(~has_flag(CellFlag.UNCLASSIFIED)).to_series()
-    calls = [name if sure else UNCLASSIFIED for name, sure in zip(called, is_sure, strict=True)]
     kept = [c for c in ("cell_id", *_PLACE) if c in table.columns]
-    return table.select(pl.col("image").cast(pl.String), pl.Series("call", calls, pl.String), *kept)
+    return table.select(pl.col("image").cast(pl.String), pl.Series("call", called, pl.String), *kept)
 
 
 def _from_cells(cells: pl.DataFrame) -> Results:

@@ -133,6 +133,7 @@ def merge_differentials(
                 differential.touching_edge_cells,
                 differential.left_out_cells,
                 differential.unclassified_as,
+                tuple(line.confirmed for line in differential.classes),
             )
         )
         flags.append(differential.flags)
@@ -180,6 +181,7 @@ def _assemble(
     classes = settings.classes
     counts = [sum(f.counts[i] for f in fields) for i in range(len(classes))]
     by_name = {c.name: n for c, n in zip(classes, counts, strict=True)}
+    confirmed = {c.name: sum(f.confirmed[i] for f in fields if f.confirmed) for i, c in enumerate(classes)}
     unclassified = sum(f.unclassified for f in fields)
     nucleated_names = [c.name for c in classes if c.lineage is not Lineage.NOT_NUCLEATED]
     erythroid_names = [c.name for c in classes if c.lineage is Lineage.ERYTHROID]
@@ -223,6 +225,7 @@ def _assemble(
             corrected_of_nucleated=of_all.get(c.name),
             corrected_of_erythroid=of_red.get(c.name),
             reference=settings.references.get(c.name),
+            confirmed=confirmed[c.name],
         )
         for c in classes
     ]
@@ -278,7 +281,9 @@ def _correct(
     counts = np.array([[f.counts[i] for i in columns] for f in fields], dtype=np.int64)
     if counts.sum() + unclassified.sum() == 0:
         return [], Correction(None, "no nucleated cell was counted")
-    calls = Calls(counts, unclassified, spread_unclassified(fields, settings.classes)[:, columns])
+    confirmed = np.array([[f.confirmed[i] if f.confirmed else 0 for i in columns] for f in fields], np.int64)
+    dealt = spread_unclassified(fields, settings.classes)[:, columns]
+    calls = Calls(counts, unclassified, dealt, confirmed)
     lineages = tuple(settings.classes[i].lineage for i in columns)
     known = Knowledge(confusion, lineages, settings.detection)
     corrected = estimate_contrasts(calls, known, contrasts, settings.level)

@@ -8,7 +8,8 @@ counts are solved for the mix behind them (:func:`~erythron.differential.correct
 rates at which the model calls the cells that it does not leave unclassified. **Unclassified cells** are
 dealt out by their own probabilities. So a specimen that is unlike the training data, and has more of them
 than any mix explains, needs no assumption on which class they are of. Last, the share of a lineage is divided
-by the rate at which its cells are found.
+by the rate at which its cells are found. Cells that a person has called are added last, as they are: the
+rates are of the model, and say nothing of them.
 
 The estimate is made from the sums over all fields; how the same cells lie in fields does not change it. The
 interval is a Bayesian bootstrap (Rubin 1981, doi 10.1214/aos/1176345338), which draws weights where the usual
@@ -97,11 +98,23 @@ class Calls:
         unclassified: (F,) int64, cells under the stated confidence.
         unclassified_as: (F, K) float64, sums of the probabilities of those cells by true class, in the order
             of the rows of the confusion matrix; a row adds up to the field's ``unclassified``.
+        confirmed: (F, J) int64, cells among ``counts`` that a person has called, of which the model's errors
+            say nothing; J is then K, in one order. None where there are none.
     """
 
     counts: NDArray[np.int64]
     unclassified: NDArray[np.int64]
     unclassified_as: Floats
+    confirmed: NDArray[np.int64] | None = None
+
+    @property
+    def confirmed_part(self) -> Floats:
+        """(J,) the part of each call's cells that a person has called; of a call without cells, of all."""
+        called = self.counts.sum(axis=0)
+        if self.confirmed is None or not called.sum():
+            return np.zeros(len(called))
+        sure = self.confirmed.sum(axis=0)
+        return np.asarray(np.where(called > 0, sure / np.maximum(called, 1), sure.sum() / called.sum()))
 
 
 @dataclass(frozen=True)
@@ -144,12 +157,14 @@ class _Mixes:
         dealt: (B, K), the part that is unclassified and of each class by its probabilities.
         odd: (B,), the part that is unclassified beyond what the mix leads to expect.
         found: (B, K), rates at which cells of each class are found.
+        confirmed: (B, K), the part that a person has called so.
     """
 
     classified: Floats
     dealt: Floats
     odd: Floats
     found: Floats
+    confirmed: Floats
 
 
 def estimate_contrasts(
@@ -197,8 +212,10 @@ def _make_best(calls: Calls, known: Knowledge) -> _Mixes:
     """Return the one mix of the best estimate, from the sums over all fields."""
     table = np.array(known.confusion.counts, dtype=np.float64)
     columns = len(known.confusion.calls)
-    counts = calls.counts.sum(axis=0).astype(np.float64)
-    total, unclassified = counts.sum() + calls.unclassified.sum(), float(calls.unclassified.sum())
+    called = calls.counts.sum(axis=0).astype(np.float64)
+    total, unclassified = called.sum() + calls.unclassified.sum(), float(calls.unclassified.sum())
+    sure = called * calls.confirmed_part
+    counts = called - sure
     left = table[:, columns:].sum(axis=1) / np.maximum(table.sum(axis=1), 1.0)
     mix = fit_mixture(
         make_rates(table[None, :, :columns]), (counts / max(counts.sum(), 1.0))[None], 10 * ROUNDS
@@ -209,6 +226,7 @@ def _make_best(calls: Calls, known: Knowledge) -> _Mixes:
         found = [(hit + 0.5) / (drawn + 1.0) for hit, drawn in pairs]
     return _put_together(
         mix * (counts.sum() / total),
+        sure[None] / total if calls.confirmed is not None else None,
         calls.unclassified_as.sum(axis=0)[None] / total,
         left[None] if known.confusion.has_unclassified else None,
         np.array(found)[None],
@@ -224,17 +242,21 @@ def _draw(calls: Calls, known: Knowledge) -> _Mixes:
     rates = _draw_dirichlet(np.broadcast_to(table + 1.0 / table.shape[1], (DRAWS, *table.shape)), rng)
     drawn = draw_calls(np.column_stack([calls.counts, calls.unclassified]), calls.unclassified_as, DRAWS, rng)
     unclassified = drawn.shares[:, -1]
-    classified = drawn.shares[:, :-1]
+    sure = drawn.shares[:, :-1] * calls.confirmed_part
+    classified = drawn.shares[:, :-1] - sure
     told = rates[:, :, :columns]
     mix = fit_mixture(
-        told / told.sum(axis=2, keepdims=True), classified / classified.sum(axis=1, keepdims=True), ROUNDS
+        told / told.sum(axis=2, keepdims=True),
+        classified / np.maximum(classified.sum(axis=1, keepdims=True), _REMAINDER),
+        ROUNDS,
     )
     cells = min(DEALT_CELLS, int(calls.unclassified.sum()))
     dealt = mix
     if cells:
         dealt = _draw_dirichlet(cells * drawn.sums / drawn.sums.sum(axis=1, keepdims=True), rng)
     return _put_together(
-        mix * (1.0 - unclassified)[:, None],
+        mix * classified.sum(axis=1, keepdims=True),
+        sure if calls.confirmed is not None else None,
         dealt * unclassified[:, None],
         rates[:, :, -1] if known.confusion.has_unclassified else None,
         _draw_found(known, rng),
@@ -243,12 +265,18 @@ def _draw(calls: Calls, known: Knowledge) -> _Mixes:
 
 
 def _put_together(
-    classified: Floats, dealt: Floats, left: Floats | None, found: Floats, unclassified: Floats
+    classified: Floats,
+    confirmed: Floats | None,
+    dealt: Floats,
+    left: Floats | None,
+    found: Floats,
+    unclassified: Floats,
 ) -> _Mixes:
     """Return mixes with the part of the unclassified cells that none explains.
 
     Args:
         classified: (B, K) as in :class:`_Mixes`.
+        confirmed: (B, K) likewise; None for no such part.
         dealt: (B, K) likewise.
         left: (B, K), rates at which cells of each class are left unclassified; None where nobody knows, and
             no unclassified cell is explained.
@@ -256,7 +284,7 @@ def _put_together(
         unclassified: (B,), part of all cells that is unclassified.
     """
     odd = unclassified if left is None else unclassified - ((classified + dealt) * left).sum(axis=1)
-    return _Mixes(classified, dealt, odd, found)
+    return _Mixes(classified, dealt, odd, found, np.zeros_like(dealt) if confirmed is None else confirmed)
 
 
 def _draw_found(known: Knowledge, rng: np.random.Generator) -> Floats:
@@ -325,7 +353,8 @@ def _estimate(
     share = float(best[0])
     low, high = shortest_interval(draws, level)
     sides = [names.index(name) for name in (*contrast.part, *contrast.rest)]
-    trace = HALF_A_CELL / (cells * float((mixes[0].classified + mixes[0].dealt)[0, sides].sum()))
+    all_parts = mixes[0].classified + mixes[0].dealt + mixes[0].confirmed
+    trace = HALF_A_CELL / (cells * float(all_parts[0, sides].sum()))
     low, high = (0.0 if low < trace else low), (1.0 if high > 1.0 - trace else high)
     low, high = min(share, 1.0 - unseen[1], low), max(share, unseen[0], high)
     if contrast.kind == "share":
@@ -366,7 +395,7 @@ def _balance(
     given = to_part + to_rest
     unclassified = np.maximum(mixes.dealt.sum(axis=1), _REMAINDER)
     dealt = mixes.dealt * (1.0 - given * np.minimum(odd / unclassified, 1.0))[:, None]
-    shares = (mixes.classified + dealt) / mixes.found
+    shares = (mixes.classified + dealt) / mixes.found + mixes.confirmed
 
     def add_up(side: tuple[str, ...], gets: float) -> Floats:
         of = [names.index(name) for name in side]

@@ -36,6 +36,7 @@ class CellCounts:
         unclassified_as: the unclassified cells dealt out to the classes by their probabilities, in the order
             of ``classes``; it adds up to ``unclassified``, with nothing for classes that are not nucleated.
             Empty where nobody knows: each nucleated class then gets as much.
+        confirmed: cells among ``counts`` that a person has called, in the same order; empty where none was.
     """
 
     classes: tuple[CellClass, ...]
@@ -44,6 +45,7 @@ class CellCounts:
     touching_edge: int = 0
     left_out: int = 0
     unclassified_as: tuple[float, ...] = ()
+    confirmed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ class ClassCount:
         corrected_of_nucleated: corrected share of the nucleated cells; None as above, or without correction.
         corrected_of_erythroid: corrected share of the erythroid cells; None as above, or without correction.
         reference: range of the share of the nucleated cells; None where none is given.
+        confirmed: cells among ``count`` that a person has called.
     """
 
     name: str
@@ -143,6 +146,7 @@ class ClassCount:
     corrected_of_nucleated: Estimate | None = None
     corrected_of_erythroid: Estimate | None = None
     reference: ReferenceRange | None = None
+    confirmed: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from erythron.cells.classes import CellClass, Lineage
 from erythron.cells.flags import CellFlag, has_flag
-from erythron.cells.table import LEFT_OUT, PROBABILITY, UNCLASSIFIED, count_as
+from erythron.cells.table import (
+    LEFT_OUT,
+    PROBABILITY,
+    UNCLASSIFIED,
+    count_as,
+    count_as_confirmed,
+    is_counted,
+)
 from erythron.differential.counts import CellCounts
 from erythron.errors import DataError
 
@@ -28,30 +35,42 @@ def count_cells(cells: pl.DataFrame, classes: Sequence[CellClass]) -> CellCounts
     """Count the calls of a table of cells.
 
     Args:
-        cells: one row a cell, with the columns ``label`` and ``flags``, and the probabilities of the classes
-            where these are known.
+        cells: one row a cell, with the columns ``label`` and ``flags``, ``confirmed_as`` where a person has
+            gone over them, and the probabilities of the classes where these are known.
         classes: the classes of the model.
 
     Raises:
         DataError: a label is the name of none of the classes.
     """
     names = [c.name for c in classes]
-    unknown = sorted(set(cells["label"].to_list()) - set(names), key=str)
+    _check_names(cells["label"], names)
+    is_reviewed = "confirmed_as" in cells.columns
+    counted = cells.select(
+        count_as_confirmed() if is_reviewed else count_as(),
+        has_flag(CellFlag.TOUCHES_EDGE).alias("touches_edge"),
+        (pl.col("confirmed_as").fill_null("") if is_reviewed else pl.lit("")).alias("confirmed_as"),
+    )
+    _check_names(counted.filter(pl.col("confirmed_as") != "").filter(is_counted())["counted_as"], names)
+    found = dict(counted["counted_as"].value_counts().iter_rows())
+    confirmed = dict(counted["confirmed_as"].value_counts().iter_rows())
+    return CellCounts(
+        classes=tuple(classes),
+        counts=tuple(int(found.get(name, 0)) for name in names),
+        unclassified=int(found.get(UNCLASSIFIED, 0)),
+        touching_edge=counted.filter(pl.col("touches_edge") & is_counted()).height,
+        left_out=int(found.get(LEFT_OUT, 0)),
+        unclassified_as=_deal(cells.filter(counted["counted_as"] == UNCLASSIFIED), classes),
+        confirmed=tuple(int(confirmed.get(name, 0)) for name in names) if set(confirmed) - {""} else (),
+    )
+
+
+def _check_names(called: pl.Series, names: Sequence[str]) -> None:
+    unknown = sorted(set(called.to_list()) - {*names, UNCLASSIFIED}, key=str)
     if unknown:
         raise DataError(
             f"cells are called {', '.join(map(str, unknown))}, which is no class of the model "
             f"({', '.join(names)}); call them again with the same model that they are counted with"
         )
-    counted = cells.select(count_as(), has_flag(CellFlag.TOUCHES_EDGE).alias("touches_edge"))
-    found = dict(counted["counted_as"].value_counts().iter_rows())
-    return CellCounts(
-        classes=tuple(classes),
-        counts=tuple(int(found.get(name, 0)) for name in names),
-        unclassified=int(found.get(UNCLASSIFIED, 0)),
-        touching_edge=counted.filter(pl.col("touches_edge") & (pl.col("counted_as") != LEFT_OUT)).height,
-        left_out=int(found.get(LEFT_OUT, 0)),
-        unclassified_as=_deal(cells.filter(counted["counted_as"] == UNCLASSIFIED), classes),
-    )
 
 
 def _deal(cells: pl.DataFrame, classes: Sequence[CellClass]) -> tuple[float, ...]:

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
-from erythron.cells.flags import split_flags
-from erythron.cells.outline import BoxedMask, CellOutline, unite_masks
+from erythron.cells.outline import BoxedMask, CellOutline, outline_cell, unite_masks
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
-from erythron.cells.table import UNCLASSIFIED, list_probability_classes
+from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, list_probability_classes
 from erythron.errors import DataError
 
 NUCLEUS = "nucleus"
@@ -79,14 +79,9 @@ class LabelledImage:
     problem: str = ""
 
 
-def name_group(label: str, flags: str | None) -> str:
-    """Return the line of the differential that counts a cell: its label, or ``unclassified``."""
-    return UNCLASSIFIED if UNCLASSIFIED in split_flags(flags) else label
-
-
 def colour_of_group(group: str) -> Colour:
     """Return the colour of a class, of unclassified cells, or of nuclei."""
-    own = {UNCLASSIFIED: UNCLASSIFIED_COLOUR, NUCLEUS: NUCLEUS_COLOUR}
+    own = {UNCLASSIFIED: UNCLASSIFIED_COLOUR, NOT_A_CELL: UNCLASSIFIED_COLOUR, NUCLEUS: NUCLEUS_COLOUR}
     return own[group] if group in own else colour_of(group)
 
 
@@ -124,6 +119,18 @@ def make_cell(label: str, cell: BoxedMask, lobes: Sequence[BoxedMask], cell_id: 
         return LabelledCell(label, cell, None, cell_id)
     nucleus = unite_masks(lobes)
     return LabelledCell(label, unite_masks([cell, nucleus]), nucleus, cell_id)
+
+
+def outline_labelled(cell: LabelledCell, score: float = np.nan) -> CellOutline | None:
+    """Return the outline of a labelled cell, None where its nucleus is not outlined."""
+    if cell.nucleus is None:
+        return None
+    whole = unite_masks([cell.cell, cell.nucleus])
+    nucleus = np.zeros_like(whole.mask)
+    top, left = cell.nucleus.top - whole.top, cell.nucleus.left - whole.left
+    height, width = cell.nucleus.mask.shape
+    nucleus[top : top + height, left : left + width] = cell.nucleus.mask
+    return outline_cell(nucleus, whole.mask, whole.left, whole.top, score)
 
 
 def read_cell_id(text: object) -> str | None:

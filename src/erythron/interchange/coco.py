@@ -12,7 +12,7 @@ from typing import Any
 
 from erythron.cells.classes import find_class
 from erythron.cells.outline import BoxedMask
-from erythron.cells.table import UNCLASSIFIED
+from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, name_groups
 from erythron.errors import DataError
 from erythron.interchange.cells import (
     MALFORMED,
@@ -22,7 +22,6 @@ from erythron.interchange.cells import (
     LabelledImage,
     check_same_classes,
     join_nuclei,
-    name_group,
     read_cell_id,
     read_size,
 )
@@ -128,9 +127,11 @@ def _index(entries: Any, what: str) -> dict[Any, Mapping[str, Any]]:
 
 
 def _annotate(image: CountedImage, ids: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    columns = image.table.select("cell_id", "label", "confidence", "flags").rows()
-    for (cell_id, label, confidence, flags), outline in zip(columns, image.outlines, strict=True):
-        group = name_group(label, flags)
+    columns = image.table.select("cell_id", "confidence", "flags").rows()
+    groups = name_groups(image.table)
+    for (cell_id, confidence, flags), group, outline in zip(columns, groups, image.outlines, strict=True):
+        if group == NOT_A_CELL:
+            continue
         own = {"cell_id": cell_id, "confidence": confidence, "flags": flags or ""}
         yield {"category_id": ids[group], **_describe(outline.whole, image), "attributes": own}
         nucleus = _describe(outline.nucleus_mask, image)

@@ -17,7 +17,7 @@ from uuid import NAMESPACE_URL, uuid5
 import polars as pl
 
 from erythron.cells.outline import BoxedMask, CellOutline
-from erythron.cells.table import PLACE_COLUMNS
+from erythron.cells.table import PLACE_COLUMNS, name_groups
 from erythron.errors import DataError
 from erythron.interchange.cells import (
     MALFORMED,
@@ -25,7 +25,6 @@ from erythron.interchange.cells import (
     LabelledImage,
     colour_of_group,
     make_cell,
-    name_group,
     read_cell_id,
 )
 from erythron.interchange.outlines import Part, fill_parts, trace_masks
@@ -58,8 +57,8 @@ def cells_to_geojson(rings: Sequence[CellRings], cells: pl.DataFrame) -> str:
     """Return a FeatureCollection with one feature a cell.
 
     ``geometry`` is the outline of the whole cell, ``nucleusGeometry`` that of its nucleus, each with its
-    holes, and a MultiPolygon where it has several parts. A cell flagged ``unclassified`` has that as its
-    classification, as it is counted; its most probable class stays in ``metadata``.
+    holes, and a MultiPolygon where it has several parts. The classification is what a person has called the
+    cell, else ``unclassified`` or its label; the most probable class stays in ``metadata``.
 
     Args:
         rings: the cells' outlines.
@@ -74,9 +73,9 @@ def cells_to_geojson(rings: Sequence[CellRings], cells: pl.DataFrame) -> str:
             "id": str(uuid5(NAMESPACE_URL, f"{row['image']}#{row['cell_id']}")),
             "geometry": _as_geometry(traced.cell),
             "nucleusGeometry": _as_geometry(traced.nucleus),
-            "properties": _make_properties(row, measured),
+            "properties": _make_properties(row, group, measured),
         }
-        for row, traced in zip(cells.iter_rows(named=True), rings, strict=True)
+        for row, group, traced in zip(cells.iter_rows(named=True), name_groups(cells), rings, strict=True)
     ]
     collection = {"type": "FeatureCollection", "features": features}
     return json.dumps(collection, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -146,9 +145,8 @@ def _read_feature(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> 
     return make_cell(": ".join(map(str, names)), cell, lobes, read_cell_id(properties.get("name")))
 
 
-def _make_properties(row: Mapping[str, Any], measured: list[str]) -> dict[str, Any]:
+def _make_properties(row: Mapping[str, Any], group: str, measured: list[str]) -> dict[str, Any]:
     flags = row["flags"] or ""
-    group = name_group(row["label"], flags)
     return {
         "objectType": "cell",
         "name": row["cell_id"],

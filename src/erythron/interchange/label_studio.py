@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.etree import ElementTree
 
 from erythron.cells.outline import BoxedMask
-from erythron.cells.table import UNCLASSIFIED
+from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, name_groups
 from erythron.errors import DataError
 from erythron.interchange.brush_rle import decode_brush, encode_brush
 from erythron.interchange.cells import (
@@ -26,7 +26,6 @@ from erythron.interchange.cells import (
     check_same_classes,
     colour_of_group,
     join_nuclei,
-    name_group,
     read_cell_id,
     read_size,
 )
@@ -102,11 +101,12 @@ def read_label_studio(document: Any) -> tuple[LabelledImage, ...]:
 
 
 def _predict(image: CountedImage) -> Iterator[dict[str, Any]]:
-    columns = image.table.select("cell_id", "label", "confidence", "flags").rows()
-    for (cell_id, label, confidence, flags), outline in zip(columns, image.outlines, strict=True):
-        yield from _make_regions(
-            outline.whole, (f"cell_{cell_id}", name_group(label, flags), confidence), image
-        )
+    columns = image.table.select("cell_id", "confidence").rows()
+    groups = name_groups(image.table)
+    for (cell_id, confidence), group, outline in zip(columns, groups, image.outlines, strict=True):
+        if group == NOT_A_CELL:
+            continue
+        yield from _make_regions(outline.whole, (f"cell_{cell_id}", group, confidence), image)
         mark = (f"nucleus_{cell_id}", NUCLEUS, confidence)
         yield from _make_regions(outline.nucleus_mask, mark, image)
 

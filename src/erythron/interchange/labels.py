@@ -9,7 +9,7 @@ from typing import Any
 
 from erythron.cells.class_map import ClassMap
 from erythron.cells.classes import CellType, find_type
-from erythron.cells.table import UNCLASSIFIED
+from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED
 from erythron.errors import DataError
 from erythron.files.naming import fold_name
 from erythron.files.reading import read_content
@@ -59,8 +59,8 @@ def map_labels(labels: Iterable[str], class_map: ClassMap) -> dict[str, CellType
 
     Args:
         labels: names as files have them.
-        class_map: what names stand for, before the synonyms are asked. ``unclassified`` is left out unless
-            it stands here.
+        class_map: what names stand for, before the synonyms are asked. ``unclassified`` and
+            ``not_a_cell`` are left out unless they stand here.
 
     Raises:
         DataError: names are unknown; the message lists them all.
@@ -70,7 +70,7 @@ def map_labels(labels: Iterable[str], class_map: ClassMap) -> dict[str, CellType
     for label in dict.fromkeys(labels):
         if label in class_map:
             known[label] = class_map[label]
-        elif label == UNCLASSIFIED:
+        elif label in (UNCLASSIFIED, NOT_A_CELL):
             known[label] = None
         else:
             try:

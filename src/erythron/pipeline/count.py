@@ -25,18 +25,27 @@ from erythron.files.writing import sweep, write_file
 from erythron.pipeline.count_worker import CountJob, CountTask, DoneField, describe_steps
 from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, check_distinct, no_progress
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.reviewed import merge_reviews
 from erythron.pipeline.settings import choose_settings
 from erythron.pipeline.specimens import Specimen
 from erythron.quality.flags import QualityFlag
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import make_distributions
-from erythron.report.model import Entry, FailedInput, FieldReport, RepeatedInput, RunReport
+from erythron.report.model import Entry, FailedInput, FieldReport, RepeatedInput, ReviewReport, RunReport
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
 from erythron.results.field import is_edited, refuse_foreign_folder
 from erythron.results.fingerprint import StepSettings, fingerprint_steps, hash_bundle, hash_image
 from erythron.results.record import CELLS, FieldRecord, read_record
-from erythron.results.run import REPORT, RUN, SUMMARY, refuse_other_run, write_run, write_specimens
+from erythron.results.run import (
+    REPORT,
+    RUN,
+    SUMMARY,
+    RunSettings,
+    refuse_other_run,
+    write_run,
+    write_specimens,
+)
 
 SEGMENTER = "the segmentation network of the model"
 
@@ -53,12 +62,14 @@ class CountRun:
         fields: the differential of each image that is done, by its path as given, in that order.
         failures: the other images.
         report: path of the page.
+        review: what persons made of the calls, None where nobody called a cell.
     """
 
     differential: Differential
     fields: tuple[tuple[str, Differential], ...]
     failures: tuple[Failure, ...]
     report: Path
+    review: ReviewReport | None = None
 
     def to_json(self) -> str:
         """Return the run as one JSON object: ``differential``, ``fields``, ``failures`` and ``report``."""
@@ -135,15 +146,23 @@ def count_specimens(
         refuse_other_run([name for names in listed.values() for name in names], out, force=options.force)
         runs = tuple(counting.run(progress, executor))
         rows = [
-            SpecimenRow(specimen.name, specimen.details, len(run.fields), len(run.failures), run.differential)
+            SpecimenRow(
+                specimen.name,
+                specimen.details,
+                len(run.fields),
+                len(run.failures),
+                run.differential,
+                run.review,
+            )
             for specimen, run in zip(specimens, runs, strict=True)
         ]
         failed = [FailedInput(failure.image, failure.reason) for run in runs for failure in run.failures]
         summary = make_specimen_summary(rows, counting.bundle.classes)
+        told = _keep_settings(options)
         lost = _write_each(
-            (out / RUN, lambda: write_specimens(out, listed, failed, finished=False)),
+            (out / RUN, lambda: write_specimens(out, listed, failed, told, finished=False)),
             (out / SUMMARY, lambda: write_csv(summary, out / SUMMARY)),
-            (out / RUN, lambda: write_specimens(out, listed, failed, finished=True)),
+            (out / RUN, lambda: write_specimens(out, listed, failed, told, finished=True)),
         )
     if lost and runs:
         runs = (*runs[:-1], replace(runs[-1], failures=(*runs[-1].failures, *lost)))
@@ -241,23 +260,26 @@ class Counting:
         page = self._make_page(specimen, tally, started)
         inputs = [image.name for image in specimen.images]
         summary = make_summary(tally.entries, self.bundle.classes)
+        told = _keep_settings(self._options)
         lost = _write_each(
-            (out / RUN, lambda: write_run(out, inputs, tally.records, page, finished=False)),
+            (out / RUN, lambda: write_run(out, inputs, tally.records, page, told, finished=False)),
             (out / SUMMARY, lambda: write_csv(summary, out / SUMMARY)),
             (out / REPORT, lambda: write_file(out / REPORT, render_report(page))),
-            (out / RUN, lambda: write_run(out, inputs, tally.records, page, finished=True)),
+            (out / RUN, lambda: write_run(out, inputs, tally.records, page, told, finished=True)),
         )
         return CountRun(
             page.differential,
             tuple((field.image, field.differential) for field in page.fields),
             (*(Failure(failed.image, failed.reason) for failed in page.failed), *lost),
             out / REPORT,
+            page.review,
         )
 
     def _make_page(self, specimen: Specimen, tally: Tally, started: datetime) -> RunReport:
         card, options = self.bundle.card, self._options
         differential = merge_differentials((field.differential for field in tally.done), self._settings)
         measured = [field.measured for field in tally.done]
+        review = merge_reviews([(field.differential, field.review) for field in tally.done], self._settings)
         return RunReport(
             specimen=specimen.name,
             details=tuple(Entry(name, value) for name, value in specimen.details.items()),
@@ -265,6 +287,7 @@ class Counting:
             differential=replace(differential, flags=(*tally.flag_repeated(), *differential.flags)),
             fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
             failed=tuple(entry for entry in tally.entries if isinstance(entry, FailedInput)),
+            review=review,
             distributions=make_distributions(pl.concat(measured)) if measured else (),
             unclassified_under=card.unclassified_below,
             segmenter=SEGMENTER,
@@ -351,6 +374,17 @@ def _make_entry(done: DoneField) -> FieldReport:
         differential=done.differential,
         page=done.page,
         mpp_interval=record.mpp_interval,
+        review=done.review,
+    )
+
+
+def _keep_settings(options: RunOptions) -> RunSettings:
+    return RunSettings(
+        None if options.model is None else str(options.model),
+        options.mpp,
+        None if options.reference is None else str(options.reference),
+        options.width,
+        options.runtime.value,
     )
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from erythron.bundle.folder import Bundle, load_bundle
 from erythron.bundle.loading import LoadingBundle, start_loading
-from erythron.differential.assemble import set_references
+from erythron.differential.assemble import make_differential, set_references
 from erythron.differential.counts import Differential
 from erythron.errors import DataError
 from erythron.interchange.geojson import trace_cells
@@ -24,12 +24,15 @@ from erythron.pipeline.field import (
     load_networks,
 )
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.reviewed import apply_review, report_review, undo_review
 from erythron.pipeline.settings import choose_settings
+from erythron.quality.flags import FieldQuality
+from erythron.read.image import SmearImage
 from erythron.read.inputs import InputImage
 from erythron.read.source import open_source, read_whole
 from erythron.report.distributions import COLUMNS
 from erythron.report.field_page import make_field_page
-from erythron.report.model import FieldPage
+from erythron.report.model import FieldPage, ReviewReport
 from erythron.results.field import (
     FieldResult,
     ShownField,
@@ -50,6 +53,8 @@ from erythron.results.fingerprint import (
     hash_pixels,
 )
 from erythron.results.record import FieldRecord, read_record
+from erythron.results.review import hash_review, read_review
+from erythron.review.record import Review
 from erythron.segment.scale import ScaleEstimate
 
 log = logging.getLogger(__name__)
@@ -84,12 +89,14 @@ class DoneField:
         differential: of its cells.
         measured: its cells, the columns that the page plots.
         page: what the page shows of it, None where it does not.
+        review: what persons made of its calls, None where nobody called a cell.
     """
 
     record: FieldRecord
     differential: Differential
     measured: pl.DataFrame
     page: FieldPage | None
+    review: ReviewReport | None = None
 
 
 class CountTask:
@@ -135,20 +142,31 @@ class CountWorker:
 
     def __call__(self, job: CountJob) -> DoneField:
         """Count one field, or only those of its steps that are not done yet."""
-        sha256 = hash_image(job.image.path)
-        wanted = fingerprint_steps(self._steps, job.name, sha256, job.fields_shown)
         record = None if self._options.force else read_record(job.folder)
+        review, wanted = self._describe(job)
         if record is None or record.fingerprints.outlines != wanted.outlines or not is_whole(job.folder):
-            image = read_whole(open_source(job.image.path, self._options.mpp))
-            return self._store(count_field(image, self._model), job, sha256, wanted)
+            return self.count_anew(job)
         if record.fingerprints.calls != wanted.calls:
-            return self._store(self._call_again(record, job), job, sha256, wanted)
+            return self._store(self._call_again(record, job), job, record.sha256, wanted, review)
+        if record.review_sha256 != hash_review(review):
+            return self._store(self._read_calls(record, job, review), job, record.sha256, wanted, review)
         try:
-            return self._keep(record, job, wanted)
+            return self._keep(record, job, wanted, review)
         except DataError:
             log.info("%s: what is kept of it is damaged, so it is counted again", job.name, exc_info=True)
-            image = read_whole(open_source(job.image.path, self._options.mpp))
-            return self._store(count_field(image, self._model), job, sha256, wanted)
+            return self.count_anew(job)
+
+    def count_anew(self, job: CountJob) -> DoneField:
+        """Count one field with all its steps; what persons called its cells holds for those found now."""
+        review, wanted = self._describe(job)
+        image = read_whole(open_source(job.image.path, self._options.mpp))
+        return self._store(count_field(image, self._model), job, hash_image(job.image.path), wanted, review)
+
+    def _describe(self, job: CountJob) -> tuple[Review | None, Fingerprints]:
+        """Return what persons called the cells of a field, and the fingerprints of its steps."""
+        review = read_review(job.folder)
+        sha256 = hash_image(job.image.path)
+        return review, fingerprint_steps(self._steps, job.name, sha256, job.fields_shown, hash_review(review))
 
     def _get_networks(self) -> Networks:
         if self._networks is None:
@@ -158,15 +176,38 @@ class CountWorker:
 
     def _call_again(self, record: FieldRecord, job: CountJob) -> CountedField:
         """Name the outlined cells of a field by another model."""
+        image, scale = self._read_image(record, job)
+        found = read_field(job.folder)
+        _, outlines = undo_review(found.cells, found.outlines, found.review)
+        return call_field(OutlinedField(image, scale, outlines), self._model)
+
+    def _read_calls(self, record: FieldRecord, job: CountJob, review: Review | None) -> CountedField:
+        """Take the model's calls as they are stored."""
+        image, scale = self._read_image(record, job)
+        found = read_field(job.folder)
+        cells, outlines = undo_review(found.cells, found.outlines, review)
+        differential = make_differential(cells, self._model.settings, record.quality)
+        return CountedField(image, scale, outlines, cells, record.quality, differential)
+
+    def _read_image(self, record: FieldRecord, job: CountJob) -> tuple[SmearImage, ScaleEstimate | None]:
+        """Read the image of a field with the scale that it was counted at."""
         image = read_whole(open_source(job.image.path, self._options.mpp))
         image = replace(image, mpp=record.mpp, mpp_source=record.mpp_source)
-        scale = None
-        if record.mpp is not None and record.mpp_interval is not None:
-            scale = ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0)
-        return call_field(OutlinedField(image, scale, read_field(job.folder).outlines), self._model)
+        if record.mpp is None or record.mpp_interval is None:
+            return image, None
+        return image, ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0)
 
-    def _store(self, counted: CountedField, job: CountJob, sha256: str, wanted: Fingerprints) -> DoneField:
-        result = make_result(counted, job.name, sha256, wanted)
+    def _store(
+        self,
+        counted: CountedField,
+        job: CountJob,
+        sha256: str,
+        wanted: Fingerprints,
+        review: Review | None,
+    ) -> DoneField:
+        if review is not None:
+            counted = apply_review(counted, review, self._model)
+        result = make_result(counted, job.name, sha256, wanted, review)
         rgb = counted.image.rgb
 
         def show() -> ShownField:
@@ -176,9 +217,22 @@ class CountWorker:
             return ShownField(rings, make_field_page(rgb, counted.cells, rings, job.fields_shown))
 
         record, shown = write_field(result, rgb, show, job.folder)
-        return DoneField(record, counted.differential, counted.cells.select(COLUMNS), shown.page)
+        return DoneField(
+            record,
+            counted.differential,
+            counted.cells.select(COLUMNS),
+            shown.page,
+            self._report_review(counted.cells, review, counted.quality),
+        )
 
-    def _keep(self, record: FieldRecord, job: CountJob, wanted: Fingerprints) -> DoneField:
+    def _report_review(
+        self, cells: pl.DataFrame, review: Review | None, quality: FieldQuality
+    ) -> ReviewReport | None:
+        return None if review is None else report_review(cells, review, self._model.settings, quality)
+
+    def _keep(
+        self, record: FieldRecord, job: CountJob, wanted: Fingerprints, review: Review | None
+    ) -> DoneField:
         """Take what is there; ranges and the page are set anew where they are of other settings."""
         differential, cells = read_differential(job.folder), read_cells(job.folder)
         page = read_page(job.folder) if job.fields_shown else None
@@ -197,7 +251,8 @@ class CountWorker:
                 update={"fingerprints": replace(record.fingerprints, page=wanted.page)}
             )
             replace_page(job.folder, record, page)
-        return DoneField(record, differential, cells.select(COLUMNS), page)
+        report = self._report_review(cells, review, record.quality)
+        return DoneField(record, differential, cells.select(COLUMNS), page, report)
 
 
 def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
@@ -210,7 +265,13 @@ def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
     return StepSettings(bundle, options.mpp, reference, options.width, options.runtime)
 
 
-def make_result(counted: CountedField, name: str, sha256: str, fingerprints: Fingerprints) -> FieldResult:
+def make_result(
+    counted: CountedField,
+    name: str,
+    sha256: str,
+    fingerprints: Fingerprints,
+    review: Review | None = None,
+) -> FieldResult:
     """Return a counted field with the record of where it comes from.
 
     Args:
@@ -218,12 +279,14 @@ def make_result(counted: CountedField, name: str, sha256: str, fingerprints: Fin
         name: of the image, as the user gave it.
         sha256: of the image's bytes.
         fingerprints: of its steps.
+        review: what persons called its cells, which is in ``counted``; None where nobody did.
     """
     image, scale = counted.image, counted.scale
     record = FieldRecord(
         image=name,
         sha256=sha256,
         pixels_sha256=hash_pixels(image.rgb),
+        review_sha256=hash_review(review),
         fingerprints=fingerprints,
         width_px=image.width_px,
         height_px=image.height_px,
@@ -233,4 +296,4 @@ def make_result(counted: CountedField, name: str, sha256: str, fingerprints: Fin
         red_cells=None if scale is None else scale.red_cells,
         quality=counted.quality,
     )
-    return FieldResult(record, counted.outlines, counted.cells, counted.differential)
+    return FieldResult(record, counted.outlines, counted.cells, counted.differential, review)

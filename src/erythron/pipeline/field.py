@@ -151,7 +151,7 @@ def outline_field(
 def call_field(field: OutlinedField, model: Model) -> CountedField:
     """Measure, name and count the cells of a field; those in areas that cannot be read are left out."""
     image = field.image
-    cells = _name_cells(image, field.outlines, model.get_networks().classifier)
+    cells = name_cells(image, field.outlines, model.get_networks().classifier)
     quality = judge_image(image, cells, model.bundle.card)
     inside = find_cells_inside(cells, quality.left_out)
     if inside.any():
@@ -177,8 +177,9 @@ def classify_crop(image: SmearImage, networks: Networks) -> pl.DataFrame:
     """
     check_stained(image)
     outline = outline_crop(image, networks.segmenter, networks.classifier.bundle.card.framing)
-    return _name_cells(image, () if outline is None else (outline,), networks.classifier)
+    return name_cells(image, () if outline is None else (outline,), networks.classifier)
 
 
-def _name_cells(image: SmearImage, outlines: tuple[CellOutline, ...], classifier: Classifier) -> pl.DataFrame:
+def name_cells(image: SmearImage, outlines: tuple[CellOutline, ...], classifier: Classifier) -> pl.DataFrame:
+    """Measure and name outlined cells; the table has the columns of a table of cells."""
     return call_cells(image, outlines, measure_cells(image.rgb, outlines, image.mpp), classifier)

@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 
 from erythron.cells.classes import ERYTHROID_STAGES
+from erythron.cells.table import is_classified
 from erythron.report.model import Distribution, GroupSpread
 
-COLUMNS = ("label", "counted_as", "cell_diameter_um", "cell_diameter_px", "nc_ratio")
+COLUMNS = ("counted_as", "cell_diameter_um", "cell_diameter_px", "nc_ratio")
 """The columns of the cells table that are read."""
 
 _STRIP = 120
@@ -23,7 +24,7 @@ def make_distributions(cells: pl.DataFrame) -> tuple[Distribution, ...]:
     Args:
         cells: rows of one or more cells tables, with :data:`COLUMNS`.
     """
-    counted = cells.filter(pl.col("counted_as") == pl.col("label"))
+    counted = cells.filter(is_classified())
     has_um = bool(counted["cell_diameter_um"].is_not_null().any())
     wanted = (
         ("cell_diameter_um", "Cell diameter, µm") if has_um else ("cell_diameter_px", "Cell diameter, px"),
@@ -36,7 +37,7 @@ def make_distributions(cells: pl.DataFrame) -> tuple[Distribution, ...]:
 def _spread(cells: pl.DataFrame, column: str, title: str) -> Distribution:
     groups = []
     for stage in ERYTHROID_STAGES:
-        values = cells.filter(pl.col("label") == stage.name)[column].drop_nulls().sort().to_numpy()
+        values = cells.filter(pl.col("counted_as") == stage.name)[column].drop_nulls().sort().to_numpy()
         values = values[np.isfinite(values)]
         if len(values) == 0:
             continue

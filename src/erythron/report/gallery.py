@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from erythron.cells.table import LEFT_OUT, UNCLASSIFIED
+from erythron.cells.table import UNCLASSIFIED, is_counted
 from erythron.report.marks import trace_around
 from erythron.report.model import CellMark, GalleryCell
 from erythron.report.overlay import encode_picture
@@ -54,7 +54,7 @@ def cut_gallery(
         return ()
     boxes = np.maximum(cells["width_px"].to_numpy(), cells["height_px"].to_numpy())
     half = max(8, round(0.65 * float(np.percentile(boxes, 95))))
-    counted = cells.with_row_index("row").filter(pl.col("counted_as") != LEFT_OUT)
+    counted = cells.with_row_index("row").filter(is_counted())
     ranked = counted.sort("confidence", "cell_id").with_columns(
         rank=pl.int_range(pl.len()).over("counted_as")
     )
@@ -101,7 +101,7 @@ def _cut_cell(rgb: NDArray[np.uint8], row: Mapping[str, Any], mark: CellMark, ha
     return GalleryCell(
         image=row["image"],
         cell_id=row["cell_id"],
-        label=row["label"],
+        label=row["label"] if row["counted_as"] == UNCLASSIFIED else row["counted_as"],
         confidence=float(row["confidence"]),
         unclassified=row["counted_as"] == UNCLASSIFIED,
         crop=encode_picture(_crop(rgb, x, y, half), _STORED_PX, _QUALITY),

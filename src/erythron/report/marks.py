@@ -93,6 +93,9 @@ def describe_cell(row: Mapping[str, Any]) -> str:
         "unclassified": f"Unclassified, most like {label}",
     }.get(group, label.capitalize())
     words = [f"Cell {row['cell_id']}. {call}, confidence {row['confidence']:.2f}."]
+    if row.get("confirmed_as"):
+        called = row["confirmed_as"].replace("_", " ").capitalize()
+        words = [f"Cell {row['cell_id']}. {called}, by a reader; the model says {label}."]
     for unit, sign in (("um", "µm"), ("px", "px")):
         cell, nucleus = row.get(f"cell_diameter_{unit}"), row.get(f"nucleus_diameter_{unit}")
         if cell is not None and nucleus is not None:

@@ -135,6 +135,34 @@ class FieldPage:
 
 
 @dataclass(frozen=True)
+class ReviewReport:
+    """What persons made of the calls of one field, or of all fields of a run.
+
+    Attributes:
+        readers: who called cells.
+        last_at: when the last call was taken in, with a time zone.
+        calls: what the model counted a cell as, what the person called it, and the number of such cells;
+            ``missed`` is the model's for a cell that a person added.
+        by_model: the differential of the model's calls alone.
+    """
+
+    readers: tuple[str, ...]
+    last_at: datetime
+    calls: tuple[tuple[str, str, int], ...]
+    by_model: Differential
+
+    @property
+    def confirmed(self) -> int:
+        """Cells that a person has called."""
+        return sum(count for _, _, count in self.calls)
+
+    @property
+    def changed(self) -> int:
+        """Cells among them that the model had called otherwise, or missed."""
+        return sum(count for before, after, count in self.calls if before != after)
+
+
+@dataclass(frozen=True)
 class FieldReport:
     """One counted image.
 
@@ -147,6 +175,7 @@ class FieldReport:
         mpp_interval: limits of ``mpp`` where it was estimated.
         differential: its differential.
         page: what the page shows of it; None where it stands in the table of images only.
+        review: what persons made of its calls, None where nobody called a cell.
     """
 
     image: str
@@ -157,6 +186,7 @@ class FieldReport:
     differential: Differential
     page: FieldPage | None = None
     mpp_interval: tuple[float, float] | None = None
+    review: ReviewReport | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +227,7 @@ class RunReport:
         made_at: when, with a time zone.
         details: what else the user says of the specimen, such as its date, stain or reader.
         differential: of all fields together.
+        review: what persons made of the calls of all fields, None where nobody called a cell.
         fields: the counted images, in the order given.
         failed: the inputs that could not be counted.
         distributions: measurements by stage.
@@ -221,3 +252,4 @@ class RunReport:
     settings: tuple[Entry, ...] = ()
     versions: tuple[Entry, ...] = ()
     details: tuple[Entry, ...] = ()
+    review: ReviewReport | None = None

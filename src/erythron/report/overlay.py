@@ -10,10 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from erythron.cells.flags import CellFlag, has_flag
 from erythron.cells.outline import CellOutline, render_labels
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, Colour, colour_of
-from erythron.cells.table import UNCLASSIFIED
+from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, name_groups
 from erythron.report.model import Picture
 
 _LEGEND_MIN_WIDTH_PX = 240
@@ -42,7 +41,7 @@ def draw_overlay(
         legend: add a strip with the classes in view beneath the image, where it is wide enough; the pixels of
             the image keep their place.
     """
-    groups = _groups_of(cells)
+    groups = name_groups(cells)
     lines = np.zeros((len(outlines) + 1, 3), dtype=np.uint8)
     for number, group in enumerate(groups, start=1):
         lines[number] = _colour_of_group(group)
@@ -88,13 +87,8 @@ def encode_picture(image: Image.Image, longest_px: int, quality: int = 82) -> Pi
     return Picture(buffer.getvalue(), image.width, image.height)
 
 
-def _groups_of(cells: pl.DataFrame) -> list[str]:
-    rows = cells.select("label", has_flag(CellFlag.UNCLASSIFIED).alias("unclassified")).iter_rows()
-    return [UNCLASSIFIED if unclassified else label for label, unclassified in rows]
-
-
 def _colour_of_group(group: str) -> Colour:
-    return UNCLASSIFIED_COLOUR if group == UNCLASSIFIED else colour_of(group)
+    return UNCLASSIFIED_COLOUR if group in (UNCLASSIFIED, NOT_A_CELL) else colour_of(group)
 
 
 def _paint(canvas: NDArray[np.uint8], labels: NDArray[np.int32], rims: list[NDArray[np.uint8]]) -> None:

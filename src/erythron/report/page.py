@@ -17,7 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
-from erythron.differential.counts import Differential
+from erythron.cells.table import NOT_A_CELL
+from erythron.differential.counts import ClassCount, Differential
 from erythron.quality.flags import PROVISIONAL, TARGET_CELLS, THRESHOLDS
 from erythron.report.gallery import FIRST_CELLS, SHOWN_PX, choose_cells
 from erythron.report.lines import order_lines, sum_lines
@@ -64,6 +65,7 @@ def render_report(report: RunReport) -> str:
         report=report,
         run=found,
         names=name_images([f.image for f in report.fields] + [f.image for f in report.failed]),
+        review_lines=_pair_lines(report),
         stages=[line for line in lines if line.of_erythroid is not None],
         provisional=[flag for flag in found.flags if flag.name in PROVISIONAL],
         is_corrected=found.correction.method is not None,
@@ -89,6 +91,14 @@ def render_report(report: RunReport) -> str:
         style=_style(found),
         script=_read("report.js"),
     )
+
+
+def _pair_lines(report: RunReport) -> list[tuple[ClassCount, ClassCount]]:
+    """Return each line by the model alone and with the reader's calls; none where nobody called a cell."""
+    if report.review is None:
+        return []
+    by_model = {line.name: line for line in report.review.by_model.classes}
+    return [(by_model[line.name], line) for line in order_lines(report.differential.classes)]
 
 
 def _axis_end(differential: Differential) -> float:
@@ -137,7 +147,7 @@ def _list_groups(marks: Sequence[CellMark], field: FieldReport) -> list[tuple[st
     """Return name, title and number of the outlined cells of each group that a field has."""
     numbers = Counter(mark.group for mark in marks)
     lines = [(line.name, line.title) for line in order_lines(field.differential.classes)]
-    lines += [("unclassified", "Unclassified"), ("left_out", "Left out")]
+    lines += [("unclassified", "Unclassified"), ("left_out", "Left out"), (NOT_A_CELL, "Not a cell")]
     return [(name, title, numbers[name]) for name, title in lines if numbers[name]]
 
 
@@ -148,7 +158,7 @@ def _draw_path(mark: CellMark, is_coarse: bool) -> str:
 def _style(differential: Differential) -> Markup:
     """Return the style sheet with the colour of every class as the variable ``--k`` of its name."""
     colours = {line.name: colour_of(line.name).hex for line in differential.classes}
-    colours |= {"unclassified": UNCLASSIFIED_COLOUR.hex, "left_out": "#808890"}
+    colours |= {"unclassified": UNCLASSIFIED_COLOUR.hex, "left_out": "#808890", NOT_A_CELL: "#808890"}
     rules = [f".k-{name}{{--k:{colour}}}" for name, colour in colours.items()]
     rules += [
         f".overlay:has(input[value={name}]:not(:checked)) .g-{name}{{display:none}}" for name in colours
@@ -194,6 +204,7 @@ def _template() -> Template:
         "in_order": order_lines,
         "sums": sum_lines,
         "path": _draw_path,
+        "call_title": lambda name: name.replace("_", " "),
         "ring": draw_ring,
         "sentence": end_sentence,
         "short_title": shorten_title,

@@ -13,7 +13,7 @@ import polars as pl
 
 from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.counts import Differential, Estimate, Index
-from erythron.report.model import FailedInput, FieldReport, RepeatedInput
+from erythron.report.model import FailedInput, FieldReport, RepeatedInput, ReviewReport
 from erythron.report.numbers import scale_value
 
 _INDEX_COLUMNS = {
@@ -31,7 +31,7 @@ def summary_schema(classes: Sequence[CellClass]) -> pl.Schema:
     columns: dict[str, Any] = {"image": pl.String, "status": pl.String, "reason": pl.String}
     columns |= {"width_px": pl.Int64, "height_px": pl.Int64, "mpp": pl.Float64, "mpp_source": pl.String}
     columns |= {"nucleated_cells": pl.Int64, "erythroid_cells": pl.Int64, "unclassified_cells": pl.Int64}
-    columns |= {"touching_edge_cells": pl.Int64}
+    columns |= {"touching_edge_cells": pl.Int64, "confirmed_cells": pl.Int64, "changed_cells": pl.Int64}
     columns |= {f"count_{c.name}": pl.Int64 for c in classes}
     columns |= {f"percent_{c.name}": pl.Float64 for c in classes}
     for name in _INDEX_COLUMNS.values():
@@ -54,6 +54,7 @@ class SpecimenRow:
         fields: images that are counted.
         failed: images that could not be.
         differential: of all its fields.
+        review: what persons made of its calls, None where nobody called a cell.
     """
 
     name: str
@@ -61,6 +62,7 @@ class SpecimenRow:
     fields: int
     failed: int
     differential: Differential
+    review: ReviewReport | None = None
 
 
 def make_specimen_summary(specimens: Sequence[SpecimenRow], classes: Sequence[CellClass]) -> pl.DataFrame:
@@ -73,7 +75,7 @@ def make_specimen_summary(specimens: Sequence[SpecimenRow], classes: Sequence[Ce
     schema = pl.Schema({**texts, **numbers, **figures})
     rows = [
         {"specimen": s.name, **s.details, "fields": s.fields, "failed_images": s.failed}
-        | _describe_differential(s.differential)
+        | _describe_differential(s.differential, s.review)
         for s in specimens
     ]
     filled = [[row.get(column) for column in schema] for row in rows]
@@ -107,15 +109,17 @@ def _make_row(entry: FieldReport | FailedInput | RepeatedInput) -> dict[str, Any
         "mpp": entry.mpp,
         "mpp_source": entry.mpp_source.value,
     }
-    return row | _describe_differential(entry.differential)
+    return row | _describe_differential(entry.differential, entry.review)
 
 
-def _describe_differential(found: Differential) -> dict[str, Any]:
+def _describe_differential(found: Differential, review: ReviewReport | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "nucleated_cells": found.nucleated_cells,
         "erythroid_cells": found.erythroid_cells,
         "unclassified_cells": found.unclassified.count,
         "touching_edge_cells": found.touching_edge_cells,
+        "confirmed_cells": 0 if review is None else review.confirmed,
+        "changed_cells": 0 if review is None else review.changed,
         "quality_flags": " ".join(flag.name for flag in found.flags),
         "left_out_cells": found.left_out_cells,
         "left_out_percent": scale_value(found.left_out_fraction, is_share=True),

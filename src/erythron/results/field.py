@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 from pydantic import TypeAdapter, ValidationError
 
-from erythron.cells.outline import CellOutline, outline_cell, unite_masks
+from erythron.cells.outline import CellOutline
 from erythron.cells.table import type_columns
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, UsageError
@@ -22,7 +22,7 @@ from erythron.files.hashing import hash_file, hash_text
 from erythron.files.reading import read_content, read_text
 from erythron.files.tables import format_csv, parse_csv
 from erythron.files.writing import whole_file, whole_folder, write_file
-from erythron.interchange.cells import LabelledCell
+from erythron.interchange.cells import LabelledCell, outline_labelled
 from erythron.interchange.geojson import CellRings, cells_to_geojson
 from erythron.interchange.labels import read_labels
 from erythron.read.inputs import OWN_PICTURE
@@ -38,6 +38,8 @@ from erythron.results.record import (
     FieldRecord,
     read_record,
 )
+from erythron.results.review import read_review, write_review
+from erythron.review.record import Review
 
 OWN_FILES = (CELLS, GEOJSON, DIFFERENTIAL, OVERLAY, PAGE, RECORD)
 """What a field's folder holds; anything else in it is not erythron's, and stays."""
@@ -55,12 +57,14 @@ class FieldResult:
         cells: their table, in the same order, with the columns of
             :func:`erythron.cells.table.list_cell_columns`.
         differential: of these cells.
+        review: what persons called its cells, None where nobody did.
     """
 
     record: FieldRecord
     outlines: tuple[CellOutline, ...]
     cells: pl.DataFrame
     differential: Differential
+    review: Review | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +105,8 @@ def write_field(
         write_file(partial / DIFFERENTIAL, result.differential.to_json())
         if shown.page is not None:
             write_file(partial / PAGE, _page_json().dump_json(shown.page))
+        if result.review is not None:
+            write_review(partial, result.review)
         write_file(partial / RECORD, _dump(record))
         overlay.result()
     return record, shown
@@ -220,18 +226,11 @@ def read_field(folder: Path) -> FieldResult:
     outlines = tuple(
         _take_outline(labelled[cell_id], score, folder) for cell_id, score in zip(ids, scores, strict=True)
     )
-    return FieldResult(record, outlines, cells, read_differential(folder))
+    return FieldResult(record, outlines, cells, read_differential(folder), read_review(folder))
 
 
 def _take_outline(cell: LabelledCell, score: float | None, folder: Path) -> CellOutline:
-    if cell.nucleus is None:
-        raise DataError(f"{folder / GEOJSON}: cell {cell.cell_id} has no nucleus; {_AGAIN}")
-    whole = unite_masks([cell.cell, cell.nucleus])
-    nucleus = np.zeros_like(whole.mask)
-    top, left = cell.nucleus.top - whole.top, cell.nucleus.left - whole.left
-    height, width = cell.nucleus.mask.shape
-    nucleus[top : top + height, left : left + width] = cell.nucleus.mask
-    outline = outline_cell(nucleus, whole.mask, whole.left, whole.top, np.nan if score is None else score)
+    outline = outline_labelled(cell, np.nan if score is None else score)
     if outline is None:
         raise DataError(f"{folder / GEOJSON}: cell {cell.cell_id} has no nucleus; {_AGAIN}")
     return outline

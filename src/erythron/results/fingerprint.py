@@ -30,8 +30,9 @@ class Fingerprints:
         outlines: of the image's bytes and name, the scale that was given, the segmentation network, how it is
             used and what computes it, and the version of erythron.
         calls: of the outlines and the whole model.
-        differential: of the calls, the reference ranges and the width that "count more" aims at.
-        page: of the calls and how many fields the page shows in full.
+        differential: of the calls, what persons called the cells, the reference ranges and the width that
+            "count more" aims at.
+        page: of the calls, what persons called the cells, and how many fields the page shows in full.
     """
 
     outlines: str
@@ -88,7 +89,9 @@ def fingerprint_calls(settings: StepSettings, outlines: str) -> str:
     return fingerprint("calls", outlines, hash_bundle(settings.bundle), SCHEMA_VERSION, found)
 
 
-def fingerprint_steps(settings: StepSettings, name: str, sha256: str, fields_shown: int = 0) -> Fingerprints:
+def fingerprint_steps(
+    settings: StepSettings, name: str, sha256: str, fields_shown: int = 0, review_sha256: str = ""
+) -> Fingerprints:
     """Return the fingerprints of all steps of a field.
 
     Args:
@@ -96,14 +99,15 @@ def fingerprint_steps(settings: StepSettings, name: str, sha256: str, fields_sho
         name: of the image as its table states it.
         sha256: of the image's bytes.
         fields_shown: fields that the page shows in full; 0 where it does not show this one.
+        review_sha256: of what persons called its cells; empty where nobody did.
     """
     outlines = fingerprint_outlines(settings, name, sha256)
     calls = fingerprint_calls(settings, outlines)
     return Fingerprints(
         outlines,
         calls,
-        fingerprint("differential", calls, settings.reference_sha256, settings.width),
-        fingerprint("page", calls, fields_shown),
+        fingerprint("differential", calls, settings.reference_sha256, settings.width, review_sha256),
+        fingerprint("page", calls, fields_shown, review_sha256),
     )
 
 

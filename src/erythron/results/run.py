@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,83 @@ def _list_failed(run: Mapping[str, Any]) -> set[str]:
     return {str(failed.get("image")) for failed in failures if isinstance(failed, dict)}
 
 
+@dataclass(frozen=True)
+class RunSettings:
+    """What a count was told, as ``run.json`` keeps it, so that it can be done again with the same.
+
+    Attributes:
+        model: bundle folder as given; None for the shipped one.
+        mpp: microns per pixel as given; None where the files say them.
+        reference: file of reference ranges as given; None for the shipped ones.
+        width: of a stage's interval that "count more" aims at, 0 to 1.
+        runtime: what computed the networks.
+    """
+
+    model: str | None
+    mpp: float | None
+    reference: str | None
+    width: float
+    runtime: str
+
+
+@dataclass(frozen=True)
+class StoredSpecimen:
+    """One specimen of a finished run; a run without specimens is one.
+
+    Attributes:
+        name: None where the run has no specimens.
+        folder: of its results.
+        images: as the user gave them.
+        details: what else is known of it, such as date or stain.
+    """
+
+    name: str | None
+    folder: Path
+    images: tuple[str, ...]
+    details: Mapping[str, str]
+
+
+def read_settings(out: Path) -> RunSettings:
+    """Return what a finished count was told.
+
+    Raises:
+        UsageError: the folder holds no finished count of this version.
+    """
+    try:
+        return RunSettings(**_need_run(out)["told"])
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{out / RUN}: was written by another version of erythron; count again") from error
+
+
+def read_specimens(out: Path) -> tuple[StoredSpecimen, ...]:
+    """Return the specimens of a finished run, in order.
+
+    Raises:
+        UsageError: the folder holds no finished count.
+    """
+    run = _need_run(out)
+    if "specimens" not in run:
+        return (StoredSpecimen(None, out, tuple(run.get("inputs", ())), run.get("details", {})),)
+    return tuple(
+        StoredSpecimen(name, out / name, tuple(images), _need_run(out / name).get("details", {}))
+        for name, images in run["specimens"].items()
+    )
+
+
+def _need_run(out: Path) -> dict[str, Any]:
+    run = read_run(out)
+    if run is None:
+        raise UsageError(f"{out}: holds no finished count; name the --out folder of erythron count")
+    return run
+
+
 def write_specimens(
-    out: Path, specimens: Mapping[str, Sequence[str]], failed: Sequence[FailedInput], *, finished: bool
+    out: Path,
+    specimens: Mapping[str, Sequence[str]],
+    failed: Sequence[FailedInput],
+    settings: RunSettings,
+    *,
+    finished: bool,
 ) -> None:
     """Write ``run.json`` of a run over several specimens; each specimen's own lies in its folder.
 
@@ -73,12 +149,14 @@ def write_specimens(
         out: folder of the run.
         specimens: the images of each, as the user gave them.
         failed: those of them that could not be counted.
+        settings: what the count was told.
         finished: whether the summary is there already.
     """
     description = {
         "schema_version": 2,
         "command": "count",
         "finished": datetime.now(UTC).isoformat() if finished else None,
+        "told": asdict(settings),
         "inputs": [image for images in specimens.values() for image in images],
         "specimens": {name: list(images) for name, images in specimens.items()},
         "failures": _describe_failures(failed),
@@ -108,7 +186,13 @@ def read_run(out: Path) -> dict[str, Any] | None:
 
 
 def write_run(
-    out: Path, inputs: Sequence[str], records: Sequence[FieldRecord], page: RunReport, *, finished: bool
+    out: Path,
+    inputs: Sequence[str],
+    records: Sequence[FieldRecord],
+    page: RunReport,
+    settings: RunSettings,
+    *,
+    finished: bool,
 ) -> None:
     """Write ``run.json``: before summary and page, so that they are known to be erythron's, and after.
 
@@ -117,6 +201,7 @@ def write_run(
         inputs: its images, as the user gave them.
         records: of the fields that are done.
         page: what the report says of the run.
+        settings: what the count was told.
         finished: whether summary and page are there already.
     """
     now, started = datetime.now(UTC), page.made_at.astimezone(UTC)
@@ -129,6 +214,7 @@ def write_run(
         "model": {"name": page.model_name, "sha256": page.model_sha256},
         "details": {entry.name: entry.value for entry in page.details},
         "settings": {entry.name: entry.value for entry in page.settings},
+        "told": asdict(settings),
         "versions": {entry.name: entry.value for entry in page.versions},
         "python": platform.python_version(),
         "platform": platform.platform(),

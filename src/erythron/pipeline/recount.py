@@ -1,0 +1,233 @@
+"""A finished count with a person's calls: what changed is done again, and nothing else.
+
+In: the folder of a run and files of corrected labels. Out: the review of each field grown by them, and its
+table, differential, outlines and page made anew, with summary, report and ``run.json`` of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.cells.class_map import ClassMap
+from erythron.errors import DataError, UsageError
+from erythron.files.naming import as_text
+from erythron.interchange.labels import find_image
+from erythron.pipeline.count import CountRun, count_images, count_specimens
+from erythron.pipeline.count_worker import CountJob, CountTask
+from erythron.pipeline.executor import Progress, no_progress
+from erythron.pipeline.options import RunOptions
+from erythron.pipeline.specimens import Specimen
+from erythron.read.inputs import InputImage
+from erythron.results.field import FieldResult, is_edited, read_field
+from erythron.results.record import CELLS, RECORD, read_record
+from erythron.results.review import read_review, write_review
+from erythron.results.run import read_settings, read_specimens
+from erythron.review.labels import Labels, read_corrections
+from erythron.review.match import Proposal, ReviewedField, match_labels
+from erythron.review.record import Review, Verdict
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Who says what labels say, and how they are to be taken.
+
+    Attributes:
+        reader: the person's name.
+        at: now, with a time zone.
+        confirms_all: a label that agrees with the count confirms it; without this only labels that differ
+            are taken for a person's calls.
+        class_map: what names in the files stand for, before the synonyms are asked.
+    """
+
+    reader: str
+    at: datetime
+    confirms_all: bool = False
+    class_map: ClassMap = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What a recount did.
+
+    Attributes:
+        names: of the specimens; None for a run that has none.
+        runs: what is counted now, one a specimen.
+        changed: cells that are now called otherwise.
+        confirmed: cells whose call was confirmed.
+        added: cells that the segmentation had missed, among those changed.
+        unnamed: cells of the labelled fields that no label names; their calls stay.
+        left_out: one reason for every label that could not be taken.
+    """
+
+    names: tuple[str, ...] | None
+    runs: tuple[CountRun, ...]
+    changed: int
+    confirmed: int
+    added: int
+    unnamed: int
+    left_out: tuple[str, ...]
+
+
+def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progress = no_progress) -> Recount:
+    """Take corrected labels into a finished count.
+
+    Args:
+        out: folder of the count.
+        files: the labels, of any format that :func:`erythron.review.labels.read_corrections` knows. A
+            ``cells.csv`` of the run that was edited in its place is restored.
+        reading: whose they are.
+        progress: called after each image.
+
+    Raises:
+        UsageError: the folder holds no finished count, or a table in it was edited and is none of ``files``.
+        DataError: a file cannot be read, is of an image that the run has not, or names unknown classes.
+    """
+    told = read_settings(out)
+    options = RunOptions(
+        model=None if told.model is None else Path(told.model),
+        mpp=told.mpp,
+        reference=None if told.reference is None else Path(told.reference),
+        width=told.width,
+        runtime=RuntimeKind(told.runtime),
+    )
+    names, specimens = _find_specimens(out)
+    folders = {
+        image.path: out / specimen.folder / image.place
+        for specimen in specimens
+        for image in specimen.images
+    }
+    labels = _assign([found for path in files for found in read_corrections(path)], folders)
+    _restore_edited(folders, files, options)
+    proposals = {
+        path: [match_labels(one, _as_reviewed(found), reading.class_map) for one in of_image]
+        for path, of_image in labels.items()
+        for found in [read_field(folders[path])]
+    }
+    for path, of_image in proposals.items():
+        _grow_review(folders[path], of_image, labels[path], reading)
+    if names is None:
+        [whole] = specimens
+        runs: tuple[CountRun, ...] = (count_images(whole.images, out, options, progress),)
+    else:
+        runs = count_specimens(specimens, out, options, progress)
+    every = [proposal for of_image in proposals.values() for proposal in of_image]
+    return Recount(
+        names,
+        runs,
+        sum(len(proposal.called) for proposal in every),
+        sum(len(proposal.agreed) for proposal in every) if reading.confirms_all else 0,
+        sum(len(proposal.added) for proposal in every),
+        sum(len(proposal.unnamed) for proposal in every),
+        tuple(
+            f"{one.source}: {reason}"
+            for path, of_image in proposals.items()
+            for one, proposal in zip(labels[path], of_image, strict=True)
+            for reason in proposal.left_out
+        ),
+    )
+
+
+def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, ...]]:
+    """Return the specimens of a finished run with the folders in which their images' results lie."""
+    stored = read_specimens(out)
+    specimens = []
+    for one in stored:
+        places = {}
+        for path in sorted(one.folder.rglob(RECORD)):
+            record = read_record(path.parent)
+            if record is not None:
+                place = path.parent.relative_to(one.folder)
+                places[record.image] = place.with_name(place.name + Path(record.image).suffix)
+        images = tuple(
+            InputImage(Path(image), places.get(image, Path(Path(image).name))) for image in one.images
+        )
+        name = Path(images[0].path).stem if len(images) == 1 else f"{len(images)} images"
+        specimens.append(
+            Specimen(name if one.name is None else one.name, images, one.folder.relative_to(out), one.details)
+        )
+    named = [one.name for one in stored if one.name is not None]
+    return (tuple(named) if named else None), tuple(specimens)
+
+
+def _assign(labels: Sequence[Labels], folders: dict[Path, Path]) -> dict[Path, list[Labels]]:
+    """Return the labels of each image of a run; those that lie in the folder of a field are of that field."""
+    found: dict[Path, list[Labels]] = {}
+    by_folder = {folder.resolve(): image for image, folder in folders.items()}
+    for one in labels:
+        image = by_folder.get(one.source.resolve().parent)
+        if image is None and not one.image and len(folders) == 1:
+            [image] = folders
+        if image is None and not one.image:
+            raise DataError(
+                f"{one.source}: has no column image, and the run has {len(folders)} images; add that column"
+            )
+        if image is None:
+            try:
+                image = find_image(one.image, folders)
+            except DataError as error:
+                raise DataError(
+                    f"{one.source}: has labels for {one.image}, which is no image of this run, or may be "
+                    "several; give the labels of this run"
+                ) from error
+        found.setdefault(image, []).append(one)
+    for image in found:
+        if not (folders[image] / RECORD).exists():
+            raise DataError(f"{image}: was not counted, so no label of it can be taken; count it again")
+    return found
+
+
+def _restore_edited(folders: dict[Path, Path], files: Sequence[Path], options: RunOptions) -> None:
+    """Count again the fields whose tables were edited in their place, once their edits are read."""
+    given = {path.resolve() for path in files}
+    edited = []
+    for image, folder in folders.items():
+        record = read_record(folder)
+        if record is not None and is_edited(folder, record):
+            if (folder / CELLS).resolve() not in given:
+                raise UsageError(
+                    f"{folder / CELLS} was changed after the count; give it with --labels too, or move it "
+                    "away"
+                )
+            edited.append(CountJob(InputImage(image, Path(image.name)), folder, 0))
+    if edited:
+        worker = CountTask(replace(options, force=True)).start()
+        for job in edited:
+            worker.count_anew(job)
+
+
+def _as_reviewed(found: FieldResult) -> ReviewedField:
+    return ReviewedField(found.cells, found.outlines)
+
+
+def _grow_review(
+    folder: Path, proposals: Sequence[Proposal], labels: Sequence[Labels], reading: Reading
+) -> None:
+    """Add to the review of a field what labels say, and keep all that was there."""
+    found = read_field(folder)
+    review = read_review(folder) or Review(image=found.record.image)
+    counted_as = dict(found.cells.select("cell_id", "counted_as").iter_rows())
+    for one, proposal in zip(labels, proposals, strict=True):
+        calls = {**(proposal.agreed if reading.confirms_all else {}), **proposal.called}
+        verdicts = tuple(
+            Verdict(
+                cell_id=cell_id,
+                called=called,
+                was=counted_as.get(cell_id, "missed"),
+                reader=reading.reader,
+                at=reading.at,
+                source=as_text(one.source),
+            )
+            for cell_id, called in calls.items()
+        )
+        known = {cell.cell_id for cell in review.added}
+        added = tuple(cell for cell in proposal.added if cell.cell_id not in known)
+        review = review.model_copy(
+            update={"verdicts": (*review.verdicts, *verdicts), "added": (*review.added, *added)}
+        )
+        counted_as |= calls
+    if review.verdicts:
+        write_review(folder, review)

@@ -1,0 +1,141 @@
+"""Files of corrected labels, whatever wrote them, as corrections by image.
+
+An edited ``cells.csv`` (also one that a spreadsheet saved with semicolons), a workbook, QuPath GeoJSON,
+COCO, or Label Studio. Of a table only the columns ``image``, ``cell_id``, ``counted_as``, ``label`` and
+``flags`` are read.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from erythron.errors import DataError
+from erythron.files.reading import read_text
+from erythron.interchange.cells import LabelledCell
+from erythron.interchange.labels import read_labels
+
+_KEPT = ("counted_as", "label", "flags")
+_TABLES = {".csv", ".tsv", ".txt", ".xlsx"}
+
+
+@dataclass(frozen=True)
+class EditedRow:
+    """A row of an edited table of cells; a column that the file lacks is None.
+
+    Attributes:
+        cell_id: the cell.
+        counted_as: the line of the differential.
+        label: the class.
+        flags: as in the table.
+    """
+
+    cell_id: str
+    counted_as: str | None
+    label: str | None
+    flags: str | None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What one file says of one image.
+
+    Attributes:
+        source: the file.
+        image: the image as the file names it; empty where a table has no such column.
+        rows: of an edited table.
+        cells: of a file of outlines.
+        left_out: one reason for every object of such a file that gave no cell.
+    """
+
+    source: Path
+    image: str
+    rows: tuple[EditedRow, ...] = ()
+    cells: tuple[LabelledCell, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def read_corrections(path: Path) -> tuple[Labels, ...]:
+    """Return what a file of corrected labels says, image by image.
+
+    Raises:
+        DataError: the file cannot be read, or is of no format that is known.
+    """
+    if path.suffix.lower() not in _TABLES:
+        return tuple(
+            Labels(path, found.name, cells=found.cells, left_out=found.left_out)
+            for found in read_labels(path)
+        )
+    rows = _take_rows(path, _read_workbook(path) if path.suffix.lower() == ".xlsx" else _read_text(path))
+    images = dict.fromkeys(image for image, _ in rows)
+    return tuple(Labels(path, image, tuple(row for i, row in rows if i == image)) for image in images)
+
+
+def _read_text(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each row of a text table with the place that messages give it."""
+    try:
+        text = read_text(path)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is no UTF-8 text ({error.reason}); save it as CSV in UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    lines = text.splitlines()
+    first = lines[0] if lines else ""
+    reader = csv.DictReader(lines, delimiter=max(",;\t", key=first.count), strict=True)
+    _check_columns(path, reader.fieldnames or [])
+    try:
+        for row in reader:
+            yield (
+                f"line {reader.line_num}",
+                {n: row.get(n) or "" for n in reader.fieldnames or [] if n in row},
+            )
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num}: {error}; save the table as CSV again") from error
+
+
+def _read_workbook(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each row of the sheets of a workbook that are tables of cells."""
+    from openpyxl import load_workbook  # takes long to import, and few labels are workbooks
+
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error}); check the path") from error
+    except Exception as error:  # whatever a broken archive or sheet makes of it
+        raise DataError(f"{path}: is no readable workbook ({error}); save it as xlsx again") from error
+    tables = 0
+    for sheet in book.worksheets:
+        rows = sheet.iter_rows(values_only=True)
+        names = [str(name or "") for name in next(rows, ())]
+        if "cell_id" not in names:
+            continue
+        tables += 1
+        _check_columns(path, names)
+        for number, values in enumerate(rows, 2):
+            texts = ("" if value is None else str(value) for value in values)
+            yield f"sheet {sheet.title}, row {number}", dict(zip(names, texts, strict=False))
+    if not tables:
+        _check_columns(path, [])
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    if "cell_id" not in names or not {"counted_as", "label"} & set(names):
+        raise DataError(
+            f"{path}: is no table of cells, which has the columns cell_id and counted_as or label; give the "
+            "edited cells.csv of the run"
+        )
+
+
+def _take_rows(path: Path, rows: Iterable[tuple[str, dict[str, str]]]) -> list[tuple[str, EditedRow]]:
+    """Return image and content of each row that names a cell."""
+    taken: dict[tuple[str, str], EditedRow] = {}
+    for place, row in rows:
+        key = (row.get("image", "").strip(), row.get("cell_id", "").strip())
+        if not key[1]:
+            continue
+        if key in taken:
+            raise DataError(f"{path}: {place}: cell {key[1]} stands in two rows; keep one")
+        taken[key] = EditedRow(key[1], *(row[n].strip() if n in row else None for n in _KEPT))
+    return [(image, row) for (image, _), row in taken.items()]

@@ -1,0 +1,188 @@
+"""From corrected labels to verdicts: which cell is meant, what it is called, and whether that is news."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from erythron.cells.class_map import ClassMap
+from erythron.cells.classes import find_type
+from erythron.cells.outline import CellOutline, name_cell
+from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, count_as, list_probability_classes
+from erythron.errors import DataError
+from erythron.interchange.cells import LabelledCell
+from erythron.interchange.outlines import trace_mask
+from erythron.review.labels import EditedRow, Labels
+from erythron.review.record import AddedCell
+
+SAME_CELL = 0.5
+"""Part of the smaller of two outlines that both must share to be one cell, where no name says so."""
+
+
+@dataclass(frozen=True)
+class ReviewedField:
+    """The counted cells of a field that labels are about.
+
+    Attributes:
+        cells: their table.
+        outlines: of every row, in the same order.
+    """
+
+    cells: pl.DataFrame
+    outlines: Sequence[CellOutline]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What labels say of a field.
+
+    Attributes:
+        called: what each cell is called that the labels say something new of.
+        agreed: what each other cell is called that the labels name.
+        added: cells that the field lacks.
+        unnamed: cells of the field that the labels do not name.
+        left_out: one reason for every label that could not be taken.
+    """
+
+    called: dict[str, str]
+    agreed: dict[str, str]
+    added: tuple[AddedCell, ...] = ()
+    unnamed: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = field(default=())
+
+
+def match_labels(labels: Labels, counted: ReviewedField, class_map: ClassMap) -> Proposal:
+    """Return what labels say of the cells of a field.
+
+    A row of a table is of the cell of its name. An outline is of the cell whose name it carries, else of the
+    one that it shares most with; one that shares little with every cell is a cell that was missed.
+
+    Args:
+        labels: of this field.
+        counted: its cells as they are counted now.
+        class_map: what names stand for, before the synonyms are asked; a name that is to be left out is said
+            nothing by.
+
+    Raises:
+        DataError: names of classes are unknown to the model; the message lists them.
+    """
+    if labels.rows:
+        return _match_rows(labels, counted, class_map)
+    return _match_outlines(labels, counted, class_map)
+
+
+def _match_rows(labels: Labels, counted: ReviewedField, class_map: ClassMap) -> Proposal:
+    names = _Names(counted, class_map)
+    called: dict[str, str] = {}
+    agreed: dict[str, str] = {}
+    left_out = []
+    before = {row["cell_id"]: row for row in counted.cells.iter_rows(named=True)}
+    for row in labels.rows:
+        known = before.get(row.cell_id)
+        if known is None:
+            left_out.append(f"cell {row.cell_id} is no cell of {counted.cells['image'][0]}")
+            continue
+        wanted = _read_row(row, known["counted_as"], known["label"])
+        if wanted is None:
+            agreed[row.cell_id] = known["counted_as"]
+        elif (name := names.find(wanted)) is not None:
+            (agreed if name == known["counted_as"] else called)[row.cell_id] = name
+    names.refuse_unknown(labels)
+    unnamed = tuple(name for name in before if name not in {row.cell_id for row in labels.rows})
+    return Proposal(called, agreed, (), unnamed, tuple(left_out))
+
+
+def _read_row(row: EditedRow, counted_as: str, label: str) -> str | None:
+    """Return what an edited row calls its cell; None where nothing in it was edited.
+
+    ``counted_as`` goes before ``label`` and ``flags``, for it is what the differential counts.
+    """
+    if row.counted_as and row.counted_as != counted_as:
+        return row.counted_as
+    if row.label and row.label != label:
+        return row.label
+    if row.flags is not None and row.counted_as is None and row.label is not None:
+        again = pl.DataFrame({"label": [row.label], "flags": [row.flags]}).select(count_as()).item()
+        return None if again == counted_as else str(again)
+    return None
+
+
+def _match_outlines(labels: Labels, counted: ReviewedField, class_map: ClassMap) -> Proposal:
+    names = _Names(counted, class_map)
+    counted_as = dict(counted.cells.select("cell_id", "counted_as").iter_rows())
+    called: dict[str, str] = {}
+    agreed: dict[str, str] = {}
+    added, left_out = [], list(labels.left_out)
+    for cell in labels.cells:
+        name = names.find(cell.label)
+        if name is None:
+            continue
+        x, y = cell.cell.centre
+        here = f"the cell at ({x:.0f}, {y:.0f})"
+        found = cell.cell_id if cell.cell_id in counted_as else _find_by_place(cell, counted.outlines)
+        if found in called or found in agreed:
+            left_out.append(f"{here} is outlined twice; the first label was taken")
+        elif found is not None:
+            (agreed if name == counted_as[found] else called)[found] = name
+        elif cell.nucleus is None:
+            left_out.append(f"{here} was missed, but its nucleus is not outlined; outline that too")
+        else:
+            new = AddedCell(
+                cell_id=name_cell(cell.nucleus),
+                cell=tuple(trace_mask(cell.cell)),
+                nucleus=tuple(trace_mask(cell.nucleus)),
+            )
+            added.append(new)
+            called[new.cell_id] = name
+    names.refuse_unknown(labels)
+    unnamed = tuple(name for name in counted_as if name not in called and name not in agreed)
+    return Proposal(called, agreed, tuple(added), unnamed, tuple(left_out))
+
+
+def _find_by_place(cell: LabelledCell, outlines: Sequence[CellOutline]) -> str | None:
+    best, most = None, 0.0
+    for outline in outlines:
+        whole = outline.whole
+        shared = cell.cell.overlap_px(whole) / max(min(cell.cell.area_px, whole.area_px), 1)
+        if shared > most:
+            best, most = outline.cell_id, shared
+    return best if most >= SAME_CELL else None
+
+
+class _Names:
+    """What the names in a file stand for among the classes of the model."""
+
+    def __init__(self, counted: ReviewedField, class_map: ClassMap) -> None:
+        self._classes = list_probability_classes(counted.cells.columns)
+        self._class_map = class_map
+        self._unknown: list[str] = []
+
+    def find(self, name: str) -> str | None:
+        """Return the class of the model, ``unclassified`` or ``not_a_cell``; None where it says nothing."""
+        if name in (*self._classes, UNCLASSIFIED, NOT_A_CELL) and name not in self._class_map:
+            return name
+        try:
+            kind = self._class_map[name] if name in self._class_map else find_type(name)
+        except DataError:
+            self._unknown.append(name)
+            return None
+        if kind is None:
+            return None
+        for found in (kind.name, kind.cell_class and kind.cell_class.name):
+            if found in self._classes:
+                return found
+        self._unknown.append(name)
+        return None
+
+    def refuse_unknown(self, labels: Labels) -> None:
+        """Raise one error that lists all names that stand for no class of the model."""
+        if self._unknown:
+            listed = ", ".join(f"'{name}'" for name in dict.fromkeys(self._unknown))
+            raise DataError(
+                f"{labels.source}: {listed} is no class of the model ({', '.join(self._classes)}, "
+                f"{UNCLASSIFIED}, {NOT_A_CELL}); say what it stands for with "
+                f"--class-map '{self._unknown[0]}=CLASS', or leave it as it is with "
+                f"--class-map '{self._unknown[0]}='"
+            )

@@ -1,0 +1,309 @@
+"""A person's calls go into a finished count: only what they change is done again, and nothing is lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from erythron.cells.class_map import parse_class_map
+from erythron.cli import app
+from erythron.errors import DataError, UsageError
+from erythron.pipeline.count import count_images, count_specimens
+from erythron.pipeline.options import RunOptions
+from erythron.pipeline.recount import Reading, Recount, recount
+from erythron.pipeline.specimens import group_images
+from erythron.read.inputs import find_images
+from erythron.results.convert import ExportFormat, convert_run
+from erythron.results.field import read_cells, read_differential, read_field
+from erythron.results.review import read_review
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
+
+OPTIONS = RunOptions(mpp=0.25)
+NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
+READING = Reading("A. Reader", NOW)
+
+
+@pytest.fixture(scope="module")
+def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("in")
+    for seed in range(3):
+        Image.fromarray(draw_field(DrawnFieldSpec(360, 300, seed=seed)).rgb).save(folder / f"f{seed}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def counted(fields: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "run"
+    assert count_images(find_images([fields])[:2], out, OPTIONS).failures == ()
+    return out
+
+
+@pytest.fixture
+def run(counted: Path, tmp_path: Path) -> Path:
+    """A finished run of one's own over two fields."""
+    shutil.copytree(counted, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def edit(source: Path, target: Path, changes: dict[str, dict[str, str]], delimiter: str = ",") -> Path:
+    """Write a table of cells with other values in some columns of some cells, as a spreadsheet would."""
+    with source.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row.update(changes.get(row["cell_id"], {}))
+    with target.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+    return target
+
+
+def pick(run: Path, count: int, field: str = "f0") -> list[tuple[str, str]]:
+    """Return name and line of some classified cells of a field."""
+    cells = read_cells(run / field).filter(pl.col("counted_as") == pl.col("label"))
+    return list(cells.select("cell_id", "counted_as").head(count).iter_rows())
+
+
+def other_class(called: str) -> str:
+    return "lymphocyte" if called != "lymphocyte" else "monocyte"
+
+
+def counts_of(folder: Path) -> dict[str, int]:
+    return {line.name: line.count for line in read_differential(folder).classes}
+
+
+def test_one_corrected_call_changes_just_what_it_should(run: Path) -> None:
+    [(cell, called)] = pick(run, 1)
+    new, before = other_class(called), counts_of(run / "f0")
+    untouched = {p: p.stat().st_mtime_ns for p in (run / "f1").iterdir() if p.name != "page.json"}
+    labels = edit(run / "f0/cells.csv", run.parent / "edited.csv", {cell: {"counted_as": new}})
+    done = recount(run, [labels], READING)
+    assert (done.changed, done.confirmed, done.added, done.unnamed, done.left_out) == (1, 0, 0, 0, ())
+    after = counts_of(run / "f0")
+    assert {n: after[n] - before[n] for n in after if after[n] != before[n]} == {called: -1, new: 1}
+    row = read_cells(run / "f0").filter(pl.col("cell_id") == cell).to_dicts()[0]
+    assert (row["label"], row["confirmed_as"], row["counted_as"]) == (called, new, new)
+    assert {p: p.stat().st_mtime_ns for p in untouched} == untouched
+    summary = pl.read_csv((run / "summary.csv").read_bytes())
+    assert summary["confirmed_cells"].to_list() == [1, 0]
+    assert summary[f"count_{new}"].to_list()[0] == before[new] + 1
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "A. Reader called 1 cell, 1 otherwise than the model" in page
+    assert f"1 from {called.replace('_', ' ')} to {new.replace('_', ' ')}." in page
+    review = read_review(run / "f0")
+    assert review is not None
+    [verdict] = review.verdicts
+    assert (verdict.cell_id, verdict.called, verdict.was) == (cell, new, called)
+    assert (verdict.reader, verdict.at, verdict.source) == ("A. Reader", NOW, str(labels))
+    assert read_review(run / "f1") is None
+
+
+def test_a_call_survives_every_later_count_and_is_never_rewritten(run: Path, fields: Path) -> None:
+    [(cell, called), (next_cell, next_called)] = pick(run, 2)
+    new, next_new = other_class(called), other_class(next_called)
+    recount(run, [edit(run / "f0/cells.csv", run.parent / "a.csv", {cell: {"counted_as": new}})], READING)
+    labels = edit(run / "f0/cells.csv", run.parent / "b.csv", {next_cell: {"counted_as": next_new}})
+    recount(run, [labels], Reading("B. Reader", NOW))
+    kept = counts_of(run / "f0")
+    review = (run / "f0/review.json").read_bytes()
+    assert [(v["reader"], v["called"]) for v in json.loads(review)["verdicts"]] == [
+        ("A. Reader", new),
+        ("B. Reader", next_new),
+    ]
+    # A field is added; then everything is outlined and named anew.
+    inputs = find_images([fields])
+    count_images(inputs, run, OPTIONS)
+    assert counts_of(run / "f0") == kept
+    count_images(inputs, run, RunOptions(mpp=0.25, force=True))
+    assert counts_of(run / "f0") == kept
+    assert (run / "f0/review.json").read_bytes() == review
+    # Back to what the model says: the calls before stay in the record.
+    back = edit(run / "f0/cells.csv", run.parent / "c.csv", {cell: {"counted_as": called}})
+    recount(run, [back], READING)
+    found = read_review(run / "f0")
+    assert found is not None
+    assert [v.called for v in found.verdicts if v.cell_id == cell] == [new, called]
+    assert counts_of(run / "f0")[called] == kept[called] + 1
+
+
+def test_a_table_that_was_edited_in_its_place_is_read_and_restored(run: Path, fields: Path) -> None:
+    [(cell, called)] = pick(run, 1)
+    table = run / "f0/cells.csv"
+    model_label = read_cells(run / "f0").filter(pl.col("cell_id") == cell)["label"].item()
+    edit(table, table, {cell: {"label": other_class(called)}}, delimiter=";")
+    other = edit(run / "f1/cells.csv", run.parent / "other.csv", {})
+    with pytest.raises(UsageError, match="was changed after the count; give it with --labels too"):
+        recount(run, [other], READING)
+    with pytest.raises(UsageError, match="was changed after the count"):
+        count_images(find_images([fields])[:2], run, OPTIONS)
+    assert recount(run, [table], READING).changed == 1
+    row = read_cells(run / "f0").filter(pl.col("cell_id") == cell).to_dicts()[0]
+    assert (row["label"], row["counted_as"]) == (model_label, other_class(called))
+
+
+def test_what_other_programs_hand_back_is_taken_and_a_missed_cell_is_added(run: Path) -> None:
+    [(cell, called)] = pick(run, 1)
+    whole = read_field(run / "f0")
+    gone = whole.outlines[-1]
+    document = json.loads((run / "f0/cells.geojson").read_text(encoding="utf-8"))
+    lost = 0
+    for feature in document["features"]:
+        if feature["properties"]["name"] == cell:
+            feature["properties"]["classification"]["name"] = other_class(called)
+            feature["properties"]["name"] = "renamed"  # its place tells which cell it is
+            lost += 1
+    assert lost == 1
+    # A cell far from every other, with its nucleus.
+    square = [[[2, 2], [14, 2], [14, 14], [2, 14], [2, 2]]]
+    inner = [[[5, 5], [11, 5], [11, 11], [5, 11], [5, 5]]]
+    document["features"] = [f for f in document["features"] if f["properties"]["name"] != gone.cell_id]
+    free = all(o.left > 14 or o.top > 14 for o in whole.outlines)
+    document["features"].append(
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": square},
+            "nucleusGeometry": {"type": "Polygon", "coordinates": inner},
+            "properties": {
+                "objectType": "cell",
+                "classification": {"name": "Proerythroblast"},
+                "metadata": {"image": whole.record.image},
+            },
+        }
+    )
+    labels = run.parent / "f0.geojson"
+    labels.write_text(json.dumps(document), encoding="utf-8")
+    before = counts_of(run / "f0")
+    done = recount(run, [labels], READING)
+    assert free
+    assert (done.changed, done.added, done.unnamed) == (2, 1, 1)
+    after = counts_of(run / "f0")
+    assert after["proerythroblast"] == before["proerythroblast"] + 1
+    assert after[other_class(called)] == before[other_class(called)] + 1
+    row = read_cells(run / "f0").filter(pl.col("confirmed_as") == "proerythroblast").to_dicts()[0]
+    assert row["nucleus_area_px"] == 36
+    assert row["cell_area_px"] == 144
+    assert "1 from missed to proerythroblast" in (run / "report.html").read_text(encoding="utf-8")
+    # The added cell stays where everything is counted again, and is not added twice.
+    recount(run, [labels], READING)
+    assert counts_of(run / "f0") == after
+
+
+@pytest.mark.parametrize("kind", [ExportFormat.COCO, ExportFormat.LABEL_STUDIO])
+def test_an_export_that_comes_back_unchanged_changes_nothing(run: Path, kind: ExportFormat) -> None:
+    before = counts_of(run / "f0"), counts_of(run / "f1")
+    labels = run.parent / "labels.json"
+    convert_run(run, kind, labels)
+    if kind is ExportFormat.LABEL_STUDIO:  # a person submits what is predicted
+        tasks = json.loads(labels.read_text(encoding="utf-8"))
+        for task in tasks:
+            task["annotations"] = task.pop("predictions")
+        labels.write_text(json.dumps(tasks), encoding="utf-8")
+    done = recount(run, [labels], READING)
+    assert (done.changed, done.added, done.unnamed, done.left_out) == (0, 0, 0, ())
+    assert (counts_of(run / "f0"), counts_of(run / "f1")) == before
+
+
+def test_cells_that_are_all_confirmed_are_not_corrected(run: Path) -> None:
+    table = read_cells(run / "f0")
+    sure = {row["cell_id"]: {"counted_as": row["label"]} for row in table.iter_rows(named=True)}
+    whole = edit(run / "f0/cells.csv", run.parent / "all.csv", sure)
+    done = recount(run, [whole], Reading("A. Reader", NOW, confirms_all=True))
+    assert done.changed + done.confirmed == table.height
+    found = read_differential(run / "f0")
+    for line in found.classes:
+        if line.of_nucleated is not None and line.corrected_of_nucleated is not None:
+            assert line.confirmed == line.count
+            assert line.corrected_of_nucleated.value == pytest.approx(line.of_nucleated.fraction, abs=1e-9)
+
+
+def test_a_cell_that_is_none_is_in_no_count(run: Path) -> None:
+    [(cell, called)] = pick(run, 1)
+    before = read_differential(run / "f0")
+    labels = edit(run / "f0/cells.csv", run.parent / "x.csv", {cell: {"counted_as": "not_a_cell"}})
+    recount(run, [labels], READING)
+    after = read_differential(run / "f0")
+    assert after.nucleated_cells == before.nucleated_cells - 1
+    assert counts_of(run / "f0")[called] == {c.name: c.count for c in before.classes}[called] - 1
+    convert_run(run, ExportFormat.COCO, run.parent / "coco.json")
+    names = [
+        a["attributes"]["cell_id"] for a in json.loads((run.parent / "coco.json").read_text())["annotations"]
+    ]
+    assert cell not in names
+
+
+def test_calls_go_to_the_specimen_that_they_are_of(fields: Path, tmp_path: Path) -> None:
+    table = tmp_path / "specimens.csv"
+    table.write_text("image,specimen\n" + "".join(f"{fields}/f{n}.png,00{n + 1}\n" for n in range(2)))
+    specimens = group_images(find_images([fields])[:2], str(table))
+    count_specimens(specimens, tmp_path / "run", OPTIONS)
+    [(cell, called)] = pick(tmp_path / "run", 1, "002/f1")
+    before = counts_of(tmp_path / "run/001/f0")
+    edited = edit(
+        tmp_path / "run/002/f1/cells.csv", tmp_path / "e.csv", {cell: {"counted_as": other_class(called)}}
+    )
+    done = recount(tmp_path / "run", [edited], READING)
+    assert done.names == ("001", "002")
+    summary = pl.read_csv((tmp_path / "run/summary.csv").read_bytes(), infer_schema=False)
+    assert summary["specimen"].to_list() == ["001", "002"]
+    assert summary["changed_cells"].to_list() == ["0", "1"]
+    assert counts_of(tmp_path / "run/001/f0") == before
+
+
+def test_labels_that_cannot_be_taken_are_refused_before_anything_changes(run: Path) -> None:
+    [(cell, _)] = pick(run, 1)
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+
+    def refuse(name: str, text: str, error: type[Exception], match: str) -> None:
+        path = run.parent / name
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(error, match=match):
+            recount(run, [path], READING)
+
+    image = read_field(run / "f0").record.image
+    refuse("odd.csv", f"image,cell_id,label\n{image},{cell},Zellchen\n", DataError, "'Zellchen' is no class")
+    refuse(
+        "far.csv", f"image,cell_id,label\nother.png,{cell},lymphocyte\n", DataError, "no image of this run"
+    )
+    refuse("none.csv", f"cell_id,label\n{cell},lymphocyte\n", DataError, "has no column image")
+    refuse(
+        "two.csv",
+        f"image,cell_id,label\n{image},{cell},lymphocyte\n{image},{cell},other\n",
+        DataError,
+        "two rows",
+    )
+    refuse("empty.csv", "", DataError, "no table of cells")
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+    with pytest.raises(UsageError, match="holds no finished count"):
+        recount(run / "f0", [run / "f0/cells.csv"], READING)
+
+
+def test_a_class_map_says_what_names_stand_for_and_what_is_to_stay(run: Path) -> None:
+    [(cell, called), (kept, _)] = pick(run, 2)
+    image = read_field(run / "f0").record.image
+    labels = run.parent / "map.csv"
+    labels.write_text(
+        f"image,cell_id,label\n{image},{cell},Zelle\n{image},{kept},egal\n{image},x9999y1,Zelle\n"
+    )
+    names = parse_class_map([f"Zelle={other_class(called)}", "egal="])
+    done: Recount = recount(run, [labels], Reading("A. Reader", NOW, class_map=names))
+    assert done.changed == 1
+    assert done.left_out == (f"{labels}: cell x9999y1 is no cell of {image}",)
+
+
+def test_the_command_says_what_was_taken_and_by_whom(run: Path) -> None:
+    [(cell, called)] = pick(run, 1)
+    labels = edit(run / "f0/cells.csv", run.parent / "e.csv", {cell: {"counted_as": other_class(called)}})
+    arguments = ["recount", str(run), "--labels", str(labels), "--reader", "A. Reader", "--json"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "1 call changed (0 of them cells that were missed) by A. Reader" in done.stderr
+    lines = {line["name"]: line for line in json.loads(done.stdout)["differential"]["classes"]}
+    assert lines[other_class(called)]["confirmed"] == 1
