@@ -261,7 +261,12 @@ def _count_summary(table: pl.DataFrame, path: Path) -> Counts:
         if name in counts:
             raise DataError(f"{path}: {name} stands in two rows; give each specimen one")
         nucleated = ((k.name, row[c]) for c, k in classes.items() if k.lineage is not Lineage.NOT_NUCLEATED)
-        counts[name] = _add(nucleated) | {UNCLASSIFIED: int(row.get("unclassified_cells") or 0)}
+        try:
+            counts[name] = _add(nucleated) | {UNCLASSIFIED: int(row.get("unclassified_cells") or 0)}
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}: {name} has a count that is no whole number ({error}); mend it"
+            ) from error
     return counts
 
 

@@ -8,8 +8,11 @@ apostrophe, which is taken off when it is read.
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -87,13 +90,16 @@ def parse_csv(
     head = content.split(b"\n", 1)[0]
     semicolons = head.count(b";") > head.count(b",")
     options = {"separator": ";", "decimal_comma": bool(_WITH_COMMA.search(content))} if semicolons else {}
-    table = pl.read_csv(
-        content,
-        schema_overrides=dict(types or {}),
-        infer_schema=not all_text,
-        infer_schema_length=None,
-        **options,  # type: ignore[arg-type]
-    )
+    try:
+        table = pl.read_csv(
+            content,
+            schema_overrides=dict(types or {}),
+            infer_schema=not all_text,
+            infer_schema_length=None,
+            **options,  # type: ignore[arg-type]
+        )
+    except pl.exceptions.PanicException as error:
+        raise pl.exceptions.ComputeError(f"the CSV is damaged ({error})") from error
     return table.with_columns(pl.col(pl.String).str.replace(_ESCAPED, "${1}"))
 
 
@@ -104,4 +110,26 @@ def read_parquet(path: Path) -> pl.DataFrame:
         OSError: the file is not there, may not be read, or is a folder, pipe or device.
         polars.exceptions.PolarsError: it is no Parquet.
     """
-    return pl.read_parquet(io.BytesIO(read_content(path)))
+    content = read_content(path)
+    try:
+        with _without_panics():
+            return pl.read_parquet(io.BytesIO(content))
+    except pl.exceptions.PanicException as error:
+        raise pl.exceptions.ComputeError(f"the Parquet is damaged ({error})") from error
+
+
+@contextmanager
+def _without_panics() -> Iterator[None]:
+    """Keep from the terminal what Polars writes there of its inner state when a file is damaged.
+
+    It writes to the process's standard error itself, past Python's; the error it raises says the same.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("rb+") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

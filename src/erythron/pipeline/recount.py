@@ -96,9 +96,7 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
     )
     names, specimens = _find_specimens(out)
     folders = {
-        image.path: out / specimen.folder / image.place
-        for specimen in specimens
-        for image in specimen.images
+        image.path: out / specimen.folder / image.place for specimen in specimens for image in specimen.images
     }
     labels = _assign([found for path in files for found in read_corrections(path)], folders)
     _restore_edited(folders, files, options)
