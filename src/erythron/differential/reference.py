@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from erythron.differential.counts import ReferenceRange
 from erythron.errors import DataError
+from erythron.files.reading import read_text
 
 SHIPPED = Path(__file__).parent / "reference.toml"
 
@@ -29,7 +30,7 @@ def read_references(path: Path, known: Iterable[str]) -> Mapping[str, ReferenceR
         DataError: the file cannot be read, or a table is unknown, incomplete or upside down.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: no readable file of reference ranges ({error}); give a TOML file"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from erythron.errors import DataError
+from erythron.files.reading import read_text
 from erythron.interchange.cells import LabelledCell
 from erythron.interchange.labels import read_labels
 
@@ -75,7 +76,7 @@ def read_corrections(path: Path) -> tuple[Labels, ...]:
 def _read_text(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each row of a text table with the place that messages give it."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is no UTF-8 text ({error.reason}); save it as CSV in UTF-8") from error
     except OSError as error:
