@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erythron.bundle.runtime_kind import RuntimeKind
-from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Runtime, Width
+from erythron.cli.options import Force, Images, Json, Model, Mpp, MyeloidRatio, Reference, Runtime, Width
+from erythron.differential.me_ratio import MERatio
 
 if TYPE_CHECKING:
     from erythron.pipeline.options import RunOptions
@@ -25,6 +26,7 @@ def count(
     force: Force = False,
     reference: Reference = None,
     width: Width = 5.0,
+    me_ratio: MyeloidRatio = MERatio.ICSH,
     specimen: Annotated[
         str | None,
         typer.Option(
@@ -48,7 +50,7 @@ def count(
     """
     from erythron.pipeline.options import RunOptions
 
-    run = RunOptions(model, mpp, force, reference, width / 100, runtime)
+    run = RunOptions(model, mpp, force, reference, width / 100, runtime, me_ratio)
     raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf, specimen=specimen))
 
 
@@ -82,14 +84,13 @@ def run_count(
 
     # 0.07 s of 2: SciPy takes up every name of NumPy, among them its compiler of Fortran.
     vars(np).setdefault("f2py", None)
-    from erythron.cli.progress import show_progress, show_runtime
+    from erythron.cli.progress import gather_images, show_progress, show_runtime
     from erythron.cli.show_counts import find_browser, show_counts
     from erythron.pipeline.count import count_images, count_specimens
     from erythron.pipeline.specimens import group_images
-    from erythron.read.inputs import find_images
 
     browser = find_browser() if pdf else None
-    inputs = find_images(images)
+    inputs = gather_images(images, out)
     show_runtime(options.runtime)
     specimens = None if specimen is None else group_images(inputs, specimen)
     with show_progress("Counting", len(inputs)) as progress:

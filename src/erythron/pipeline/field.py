@@ -31,6 +31,7 @@ from erythron.quality.flags import FieldQuality, is_countable
 from erythron.quality.image import judge_image
 from erythron.quality.specimen import find_other_specimen
 from erythron.read.image import ScaleSource, SmearImage
+from erythron.read.stained import check_stained
 from erythron.segment.field_scale import FieldScale, choose_scale, find_field_scale
 from erythron.segment.nuclear_scale import estimate_from_nuclei, is_plausible
 from erythron.segment.red_discs import drop_red_cells
@@ -138,7 +139,11 @@ def outline_field(
         image: the field.
         get_segmenter: gives the segmenter; asked after the scale is measured, so that it may load meanwhile.
         framing: of the bundle.
+
+    Raises:
+        ImageReadError: the image is grey or inverted.
     """
+    check_stained(image)
     if image.mpp_source is ScaleSource.OPTION:
         mpp = choose_mpp(image, framing, is_field=True)
         return OutlinedField(image, None, get_segmenter().segment_field(image.light, mpp))
@@ -227,7 +232,11 @@ def classify_crop(image: SmearImage, networks: Networks) -> pl.DataFrame:
 
     Returns:
         A table of cells of one row, or of none where the crop shows no nucleated cell.
+
+    Raises:
+        ImageReadError: the image is grey or inverted.
     """
+    check_stained(image)
     outline = outline_crop(image, networks.segmenter, networks.classifier.bundle.card.framing)
     return name_cells(image, () if outline is None else (outline,), networks.classifier)
 

@@ -118,6 +118,7 @@ class FieldQuality:
             where there is no cell.
         left_out: areas in which no cell is counted.
         blood: nucleated cells to a thousand red cells, where the field looks like one of blood; else None.
+        note: what was done to make one image of the file, such as the choice of a plane; mostly nothing.
     """
 
     scale_known: bool = True
@@ -129,6 +130,7 @@ class FieldQuality:
     unlike_fraction: float | None = None
     left_out: tuple[LeftOutArea, ...] = ()
     blood: float | None = None
+    note: str = ""
 
     @property
     def left_out_fraction(self) -> float:
@@ -144,6 +146,8 @@ def is_provisional(flags: Iterable[QualityFlag]) -> bool:
 def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[QualityFlag]:
     """Return the flags that the image of a field raises."""
     flags = _judge_scale(quality, limits)
+    if quality.note:
+        flags.insert(0, QualityFlag("several_planes", quality.note))
     if quality.blood is not None:
         text = (
             f"there are {quality.blood:.0f} nucleated cells to a thousand red cells and hardly an erythroid "

@@ -41,6 +41,7 @@ def judge_image(
         unlike_fraction=measure_unlike(cells),
         blood=measure_blood(image, cells),
         left_out=find_unreadable_areas(image.rgb, image.background, image.mpp),
+        note=image.note,
     )
 
 
