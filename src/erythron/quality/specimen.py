@@ -27,10 +27,10 @@ class SpecimenThresholds:
     Sections, clot and photographs were each judged by limits that the other two set: all are told.
 
     Attributes:
-        most_unlike: share of cells with the flag ``unlike_training`` from which a field may be none. Sections
-            have 0.76 and more, the clot 0.79, photographs 1; marrow without visible red cells at most 0.54.
-        least_score: mean score of the outlines under which it may be none, both together. Sections, clot
-            and photographs have 0.60 to 0.70, marrow in which no red cell is seen 0.77 and more.
+        most_strange: share of cells with the flag ``unlike_training``, plus twice what their mean score lacks of
+            1, over which a field without red cells is none. Sections have 1.47 to 1.48, the clot 1.41,
+            photographs 1.60 and more; crops of marrow without red cells, some of them blurred or made pink
+            on purpose, at most 1.25.
         fewest_cells: cells to judge these by.
         most_orange: share of pixels in which blue is lower than red and green by a tenth of the light: no
             stain of smears is orange, yellow or brown. Smears have at most 0.01, pictures under a yellow
@@ -45,8 +45,7 @@ class SpecimenThresholds:
             more.
     """
 
-    most_unlike: float = 0.65
-    least_score: float = 0.735
+    most_strange: float = 1.35
     fewest_cells: int = 10
     most_orange: float = 0.36
     most_tinted: float = 0.6
@@ -83,8 +82,7 @@ def find_other_specimen(
     if cells.height >= limits.fewest_cells:
         unlike = float(cells.select(has_flag(CellFlag.UNLIKE_TRAINING).mean()).item())
         score = float(cells.select(pl.col("outline_score").mean()).item())
-        is_doubtful = unlike > limits.most_unlike and score < limits.least_score
-        if is_doubtful and not _has_red_cells(image):
+        if unlike + 2 * (1 - score) > limits.most_strange and not _has_red_cells(image):
             return (
                 f"no red cell is seen in it, and {unlike:.0%} of what might be cells are unlike those of "
                 "smears and have no clear outline: it may be a section, or a photograph of something else"
