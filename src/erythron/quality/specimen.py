@@ -27,10 +27,10 @@ class SpecimenThresholds:
     Sections, clot and photographs were each judged by limits that the other two set: all are told.
 
     Attributes:
-        most_strange: share of cells with the flag ``unlike_training``, plus twice what their mean score lacks of
-            1, over which a field without red cells is none. Sections have 1.47 to 1.48, the clot 1.41,
-            photographs 1.60 and more; crops of marrow without red cells, some of them blurred or made pink
-            on purpose, at most 1.25.
+        most_strange: share of cells with the flag ``unlike_training``, plus twice what their mean score
+            lacks of 1, over which a field without red cells is none. Sections have 1.47 to 1.48, the clot
+            1.41, photographs 1.60 and more; crops of marrow without red cells, some of them blurred or made
+            pink on purpose, at most 1.25.
         fewest_cells: cells to judge these by.
         most_orange: share of pixels in which blue is lower than red and green by a tenth of the light: no
             stain of smears is orange, yellow or brown. Smears have at most 0.01, pictures under a yellow
