@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +289,26 @@ def test_the_examples_of_the_documentation_run(
         exec(compile(block, f"{DOCS.name}, block {number + 1}", "exec"), scope)  # noqa: S102
     assert (tmp_path / "results" / "field" / "cells.geojson").is_file()
     assert {p.name for p in (tmp_path / "results").iterdir()} == {"field", "a", "b"}
+
+
+def test_threads_that_share_a_counter_get_what_one_gets(pixels: NDArray[np.uint8]) -> None:
+    fields = [draw_field(DrawnFieldSpec(240, 200, seed=seed)).rgb for seed in range(4)]
+    with erythron.Counter(mpp=0.25) as counter:
+        alone = [counter.count(field).cells for field in fields]
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            together = [result.cells for result in pool.map(counter.count, fields * 3)]
+    assert all(found.equals(expected) for found, expected in zip(together, alone * 3, strict=True))
+
+
+def test_a_counter_is_refused_in_a_forked_process() -> None:
+    with erythron.Counter(mpp=0.25) as counter:
+        counter.count(draw_field(DrawnFieldSpec(120, 100, seed=1)).rgb)
+        child = os.fork()
+        if child == 0:
+            try:
+                counter.count(np.zeros((100, 100, 3), np.uint8))
+            except UsageError:
+                os._exit(7)
+            os._exit(1)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7

@@ -6,6 +6,8 @@ functions as ``erythron count``, so the same image gives the same files.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -154,7 +156,8 @@ class Result:
 class Counter:
     """Counts many images with one model, which is loaded once.
 
-    Images are counted one at a time; a counter is not to be shared between threads.
+    Images are counted one at a time, also where several threads share a counter: the network itself uses all
+    cores. A counter belongs to the process that made it.
 
     Args:
         model: folder of a bundle; None is the model that ships.
@@ -184,6 +187,8 @@ class Counter:
         self._mpp = mpp
         self._loading: Future[Networks] | None = None
         self._is_closed = False
+        self._turn = threading.Lock()
+        self._process = os.getpid()
 
     def count(self, image: ImageSource, *, mpp: float | None = None) -> Result:
         """Count one image.
@@ -194,7 +199,8 @@ class Counter:
 
         Raises:
             ImageReadError: the image cannot be read.
-            UsageError: ``mpp`` is not a number from 0.01 to 10, or the counter is closed.
+            UsageError: ``mpp`` is not a number from 0.01 to 10, or the counter is closed, or another process
+                made it.
             BundleError: the network cannot be loaded.
         """
         return self._count(image, self._mpp if mpp is None else mpp, _ARRAY)
@@ -240,8 +246,9 @@ class Counter:
         else:
             smear = take_array(np.asarray(image), mpp, name)
             sha256 = hash_bytes(smear.rgb.tobytes())
-        model = Model(self._bundle, self._settings, self._start_loading().result)
-        found = count_field(smear, model)
+        with self._turn:
+            model = Model(self._bundle, self._settings, self._start_loading().result)
+            found = count_field(smear, model)
         fingerprints = fingerprint_steps(
             StepSettings(self._bundle, mpp, runtime=self._runtime), smear.name, sha256
         )
@@ -250,6 +257,9 @@ class Counter:
     def _refuse_closed(self) -> None:
         if self._is_closed:
             raise UsageError("this counter is closed; make another")
+        if os.getpid() != self._process:
+            # The threads of the network are not in a forked process, which would wait for them for ever.
+            raise UsageError("this counter was made in another process; make one in each process")
 
     def _start_loading(self) -> Future[Networks]:
         """Load the networks in the background, so that the first image is read meanwhile."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
         ({"schema_version": 99}, "schema_version"),
         ({"temperature": -1.0}, "temperature"),
         ({"surprise": 1}, "surprise"),
-        ({"classes": []}, "self_test"),
+        ({"classes": []}, "at classes"),
         ({"measurements": []}, "measurements"),
         ({"data": []}, "data"),
         ({"schema_version": 2}, "schema_version"),
@@ -92,3 +93,22 @@ def test_unknown_measurements_are_refused(copy: Path) -> None:
     edit(copy, measurements=stated[:-1])
     with pytest.raises(BundleError, match="its measurements are not those"):
         Classifier(load_bundle(copy))
+
+
+def test_a_link_out_of_the_bundle_is_not_read(copy: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.md"
+    secret.write_text((copy / "card.md").read_text())
+    (copy / "card.md").unlink()
+    (copy / "card.md").symlink_to(secret)
+    with pytest.raises(BundleError, match=r"card\.md: is a link out of the bundle"):
+        load_bundle(copy)
+
+
+def test_a_pipe_in_a_bundle_is_refused_at_once(copy: Path) -> None:
+    for name in ("card.md", "model.json"):
+        (copy / name).unlink()
+        os.mkfifo(copy / name)
+        with pytest.raises(BundleError, match="not a regular file"):
+            load_bundle(copy)
+        (copy / name).unlink()
+        shutil.copy(DEFAULT_BUNDLE / name, copy)

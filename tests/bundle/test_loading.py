@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import builtins
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from erythron.bundle import runtime
-from erythron.bundle.folder import load_bundle
+from erythron.bundle.folder import DEFAULT_BUNDLE, load_bundle
 from erythron.bundle.loading import describe_device, load_runtimes, open_runtime
 from erythron.bundle.runtime import OnnxRuntime, OpenVinoRuntime, list_providers
 from erythron.bundle.runtime_kind import RuntimeKind
@@ -112,3 +115,35 @@ def test_a_file_that_is_no_network_is_named(tmp_path: Any) -> None:
     for kind in RuntimeKind:
         with pytest.raises(BundleError, match=r"broken\.onnx.*export it again"):
             open_runtime(path, kind)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "message"),
+    [
+        ("framing", "input_px", 64, "pixels of the network are of size \\(3, 96, 96\\) and by model.json"),
+        ("segmenter", "window_px", 128, "segmentation.onnx: pixels of the network"),
+    ],
+)
+def test_sizes_that_are_not_the_networks_are_refused_at_loading(
+    part: str, name: str, value: int, message: str, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle"))
+    card = json.loads((folder / "model.json").read_text())
+    card[part][name] = value
+    (folder / "model.json").write_text(json.dumps(card))
+    with pytest.raises(BundleError, match=message):
+        load_runtimes(load_bundle(folder))
+
+
+def test_a_class_too_many_is_refused_at_loading(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle"))
+    card = json.loads((folder / "model.json").read_text())
+    card["classes"].append({**card["classes"][0], "name": "eleventh"})
+    card["self_test"]["probabilities"].append(0)
+    for row in card["evaluation"]["confusion"]:
+        row.append(0)
+    for row in card["evaluation"]["confident_confusion"]:
+        row.append(0)
+    (folder / "model.json").write_text(json.dumps(card))
+    with pytest.raises(BundleError, match="logits of the network"):
+        load_runtimes(load_bundle(folder))

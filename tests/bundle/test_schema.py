@@ -47,11 +47,35 @@ def test_every_bundle_must_say_what_the_shipped_one_says() -> None:
         (("evaluation", "cells"), 0, "greater than or equal to 1"),
         (("detection", "erythroid", "found"), 86, "of 85 drawn cells 86 cannot have been found"),
         (("unclassified_below",), 1.5, "less than or equal to 1"),
+        (("normalisation", "sd"), [0.5, 0, 0.5], "greater than or equal to 0.01"),
+        (("normalisation", "mean"), [1e30, 0, 0], "less than or equal to 2"),
+        (("measurements", 0, "sd"), 0, "greater than 0"),
+        (("evaluation", "confusion", 0, 0), -1, "greater than or equal to 0"),
+        (("evaluation", "confident_confusion", 0, 0), -1, "greater than or equal to 0"),
+        (("framing", "input_mpp"), 1e-9, "greater than or equal to 0.01"),
+        (("framing", "input_mpp"), 1e9, "less than or equal to 10"),
+        (("framing", "crop_width_um"), 1e9, "less than or equal to 1000"),
+        (("framing", "field_mpp"), 1e-300, "greater than or equal to 0.01"),
+        (("segmenter", "stain_mpp"), 1e-9, "greater than or equal to 0.01"),
+        (("segmenter", "window_mpp"), 1e9, "less than or equal to 10"),
+        (("segmenter", "assumed_shares"), [1.0] * 1000, "at most 32"),
+        (("temperature",), 1e-300, "greater than or equal to 0.01"),
+        (("self_test", "mpp"), 1e9, "less than or equal to 10"),
+        (("self_test", "image"), "../../secret.png", "pattern"),
+        (("self_test", "image"), "other.png", "not among the files"),
+        (("files",), {"../classifier.onnx": "0" * 64}, "pattern"),
+        (("classes", 0, "name"), "=cmd()", "pattern"),
+        (("classes", 0, "name"), "<b>", "pattern"),
+        (("classes", 0, "name"), "unclassified", "cannot be called"),
+        (("classes", 0, "title"), "<script>alert(1)</script>", "pattern"),
+        (("name",), "a<b>", "pattern"),
     ],
 )
-def test_what_contradicts_itself_is_refused(path: tuple[str, ...], value: object, message: str) -> None:
+def test_what_contradicts_itself_or_cannot_be_is_refused(
+    path: tuple[Any, ...], value: object, message: str
+) -> None:
     content = make_content()
-    place = content
+    place: Any = content
     for name in path[:-1]:
         place = place[name]
     place[path[-1]] = value

@@ -15,6 +15,7 @@ from erythron.compare.results import compare_results
 from erythron.differential.assemble import DifferentialSettings, make_differential_from_counts
 from erythron.differential.counts import CellCounts
 from erythron.errors import DataError, UsageError
+from erythron.files.tables import format_csv
 
 
 def write_cells(path: Path, rows: list[tuple[str, float, float, str, str]], *, ids: bool = True) -> Path:
@@ -189,3 +190,30 @@ def test_the_command_prints_text_and_strict_json(tmp_path: Path) -> None:
     assert "One image or specimen is matched by the end of the path, such as 1.png of A" in text.stdout
     found = json.loads(CliRunner().invoke(app, ["compare", str(a), str(b), "--json"]).stdout)
     assert found["cells"]["same_call"]["value"] == 1.0
+
+
+def test_a_field_without_a_cell_is_compared(tmp_path: Path) -> None:
+    rows = [("a.png", 10.0, 10.0, "lymphocyte", ""), ("a.png", 90.0, 10.0, "monocyte", "")]
+    for run in ("one", "other"):
+        for name in ("a", "b"):
+            (tmp_path / run / name).mkdir(parents=True)
+        write_cells(tmp_path / run / "a" / "cells.csv", rows)
+        write_cells(tmp_path / run / "b" / "cells.csv", [])
+    found = compare_results(tmp_path / "one", tmp_path / "other")
+    assert found.cells is not None
+    assert (found.cells.matched, found.cells.only_a, found.cells.only_b) == (2, 0, 0)
+
+
+def test_tables_with_a_decimal_comma_are_compared(tmp_path: Path) -> None:
+    rows = [("a.png", 10.5, 10.0, "lymphocyte", ""), ("a.png", 90.25, 10.0, "monocyte", "")]
+    one = write_cells(tmp_path / "one.csv", rows)
+    other = tmp_path / "other.csv"
+    other.write_text(format_csv(pl.read_csv(one), ","), encoding="utf-8")
+    found = compare_results(one, other)
+    assert found.cells is not None
+    assert (found.cells.matched, found.cells.same_call.value) == (2, 1.0)
+    spreadsheet = tmp_path / "counts.csv"
+    spreadsheet.write_text("specimen;count_lymphocyte;count_monocyte\np1;3;7,0\n")
+    plain = tmp_path / "plain.csv"
+    plain.write_text("specimen,count_lymphocyte,count_monocyte\np1,3,7\n")
+    assert [line.within_limits for line in compare_results(spreadsheet, plain).shares] == [1, 1]

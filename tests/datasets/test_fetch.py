@@ -324,3 +324,13 @@ def test_what_is_no_bloodmnist_file_is_refused(server: tuple[str, Behaviour], ca
     with pytest.raises(DataError, match="is no BloodMNIST file"):
         fetch_set(make_registered(server[0], "set.npz"))
     assert locate_set("made-up") is None
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["bitflip.zip", "dot.zip", "empty.zip"])
+def test_damaged_archives_are_refused_in_words(name: str, data_dir: Path, tmp_path: Path) -> None:
+    archive = data_dir / "cases" / "files" / name
+    with pytest.raises(DataError) as caught:
+        unpack_zip(archive, tmp_path)
+    assert str(archive) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,133 @@ def test_a_cell_outside_its_image_is_left_out(fields: Path, tmp_path: Path) -> N
     done = import_file(tmp_path / "f0.geojson", fields, tmp_path / "out")
     assert (done.cells, done.left_out) == (10, 2)
     assert "outside" in pl.read_csv(tmp_path / "out" / "left_out.csv")["reason"][0]
+
+
+LABEL_CASES = (
+    "coco_far_nucleus", "coco_unhashable", "geo_far_nucleus_1e6", "geo_far_nucleus_3e4", "geo_far_parts_1e5",
+    "geo_far_parts_1e6", "geo_meta_list", "geo_name_5000_digits", "geo_names_dict", "geo_props_string",
+    "geo_type_list", "ls_annotations_1", "ls_result_true", "ls_rle_int",
+)  # fmt: skip
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("case", LABEL_CASES)
+def test_label_files_that_went_wrong_are_refused_in_words(case: str, data_dir: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.fromarray(draw_field(DrawnFieldSpec(40, 30, seed=0)).rgb).save(images / "a.png")
+    file = data_dir / "cases" / "labels" / f"{case}.json"
+    with pytest.raises(DataError) as caught:
+        import_file(file, images, tmp_path / "out")
+    said = str(caught.value)
+    assert str(file) in said
+    assert len(said.splitlines()) == 1
+    assert len(said) < 1000
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("case", ["far nucleus", "far part"])
+def test_an_outline_a_million_pixels_away_takes_no_memory(case: str, fields: Path, tmp_path: Path) -> None:
+    [good, far] = qupath("lymphocyte", "lymphocyte")
+    ring = [[1e6, 1e6], [1e6 + 9, 1e6], [1e6 + 9, 1e6 + 9], [1e6, 1e6]]
+    if case == "far nucleus":
+        far["nucleusGeometry"] = {"type": "Polygon", "coordinates": [ring]}
+    else:
+        own = far["geometry"]["coordinates"]
+        far["geometry"] = {"type": "MultiPolygon", "coordinates": [own, [ring]]}
+    (tmp_path / "f0.geojson").write_text(json.dumps([good, far]))
+    assert import_file(tmp_path / "f0.geojson", fields, tmp_path / "out").cells == 1
+    assert "which is no cell" in (tmp_path / "out" / "left_out.csv").read_text()
+
+
+def coco(*annotations: dict[str, Any], **image: Any) -> dict[str, Any]:
+    square = [10, 10, 30, 10, 30, 30, 10, 30]
+    stated = {"id": 1, "file_name": "f0.png", "width": 400, "height": 300} | image
+    common = {"image_id": 1, "category_id": 1, "segmentation": [square]}
+    listed = [{"id": number, **common, **own} for number, own in enumerate(annotations, 1)]
+    categories = [{"id": 1, "name": "lymphocyte"}, {"id": 2, "name": "monocyte"}]
+    return {"categories": categories, "images": [stated], "annotations": listed}
+
+
+def write_json(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_labels_of_an_image_of_another_size_are_refused(fields: Path, tmp_path: Path) -> None:
+    file = write_json(tmp_path / "a.json", coco({}, width=800, height=600))
+    with pytest.raises(DataError, match="drawn on an image of 800 x 600"):
+        import_file(file, fields, tmp_path / "out")
+    features = qupath("lymphocyte", "lymphocyte", "lymphocyte")
+    for feature in features[1:]:
+        [ring] = feature["geometry"]["coordinates"]
+        feature["geometry"]["coordinates"] = [[[x + 380, y] for x, y in ring]]
+    with pytest.raises(DataError, match="2 of 3 outlines reach beyond"):
+        import_file(write_json(tmp_path / "f0.json", features), fields, tmp_path / "out")
+
+
+def test_an_annotation_of_an_image_that_is_not_listed_is_named(fields: Path, tmp_path: Path) -> None:
+    file = write_json(tmp_path / "a.json", coco({}, {"image_id": 7}, {"image_id": [1]}))
+    done = import_file(file, fields, tmp_path / "out")
+    assert done.cells == 1
+    assert [f.reason for f in done.failures] == [
+        "annotation 2: its image 7 is not listed in the file",
+        "annotation 3: its image [1] is not listed in the file",
+    ]
+
+
+def test_doubled_annotations_are_one_cell_and_contradictions_none(fields: Path, tmp_path: Path) -> None:
+    other = {"segmentation": [[50, 50, 70, 50, 70, 70, 50, 70]]}
+    file = write_json(tmp_path / "a.json", coco({}, {}, other, {**other, "category_id": 2}))
+    done = import_file(file, fields, tmp_path / "out")
+    assert done.cells == 1
+    reasons = pl.read_csv(tmp_path / "out" / "left_out.csv")["reason"].to_list()
+    assert reasons == [
+        "cell x19y19: is there 2 times and taken once",
+        "cell x59y59: one outline is labelled lymphocyte and monocyte",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images/3/0a1b2c3d-f0.png", "images/0a1b2c3d-f0.png", "/data/local-files/?d=fields/f0.png",
+        "..\\..\\label-studio\\data\\media\\upload\\3\\0a1b2c3d-f0.png",
+        "http://localhost:8080/data/upload/3/0a1b2c3d-f0.png",
+    ],
+)  # fmt: skip
+def test_names_that_label_studio_gives_in_coco_are_understood(
+    name: str, fields: Path, tmp_path: Path
+) -> None:
+    file = write_json(tmp_path / "a.json", coco({}, file_name=name))
+    done = import_file(file, fields, tmp_path / "out")
+    assert (done.cells, done.failures) == (1, ())
+
+
+def test_images_are_found_by_names_of_the_other_unicode_form(fields: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / unicodedata.normalize("NFD", "é[1].png")).write_bytes((fields / "f0.png").read_bytes())
+    file = write_json(tmp_path / "a.json", coco({}, file_name=unicodedata.normalize("NFC", "é[1].png")))
+    assert import_file(file, images, tmp_path / "out").cells == 1
+
+
+def test_images_of_any_name_are_imported(fields: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    names = ["a[1]*?.png", "b\udcff.png", "é" * 123 + "a.png", "=1.png"]
+    for name in names:
+        (images / name).write_bytes((fields / "f0.png").read_bytes())
+    files = [write_json(tmp_path / f"{i}.json", coco({}, file_name=name)) for i, name in enumerate(names)]
+    done = import_labels(files, images, tmp_path / "out", PLAIN)
+    assert (done.cells, done.failures) == (4, ())
+    manifest = read_manifest(tmp_path / "out" / "manifest.csv")
+    assert all(Path(path).is_file() for path in (*manifest["path"], *manifest["mask_path"]))
+
+
+def test_forcing_an_import_keeps_what_erythron_did_not_write(fields: Path, tmp_path: Path) -> None:
+    file = write_json(tmp_path / "a.json", coco({}))
+    import_file(file, fields, tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    import_file(file, fields, tmp_path / "out", ImportOptions({}, mpp=0.25, force=True))
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"

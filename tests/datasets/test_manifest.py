@@ -155,3 +155,12 @@ def test_a_split_without_a_test_part_is_refused(tmp_path: Path) -> None:
 def test_an_unsplit_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="6 of 6 rows have no split"):
         verify_split(make_rows(tmp_path))
+
+
+@pytest.mark.real_data
+def test_a_damaged_table_is_refused_in_words(data_dir: Path) -> None:
+    path = data_dir / "cases" / "files" / "bad_manifest_2.parquet"
+    with pytest.raises(DataError) as caught:
+        read_manifest(path)
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from shapely import contains_xy
 from shapely.geometry import Polygon
 
-from erythron.cells.outline import BoxedMask, trim_mask
+from erythron.cells.outline import MAX_SIDE_PX, BoxedMask, trim_mask
 from erythron.errors import DataError
-from erythron.interchange.outlines import MAX_SIDE_PX, fill_parts, trace_mask
+from erythron.interchange.outlines import fill_parts, trace_mask
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 

@@ -15,11 +15,14 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 import erythron.read.fields as fields
 from erythron.errors import ImageReadError, UsageError
 from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource
+from erythron.read.inputs import OWN_PICTURE
+from erythron.results.fingerprint import hash_image
 
 RGB = np.random.default_rng(7).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
@@ -170,8 +173,10 @@ def test_deep_tiff_of_every_layout(tmp_path: Path) -> None:
     tifffile.imwrite(path, 65535 - deep[..., 0], photometric="miniswhite")
     np.testing.assert_array_equal(read_image(path).rgb, as_rgb(expected[..., 0]))
     alpha = np.full((24, 32, 1), 65535, np.uint16)
-    tifffile.imwrite(path, np.dstack([deep, alpha * 0]), photometric="rgb", extrasamples=["unassalpha"])
-    assert (read_image(path).rgb == 255).all()
+    alpha[1:] = 0
+    tifffile.imwrite(path, np.dstack([deep, alpha]), photometric="rgb", extrasamples=["unassalpha"])
+    np.testing.assert_array_equal(read_image(path).rgb[0], expected[0])
+    assert (read_image(path).rgb[1:] == 255).all()
     tifffile.imwrite(path, np.dstack([deep, alpha * 0]), photometric="separated")
     assert np.abs(read_image(path).rgb.astype(int) - (255 - expected)).max() <= 1
     tifffile.imwrite(path, deep, photometric="rgb", extratags=[(274, "H", 1, 6, True)])
@@ -324,13 +329,10 @@ def test_truncated_tiff_with_its_directory_first_is_refused(
 def test_other_content_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "notes.png"
     text.write_text("Zelle 1: früher Erythroblast\n" * 20)
-    assert_refused(text, "text, not an image.*JPEG, PNG, BMP and TIFF")
+    assert_refused(text, "text, not an image.*JPEG, PNG, WebP, BMP and TIFF")
     gif = tmp_path / "a.gif"
     Image.fromarray(GREY).save(gif)
-    assert_refused(gif, "GIF.*JPEG, PNG, BMP and TIFF")
-    webp = tmp_path / "a.webp"
-    Image.fromarray(RGB).save(webp)
-    assert_refused(webp, "WebP")
+    assert_refused(gif, "GIF.*JPEG, PNG, WebP, BMP and TIFF")
     noise = tmp_path / "noise.tif"
     noise.write_bytes(bytes(range(256)))
     assert_refused(noise, "no image of a known format")
@@ -427,3 +429,47 @@ def test_damaged_bytes_give_an_image_or_a_named_refusal(
     except ImageReadError as error:
         outcome = str(error)
     assert outcome == "3" or outcome.startswith(f"{path}: ")
+
+
+def test_an_alpha_channel_that_nobody_filled_is_no_transparency(tmp_path: Path) -> None:
+    for suffix in ("png", "tif", "webp"):
+        path = tmp_path / f"a.{suffix}"
+        options = {"lossless": True, "exact": True} if suffix == "webp" else {}
+        Image.fromarray(np.dstack([RGB, np.zeros((24, 32), np.uint8)])).save(path, **options)
+        np.testing.assert_array_equal(read_image(path).rgb, RGB)
+
+
+def test_webp_is_read_and_an_animation_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.webp"
+    Image.fromarray(RGB).save(path, lossless=True)
+    np.testing.assert_array_equal(read_image(path).rgb, RGB)
+    Image.fromarray(RGB).save(path, save_all=True, append_images=[Image.fromarray(255 - RGB)])
+    assert_refused(path, "several pictures")
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero")):
+        assert_refused(path, "not a regular file")
+        with pytest.raises(ImageReadError, match="not a regular file"):
+            hash_image(path)
+
+
+@pytest.mark.parametrize("name", ["a[1]*?.png", "b\udcff.png", "é" * 123 + "a.png", "two\nlines.png"])
+def test_every_name_is_read_and_its_messages_are_text(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    assert len(os.fsencode(name)) <= 251
+    with pytest.raises(ImageReadError) as caught:
+        read_image(path)
+    assert len(str(caught.value).encode().splitlines()) == 1
+    Image.fromarray(RGB).save(path)
+    found = read_image(path)
+    np.testing.assert_array_equal(found.rgb, RGB)
+    found.name.encode()
+
+
+def test_a_picture_that_erythron_made_is_refused(tmp_path: Path) -> None:
+    text = PngInfo()
+    text.add_text(OWN_PICTURE, "overlay.png")
+    Image.fromarray(RGB).save(tmp_path / "copy.png", pnginfo=text)
+    assert_refused(tmp_path / "copy.png", "erythron made this picture")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +126,10 @@ def test_text_in_a_png_is_not_a_scale(tmp_path: Path) -> None:
     info.add_text("Comment", "MPP = 0.25")
     Image.fromarray(RGB).save(path, pnginfo=info)
     assert read_image(path).mpp_source is ScaleSource.UNKNOWN
+
+
+def test_a_hostile_ome_text_takes_no_time() -> None:
+    for text in ("<OME" + "<Pixels " * 200_000, "<OME" + "<a:Pixels" * 200_000, "<OME <" + "a" * 2_000_000):
+        started = time.perf_counter()
+        assert find_mpp_in_description(text, None) is None
+        assert time.perf_counter() - started < 1

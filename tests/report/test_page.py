@@ -99,7 +99,8 @@ def test_all_cells_of_one_field_are_on_the_page_with_a_line_that_leaves_them_bar
     page = render_report(make_report(field, ["a.png"]))
     assert page.count("<li><a href=") == 12
     assert page.count('<path class="around"') == 12
-    assert page.count("<span>granulocyte</span>") == 1  # the unclassified one, with what it is most like
+    assert "<span>0.30 granulocyte</span>" in page  # the unclassified one, with what it is most like
+    assert "<span>0.90</span>" in page
     assert 'value="around" checked' in page
     assert "no room for the others" not in page
 

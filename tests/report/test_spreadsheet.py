@@ -10,7 +10,8 @@ import openpyxl
 import polars as pl
 import pytest
 
-from erythron.report.spreadsheet import format_csv, write_xlsx
+from erythron.files.tables import format_csv
+from erythron.report.spreadsheet import write_xlsx
 
 SUMMARY = pl.DataFrame(
     {

@@ -11,6 +11,7 @@ from erythron.bundle.schema import ModelCard
 from erythron.cells.classes import CellClass
 from erythron.errors import BundleError
 from erythron.files.hashing import hash_file
+from erythron.files.reading import read_content
 
 CARD = "model.json"
 CLASSIFIER = "classifier.onnx"
@@ -56,7 +57,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
     folder = DEFAULT_BUNDLE if path is None else path
     card_path = folder / CARD
     try:
-        text = card_path.read_bytes()
+        text = read_content(card_path)
     except OSError as error:
         raise BundleError(
             f"{card_path}: cannot be read ({error.strerror}); give a bundle's folder, or reinstall erythron"
@@ -64,7 +65,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
     try:
         card = ModelCard.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(p) for p in first["loc"]) or "the whole file"
         raise BundleError(
             f"{card_path}: {first['msg']} at {place}; the bundle is damaged or of another version "
@@ -78,7 +79,13 @@ def _check_files(folder: Path, card: ModelCard) -> None:
     for name in (CLASSIFIER, SEGMENTATION):
         if name not in card.files:
             raise BundleError(f"{folder / CARD}: lists no {name}; export the bundle again")
-    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    inside = folder.resolve()
+    present = set()
+    for path in folder.rglob("*"):
+        if not path.resolve().is_relative_to(inside):
+            raise BundleError(f"{path}: is a link out of the bundle; copy the whole folder, links followed")
+        if not path.is_dir():
+            present.add(path.relative_to(folder).as_posix())
     for name in sorted(card.files):
         if name not in present:
             raise BundleError(f"{folder / name}: is missing from the bundle; copy the whole folder again")
@@ -87,7 +94,16 @@ def _check_files(folder: Path, card: ModelCard) -> None:
             f"{folder / name}: does not belong to the bundle; remove it, or copy the folder again"
         )
     for name, digest in sorted(card.files.items()):
-        if hash_file(folder / name) != digest:
+        if _hash(folder / name) != digest:
             raise BundleError(
                 f"{folder / name}: differs from what {CARD} states (SHA-256); copy the whole folder again"
             )
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise BundleError(
+            f"{path}: cannot be read ({error.strerror}); copy the whole folder again"
+        ) from error

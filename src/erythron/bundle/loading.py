@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from erythron.bundle.folder import Bundle, load_bundle
-from erythron.bundle.runtime import OnnxRuntime, OpenVinoRuntime, Runtime
+from erythron.bundle.folder import CARD, Bundle, load_bundle
+from erythron.bundle.runtime import OnnxRuntime, OpenVinoRuntime, Runtime, Sizes
 from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.bundle.schema import MaskInput, ModelCard
+from erythron.errors import BundleError
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class LoadingBundle:
     runtimes: Future[Runtimes]
 
 
-def open_runtime(path: Path, kind: RuntimeKind = RuntimeKind.OPENVINO) -> Runtime:
+def open_runtime(path: Path, kind: RuntimeKind = RuntimeKind.OPENVINO) -> OpenVinoRuntime | OnnxRuntime:
     """Load one network, on all cores or on the best device that the runtime drives.
 
     Args:
@@ -78,7 +80,49 @@ def load_runtimes(bundle: Bundle, kind: RuntimeKind = RuntimeKind.OPENVINO) -> R
         MissingExtraError: the runtime is not installed.
         BundleError: a network cannot be loaded.
     """
-    return Runtimes(open_runtime(bundle.segmentation_path, kind), open_runtime(bundle.classifier_path, kind))
+    classifier = open_runtime(bundle.classifier_path, kind)
+    _check_sizes(bundle.classifier_path, classifier.sizes, list_classifier_sizes(bundle.card))
+    return Runtimes(load_segmentation(bundle, kind), classifier)
+
+
+def load_segmentation(bundle: Bundle, kind: RuntimeKind = RuntimeKind.OPENVINO) -> Runtime:
+    """Load the segmentation network of a bundle.
+
+    Raises:
+        MissingExtraError: the runtime is not installed.
+        BundleError: it cannot be loaded, or takes other sizes than ``model.json`` states.
+    """
+    runtime = open_runtime(bundle.segmentation_path, kind)
+    side = bundle.card.segmenter.window_px
+    wanted = {"pixels": (side, side, 3), "probabilities": (2, side, side)}
+    _check_sizes(bundle.segmentation_path, runtime.sizes, wanted)
+    return runtime
+
+
+def list_classifier_sizes(card: ModelCard) -> dict[str, tuple[int, ...]]:
+    """Return the shapes that a classifier must have by its card, without the batch."""
+    side = card.framing.input_px
+    sizes: dict[str, tuple[int, ...]] = {"pixels": (3, side, side), "logits": (len(card.classes),)}
+    if card.mask_input is not MaskInput.NONE:
+        planes = 2 if card.mask_input is MaskInput.NUCLEUS_CELL else 1
+        sizes["masks"] = (planes, side, side)
+    if card.takes_measurements:
+        sizes["measurements"] = (len(card.measurements),)
+    return sizes
+
+
+def _check_sizes(path: Path, found: Sizes, wanted: Sizes) -> None:
+    for name, sizes in wanted.items():
+        if name not in found:
+            raise BundleError(f"{path}: the network has no {name}, as {CARD} states; export the bundle again")
+        fits = len(found[name]) == len(sizes) and all(
+            has in (-1, size) for has, size in zip(found[name], sizes, strict=True)
+        )
+        if not fits:
+            raise BundleError(
+                f"{path}: {name} of the network are of size {found[name]} and by {CARD} of {sizes}; "
+                "export the bundle again"
+            )
 
 
 def start_loading(model: Path | None, kind: RuntimeKind = RuntimeKind.OPENVINO) -> LoadingBundle:

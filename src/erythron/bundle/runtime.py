@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float32]
 
 
+Sizes = Mapping[str, tuple[int, ...]]
+"""Shapes of inputs and outputs by name, without the batch; -1 where any size fits."""
+
+
 class Runtime(Protocol):
     """A loaded network with named inputs and outputs."""
 
@@ -41,6 +45,9 @@ class OpenVinoRuntime:
         threads: CPU threads; None leaves the choice to OpenVINO, which takes all cores.
         cache: folder for compiled networks; None keeps none.
 
+    Attributes:
+        sizes: of the network's inputs and outputs.
+
     Raises:
         BundleError: OpenVINO refuses the file.
     """
@@ -62,6 +69,12 @@ class OpenVinoRuntime:
         try:
             model = core.read_model(str(path))
             self._takes_any = model.is_dynamic()
+            self.sizes: Sizes = {
+                port.any_name: tuple(
+                    -1 if size.is_dynamic else size.get_length() for size in list(port.partial_shape)[1:]
+                )
+                for port in (*model.inputs, *model.outputs)
+            }
             self._few: openvino.AsyncInferQueue | None = None
             # For a batch of one size OpenVINO plans once, for any size at the first batch of each.
             if self._takes_any:
@@ -126,6 +139,7 @@ class OnnxRuntime:
 
     Attributes:
         provider: the execution provider that computes.
+        sizes: of the network's inputs and outputs.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
@@ -145,6 +159,11 @@ class OnnxRuntime:
             raise BundleError(
                 f"{path}: ONNX Runtime cannot load this network; export it again ({error})"
             ) from error
+        ports = (*self._session.get_inputs(), *self._session.get_outputs())
+        self.sizes: Sizes = {
+            port.name: tuple(size if isinstance(size, int) else -1 for size in port.shape[1:])
+            for port in ports
+        }
         self._outputs = [output.name for output in self._session.get_outputs()]
         # One that is installed but does not start, as CUDA without a driver, is left out by ONNX Runtime.
         self.provider: str = self._session.get_providers()[0]

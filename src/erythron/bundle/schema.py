@@ -10,7 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from erythron.cells.classes import Lineage
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Mpp = Annotated[float, Field(ge=0.01, le=10)]
+"""Microns per pixel, within what a light microscope or a resampled image of it can have."""
+Micrometres = Annotated[float, Field(gt=0, le=1000)]
+"""A length in a smear; the largest cell of marrow measures some 160 um."""
+Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f<>]+$")]
+"""Text of one line that pages and tables show."""
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+"""Name of a file in the bundle's own folder."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+RESERVED_CLASSES = frozenset({"unclassified", "left_out", "nucleus"})
+"""What tables and labels call cells that are in no class, and the part of one."""
 
 
 class _Model(BaseModel):
@@ -20,8 +32,8 @@ class _Model(BaseModel):
 class ModelClass(_Model):
     """One output; ``prior`` is its share of the training cells whose class is known."""
 
-    name: str
-    title: str
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    title: Line
     lineage: Lineage
     prior: Probability
 
@@ -34,17 +46,21 @@ class Framing(_Model):
     """
 
     input_px: Annotated[int, Field(ge=32, le=1024)]
-    input_mpp: Annotated[float, Field(gt=0)]
-    crop_width_um: Annotated[float, Field(gt=0)]
-    crop_max_px: Annotated[int, Field(gt=0)]
-    field_mpp: Annotated[float, Field(gt=0)]
+    input_mpp: Mpp
+    crop_width_um: Micrometres
+    crop_max_px: Annotated[int, Field(ge=16, le=4096)]
+    field_mpp: Mpp
+
+
+Level = Annotated[float, Field(ge=-1, le=2)]
+Spread = Annotated[float, Field(ge=0.01, le=10)]
 
 
 class Normalisation(_Model):
     """``(pixel / 255 - mean) / sd`` per channel, after division by the empty smear's colour."""
 
-    mean: tuple[float, float, float]
-    sd: tuple[float, float, float]
+    mean: tuple[Level, Level, Level]
+    sd: tuple[Spread, Spread, Spread]
 
 
 class SegmenterCard(_Model):
@@ -60,18 +76,20 @@ class SegmenterCard(_Model):
     those at ``assumed_shares`` of it.
     """
 
-    stain_mpp: Annotated[float, Field(gt=0)]
-    stain_blur_um: Annotated[float, Field(gt=0)]
+    stain_mpp: Mpp
+    stain_blur_um: Annotated[float, Field(gt=0, le=50)]
     least_stain: Probability
     window_px: Annotated[int, Field(ge=32, le=512)]
-    window_mpp: Annotated[float, Field(gt=0)]
-    recentre_um: Annotated[float, Field(gt=0)]
+    window_mpp: Mpp
+    recentre_um: Micrometres
     least_score: Probability
-    least_nucleus_um2: Annotated[float, Field(ge=0)]
+    least_nucleus_um2: Annotated[float, Field(ge=0, le=10_000)]
     most_overlap: Probability
-    central_spread: Annotated[float, Field(gt=0)]
-    assumed_shares: Annotated[tuple[Annotated[float, Field(gt=0, le=2)], ...], Field(min_length=1)]
-    assumed_kept: Annotated[int, Field(ge=1)]
+    central_spread: Annotated[float, Field(ge=0.01, le=10)]
+    assumed_shares: Annotated[
+        tuple[Annotated[float, Field(ge=0.1, le=2)], ...], Field(min_length=1, max_length=32)
+    ]
+    assumed_kept: Annotated[int, Field(ge=1, le=32)]
 
 
 class MaskInput(StrEnum):
@@ -184,9 +202,9 @@ class DataUsed(DataSource):
 class SelfTest(_Model):
     """A stored cell and what the classifier says of it."""
 
-    image: str
-    mask: str
-    mpp: Annotated[float, Field(gt=0)]
+    image: FileName
+    mask: FileName
+    mpp: Mpp
     probabilities: tuple[Probability, ...]
     tolerance: Annotated[float, Field(gt=0, lt=0.1)]
 
@@ -203,11 +221,11 @@ class ModelCard(_Model):
     """
 
     schema_version: Literal[3]
-    name: str
-    version: str
+    name: Line
+    version: Line
     kind: Literal["frozen_encoder", "fine_tuned"]
     description: str
-    classes: tuple[ModelClass, ...]
+    classes: Annotated[tuple[ModelClass, ...], Field(min_length=2, max_length=200)]
     framing: Framing
     segmenter: SegmenterCard
     normalisation: Normalisation
@@ -218,8 +236,8 @@ class ModelCard(_Model):
     mask_input: MaskInput
     takes_measurements: bool
     measurements: Annotated[tuple[MeasurementStatistic, ...], Field(min_length=1)]
-    measurement_limit: Annotated[float, Field(gt=0)]
-    temperature: Annotated[float, Field(gt=0)]
+    measurement_limit: Annotated[float, Field(gt=0, le=1000)]
+    temperature: Annotated[float, Field(ge=0.01, le=100)]
     unclassified_below: Probability
     unclassified_rule: str
     calibrated_on: str
@@ -230,7 +248,7 @@ class ModelCard(_Model):
     export_difference: Annotated[float, Field(ge=0)]
     software: dict[str, str]
     self_test: SelfTest
-    files: dict[str, Sha256]
+    files: dict[FileName, Sha256]
     limits: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -238,6 +256,10 @@ class ModelCard(_Model):
         count = len(self.classes)
         if len({c.name for c in self.classes}) != count:
             raise ValueError("two classes have one name")
+        if taken := {c.name for c in self.classes} & RESERVED_CLASSES:
+            raise ValueError(f"a class cannot be called {min(taken)}, which tables use otherwise")
+        if unlisted := {self.self_test.image, self.self_test.mask} - set(self.files):
+            raise ValueError(f"the stored cell's {min(unlisted)} is not among the files")
         if len(self.self_test.probabilities) != count:
             raise ValueError(f"self_test has {len(self.self_test.probabilities)} probabilities, not {count}")
         rows = self.evaluation.confusion

@@ -6,14 +6,19 @@ an export wants one (:func:`render_labels`), and is never carried along.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from erythron.errors import DataError
+
 Bools = NDArray[np.bool_]
+
+MAX_SIDE_PX = 4096
+"""The most that an outline may measure from side to side: far more than a cell, and it bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +112,16 @@ def name_cell(nucleus: BoxedMask) -> str:
     return f"x{nucleus.left + int(columns[nearest])}y{nucleus.top + int(rows[nearest])}"
 
 
+def check_side(sides: Iterable[float]) -> None:
+    """Refuse an outline of such sides, in pixels, before memory is taken for it.
+
+    Raises:
+        DataError: one is over ``MAX_SIDE_PX``.
+    """
+    if max(sides) > MAX_SIDE_PX:
+        raise DataError(f"an outline measures over {MAX_SIDE_PX} pixels, which is no cell")
+
+
 def trim_mask(mask: Bools, left: int = 0, top: int = 0) -> BoxedMask | None:
     """Return the set pixels of a mask whose first pixel is (left, top) of the image; None where none is."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -124,10 +139,15 @@ def clip_mask(mask: BoxedMask, width: int, height: int) -> BoxedMask | None:
 
 
 def unite_masks(masks: Sequence[BoxedMask]) -> BoxedMask:
-    """Return the union of one or more masks."""
+    """Return the union of one or more masks.
+
+    Raises:
+        DataError: it measures over ``MAX_SIDE_PX``.
+    """
     left, top = min(m.left for m in masks), min(m.top for m in masks)
     right = max(m.left + m.mask.shape[1] for m in masks)
     bottom = max(m.top + m.mask.shape[0] for m in masks)
+    check_side((bottom - top, right - left))
     united = np.zeros((bottom - top, right - left), np.bool_)
     for m in masks:
         y, x = m.top - top, m.left - left

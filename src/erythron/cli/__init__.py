@@ -1,15 +1,18 @@
 """The command line: one thin file a command, which checks options and calls one function of the package.
 
-stdout carries the result, stderr progress and messages. Exit status: 0 done, 1 some inputs failed, 2 wrong
-usage, 130 interrupted. Nothing heavy is imported before a command needs it: everywhere in the package an
-import that only some calls need stands in the function that needs it, and nothing else loads late.
+stdout carries the result, stderr progress and messages. Exit status: 0 done, 1 some inputs failed or results
+could not be written, 2 wrong usage, 130 interrupted by Ctrl-C or SIGTERM. Nothing heavy is imported before a
+command needs it: everywhere in the package an import that only some calls need stands in the function that
+needs it, and nothing else loads late.
 """
 
 from __future__ import annotations
 
 import gc
 import logging
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -33,7 +36,9 @@ from erythron.cli import (
     recount,
     train,
 )
-from erythron.errors import ErythronError, UsageError
+from erythron.cli.terminal import make_writable
+from erythron.errors import ErythronError, UsageError, describe_os_error
+from erythron.files.naming import as_text
 
 app = typer.Typer(
     name="erythron",
@@ -59,6 +64,8 @@ app.command("draw-field")(draw_field.draw_field)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 
+log = logging.getLogger("erythron.cli")
+
 _INTERRUPTED = 130
 
 _OBJECTS_BEFORE_COLLECTION = 50_000
@@ -81,29 +88,48 @@ def _options(
 ) -> None:
     logging.basicConfig(
         stream=sys.stderr,
-        level=logging.DEBUG if verbose else logging.CRITICAL,
-        format="%(levelname)s %(message)s",
+        level=logging.WARNING if verbose else logging.CRITICAL,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    logging.getLogger("erythron").setLevel(logging.DEBUG if verbose else logging.NOTSET)
+    log.info("erythron %s: %s", __version__, as_text(" ".join(sys.argv[1:])))
 
 
 def main() -> None:
     """Run the command line; every foreseen error ends in one line on stderr and its exit status."""
     _hasten_start()
+    make_writable(sys.stdout, sys.stderr)
+    _take_sigterm()
     try:
         app()
-    except SystemExit as ending:
-        if ending.code == _INTERRUPTED:
-            typer.echo("erythron: interrupted; give the same command again to continue", err=True)
-        raise
+    except (SystemExit, KeyboardInterrupt) as ending:
+        if isinstance(ending, SystemExit) and ending.code != _INTERRUPTED:
+            raise
+        typer.echo("erythron: interrupted; give the same command again to continue", err=True)
+        raise SystemExit(_INTERRUPTED) from ending
     except UsageError as error:
         typer.echo(f"erythron: {error}", err=True)
         raise SystemExit(2) from error
     except ErythronError as error:
+        log.debug("traceback", exc_info=True)
         typer.echo(f"erythron: {error}", err=True)
+        raise SystemExit(1) from error
+    except OSError as error:
+        log.debug("traceback", exc_info=True)
+        typer.echo(f"erythron: {describe_os_error(error)}", err=True)
         raise SystemExit(1) from error
     finally:
         # The process ends: a last walk over every object that it holds would free nothing sooner.
         gc.freeze()
+
+
+def _take_sigterm() -> None:
+    """End on SIGTERM as on Ctrl-C: half-written files go, and the message says how to continue."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 def _hasten_start() -> None:

@@ -24,12 +24,11 @@ def classify(
     import json
     from dataclasses import asdict
 
-    from erythron.cli.progress import show_failures, show_progress, show_runtime
+    from erythron.cli.progress import gather_images, show_failures, show_progress, show_runtime
     from erythron.pipeline.classify import classify_images
     from erythron.pipeline.options import RunOptions
-    from erythron.read.inputs import find_images
 
-    inputs = find_images(images)
+    inputs = gather_images(images)
     show_runtime(runtime)
     with show_progress("Classifying", len(inputs)) as progress:
         run = classify_images(inputs, out, RunOptions(model, mpp, force, runtime=runtime), progress)

@@ -84,14 +84,13 @@ def run_count(
 
     # 0.07 s of 2: SciPy takes up every name of NumPy, among them its compiler of Fortran.
     vars(np).setdefault("f2py", None)
-    from erythron.cli.progress import show_progress, show_runtime
+    from erythron.cli.progress import gather_images, show_progress, show_runtime
     from erythron.cli.show_counts import find_browser, show_counts
     from erythron.pipeline.count import count_images, count_specimens
     from erythron.pipeline.specimens import group_images
-    from erythron.read.inputs import find_images
 
     browser = find_browser() if pdf else None
-    inputs = find_images(images)
+    inputs = gather_images(images, out)
     show_runtime(options.runtime)
     specimens = None if specimen is None else group_images(inputs, specimen)
     with show_progress("Counting", len(inputs)) as progress:

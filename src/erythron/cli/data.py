@@ -108,6 +108,7 @@ def audit(
     from erythron.datasets.audit import audit_manifest, tabulate_findings
     from erythron.datasets.audit_page import KINDS, render_audit
     from erythron.datasets.sets import open_set
+    from erythron.files.tables import write_csv
     from erythron.files.writing import write_file
 
     if out is not None:
@@ -121,8 +122,8 @@ def audit(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_file(out / "audit.html", render_audit(result))
-        write_file(out / "findings.csv", findings.write_csv())
-        write_file(out / "similar.csv", result.similar.write_csv())
+        write_csv(findings, out / "findings.csv")
+        write_csv(result.similar, out / "similar.csv")
         write_file(out / "findings.json", json.dumps(findings.to_dicts(), ensure_ascii=False, indent=2))
     counts = Counter((f.severity.value, f.kind) for f in result.findings)
     if as_json:
@@ -197,7 +198,7 @@ def split(
         out.with_name(f"{out.stem}.split.json"), json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     )
     if as_json:
-        typer.echo(json.dumps(record, ensure_ascii=False))
+        typer.echo(json.dumps(record))
         return
     typer.echo(f"{result.rows.height} cells in {record['groups']} groups, split {result.hash[:16]}, in {out}")
     for row in table.iter_rows(named=True):

@@ -41,7 +41,7 @@ def import_labels(
         run = run_import(files, images, out, ImportOptions(names, mpp, force), progress)
     show_failures([failure.reason for failure in run.failures])
     if as_json:
-        typer.echo(json.dumps({"out": str(out), **asdict(run)}, ensure_ascii=False))
+        typer.echo(json.dumps({"out": str(out), **asdict(run)}))
     else:
         typer.echo(
             f"{run.cells} cells of {run.images} images in {out}, {run.left_out} objects left out, "

@@ -30,11 +30,10 @@ def mask(
     import json
     from dataclasses import asdict
 
-    from erythron.cli.progress import show_failures, show_progress, show_runtime
+    from erythron.cli.progress import gather_images, show_failures, show_progress, show_runtime
     from erythron.pipeline.mask import MaskOptions, mask_images
-    from erythron.read.inputs import find_images
 
-    inputs = find_images(images)
+    inputs = gather_images(images, out)
     show_runtime(runtime)
     with show_progress("Outlining", len(inputs)) as progress:
         run = mask_images(inputs, out, MaskOptions(every_cell, model, mpp, force, runtime), progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -18,9 +19,14 @@ from rich.progress import (
 )
 
 from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.files.naming import as_text
 from erythron.quality.flags import QualityFlag
+from erythron.read.inputs import InputImage, search_images
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_MOST_NAMED = 10
+"""Pictures that are left out are named up to so many, then counted."""
 
 
 @contextmanager
@@ -53,6 +59,25 @@ def show_stages() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[stage], completed=done, total=total)
 
         yield advance
+
+
+def gather_images(paths: Sequence[Path], out: Path | None = None) -> list[InputImage]:
+    """Return the images that a command is to work on, and say which pictures in folders are left out.
+
+    Args:
+        paths: as given, files and folders.
+        out: folder of the results, which is not searched.
+
+    Raises:
+        UsageError: a folder holds no image.
+    """
+    found = search_images(paths, out)
+    for path, reason in found.left_out[:_MOST_NAMED]:
+        stderr.print(f"left out: {as_text(path)} {reason}", markup=False)
+    more = len(found.left_out) - _MOST_NAMED
+    if more > 0:
+        stderr.print(f"left out: {more} more pictures or folders of pictures", markup=False)
+    return found.images
 
 
 def show_failures(reasons: Sequence[str]) -> None:

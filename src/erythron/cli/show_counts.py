@@ -60,7 +60,7 @@ def _dump(runs: Sequence[CountRun], names: Sequence[str] | None) -> str:
     if names is None:
         return runs[0].to_json()
     listed = [{"specimen": name, **json.loads(run.to_json())} for name, run in zip(names, runs, strict=True)]
-    return json.dumps({"specimens": listed}, ensure_ascii=False)
+    return json.dumps({"specimens": listed})
 
 
 def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:

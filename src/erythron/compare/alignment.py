@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from erythron.errors import DataError
+from erythron.files.naming import fold_name
 
 
 def align_paths(a: Iterable[str], b: Iterable[str]) -> dict[str, str]:
@@ -49,7 +50,7 @@ def align_paths(a: Iterable[str], b: Iterable[str]) -> dict[str, str]:
 
 
 def _split(path: str) -> tuple[str, ...]:
-    return tuple(part for part in path.replace("\\", "/").split("/") if part not in {"", "."})
+    return tuple(fold_name(part) for part in path.replace("\\", "/").split("/") if part not in {"", "."})
 
 
 def _group_tails(paths: dict[str, tuple[str, ...]], depth: int) -> dict[tuple[str, ...], list[str]]:

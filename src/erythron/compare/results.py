@@ -21,6 +21,8 @@ from erythron.compare.alignment import align_paths
 from erythron.compare.comparison import UNCLASSIFIED, Comparison, compare_cells, compare_shares
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, UsageError
+from erythron.files.reading import read_text
+from erythron.files.tables import read_csv
 from erythron.results.record import CELLS
 from erythron.results.run import read_run
 
@@ -89,7 +91,7 @@ def read_results(path: Path) -> Results:
         return _sum_specimens(found, read_run(path) or {})
     if path.suffix == ".json":
         try:
-            differential = Differential.from_json(path.read_text(encoding="utf-8"))
+            differential = Differential.from_json(read_text(path))
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: {error}") from error
         return Results(None, {path.parent.name: _count_differential(differential)})
@@ -194,9 +196,9 @@ def _align(a: Results, b: Results) -> tuple[Results, tuple[tuple[str, str], ...]
 
 def _read_csv(path: Path) -> pl.DataFrame:
     try:
-        # Names are text whatever they look like, and a path is no pattern.
-        names = dict.fromkeys(("image", "specimen", "cell_id"), pl.String())
-        return pl.read_csv(path, infer_schema_length=None, schema_overrides=names, glob=False)
+        # Names are text whatever they look like, and a column of an image without a cell has no look.
+        names = dict.fromkeys(("image", "specimen", "cell_id", "label", "flags"), pl.String())
+        return read_csv(path, {**names, **dict.fromkeys(_PLACE, pl.Float64())})
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path}: no readable table ({error}); give a CSV file of erythron") from error
 
@@ -259,7 +261,12 @@ def _count_summary(table: pl.DataFrame, path: Path) -> Counts:
         if name in counts:
             raise DataError(f"{path}: {name} stands in two rows; give each specimen one")
         nucleated = ((k.name, row[c]) for c, k in classes.items() if k.lineage is not Lineage.NOT_NUCLEATED)
-        counts[name] = _add(nucleated) | {UNCLASSIFIED: int(row.get("unclassified_cells") or 0)}
+        try:
+            counts[name] = _add(nucleated) | {UNCLASSIFIED: int(row.get("unclassified_cells") or 0)}
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}: {name} has a count that is no whole number ({error}); mend it"
+            ) from error
     return counts
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
@@ -227,7 +229,8 @@ def _unpack_whole(archive: Path, target: Path, registered: RegisteredSet) -> Non
 def _unpack_one(archive: Path, folder: Path, keep: str | None) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
-            members = [(m, _read_name(m)) for m in opened.infolist() if not m.is_dir()]
+            named = [(m, _read_name(m)) for m in opened.infolist()]
+            members = [(m, name) for m, name in named if not name.endswith("/")]
             for member, name in members:
                 _refuse_escape(archive, member, name)
             needed = sum(m.file_size for m, _ in members)
@@ -241,7 +244,7 @@ def _unpack_one(archive: Path, folder: Path, keep: str | None) -> None:
                     continue
                 with opened.open(member) as source, open_at(folder / name) as file:
                     shutil.copyfileobj(source, file)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, OSError) as error:
         raise DataError(
             f"{archive}: the archive cannot be unpacked ({error}); remove it and fetch it again"
         ) from error
@@ -249,6 +252,8 @@ def _unpack_one(archive: Path, folder: Path, keep: str | None) -> None:
 
 def _refuse_escape(archive: Path, member: zipfile.ZipInfo, name: str) -> None:
     path = PurePosixPath(name)
+    if not path.parts:
+        raise DataError(f"{archive}: a member of it has no name; the archive is damaged, fetch it again")
     is_link = stat.S_ISLNK(member.external_attr >> 16)
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or is_link:
         raise DataError(

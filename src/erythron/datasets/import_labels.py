@@ -26,7 +26,9 @@ from erythron.classify.framing import choose_mpp
 from erythron.datasets.labelled import FoundCell, make_set
 from erythron.datasets.manifest import write_manifest
 from erythron.errors import DataError, UsageError
-from erythron.files.writing import whole_folder, write_file
+from erythron.files.naming import as_text
+from erythron.files.tables import write_csv
+from erythron.files.writing import whole_folder
 from erythron.interchange.cells import LabelledCell, LabelledImage
 from erythron.interchange.labels import find_image, map_labels, read_labels
 from erythron.pipeline.executor import Failure, Progress, attempt, no_progress
@@ -38,6 +40,13 @@ from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE
 
 MANIFEST = "manifest.csv"
 LEFT_OUT = "left_out.csv"
+
+_OWN = (CELLS, LEFT_OUT, MANIFEST, "crops", "masks")
+"""What the folder of an import holds; anything else in it is not erythron's, and stays."""
+
+_NAME_LENGTH = 40
+"""Characters of an image's name in those of its crops, of at most four bytes each: with number and cell the
+name stays under the 255 bytes of a file system."""
 
 _PAPER = 255
 _MASK_KIND = "nucleus_255_cell_128"
@@ -93,11 +102,12 @@ class ImportRun:
 
 @dataclass(frozen=True)
 class _Field:
-    """What the files say of one image: its path, its cells in order, and what gave none."""
+    """What the files say of one image: its path, its cells in order, what gave none, and its stated sizes."""
 
     path: Path
     cells: tuple[LabelledCell, ...]
     left_out: tuple[str, ...]
+    sizes_px: frozenset[tuple[int, int]]
 
 
 def import_labels(
@@ -129,25 +139,27 @@ def import_labels(
     rows: list[tuple[object, ...]] = []
     found: list[FoundCell] = []
     left_out: list[tuple[str, str]] = []
-    with whole_folder(out) as folder:
+    with whole_folder(out, own=_OWN) as folder:
         for number, field in enumerate(fields, start=1):
-            writer = _CropWriter(folder, f"{number:04d}_{field.path.stem}", framing)
-            outcome = attempt(str(field.path), partial(writer.write, field, kinds, options.mpp))
+            writer = _CropWriter(folder, f"{number:04d}_{as_text(field.path.stem)[:_NAME_LENGTH]}", framing)
+            name = as_text(field.path)
+            outcome = attempt(name, partial(writer.write, field, kinds, options.mpp))
             if isinstance(outcome, Failure):
                 failures.append(outcome)
             else:
                 rows += outcome
                 found += writer.found
-                left_out += [(str(field.path), reason) for reason in (*field.left_out, *writer.left_out)]
-            progress(str(field.path))
+                left_out += [(name, reason) for reason in (*field.left_out, *writer.left_out)]
+            progress(name)
         if not rows:
             reasons = [f.reason for f in failures] + [reason for _, reason in left_out]
-            raise DataError(f"no labelled cell is left ({'; '.join(reasons[:3]) or 'the files hold none'})")
+            what = "; ".join(reasons[:3]) or "the files hold none"
+            raise DataError(f"{', '.join(map(str, files[:3]))}: no labelled cell is left ({what})")
         table = pl.DataFrame(rows, schema=_CELLS_SCHEMA, orient="row")
-        write_file(folder / CELLS, table.write_csv())
+        write_csv(table, folder / CELLS)
         write_manifest(make_set(out.name, found, kinds).rows, folder / MANIFEST)
         reasons_table = pl.DataFrame(left_out, schema={"image": pl.String, "reason": pl.String}, orient="row")
-        write_file(folder / LEFT_OUT, reasons_table.write_csv())
+        write_csv(reasons_table, folder / LEFT_OUT)
     return ImportRun(table["image"].n_unique(), table.height, len(left_out), tuple(failures))
 
 
@@ -166,16 +178,74 @@ def _find_fields(
     """Join what is said of one image, in whatever file, and find the image."""
     cells: dict[Path, list[LabelledCell]] = {}
     left_out: dict[Path, list[str]] = {}
+    sizes: dict[Path, set[tuple[int, int]]] = {}
     failures: list[Failure] = []
     for image in labelled:
+        if image.problem:
+            failures.append(Failure(image.name, image.problem))
+            continue
         try:
             path = find_image(image.name, paths)
         except DataError as error:
-            failures.append(Failure(image.name, str(error)))
+            failures.append(Failure(image.name, "; ".join([str(error), *image.left_out[:2]])))
             continue
         cells.setdefault(path, []).extend(image.cells)
         left_out.setdefault(path, []).extend(image.left_out)
-    return [_Field(path, tuple(cells[path]), tuple(left_out[path])) for path in cells], failures
+        sizes.setdefault(path, set()).update(() if image.size_px is None else [image.size_px])
+    fields = []
+    for path, found in cells.items():
+        kept, doubled = _drop_doubled(found)
+        fields.append(_Field(path, kept, (*left_out[path], *doubled), frozenset(sizes[path])))
+    return fields, failures
+
+
+def _drop_doubled(cells: Sequence[LabelledCell]) -> tuple[tuple[LabelledCell, ...], tuple[str, ...]]:
+    """Take one of several cells with the very same outline, and none where they are labelled differently.
+
+    Returns:
+        The cells that are left, and a reason for every outline that was there more than once.
+    """
+    alike: dict[object, list[LabelledCell]] = {}
+    for cell in cells:
+        mask = cell.cell
+        alike.setdefault((mask.left, mask.top, mask.mask.shape, mask.mask.tobytes()), []).append(cell)
+    kept, reasons = [], []
+    for group in alike.values():
+        labels = list(dict.fromkeys(cell.label for cell in group))
+        name = name_cell(group[0].nucleus or group[0].cell)
+        if len(labels) > 1:
+            reasons.append(f"cell {name}: one outline is labelled {' and '.join(labels)}")
+            continue
+        if len(group) > 1:
+            reasons.append(f"cell {name}: is there {len(group)} times and taken once")
+        kept.append(next((cell for cell in group if cell.nucleus is not None), group[0]))
+    return tuple(kept), tuple(reasons)
+
+
+def _check_same_image(field: _Field, width: int, height: int) -> None:
+    """Refuse labels that were drawn on an image of another size.
+
+    Raises:
+        DataError: the file states another size, or most outlines reach beyond the image.
+    """
+    others = sorted(field.sizes_px - {(width, height)})
+    if others:
+        raise DataError(
+            f"{field.path}: has {width} x {height} pixels, and its labels were drawn on an image of "
+            f"{others[0][0]} x {others[0][1]}; give --images the folder of the images that were labelled"
+        )
+    beyond = [
+        cell
+        for cell in field.cells
+        if min(cell.cell.left, cell.cell.top) < -1
+        or cell.cell.left + cell.cell.mask.shape[1] > width + 1
+        or cell.cell.top + cell.cell.mask.shape[0] > height + 1
+    ]
+    if 2 * len(beyond) > len(field.cells):
+        raise DataError(
+            f"{field.path}: {len(beyond)} of {len(field.cells)} outlines reach beyond its {width} x {height} "
+            "pixels; give --images the folder of the images that were labelled"
+        )
 
 
 class _CropWriter:
@@ -195,6 +265,7 @@ class _CropWriter:
         image = read_image(field.path, mpp)
         group = hash_image(field.path)[:16]
         height, width = image.rgb.shape[:2]
+        _check_same_image(field, width, height)
         half = math.ceil(
             self._framing.input_px * self._framing.input_mpp / choose_mpp(image, self._framing) / 2
         )
@@ -225,7 +296,20 @@ class _CropWriter:
             size = whole.mask.shape[::-1]
             label = kind.name if kind.cell_class is None else kind.cell_class.name
             rows.append(
-                (str(field.path), cell_id, x, y, *size, label, None, "", kind.name, cell.label, crop, mask)
+                (
+                    as_text(field.path),
+                    cell_id,
+                    x,
+                    y,
+                    *size,
+                    label,
+                    None,
+                    "",
+                    kind.name,
+                    cell.label,
+                    crop,
+                    mask,
+                )
             )
         return rows
 

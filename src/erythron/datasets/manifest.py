@@ -10,7 +10,7 @@ from polars.exceptions import PolarsError
 from erythron.cells.classes import CELL_TYPES, DEFAULT_CLASSES, UNSTAGED_ERYTHROBLAST
 from erythron.errors import DataError
 from erythron.files.hashing import hash_text
-from erythron.files.writing import whole_file
+from erythron.files.tables import read_csv, read_parquet, write_csv, write_parquet
 
 MANIFEST_SCHEMA: dict[str, pl.DataType] = {
     "path": pl.String(),
@@ -84,11 +84,10 @@ def write_manifest(rows: pl.DataFrame, path: Path) -> None:
         pl.col(name).map_elements(lambda p: _relate(p, folder), return_dtype=pl.String())
         for name in ("path", "mask_path")
     )
-    with whole_file(path) as partial:
-        if path.suffix == ".parquet":
-            stored.write_parquet(partial)
-        else:
-            stored.write_csv(partial)
+    if path.suffix == ".parquet":
+        write_parquet(stored, path)
+    else:
+        write_csv(stored, path)
 
 
 def read_manifest(path: Path) -> pl.DataFrame:
@@ -102,7 +101,7 @@ def read_manifest(path: Path) -> pl.DataFrame:
     check_suffix(path)
     try:
         is_parquet = path.suffix == ".parquet"
-        rows = pl.read_parquet(path) if is_parquet else pl.read_csv(path, infer_schema=False)
+        rows = read_parquet(path) if is_parquet else read_csv(path, all_text=True)
     except (OSError, PolarsError) as error:
         raise DataError(
             f"{path}: the manifest cannot be read ({error}); name a .parquet or .csv file"

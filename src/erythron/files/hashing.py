@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from erythron.files.reading import open_regular
+
 
 def hash_file(path: Path, algorithm: str = "sha256") -> str:
     """Return the checksum of a file's bytes as hexadecimal digits (64 for SHA-256), read in blocks.
@@ -14,9 +16,9 @@ def hash_file(path: Path, algorithm: str = "sha256") -> str:
         algorithm: name that :mod:`hashlib` knows, such as the ``md5`` of an archive's publisher.
 
     Raises:
-        OSError: the file is not there or may not be read.
+        OSError: the file is not there, may not be read, or is a folder, pipe or device.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
@@ -26,5 +28,8 @@ def hash_bytes(content: bytes) -> str:
 
 
 def hash_text(text: str) -> str:
-    """Return the SHA-256 of a text in UTF-8 as 64 hexadecimal digits."""
-    return hash_bytes(text.encode())
+    """Return the SHA-256 of a text in UTF-8 as 64 hexadecimal digits.
+
+    A file name that is not UTF-8 counts by its own bytes.
+    """
+    return hash_bytes(text.encode("utf-8", "surrogateescape"))

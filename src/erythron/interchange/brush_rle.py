@@ -55,7 +55,8 @@ def decode_brush(rle: Sequence[int], width: object, height: object) -> BoxedMask
     """
     width, height = check_size(width, height)
     try:
-        stream = _Bits(bytes(rle))
+        # bytes() of a number would be as many zeros.
+        stream = _Bits(bytes(list(rle)))
     except (TypeError, ValueError) as error:
         raise DataError("its brush is not a list of bytes; export it again") from error
     if stream.read(32) != width * height * _CHANNELS:

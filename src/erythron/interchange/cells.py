@@ -18,6 +18,9 @@ from erythron.errors import DataError
 NUCLEUS = "nucleus"
 """Name of the class that outlines of nuclei have where a format knows no nucleus of a cell."""
 
+MALFORMED = (DataError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+"""What reading an object raises that is not laid out as its format has it."""
+
 NUCLEUS_COLOUR = Colour(88, 60, 160)
 
 
@@ -65,11 +68,15 @@ class LabelledImage:
         name: the image as the file names it: a path, a URL or a bare name.
         cells: its labelled cells, in the order of the file.
         left_out: one reason for every object that gave no cell.
+        size_px: width and height of the image that was labelled, None where the file does not state them.
+        problem: why the cells are of no image at all; empty where they are of one.
     """
 
     name: str
     cells: tuple[LabelledCell, ...]
     left_out: tuple[str, ...] = ()
+    size_px: tuple[int, int] | None = None
+    problem: str = ""
 
 
 def colour_of_group(group: str) -> Colour:
@@ -129,6 +136,11 @@ def outline_labelled(cell: LabelledCell, score: float = np.nan) -> CellOutline |
 def read_cell_id(text: object) -> str | None:
     """Return the name of a cell as another program hands it back, None where it is none of ours."""
     return text if isinstance(text, str) and re.fullmatch(r"x\d{1,7}y\d{1,7}", text) else None
+
+
+def read_size(width: object, height: object) -> tuple[int, int] | None:
+    """Return the width and height that a file states for an image; None where it states no size."""
+    return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 else None
 
 
 def check_same_classes(classes: tuple[str, ...], image: CountedImage) -> None:

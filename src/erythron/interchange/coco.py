@@ -15,6 +15,7 @@ from erythron.cells.outline import BoxedMask
 from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, name_groups
 from erythron.errors import DataError
 from erythron.interchange.cells import (
+    MALFORMED,
     NUCLEUS,
     CountedImage,
     LabelledCell,
@@ -22,6 +23,7 @@ from erythron.interchange.cells import (
     check_same_classes,
     join_nuclei,
     read_cell_id,
+    read_size,
 )
 from erythron.interchange.coco_rle import decode_coco_rle, encode_coco_rle
 from erythron.interchange.outlines import fill_parts
@@ -65,7 +67,8 @@ def read_coco(document: Any) -> tuple[LabelledImage, ...]:
 
     Polygons and both encodings of masks are read. Annotations of the category ``nucleus`` go to the cell that
     holds most of them; boxes without a mask and unknown categories are left out. ``iscrowd`` says nothing
-    here, because CVAT sets it on every painted mask.
+    here, because CVAT sets it on every painted mask. An annotation whose image is not listed comes as an
+    image of its own with that problem.
 
     Args:
         document: the parsed file.
@@ -74,8 +77,10 @@ def read_coco(document: Any) -> tuple[LabelledImage, ...]:
         DataError: it is no COCO file of instances.
     """
     try:
-        categories = {c["id"]: str(c["name"]) for c in document["categories"]}
-        images = {i["id"]: str(i["file_name"]) for i in document["images"]}
+        categories = _index(document["categories"], "categories")
+        images = _index(document["images"], "images")
+        names = {key: str(category["name"]) for key, category in categories.items()}
+        listed = {key: str(image["file_name"]) for key, image in images.items()}
         annotations = [(a["image_id"], a) for a in document["annotations"]]
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
@@ -84,10 +89,15 @@ def read_coco(document: Any) -> tuple[LabelledImage, ...]:
     cells: defaultdict[Any, list[LabelledCell]] = defaultdict(list)
     nuclei: defaultdict[Any, list[BoxedMask]] = defaultdict(list)
     left_out: defaultdict[Any, list[str]] = defaultdict(list)
+    unlisted: list[LabelledImage] = []
     for image_id, annotation in annotations:
+        if not isinstance(image_id, int | str) or image_id not in images:
+            problem = f"annotation {annotation.get('id')}: its image {image_id} is not listed in the file"
+            unlisted.append(LabelledImage(f"image {image_id}", (), problem=problem))
+            continue
         try:
-            label, boxed = _read_annotation(annotation, categories)
-        except (DataError, TypeError, ValueError, KeyError) as error:
+            label, boxed = _read_annotation(annotation, names)
+        except MALFORMED as error:
             left_out[image_id].append(f"annotation {annotation.get('id')}: {error}")
             continue
         if label == NUCLEUS:
@@ -95,10 +105,25 @@ def read_coco(document: Any) -> tuple[LabelledImage, ...]:
         else:
             cells[image_id].append(LabelledCell(label, boxed, cell_id=_find_id(annotation)))
     found = []
-    for image_id, name in images.items():
+    for image_id, image in images.items():
         joined, alone = join_nuclei(cells[image_id], nuclei[image_id])
-        found.append(LabelledImage(name, joined, (*left_out[image_id], *alone)))
-    return tuple(found)
+        size = read_size(image.get("width"), image.get("height"))
+        found.append(LabelledImage(listed[image_id], joined, (*left_out[image_id], *alone), size))
+    return (*found, *unlisted)
+
+
+def _index(entries: Any, what: str) -> dict[Any, Mapping[str, Any]]:
+    """Return entries of a COCO file by their ``id``.
+
+    Raises:
+        DataError: two have one, so that it is not known what an annotation means.
+    """
+    index: dict[Any, Mapping[str, Any]] = {}
+    for entry in entries:
+        if entry["id"] in index:
+            raise DataError(f"two {what} have the id {entry['id']}; export the file again")
+        index[entry["id"]] = entry
+    return index
 
 
 def _annotate(image: CountedImage, ids: Mapping[str, int]) -> Iterator[dict[str, Any]]:

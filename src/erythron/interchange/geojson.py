@@ -20,6 +20,7 @@ from erythron.cells.outline import BoxedMask, CellOutline
 from erythron.cells.table import PLACE_COLUMNS, name_groups
 from erythron.errors import DataError
 from erythron.interchange.cells import (
+    MALFORMED,
     LabelledCell,
     LabelledImage,
     colour_of_group,
@@ -29,6 +30,7 @@ from erythron.interchange.cells import (
 from erythron.interchange.outlines import Part, fill_parts, trace_masks
 
 _NO_MEASUREMENT = frozenset(PLACE_COLUMNS)
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,20 @@ def read_geojson(document: Any, default_name: str) -> tuple[LabelledImage, ...]:
     cells: defaultdict[str, list[LabelledCell]] = defaultdict(list)
     left_out: defaultdict[str, list[str]] = defaultdict(list)
     for number, feature in enumerate(features, start=1):
-        properties = feature.get("properties") or {}
-        name = str((properties.get("metadata") or {}).get("image") or default_name)
+        properties = _take_object(feature.get("properties"))
+        name = str(_take_object(properties.get("metadata")).get("image") or default_name)
         try:
             cells[name].append(_read_feature(feature, properties))
-        except (DataError, TypeError, AttributeError) as error:
-            left_out[name].append(f"object {properties.get('name') or number}: {error}")
+        except MALFORMED as error:
+            called = str(properties.get("name") or number)[:_LONGEST_NAME]
+            left_out[name].append(f"object {called}: {error}")
     names = dict.fromkeys([*cells, *left_out])
     return tuple(LabelledImage(name, tuple(cells[name]), tuple(left_out[name])) for name in names)
+
+
+def _take_object(value: Any) -> Mapping[str, Any]:
+    """Return a JSON object, an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
 
 
 def geometry_to_mask(geometry: Mapping[str, Any] | None) -> BoxedMask | None:
@@ -123,9 +131,9 @@ def geometry_to_mask(geometry: Mapping[str, Any] | None) -> BoxedMask | None:
 
 
 def _read_feature(feature: Mapping[str, Any], properties: Mapping[str, Any]) -> LabelledCell:
-    classification = properties.get("classification") or {}
+    classification = _take_object(properties.get("classification"))
     names = classification.get("names") or [classification.get("name")]
-    if names[0] is None:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError("has no class; give it one")
     cell = geometry_to_mask(feature["geometry"])
     if cell is None:

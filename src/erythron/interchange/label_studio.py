@@ -18,6 +18,7 @@ from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, name_groups
 from erythron.errors import DataError
 from erythron.interchange.brush_rle import decode_brush, encode_brush
 from erythron.interchange.cells import (
+    MALFORMED,
     NUCLEUS,
     CountedImage,
     LabelledCell,
@@ -26,12 +27,16 @@ from erythron.interchange.cells import (
     colour_of_group,
     join_nuclei,
     read_cell_id,
+    read_size,
 )
 from erythron.interchange.outlines import fill_parts, trace_mask
 from erythron.interchange.run_lengths import check_size
 
 LOCAL_FILES = "/data/local-files/?d="
 """How Label Studio addresses a file below its local storage."""
+
+_UPLOADED = re.compile(r"(^|.*/)(upload|images)/(\d+/)?[0-9a-f]{8}-")
+"""What stands before the name of a file that was uploaded."""
 
 _POLYGON, _BRUSH, _IMAGE = "outline", "brush", "image"
 
@@ -137,10 +142,13 @@ def _read_task(name: str, task: Mapping[str, Any]) -> LabelledImage:
     cells: list[LabelledCell] = []
     nuclei: list[BoxedMask] = []
     left_out: list[str] = []
-    for region in latest.get("result") or ():
+    regions = latest.get("result") or ()
+    if not isinstance(regions, list | tuple):
+        raise DataError(f"the result of the task of {name} is no list of regions; export as JSON again")
+    for region in regions:
         try:
             label, boxed = _read_region(region)
-        except (DataError, TypeError, KeyError, ValueError, AttributeError) as error:
+        except MALFORMED as error:
             region_id = region.get("id") if isinstance(region, dict) else region
             left_out.append(f"region {region_id}: {error}")
             continue
@@ -150,13 +158,27 @@ def _read_task(name: str, task: Mapping[str, Any]) -> LabelledImage:
             cell_id = read_cell_id(str(region.get("id")).removeprefix("cell_"))
             cells.append(LabelledCell(label, boxed, cell_id=cell_id))
     joined, alone = join_nuclei(cells, nuclei)
-    return LabelledImage(name, joined, (*left_out, *alone))
+    sizes = {_read_region_size(region) for region in regions} - {None}
+    if len(sizes) > 1:
+        raise DataError(f"the regions of {name} are of images of several sizes; export the task again")
+    return LabelledImage(name, joined, (*left_out, *alone), next(iter(sizes), None))
+
+
+def _read_region_size(region: Any) -> tuple[int, int] | None:
+    if not isinstance(region, dict):
+        return None
+    return read_size(region.get("original_width"), region.get("original_height"))
 
 
 def _read_region(region: Mapping[str, Any]) -> tuple[str, BoxedMask]:
     kind, value = region["type"], region["value"]
     if kind not in {"polygonlabels", "brushlabels"}:
         raise DataError(f"is of type {kind}, which is no outline; draw a polygon or use the brush")
+    if region.get("image_rotation"):
+        raise DataError(
+            f"was drawn on the image turned by {region['image_rotation']} degrees; "
+            "turn it back there and draw it again"
+        )
     if not value.get(kind):
         raise DataError("has no label; give it one")
     if kind == "brushlabels":
@@ -171,8 +193,19 @@ def _read_region(region: Mapping[str, Any]) -> tuple[str, BoxedMask]:
 
 def _name_image(data: Mapping[str, Any]) -> str:
     """Return the path of a task's image, without address and without the mark that an upload adds."""
-    address = str(data[_IMAGE])
-    parts = urlsplit(address)
+    return name_address(str(data[_IMAGE]))
+
+
+def name_address(address: str) -> str:
+    r"""Return the path that an address of Label Studio stands for.
+
+    Its COCO exports name images by their place in its storage, such as ``images/3/0a1b2c3d-field.png`` or
+    ``..\..\media\upload\3\0a1b2c3d-field.png``, or by the same addresses as its tasks.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # as brackets of an address that is none
+        return address
     local = parse_qs(parts.query).get("d")
-    path = local[0] if local else unquote(parts.path)
-    return re.sub(r"(^|/)data/upload/\d+/[0-9a-f]{8}-", "", path)
+    path = (local[0] if local else unquote(parts.path)).replace("\\", "/")
+    return _UPLOADED.sub("", path)

@@ -11,10 +11,12 @@ from erythron.cells.class_map import ClassMap
 from erythron.cells.classes import CellType, find_type
 from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED
 from erythron.errors import DataError
-from erythron.interchange.cells import LabelledImage
+from erythron.files.naming import fold_name
+from erythron.files.reading import read_content
+from erythron.interchange.cells import MALFORMED, LabelledImage
 from erythron.interchange.coco import read_coco
 from erythron.interchange.geojson import read_geojson
-from erythron.interchange.label_studio import read_label_studio
+from erythron.interchange.label_studio import name_address, read_label_studio
 
 
 def read_labels(path: Path) -> tuple[LabelledImage, ...]:
@@ -24,10 +26,10 @@ def read_labels(path: Path) -> tuple[LabelledImage, ...]:
         DataError: the file cannot be read or is none of these.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_content(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except ValueError as error:  # also text that is no UTF-8
+    except (ValueError, RecursionError) as error:  # also text that is no UTF-8
         raise DataError(f"{path}: is no JSON ({error}); export the labels again") from error
     try:
         if isinstance(document, dict) and "annotations" in document:
@@ -38,6 +40,10 @@ def read_labels(path: Path) -> tuple[LabelledImage, ...]:
             return read_geojson(document, path.stem)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+    except (*MALFORMED, RecursionError) as error:
+        raise DataError(
+            f"{path}: is not laid out as its format ({error!r}); export the labels again"
+        ) from error
     raise DataError(
         f"{path}: is no QuPath GeoJSON, COCO or Label Studio file; export the labels in one of these formats"
     )
@@ -45,7 +51,7 @@ def read_labels(path: Path) -> tuple[LabelledImage, ...]:
 
 def _is_geojson(document: Any) -> bool:
     first = document[0] if isinstance(document, list) and document else document
-    return isinstance(first, dict) and first.get("type") in {"FeatureCollection", "Feature"}
+    return isinstance(first, dict) and first.get("type") in ("FeatureCollection", "Feature")
 
 
 def map_labels(labels: Iterable[str], class_map: ClassMap) -> dict[str, CellType | None]:
@@ -83,29 +89,40 @@ def find_image(name: str, paths: Iterable[Path]) -> Path:
     """Return the file that a name in a labelled file stands for.
 
     The file whose path ends in the most parts of the name is meant; a name without a suffix, as QuPath's
-    exports have, may also be a file's name less its suffix.
+    exports have, may also be a file's name less its suffix. Where none fits, the name is taken for an address
+    of Label Studio, with the mark that an upload there puts before a name.
 
     Raises:
         DataError: no file or several files fit.
     """
-    wanted = [part for part in name.replace("\\", "/").split("/") if part]
+    paths = tuple(paths)
+    found = _find_by_end(name, paths)
+    if not found:
+        found = _find_by_end(name_address(name), paths)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise DataError(f"{name}: no such image in the folder given; check --images")
+    raise DataError(
+        f"{name}: may be {found[0]} or {found[1]}; "
+        "rename one, or give --images a folder that holds one of them"
+    )
+
+
+def _find_by_end(name: str, paths: Iterable[Path]) -> list[Path]:
+    """Return the files whose paths end in the most parts of a name."""
+    wanted = [fold_name(part) for part in name.replace("\\", "/").split("/") if part]
     best: list[Path] = []
     depth = 0
     for path in paths:
-        shared = _count_shared(wanted, path.parts)
-        if not shared and wanted and path.stem == wanted[-1]:
+        shared = _count_shared(wanted, tuple(map(fold_name, path.parts)))
+        if not shared and wanted and fold_name(path.stem) == wanted[-1]:
             shared = 1
         if shared > depth:
             best, depth = [path], shared
         elif shared and shared == depth:
             best.append(path)
-    if len(best) == 1:
-        return best[0]
-    if not best:
-        raise DataError(f"{name}: no such image in the folder given; check --images")
-    raise DataError(
-        f"{name}: may be {best[0]} or {best[1]}; rename one, or give --images a folder that holds one of them"
-    )
+    return best
 
 
 def _count_shared(wanted: list[str], parts: tuple[str, ...]) -> int:

@@ -14,11 +14,8 @@ from contourpy import LineType, contour_generator
 from scipy import ndimage
 from skimage.draw import polygon
 
-from erythron.cells.outline import BoxedMask, trim_mask, unite_masks
+from erythron.cells.outline import BoxedMask, check_side, trim_mask, unite_masks
 from erythron.errors import DataError
-
-MAX_SIDE_PX = 4096
-"""The most that an outline may measure from side to side: far more than a cell, and it bounds memory."""
 
 _SHEET_PX = 1_000_000
 """Pixels of a sheet of masks that are traced together, 8 bytes each; a larger mask has one of its own."""
@@ -34,14 +31,13 @@ def fill_parts(parts: Iterable[Part]) -> BoxedMask | None:
     """Return the pixels whose centres lie in one of the parts and in no hole of it; None where none does.
 
     Raises:
-        DataError: a corner is not a pair of finite numbers, or the outline measures over ``MAX_SIDE_PX``.
+        DataError: a corner is not a pair of finite numbers, or the outline measures over
+            :data:`erythron.cells.outline.MAX_SIDE_PX`.
     """
     filled = [boxed for part in parts if (boxed := _fill_part(part)) is not None]
     if not filled:
         return None
-    boxed = unite_masks(filled)
-    _check_side(boxed.mask.shape)
-    return boxed
+    return unite_masks(filled)
 
 
 def _fill_part(part: Part) -> BoxedMask | None:
@@ -55,7 +51,7 @@ def _fill_part(part: Part) -> BoxedMask | None:
     if not np.isfinite(corners).all():
         raise DataError("an outline has a corner that is not a pair of numbers")
     low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
-    _check_side(high - low)
+    check_side(high - low)
     width, height = (high - low).astype(int)
     mask = np.zeros((height, width), np.bool_)
     for ring in rings:
@@ -64,11 +60,6 @@ def _fill_part(part: Part) -> BoxedMask | None:
         inside = polygon(y, x, mask.shape)  # type: ignore[no-untyped-call]
         mask[inside] ^= True
     return trim_mask(mask, int(low[0]), int(low[1]))
-
-
-def _check_side(sides: Iterable[float]) -> None:
-    if max(sides) > MAX_SIDE_PX:
-        raise DataError(f"an outline measures over {MAX_SIDE_PX} pixels, which is no cell")
 
 
 def trace_mask(boxed: BoxedMask) -> list[Part]:

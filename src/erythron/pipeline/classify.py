@@ -6,7 +6,6 @@ inputs and settings determine, so that an interrupted run continues where it sto
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +17,9 @@ from pydantic import TypeAdapter
 from erythron.bundle.folder import load_bundle
 from erythron.cells.table import list_cell_columns
 from erythron.errors import ImageReadError, UsageError
+from erythron.files.hashing import hash_text
+from erythron.files.reading import open_regular, read_content
+from erythron.files.tables import format_csv, parse_csv, write_csv
 from erythron.files.writing import PARTIAL_SUFFIX, remove, write_file
 from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, no_progress
 from erythron.pipeline.field import classify_crop, load_networks
@@ -34,6 +36,9 @@ from erythron.results.fingerprint import (
 
 CHUNK = 64
 """Images a chunk: a killed run loses at most this many."""
+
+_BEGINNING = b"image,label,confidence,prob_"
+"""How a table of calls begins, by which one of erythron's is known."""
 
 _LEFT_OUT = ("cell_id", "x_px", "y_px", "width_px", "height_px")
 
@@ -104,12 +109,15 @@ def classify_images(
     """
     if out.is_dir():
         raise UsageError(f"{out} is a folder; give --out the path of a CSV file")
-    if out.exists() and not options.force:
-        raise UsageError(f"{out} is there already; add --force to replace it or choose another --out")
+    if out.exists():
+        if not _is_table_of_calls(out):
+            raise UsageError(f"{out} is there and erythron did not write it; choose another --out")
+        if not options.force:
+            raise UsageError(f"{out} is there already; add --force to replace it or choose another --out")
     bundle = load_bundle(options.model)
     steps = StepSettings(bundle, options.mpp, runtime=options.runtime)
     schema = {k: v for k, v in list_cell_columns(bundle.classes).items() if k not in _LEFT_OUT}
-    finished = out.with_name(f".{out.name}.chunks{PARTIAL_SUFFIX}")
+    finished = out.with_name(f".{hash_text(out.name)[:16]}.chunks{PARTIAL_SUFFIX}")
     stored = {
         start: finished
         / f"{fingerprint(*(_identify(steps, image) for image in inputs[start : start + CHUNK]))}.json"
@@ -127,7 +135,7 @@ def classify_images(
     for start, path in stored.items():
         part = inputs[start : start + CHUNK]
         if path.exists():
-            chunk = _CHUNK_JSON.validate_json(path.read_bytes())
+            chunk = _CHUNK_JSON.validate_json(read_content(path))
             for image in part:
                 progress(image.name)
         else:
@@ -135,10 +143,10 @@ def classify_images(
             write_file(path, _CHUNK_JSON.dump_json(chunk))
         failures.extend(chunk.failures)
         if chunk.csv:
-            tables.append(pl.read_csv(io.StringIO(chunk.csv), schema=schema))
+            tables.append(parse_csv(chunk.csv.encode(), schema))
 
     calls = pl.concat(tables) if tables else pl.DataFrame(schema=schema)
-    write_file(out, calls.write_csv())
+    write_csv(calls, out)
     remove(finished)
     return ClassifyRun(calls, tuple(failures))
 
@@ -160,4 +168,13 @@ def _take_chunk(outcomes: Iterator[tuple[InputImage, pl.DataFrame | Failure]], p
         else:
             rows.append(outcome)
         progress(image.name)
-    return _Chunk(pl.concat(rows).write_csv() if rows else "", tuple(failures))
+    return _Chunk(format_csv(pl.concat(rows)) if rows else "", tuple(failures))
+
+
+def _is_table_of_calls(path: Path) -> bool:
+    """Return whether a file begins as the table that an earlier run wrote."""
+    try:
+        with open_regular(path) as file:
+            return file.read(len(_BEGINNING)) == _BEGINNING
+    except OSError:
+        return False

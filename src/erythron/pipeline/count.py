@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,8 +17,11 @@ from erythron.bundle.folder import load_bundle
 from erythron.bundle.loading import LoadingBundle, describe_device
 from erythron.differential.assemble import merge_differentials
 from erythron.differential.counts import Differential
-from erythron.errors import ImageReadError, UsageError
-from erythron.files.writing import write_file
+from erythron.errors import ImageReadError, UsageError, describe_os_error
+from erythron.files.locking import lock_folder
+from erythron.files.naming import as_text
+from erythron.files.tables import write_csv
+from erythron.files.writing import sweep, write_file
 from erythron.pipeline.count_worker import CountJob, CountTask, DoneField, describe_steps
 from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, check_distinct, no_progress
 from erythron.pipeline.options import RunOptions
@@ -31,12 +34,18 @@ from erythron.report.distributions import make_distributions
 from erythron.report.model import Entry, FailedInput, FieldReport, RepeatedInput, ReviewReport, RunReport
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
-from erythron.results.field import (
-    is_edited,
-)
+from erythron.results.field import is_edited, refuse_foreign_folder
 from erythron.results.fingerprint import StepSettings, fingerprint_steps, hash_bundle, hash_image
-from erythron.results.record import FieldRecord, read_record
-from erythron.results.run import REPORT, SUMMARY, RunSettings, refuse_other_run, write_run, write_specimens
+from erythron.results.record import CELLS, FieldRecord, read_record
+from erythron.results.run import (
+    REPORT,
+    RUN,
+    SUMMARY,
+    RunSettings,
+    refuse_other_run,
+    write_run,
+    write_specimens,
+)
 
 SEGMENTER = "the segmentation network of the model"
 
@@ -72,9 +81,8 @@ class CountRun:
                     for image, differential in self.fields
                 ],
                 "failures": [asdict(failure) for failure in self.failures],
-                "report": str(self.report),
-            },
-            ensure_ascii=False,
+                "report": as_text(self.report),
+            }
         )
 
 
@@ -101,8 +109,9 @@ def count_images(
         BundleError: the model cannot be used.
     """
     name = inputs[0].path.stem if len(inputs) == 1 else f"{len(inputs)} images"
-    counting = Counting([Specimen(name, tuple(inputs), Path())], out, options, loading)
-    [run] = counting.run(progress, executor)
+    with lock_folder(out):
+        counting = Counting([Specimen(name, tuple(inputs), Path())], out, options, loading)
+        [run] = counting.run(progress, executor)
     return run
 
 
@@ -131,28 +140,52 @@ def count_specimens(
         UsageError: two inputs have one folder, or ``out`` holds results of other inputs or images.
         BundleError: the model cannot be used.
     """
-    counting = Counting(specimens, out, options, loading)
-    if not options.force:
-        refuse_other_run([image.name for specimen in specimens for image in specimen.images], out)
-    runs = tuple(counting.run(progress, executor))
-    rows = [
-        SpecimenRow(
-            specimen.name,
-            specimen.details,
-            len(run.fields),
-            len(run.failures),
-            run.differential,
-            run.review,
+    with lock_folder(out):
+        counting = Counting(specimens, out, options, loading)
+        listed = {specimen.name: [image.name for image in specimen.images] for specimen in specimens}
+        refuse_other_run([name for names in listed.values() for name in names], out, force=options.force)
+        runs = tuple(counting.run(progress, executor))
+        rows = [
+            SpecimenRow(
+                specimen.name,
+                specimen.details,
+                len(run.fields),
+                len(run.failures),
+                run.differential,
+                run.review,
+            )
+            for specimen, run in zip(specimens, runs, strict=True)
+        ]
+        failed = [FailedInput(failure.image, failure.reason) for run in runs for failure in run.failures]
+        summary = make_specimen_summary(rows, counting.bundle.classes)
+        told = _keep_settings(options)
+        lost = _write_each(
+            (out / RUN, lambda: write_specimens(out, listed, failed, told, finished=False)),
+            (out / SUMMARY, lambda: write_csv(summary, out / SUMMARY)),
+            (out / RUN, lambda: write_specimens(out, listed, failed, told, finished=True)),
         )
-        for specimen, run in zip(specimens, runs, strict=True)
-    ]
-    write_file(out / SUMMARY, make_specimen_summary(rows, counting.bundle.classes).write_csv())
-    write_specimens(
-        out,
-        {specimen.name: [i.name for i in specimen.images] for specimen in specimens},
-        _keep_settings(options),
-    )
+    if lost and runs:
+        runs = (*runs[:-1], replace(runs[-1], failures=(*runs[-1].failures, *lost)))
     return runs
+
+
+def _write_each(*parts: tuple[Path, Callable[[], None]]) -> tuple[Failure, ...]:
+    """Write what a run leaves beside its fields, each part though another cannot be written.
+
+    What comes last says that all before it is there, so it is left where something is not.
+
+    Args:
+        parts: path and what writes it.
+    """
+    lost: list[Failure] = []
+    for number, (path, write) in enumerate(parts, start=1):
+        if lost and number == len(parts):
+            break
+        try:
+            write()
+        except OSError as error:
+            lost.append(Failure(as_text(path), f"{as_text(path)}: {describe_os_error(error)}"))
+    return tuple(lost)
 
 
 class Counting:
@@ -184,17 +217,21 @@ class Counting:
         self._task = CountTask(options, loading)
         self._settings = choose_settings(self.bundle, options.reference, options.width, options.me_ratio)
         self._folders = [
-            {image: out / specimen.folder / image.relative.with_suffix("") for image in specimen.images}
+            {image: out / specimen.folder / image.place for image in specimen.images}
             for specimen in specimens
         ]
         every = [(image, folder) for folders in self._folders for image, folder in folders.items()]
         check_distinct([(image, folder.relative_to(out)) for image, folder in every])
-        if not options.force:
-            for specimen in specimens:
-                refuse_other_run([image.name for image in specimen.images], out / specimen.folder)
-            steps = describe_steps(self.bundle, options)
-            for image, folder in every:
+        for specimen in specimens:
+            names = [image.name for image in specimen.images]
+            refuse_other_run(names, out / specimen.folder, force=options.force)
+        steps = describe_steps(self.bundle, options)
+        for image, folder in every:
+            refuse_foreign_folder(folder)
+            if not options.force:
                 _refuse_foreign(image, folder, steps)
+        for parent in {folder.parent for _, folder in every}:
+            sweep(parent)
 
     def run(self, progress: Progress, executor: Executor | None) -> Iterator[CountRun]:
         """Count, and write summary, report and record of each specimen as soon as its fields are done.
@@ -221,15 +258,19 @@ class Counting:
     def _write(self, specimen: Specimen, tally: Tally, started: datetime) -> CountRun:
         out = self._out / specimen.folder
         page = self._make_page(specimen, tally, started)
-        write_file(out / SUMMARY, make_summary(tally.entries, self.bundle.classes).write_csv())
-        write_file(out / REPORT, render_report(page))
-        write_run(
-            out, [image.name for image in specimen.images], tally.records, page, _keep_settings(self._options)
+        inputs = [image.name for image in specimen.images]
+        summary = make_summary(tally.entries, self.bundle.classes)
+        told = _keep_settings(self._options)
+        lost = _write_each(
+            (out / RUN, lambda: write_run(out, inputs, tally.records, page, told, finished=False)),
+            (out / SUMMARY, lambda: write_csv(summary, out / SUMMARY)),
+            (out / REPORT, lambda: write_file(out / REPORT, render_report(page))),
+            (out / RUN, lambda: write_run(out, inputs, tally.records, page, told, finished=True)),
         )
         return CountRun(
             page.differential,
             tuple((field.image, field.differential) for field in page.fields),
-            tuple(Failure(failed.image, failed.reason) for failed in page.failed),
+            (*(Failure(failed.image, failed.reason) for failed in page.failed), *lost),
             out / REPORT,
             page.review,
         )
@@ -318,7 +359,7 @@ def _refuse_foreign(image: InputImage, folder: Path, steps: StepSettings) -> Non
     again = "add --force to replace it or choose another --out"
     if record is None or record.fingerprints.outlines != wanted.outlines:
         raise UsageError(f"{folder} is there and was not made from {image.path} with these settings; {again}")
-    if is_edited(folder, record):
+    if (folder / CELLS).exists() and is_edited(folder, record):
         raise UsageError(f"{folder}: its table of cells was changed after the count; {again}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from erythron.bundle.folder import Bundle, load_bundle
 from erythron.bundle.loading import LoadingBundle, start_loading
 from erythron.differential.assemble import make_differential, set_references
 from erythron.differential.counts import Differential
+from erythron.errors import DataError
 from erythron.interchange.geojson import trace_cells
 from erythron.pipeline.field import (
     CountedField,
@@ -34,6 +36,7 @@ from erythron.report.model import FieldPage, ReviewReport
 from erythron.results.field import (
     FieldResult,
     ShownField,
+    is_whole,
     read_cells,
     read_differential,
     read_field,
@@ -53,6 +56,8 @@ from erythron.results.record import FieldRecord, read_record
 from erythron.results.review import hash_review, read_review
 from erythron.review.record import Review
 from erythron.segment.scale import ScaleEstimate
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -139,13 +144,17 @@ class CountWorker:
         """Count one field, or only those of its steps that are not done yet."""
         record = None if self._options.force else read_record(job.folder)
         review, wanted = self._describe(job)
-        if record is None or record.fingerprints.outlines != wanted.outlines:
+        if record is None or record.fingerprints.outlines != wanted.outlines or not is_whole(job.folder):
             return self.count_anew(job)
         if record.fingerprints.calls != wanted.calls:
             return self._store(self._call_again(record, job), job, record.sha256, wanted, review)
         if record.review_sha256 != hash_review(review):
             return self._store(self._read_calls(record, job, review), job, record.sha256, wanted, review)
-        return self._keep(record, job, wanted, review)
+        try:
+            return self._keep(record, job, wanted, review)
+        except DataError:
+            log.info("%s: what is kept of it is damaged, so it is counted again", job.name, exc_info=True)
+            return self.count_anew(job)
 
     def count_anew(self, job: CountJob) -> DoneField:
         """Count one field with all its steps; what persons called its cells holds for those found now."""

@@ -7,13 +7,16 @@ executor starts a task once in each process that works, and gives it the items o
 from __future__ import annotations
 
 import logging
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from erythron.errors import BundleError, ErythronError, UsageError
+from erythron.errors import BundleError, ErythronError, UsageError, describe_os_error
+from erythron.files.naming import as_text, fold_name
 
 log = logging.getLogger(__name__)
 
@@ -99,25 +102,34 @@ def attempt(name: str, work: Callable[[], Result]) -> Result | Failure:
     Raises:
         BundleError: no input can be done without the model.
     """
+    started = time.perf_counter()
     try:
-        return work()
+        done = work()
     except BundleError:
         raise
     except ErythronError as error:
+        log.info("%s: failed (%s)", name, error)
         return Failure(name, str(error))
+    except OSError as error:
+        log.info("%s: failed", name, exc_info=True)
+        return Failure(name, f"{name}: {describe_os_error(error)}")
     except MemoryError:
         return Failure(name, f"{name}: not enough memory; cut the image into smaller fields")
     except Exception as error:
         log.exception("%s: unforeseen error", name)
         return Failure(
             name,
-            f"{name}: unforeseen {type(error).__name__}: {error}; "
-            "run again with --verbose and report the traceback",
+            as_text(
+                f"{name}: unforeseen {type(error).__name__}: {error}; "
+                "run again with --verbose and report the traceback"
+            ),
         )
+    log.info("%s: done in %.2f s", name, time.perf_counter() - started)
+    return done
 
 
 def check_distinct(outputs: Sequence[tuple[Named, Path]]) -> None:
-    """Refuse inputs that would be written to one place.
+    """Refuse inputs that would be written to one place, or one into the folder of another.
 
     Args:
         outputs: each input with where its result goes, relative to the output folder.
@@ -127,9 +139,24 @@ def check_distinct(outputs: Sequence[tuple[Named, Path]]) -> None:
     """
     seen: dict[Path, Named] = {}
     for image, output in outputs:
-        if output in seen:
+        key = _fold(output)
+        if key in seen:
             raise UsageError(
-                f"{seen[output].name} and {image.name} would both be written to '{output}'; "
+                f"{seen[key].name} and {image.name} would both be written to '{output}'; "
                 "rename one, or give them in separate runs with different --out"
             )
-        seen[output] = image
+        seen[key] = image
+    for image, output in outputs:
+        for above in _fold(output).parents:
+            if above in seen:
+                raise UsageError(
+                    f"{image.name} would be written into '{above}', the results of {seen[above].name}; "
+                    "rename one, or give them in separate runs with different --out"
+                )
+
+
+def _fold(output: Path) -> Path:
+    """Return a path that is alike for all names which the system's usual drives take for one."""
+    if sys.platform not in {"darwin", "win32"}:
+        return output
+    return Path(*(fold_name(part).casefold() for part in output.parts))

@@ -22,7 +22,11 @@ from erythron.cells.table import list_cell_columns
 from erythron.classify.crops import cut_mask, cut_window
 from erythron.classify.framing import choose_mpp
 from erythron.errors import ImageReadError, UsageError
-from erythron.files.writing import whole_folder, write_file
+from erythron.files.locking import lock_folder
+from erythron.files.naming import as_text
+from erythron.files.reading import read_text
+from erythron.files.tables import read_csv, write_csv
+from erythron.files.writing import sweep, whole_folder, write_file
 from erythron.pipeline.count_worker import make_result
 from erythron.pipeline.executor import (
     Executor,
@@ -37,6 +41,7 @@ from erythron.pipeline.options import RunOptions
 from erythron.pipeline.settings import choose_settings
 from erythron.read.inputs import InputImage
 from erythron.read.source import open_source, read_whole
+from erythron.results.field import refuse_foreign_folder
 from erythron.results.fingerprint import StepSettings, fingerprint_steps, hash_image
 from erythron.results.record import CELLS, RECORD, read_record
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE
@@ -45,6 +50,8 @@ RUN = "extract.json"
 """Which inputs the table of a run is of."""
 
 _PAPER = 255
+_OWN = (CELLS, RECORD, "crops", "masks")
+"""What an image's folder holds; anything else in it is not erythron's, and stays."""
 
 
 @dataclass(frozen=True)
@@ -111,29 +118,42 @@ def extract_cells(
         BundleError: the model cannot be used.
     """
     bundle = load_bundle(options.model)
-    jobs = [ExtractJob(image, out / image.relative.with_suffix("")) for image in inputs]
+    jobs = [ExtractJob(image, out / image.place) for image in inputs]
     check_distinct([(job, job.folder.relative_to(out)) for job in jobs])
-    names = json.dumps([image.name for image in inputs], indent=1)
-    if not options.force:
-        if (out / CELLS).exists() and not _is_same_run(out, names):
-            raise UsageError(
-                f"{out / CELLS} is there and is of other images; "
-                "add --force to replace it or choose another --out"
-            )
-        for job in jobs:
+    with lock_folder(out):
+        return _extract(jobs, out, options, bundle, (executor or LocalExecutor()), progress)
+
+
+def _extract(
+    jobs: Sequence[ExtractJob],
+    out: Path,
+    options: RunOptions,
+    bundle: Bundle,
+    executor: Executor,
+    progress: Progress,
+) -> ExtractRun:
+    names = [job.name for job in jobs]
+    _refuse_other_run(out, names, force=options.force)
+    for job in jobs:
+        refuse_foreign_folder(job.folder)
+        if not options.force:
             _refuse_foreign(job, StepSettings(bundle, options.mpp, runtime=options.runtime))
+    for parent in {job.folder.parent for job in jobs}:
+        sweep(parent)
     failures = []
     tables = [pl.DataFrame(schema=_list_columns(bundle))]
-    for job, outcome in (executor or LocalExecutor()).run(ExtractTask(options), jobs):
+    for job, outcome in executor.run(ExtractTask(options), jobs):
         if isinstance(outcome, Failure):
             failures.append(outcome)
         else:
-            prefix = pl.lit(f"{job.folder.relative_to(out).as_posix()}/")
+            prefix = pl.lit(f"{as_text(job.folder.relative_to(out).as_posix())}/")
             tables.append(outcome.with_columns(pl.concat_str(prefix, c).alias(c) for c in ("crop", "mask")))
         progress(job.name)
     cells = pl.concat(tables)
-    write_file(out / RUN, names)
-    write_file(out / CELLS, cells.write_csv())
+    failed = {failure.image for failure in failures}
+    # First what the table is of: without it the table is not known to be erythron's.
+    write_file(out / RUN, json.dumps([name for name in names if name not in failed], indent=1))
+    write_csv(cells, out / CELLS)
     return ExtractRun(len(jobs) - len(failures), cells.height, tuple(failures))
 
 
@@ -152,14 +172,26 @@ class _Worker:
         wanted = fingerprint_steps(self._steps, job.name, sha256)
         record = None if self._options.force else read_record(job.folder)
         if record is not None and record.fingerprints.calls == wanted.calls:
-            schema = _list_columns(self._model.bundle)
-            return pl.read_csv((job.folder / CELLS).read_bytes(), schema=schema)
+            kept = self._read_kept(job.folder)
+            if kept is not None:
+                return kept
         counted = count_field(read_whole(open_source(job.image.path, self._options.mpp)), self._model)
-        with whole_folder(job.folder) as partial:
+        with whole_folder(job.folder, own=_OWN) as partial:
             table = _write_crops(counted, partial, self._model.bundle.card.framing)
             record = make_result(counted, job.name, sha256, wanted).record
             write_file(partial / RECORD, record.model_dump_json(indent=2) + "\n")
         return table
+
+    def _read_kept(self, folder: Path) -> pl.DataFrame | None:
+        """Return the table of an image that is done; None where one of its files is not there."""
+        try:
+            table = read_csv(folder / CELLS, _list_columns(self._model.bundle))
+        except (OSError, pl.exceptions.PolarsError):
+            return None
+        if list(table.columns) != list(_list_columns(self._model.bundle)):
+            return None
+        files = [*table["crop"], *table["mask"]]
+        return table if all((folder / name).is_file() for name in files) else None
 
 
 def _list_columns(bundle: Bundle) -> dict[str, pl.DataType]:
@@ -181,11 +213,21 @@ def _refuse_foreign(job: ExtractJob, steps: StepSettings) -> None:
         )
 
 
-def _is_same_run(out: Path, names: str) -> bool:
+def _refuse_other_run(out: Path, names: Sequence[str], *, force: bool) -> None:
+    """Refuse to replace the table of inputs that are not given again, or one that is not erythron's."""
+    if not (out / CELLS).exists():
+        return
     try:
-        return (out / RUN).read_text(encoding="utf-8") == names
-    except OSError:
-        return False
+        earlier = set(json.loads(read_text(out / RUN)))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UsageError(
+            f"{out / CELLS} is there and erythron did not write it; move it or choose another --out"
+        ) from error
+    if earlier - set(names) and not force:
+        raise UsageError(
+            f"{out / CELLS} is there and is of other images; "
+            "add --force to replace it or choose another --out"
+        )
 
 
 def _write_crops(counted: CountedField, folder: Path, framing: Framing) -> pl.DataFrame:
@@ -207,5 +249,5 @@ def _write_crops(counted: CountedField, folder: Path, framing: Framing) -> pl.Da
         Image.fromarray(mask).save(folder / masks[-1])
     columns = (pl.Series("crop", crops, pl.String()), pl.Series("mask", masks, pl.String()))
     table = counted.cells.with_columns(*columns)
-    write_file(folder / CELLS, table.write_csv())
+    write_csv(table, folder / CELLS)
     return table

@@ -26,6 +26,7 @@ from erythron.quality.areas import find_cells_inside
 from erythron.quality.flags import FieldQuality
 from erythron.quality.image import judge_image
 from erythron.read.image import ScaleSource, SmearImage
+from erythron.read.stained import check_stained
 from erythron.segment.scale import ScaleEstimate, estimate_scale
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.measure import measure_cells
@@ -137,7 +138,11 @@ def outline_field(
         image: the field.
         get_segmenter: gives the segmenter; asked after the scale is measured, so that it may load meanwhile.
         framing: of the bundle.
+
+    Raises:
+        ImageReadError: the image is grey or inverted.
     """
+    check_stained(image)
     image, estimate = find_scale(image)
     outlines = get_segmenter().segment_field(image.light, choose_mpp(image, framing))
     return OutlinedField(image, estimate, outlines)
@@ -166,7 +171,11 @@ def classify_crop(image: SmearImage, networks: Networks) -> pl.DataFrame:
 
     Returns:
         A table of cells of one row, or of none where the crop shows no nucleated cell.
+
+    Raises:
+        ImageReadError: the image is grey or inverted.
     """
+    check_stained(image)
     outline = outline_crop(image, networks.segmenter, networks.classifier.bundle.card.framing)
     return name_cells(image, () if outline is None else (outline,), networks.classifier)
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from erythron.bundle.folder import load_bundle
-from erythron.bundle.loading import open_runtime
+from erythron.bundle.loading import load_segmentation
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.classify.framing import outline_crop
 from erythron.errors import UsageError
-from erythron.files.writing import whole_file
+from erythron.files.locking import lock_folder
+from erythron.files.writing import sweep, whole_file
 from erythron.pipeline.executor import (
     Executor,
     Failure,
@@ -24,13 +25,11 @@ from erythron.pipeline.executor import (
     no_progress,
 )
 from erythron.pipeline.field import outline_field
-from erythron.read.inputs import InputImage
+from erythron.read.inputs import OWN_PICTURE, InputImage
 from erythron.read.source import open_source, read_whole
 from erythron.results.fingerprint import StepSettings, fingerprint, fingerprint_outlines, hash_image
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.mask import render_mask
-
-_TEXT_KEY = "erythron-fingerprint"
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class MaskTask:
         """Return the function that writes one mask, and says whether it was there already."""
         options = self.options
         bundle = load_bundle(options.model)
-        segmenter = Segmenter(bundle.card.segmenter, open_runtime(bundle.segmentation_path, options.runtime))
+        segmenter = Segmenter(bundle.card.segmenter, load_segmentation(bundle, options.runtime))
         steps = StepSettings(bundle, options.mpp, runtime=options.runtime)
         return partial(_write_mask, segmenter, steps, options)
 
@@ -118,12 +117,15 @@ def mask_images(
     jobs = [MaskJob(image, out / image.relative.with_suffix(".png")) for image in inputs]
     check_distinct([(job, job.target.relative_to(out)) for job in jobs])
     kept, failures = 0, []
-    for job, outcome in (executor or LocalExecutor()).run(MaskTask(options), jobs):
-        if isinstance(outcome, Failure):
-            failures.append(outcome)
-        else:
-            kept += outcome
-        progress(job.name)
+    with lock_folder(out):
+        for parent in {job.target.parent for job in jobs}:
+            sweep(parent)
+        for job, outcome in (executor or LocalExecutor()).run(MaskTask(options), jobs):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            else:
+                kept += outcome
+            progress(job.name)
     return MaskRun(len(inputs) - kept - len(failures), kept, tuple(failures))
 
 
@@ -131,13 +133,19 @@ def _write_mask(segmenter: Segmenter, steps: StepSettings, options: MaskOptions,
     framing = steps.bundle.card.framing
     outlines = fingerprint_outlines(steps, "", hash_image(job.image.path))
     wanted = fingerprint("all" if options.every_cell else "central", outlines)
-    if job.target.exists() and not options.force:
-        if _read_fingerprint(job.target) == wanted:
-            return True
-        raise UsageError(
-            f"{job.name}: {job.target} is there and was not made from this image with these settings; "
-            "add --force to replace it or choose another --out"
-        )
+    if job.target.exists():
+        made_of = _read_fingerprint(job.target)
+        if made_of is None:
+            raise UsageError(
+                f"{job.name}: {job.target} is there and erythron did not write it; choose another --out"
+            )
+        if not options.force:
+            if made_of == wanted:
+                return True
+            raise UsageError(
+                f"{job.name}: {job.target} is there and was not made from this image with these settings; "
+                "add --force to replace it or choose another --out"
+            )
     smear = read_whole(open_source(job.image.path, options.mpp))
     if options.every_cell:
         found = outline_field(smear, lambda: segmenter, framing).outlines
@@ -145,7 +153,7 @@ def _write_mask(segmenter: Segmenter, steps: StepSettings, options: MaskOptions,
         central = outline_crop(smear, segmenter, framing)
         found = () if central is None else (central,)
     text = PngImagePlugin.PngInfo()
-    text.add_text(_TEXT_KEY, wanted)
+    text.add_text(OWN_PICTURE, wanted)
     with whole_file(job.target) as path:
         mask = render_mask(found, smear.height_px, smear.width_px)
         Image.fromarray(mask).save(path, format="PNG", pnginfo=text)
@@ -155,6 +163,8 @@ def _write_mask(segmenter: Segmenter, steps: StepSettings, options: MaskOptions,
 def _read_fingerprint(path: Path) -> str | None:
     try:
         with Image.open(path) as mask:
-            return mask.info.get(_TEXT_KEY)
-    except (UnidentifiedImageError, OSError):
+            # A mask that cannot be decoded is damaged, and made again.
+            mask.load()
+            return mask.info.get(OWN_PICTURE)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         return None

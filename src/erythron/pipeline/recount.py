@@ -15,6 +15,7 @@ from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cells.class_map import ClassMap
 from erythron.differential.me_ratio import MERatio
 from erythron.errors import DataError, UsageError
+from erythron.files.naming import as_text
 from erythron.interchange.labels import find_image
 from erythron.pipeline.count import CountRun, count_images, count_specimens
 from erythron.pipeline.count_worker import CountJob, CountTask
@@ -97,9 +98,7 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
     )
     names, specimens = _find_specimens(out)
     folders = {
-        image.path: out / specimen.folder / image.relative.with_suffix("")
-        for specimen in specimens
-        for image in specimen.images
+        image.path: out / specimen.folder / image.place for specimen in specimens for image in specimen.images
     }
     labels = _assign([found for path in files for found in read_corrections(path)], folders)
     _restore_edited(folders, files, options)
@@ -220,7 +219,7 @@ def _grow_review(
                 was=counted_as.get(cell_id, "missed"),
                 reader=reading.reader,
                 at=reading.at,
-                source=str(one.source),
+                source=as_text(one.source),
             )
             for cell_id, called in calls.items()
         )

@@ -13,7 +13,9 @@ import polars as pl
 
 from erythron.compare.alignment import align_paths
 from erythron.errors import DataError, UsageError
-from erythron.read.inputs import InputImage
+from erythron.files.naming import as_text
+from erythron.files.tables import read_csv
+from erythron.read.inputs import RESERVED, InputImage
 
 BY_FOLDER = "folder"
 """Instead of a table: each folder of images is a specimen."""
@@ -57,10 +59,12 @@ def _group_by_folder(inputs: Sequence[InputImage]) -> tuple[Specimen, ...]:
     groups: dict[Path, list[InputImage]] = {}
     for image in inputs:
         groups.setdefault(image.path.parent, []).append(image)
-    names = {folder: images[0].relative.parent.as_posix() for folder, images in groups.items()}
+    places = {folder: images[0].relative.parent for folder, images in groups.items()}
+    names = {folder: as_text(place.as_posix()) for folder, place in places.items()}
     for folder, name in names.items():
         if name == ".":  # a folder that was named itself, or images named one by one
-            names[folder] = folder.resolve().name
+            places[folder] = Path(folder.resolve().name)
+            names[folder] = as_text(places[folder])
     taken: dict[str, Path] = {}
     for folder, name in names.items():
         if name in taken:
@@ -73,7 +77,7 @@ def _group_by_folder(inputs: Sequence[InputImage]) -> tuple[Specimen, ...]:
         Specimen(
             names[folder],
             tuple(InputImage(image.path, Path(image.path.name)) for image in images),
-            Path(names[folder]),
+            places[folder],
         )
         for folder, images in groups.items()
     )
@@ -113,7 +117,7 @@ def _group_by_table(inputs: Sequence[InputImage], path: Path) -> tuple[Specimen,
 def _read_table(path: Path) -> pl.DataFrame:
     try:
         # Every column is text: an identifier 001 is not the number 1.
-        table = pl.read_csv(path.read_bytes(), infer_schema=False).fill_null("")
+        table = read_csv(path, all_text=True).fill_null("")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path}: no readable table ({error}); {_NEXT_STEP}") from error
     missing = {"image", "specimen"} - set(table.columns)
@@ -127,7 +131,8 @@ def _read_table(path: Path) -> pl.DataFrame:
 
 def _name_folder(name: str, path: Path) -> str:
     """Return the folder of a specimen's results: its name, which must be that of one folder."""
-    if name in {".", ".."} or PurePath(name).name != name or "\\" in name or ":" in name:
+    is_one = PurePath(name).name == name and not set(name) & set('\\/:*?"<>|') and as_text(name) == name
+    if not is_one or not name.strip(". ") or name.startswith(".") or name.casefold() in RESERVED:
         raise DataError(f"{path}: the specimen '{name}' cannot be the name of a folder; rename it")
     return name
 

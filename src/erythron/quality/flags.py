@@ -103,12 +103,14 @@ class FieldQuality:
         unlike_fraction: share of the cells that are less like the training cells than 99 % of those; None
             where there is no cell.
         left_out: areas in which no cell is counted.
+        note: what was done to make one image of the file, such as the choice of a plane; mostly nothing.
     """
 
     scale_known: bool = True
     stain_distance: float | None = None
     unlike_fraction: float | None = None
     left_out: tuple[LeftOutArea, ...] = ()
+    note: str = ""
 
     @property
     def left_out_fraction(self) -> float:
@@ -124,6 +126,8 @@ def is_provisional(flags: Iterable[QualityFlag]) -> bool:
 def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[QualityFlag]:
     """Return the flags that the image of a field raises."""
     flags = []
+    if quality.note:
+        flags.append(QualityFlag("several_planes", quality.note))
     if not quality.scale_known:
         flags.append(
             QualityFlag("scale_unknown", "the microns per pixel are not known: give them with --mpp")

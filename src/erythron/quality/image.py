@@ -30,6 +30,7 @@ def judge_image(image: SmearImage, cells: pl.DataFrame, card: ModelCard) -> Fiel
         stain_distance=measure_stain(cells, image.background, card),
         unlike_fraction=measure_unlike(cells),
         left_out=find_unreadable_areas(image.rgb, image.background, image.mpp),
+        note=image.note,
     )
 
 

@@ -15,7 +15,8 @@ _ICC_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 def convert_to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Return an image as (H, W, 3) uint8 sRGB, upright.
 
-    Palettes are looked up, transparency is laid on white (a smear's background), the EXIF orientation is
+    Palettes are looked up, transparency is laid on white (a smear's background) unless every pixel would
+    vanish, the EXIF orientation is
     applied, and a valid ICC profile is converted to sRGB. A profile that is broken, or made for another
     colour model, is left out of account, as viewers do. Grey samples of 16 bits keep their upper 8.
 
@@ -37,6 +38,11 @@ def _flatten(image: Image.Image) -> Image.Image:
         raise ValueError("grey samples of 32 bits")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
+        if layer.getchannel("A").getextrema() == (
+            0,
+            0,
+        ):  # a channel that nobody filled: on white nothing would be left
+            return layer.convert("RGB")
         return Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
     if image.mode in ("P", "PA", "1", "YCbCr"):
         return image.convert("RGB")

@@ -1,11 +1,13 @@
-"""Reading one field or crop: a JPEG, PNG, BMP or TIFF file to RGB pixels and microns per pixel.
+"""Reading one field or crop: a JPEG, PNG, WebP, BMP or TIFF file to RGB pixels and microns per pixel.
 
 The kind is told by content, never by suffix; size is checked in the header, before a pixel is decoded.
 """
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -17,10 +19,15 @@ from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
-from erythron.errors import ImageReadError, UsageError
+from erythron.errors import ImageReadError, UsageError, describe_os_error
+from erythron.files.naming import as_text
+from erythron.files.reading import open_regular
+from erythron.read.bounds import check_scans, drop_texts
 from erythron.read.colour import convert_to_rgb
 from erythron.read.image import ScaleSource, SmearImage
+from erythron.read.inputs import OWN_PICTURE
 from erythron.read.scale import find_mpp_in_image
 
 MAX_PIXELS = 64_000_000
@@ -32,13 +39,17 @@ MIN_SIDE_PX = 16
 MPP_RANGE = (0.01, 10.0)
 """What a caller may state as microns per pixel."""
 
-_SUPPORTED = "JPEG, PNG, BMP and TIFF"
+_SUPPORTED = "JPEG, PNG, WebP, BMP and TIFF"
 _TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # The plugins' own classes: Image.open would judge size by Pillow's limit, which is global to the process.
-_READERS = ((b"\xff\xd8\xff", JpegImageFile), (b"\x89PNG\r\n\x1a\n", PngImageFile), (b"BM", BmpImageFile))
+_READERS = (
+    (0, b"\xff\xd8\xff", JpegImageFile),
+    (0, b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (8, b"WEBP", WebPImageFile),
+    (0, b"BM", BmpImageFile),
+)
 _OTHER_KINDS = (
     (0, b"GIF8", "GIF"),
-    (8, b"WEBP", "WebP"),
     (4, b"ftyp", "HEIF, AVIF or video"),
     (4, b"jP  ", "JPEG 2000"),
     (0, b"%PDF", "PDF"),
@@ -64,12 +75,13 @@ _DECODER_ERRORS = (
 def read_image(path: str | Path, mpp: float | None = None) -> SmearImage:
     """Read one image file.
 
-    Of a TIFF with several pages the first one of the most pixels is read, so the base level of a pyramid.
-    How samples of 16 bits become 8: see :func:`erythron.read.tiff.decode_page`; PNG samples of 16 bits fill
+    Of a TIFF with several pages those of the most pixels are read, so the base level of a pyramid: how
+    several planes become one image, see :func:`erythron.read.tiff.decode_planes`; how samples of 16 bits
+    become 8, see :func:`erythron.read.tiff.decode_page`; PNG samples of 16 bits fill
     their range by that format's rule. Colours: see :func:`erythron.read.colour.convert_to_rgb`.
 
     Args:
-        path: a JPEG, PNG, BMP or TIFF file.
+        path: a JPEG, PNG, WebP, BMP or TIFF file.
         mpp: microns per pixel, which overrule the file's; None takes the file's where they can be a
             microscope's (0.02 to 5).
 
@@ -83,8 +95,9 @@ def read_image(path: str | Path, mpp: float | None = None) -> SmearImage:
     with _open(place) as file:
         start = file.read(132)
         file.seek(0)
+        note = ""
         if start.startswith(_TIFF_STARTS):
-            rgb_image, own_mpp = _read_tiff(place, file)
+            rgb_image, own_mpp, note = _read_tiff(place, file)
         else:
             rgb_image, own_mpp = _read_plain(place, file, start)
         try:
@@ -92,9 +105,9 @@ def read_image(path: str | Path, mpp: float | None = None) -> SmearImage:
         except _DECODER_ERRORS as error:
             raise _broken(place, error) from error
     if mpp is not None:
-        return SmearImage(str(path), rgb, mpp, ScaleSource.OPTION)
+        return SmearImage(as_text(path), rgb, mpp, ScaleSource.OPTION, note)
     source = ScaleSource.UNKNOWN if own_mpp is None else ScaleSource.METADATA
-    return SmearImage(str(path), rgb, own_mpp, source)
+    return SmearImage(as_text(path), rgb, own_mpp, source, note)
 
 
 def take_array(pixels: NDArray[np.uint8], mpp: float | None = None, name: str = "array") -> SmearImage:
@@ -135,52 +148,68 @@ def check_mpp(mpp: float | None) -> None:
 
 def _open(path: Path) -> BinaryIO:
     try:
-        if path.is_dir():
-            raise ImageReadError(f"{path}: this is a folder; name the image files in it")
-        if path.exists() and not path.is_file():
-            raise ImageReadError(f"{path}: this is not a regular file; name an image file")
-        file = path.open("rb")
-        if path.stat().st_size == 0:
-            file.close()
-            raise ImageReadError(f"{path}: the file is empty (0 bytes); export or copy the image again")
-    except FileNotFoundError:
-        raise ImageReadError(f"{path}: there is no such file; check the path's spelling") from None
-    except PermissionError:
-        raise ImageReadError(
-            f"{path}: reading is not permitted; change the file's permissions or run as its owner"
-        ) from None
+        file = open_regular(path)
+    except OSError as error:
+        raise explain_refusal(path, error) from None
+    if path.stat().st_size == 0:
+        file.close()
+        raise ImageReadError(f"{path}: the file is empty (0 bytes); export or copy the image again")
     return file
 
 
+def explain_refusal(path: Path, error: OSError) -> ImageReadError:
+    """Return the error that says why an image file could not be opened, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return ImageReadError(f"{path}: there is no such file; check the path's spelling")
+    if isinstance(error, IsADirectoryError):
+        if not os.access(path, os.R_OK | os.X_OK):
+            return ImageReadError(f"{path}: the folder may not be read; change its permissions")
+        return ImageReadError(f"{path}: this is a folder; name the image files in it")
+    if isinstance(error, PermissionError):
+        return ImageReadError(
+            f"{path}: reading is not permitted; change the file's permissions or run as its owner"
+        )
+    if error.errno == errno.EINVAL:
+        return ImageReadError(f"{path}: this is not a regular file; name an image file")
+    return ImageReadError(f"{path}: cannot be opened ({describe_os_error(error)})")
+
+
 def _read_plain(path: Path, file: BinaryIO, start: bytes) -> tuple[Image.Image, float | None]:
-    reader = next((reader for magic, reader in _READERS if start.startswith(magic)), None)
+    reader = next((reader for at, magic, reader in _READERS if start.startswith(magic, at)), None)
     if reader is None:
         raise ImageReadError(
             f"{path}: {_describe_kind(start)}; {_SUPPORTED} are read, so save the image as one of them"
         )
     try:
-        image = reader(file)
+        image = reader(drop_texts(file) if reader is PngImageFile else file)
         _check_size(path, *image.size)
+        if reader is JpegImageFile:
+            check_scans(path, file, image.width * image.height)
         mpp = find_mpp_in_image(image)
         image.load()
     except ImageReadError:
         raise
     except _DECODER_ERRORS as error:
         raise _broken(path, error) from error
+    if OWN_PICTURE in image.info:
+        raise ImageReadError(f"{path}: erythron made this picture from another image; name that image")
+    if getattr(image, "is_animated", False):
+        raise ImageReadError(f"{path}: holds several pictures; save the field alone as one image")
     return image, mpp
 
 
-def _read_tiff(path: Path, file: BinaryIO) -> tuple[Image.Image, float | None]:
+def _read_tiff(path: Path, file: BinaryIO) -> tuple[Image.Image, float | None, str]:
     # tifffile costs a tenth of a second to import, which other files need not pay.
     import tifffile
 
-    from erythron.read.tiff import decode_page, find_base_page, find_tiff_mpp
+    from erythron.read.tiff import decode_planes, find_planes, find_tiff_mpp
 
     try:
         with tifffile.TiffFile(file, name=path.name) as tiff:
-            page = find_base_page(tiff)
-            _check_size(path, page.imagewidth, page.imagelength)
-            return decode_page(file, tiff, page), find_tiff_mpp(tiff, page)
+            planes = find_planes(tiff)
+            _check_size(path, planes[0].imagewidth, planes[0].imagelength)
+            image, note = decode_planes(file, tiff, planes)
+            return image, find_tiff_mpp(tiff, planes[0]), note
     except ImageReadError:
         raise
     except _DECODER_ERRORS as error:

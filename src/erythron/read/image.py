@@ -31,12 +31,14 @@ class SmearImage:
         rgb: (H, W, 3) uint8, sRGB.
         mpp: microns per pixel, or None where unknown.
         mpp_source: where ``mpp`` comes from; ``UNKNOWN`` exactly when ``mpp`` is None.
+        note: what a reader of the results should know of how the file was read; mostly nothing.
     """
 
     name: str
     rgb: NDArray[np.uint8]
     mpp: float | None
     mpp_source: ScaleSource
+    note: str = ""
 
     @cached_property
     def background(self) -> NDArray[np.float32]:

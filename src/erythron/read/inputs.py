@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from erythron.errors import UsageError
+from erythron.files.naming import as_text
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Suffixes looked for in folders, compared without case. A file given by name may have any."""
+
+OWN_PICTURE = "erythron-fingerprint"
+"""Key of the text in a PNG that erythron made: such a picture is never an input."""
+
+_FIELD_RECORD = "record.json"
+"""What lies in a folder of results of one image; pictures in it are made from that image."""
+
+_OTHER_PICTURES = (
+    ".avif", ".bif", ".czi", ".dcm", ".gif", ".heic", ".heif", ".jp2", ".lif", ".mrxs", ".nd2", ".ndpi",
+    ".psd", ".scn", ".svs", ".vsi",
+)  # fmt: skip
+"""Suffixes of pictures that are not read: in a folder they are named, not passed over in silence."""
+
+_THUMBNAILS = frozenset({"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found"})
+"""Folders of network drives, archives and bins that hold small or deleted copies of pictures."""
+
+_MASK_ENDINGS = ("_mask", "-mask", ".mask", "_masks", "_overlay")
+"""How names of pictures end that were made from another picture."""
+
+RESERVED = frozenset({"cells.csv", "extract.json", "report.html", "report.pdf", "run.json", "summary.csv"})
+"""Files of a run, beside which the folders of its images lie."""
+
+_HEAD = 512
+"""Bytes of a PNG in which Pillow writes its texts, before any pixel."""
 
 
 @dataclass(frozen=True)
@@ -26,42 +52,146 @@ class InputImage:
 
     @property
     def name(self) -> str:
-        """The path as given."""
-        return str(self.path)
+        """The path as given, as text."""
+        return as_text(self.path)
+
+    @property
+    def place(self) -> Path:
+        """Where its results go, relative to those of the run: ``relative`` without its suffix.
+
+        A name of which that would leave nothing, such as ``..png``, or which a file of the run has, such as
+        ``run.json.png``, keeps its suffix.
+        """
+        stem = self.relative.stem
+        if not stem.strip(". ") or stem.casefold() in RESERVED:
+            return self.relative
+        return self.relative.with_suffix("")
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """What the paths of a command line stand for.
+
+    Attributes:
+        images: to work on.
+        left_out: pictures and folders that are passed over, each with the reason.
+    """
+
+    images: list[InputImage]
+    left_out: list[tuple[Path, str]]
 
 
 def find_images(paths: Iterable[str | Path]) -> list[InputImage]:
+    """Return the images of :func:`search_images` alone."""
+    return search_images(paths).images
+
+
+def search_images(paths: Iterable[str | Path], out: Path | None = None) -> FoundImages:
     """Expand folders into the image files they hold and keep every other path as it is.
 
-    Folders are searched to any depth, in sorted order; names that start with a dot are skipped, folders too.
-    A path that is not there is kept: reading it says so without stopping the others. Two inputs may come out
-    with one relative name; whoever writes by it must refuse that.
+    Folders are searched to any depth, in sorted order, folders that are linked to after all others and each
+    once. Names that start with a dot are skipped. Left out, and said, are ``out``, what erythron or another
+    program made from an image (results, overlays, masks, thumbnails), and kinds of pictures that are not
+    read.
+    A path that is not there, or a folder that may not be read, is kept: reading it says so without stopping
+    the others. Two inputs may come out with one relative name; whoever writes by it must refuse that.
+
+    Args:
+        paths: files and folders.
+        out: where results go.
 
     Raises:
-        UsageError: a folder holds no file with one of ``IMAGE_SUFFIXES``.
+        UsageError: a folder holds no image.
     """
     images: list[InputImage] = []
+    left_out: list[tuple[Path, str]] = []
     for path in map(Path, paths):
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder above may not be read
             images.append(InputImage(path, Path(path.name)))
             continue
-        found = sorted(_walk(path))
+        search = _Search(path, out)
+        found = sorted(search.walk())
+        left_out += search.left_out
         if not found:
+            reason = f"the folder holds no image ({', '.join(IMAGE_SUFFIXES)})"
+            if search.left_out:
+                first, why = search.left_out[0]
+                reason += f" that is an input: {first} {why}"
             raise UsageError(
-                f"{path}: the folder holds no image ({', '.join(IMAGE_SUFFIXES)}); "
-                "name another folder, or name files of other suffixes one by one"
+                f"{path}: {reason}; name another folder, or name files of other suffixes one by one"
             )
         images += [InputImage(p, p.relative_to(path)) for p in found]
-    return images
+    return FoundImages(images, left_out)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for entry in folder.iterdir():
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            # A link to a folder above would be walked for ever.
-            if not entry.is_symlink():
-                yield from _walk(entry)
-        elif entry.suffix.lower() in IMAGE_SUFFIXES:
-            yield entry
+class _Search:
+    """Walks through one folder, each folder in it once."""
+
+    def __init__(self, top: Path, out: Path | None) -> None:
+        self.left_out: list[tuple[Path, str]] = []
+        self._top = top
+        self._out = None if out is None else os.path.realpath(out)
+        self._seen: set[str] = set()
+        self._links: list[Path] = []
+
+    def walk(self) -> Iterator[Path]:
+        """Yield the images, and folders that may not be read."""
+        yield from self._walk(self._top)
+        # A folder that is there itself is better known by its own name than by that of a link to it.
+        while self._links:
+            yield from self._walk(self._links.pop(0))
+
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        real = os.path.realpath(folder)
+        if real in self._seen:
+            return
+        self._seen.add(real)
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError:
+            yield folder
+            return
+        names = {entry.name for entry in entries}
+        if _FIELD_RECORD in names:
+            self.left_out.append((folder, "holds results of erythron"))
+            return
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if os.path.isdir(entry):  # noqa: PTH112
+                yield from self._enter(entry, names)
+            elif entry.suffix.lower() in IMAGE_SUFFIXES:
+                reason = _find_derived(entry)
+                if reason is None:
+                    yield entry
+                else:
+                    self.left_out.append((entry, reason))
+            elif entry.suffix.lower() in _OTHER_PICTURES:
+                self.left_out.append((entry, "is of a kind that is not read"))
+
+    def _enter(self, folder: Path, beside: set[str]) -> Iterator[Path]:
+        # The folder that was given may be the one of the results: then what is in it is looked at alone.
+        if self._out is not None and os.path.realpath(folder) == self._out:
+            self.left_out.append((folder, "is where the results go"))
+        elif folder.name.casefold() in _THUMBNAILS:
+            self.left_out.append((folder, "holds thumbnails or deleted files"))
+        elif folder.name == "masks" and "crops" in beside:
+            self.left_out.append((folder, "holds masks of the crops beside it"))
+        elif folder.is_symlink():
+            self._links.append(folder)
+        else:
+            yield from self._walk(folder)
+
+
+def _find_derived(path: Path) -> str | None:
+    """Return why a picture was made from another picture; None where nothing says so."""
+    if path.stem.casefold().endswith(_MASK_ENDINGS):
+        return "is a mask or overlay by its name; give it by name to have it taken as an image"
+    if path.suffix.lower() == ".png" and path.is_file():
+        try:
+            with path.open("rb") as file:
+                if OWN_PICTURE.encode() in file.read(_HEAD):
+                    return "was made by erythron"
+        except OSError:
+            return None  # reading it will say why
+    return None

@@ -63,7 +63,8 @@ def find_mpp_in_description(description: str, x_resolution: float | None) -> flo
 
 
 def _ome_size(xml: str, axis: str) -> float | None:
-    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
+    # Without "<" in it: a text of many beginnings would be searched to its end from each of them.
+    pixels = re.search(r"<(?:\w{1,64}:)?Pixels\b[^<>]*>", xml)
     if pixels is None:
         return None
     size = re.search(rf'\bPhysicalSize{axis}\s*=\s*["\']([^"\']+)', pixels[0])

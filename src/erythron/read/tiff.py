@@ -1,8 +1,9 @@
-"""The full-resolution page of a TIFF: where it is, how it is decoded, what scale its tags state."""
+"""The full-resolution pages of a TIFF: which they are, how they become one image, which scale they state."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -18,10 +19,80 @@ _ORIENTATION, _MAX_SAMPLE_VALUE, _X_RESOLUTION, _ICC_PROFILE = 274, 281, 282, 34
 _CAMERA_BITS = (8, 10, 12, 14, 16)
 
 
-def find_base_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage:
-    """Return the first page of the most pixels: the base level of a pyramid, no thumbnail, label or mask."""
-    pages = [page.aspage() for page in tiff.pages]
-    return max(pages, key=lambda page: page.imagewidth * page.imagelength)
+MAX_PAGES = 1000
+"""Pages of a TIFF: levels, labels and planes; a directory that points at itself has no end."""
+
+MAX_PLANES = 64
+"""Planes of a stack that are decoded to find the sharpest."""
+
+
+def find_planes(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    """Return the pages of the most pixels, in order: no lower level of a pyramid, thumbnail or label.
+
+    Pages of that size which hold other samples than the first are masks or the like, and left out.
+
+    Raises:
+        ValueError: the directory of pages points at itself, or there are over ``MAX_PAGES``.
+    """
+    pages: list[tifffile.TiffPage] = []
+    offsets: set[int] = set()
+    for entry in tiff.pages:
+        if entry.offset in offsets:
+            raise ValueError("its directory of pages points at itself")
+        if len(pages) == MAX_PAGES:
+            raise ValueError(f"it has over {MAX_PAGES} pages")
+        offsets.add(entry.offset)
+        pages.append(entry.aspage())
+    base = max(pages, key=lambda page: page.imagewidth * page.imagelength)
+    return [page for page in pages if _describe(page) == _describe(base)]
+
+
+def _describe(page: tifffile.TiffPage) -> tuple[int, ...]:
+    return (page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample, page.photometric)
+
+
+def decode_planes(
+    file: BinaryIO, tiff: tifffile.TiffFile, planes: Sequence[tifffile.TiffPage]
+) -> tuple[Image.Image, str]:
+    """Return the image that the planes of a TIFF are, and what is to be said of how it was made.
+
+    One plane is the image. Three grey planes are red, green and blue, as ImageJ and OME-TIFF store colours.
+    Of several planes in colour, the focus of a stack, the sharpest is taken.
+
+    Args:
+        file: the file.
+        tiff: the same, opened.
+        planes: one or more pages of one size and kind.
+
+    Raises:
+        ValueError: there are several grey planes but not three, or over ``MAX_PLANES`` planes; or as of
+            :func:`decode_page`.
+    """
+    if len(planes) == 1:
+        return decode_page(file, tiff, planes[0]), ""
+    if len(planes) > MAX_PLANES:
+        raise ValueError(f"it has {len(planes)} planes, more than {MAX_PLANES}; save the sharpest one alone")
+    if planes[0].samplesperpixel == 1 and planes[0].photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK):
+        if len(planes) != 3:
+            raise ValueError(f"it has {len(planes)} grey planes, of which no colours can be made")
+        channels = [decode_page(file, tiff, plane).convert("L") for plane in planes]
+        return Image.merge("RGB", channels), "three grey planes of the file were read as red, green and blue"
+    best, sharpest, number = None, -1.0, 0
+    for n, plane in enumerate(planes, start=1):
+        image = decode_page(file, tiff, plane)
+        sharpness = _measure_sharpness(image)
+        if sharpness > sharpest:
+            best, sharpest, number = image, sharpness, n
+    if best is None:
+        raise ValueError("no plane has pixels")
+    return best, f"of {len(planes)} planes in the file the sharpest, number {number}, was read"
+
+
+def _measure_sharpness(image: Image.Image) -> float:
+    """Return the mean squared Laplacian of the grey image."""
+    grey = np.asarray(image.convert("L"), np.float32)
+    laplacian = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
+    return float(np.mean(laplacian**2))
 
 
 def find_tiff_mpp(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None:

@@ -1,4 +1,4 @@
-"""Tables for a spreadsheet: a workbook with summary and cells, and CSV with a decimal comma.
+"""Tables for a spreadsheet: a workbook with summary and cells; CSV is made by ``files.tables``.
 
 In: the tables that are written as ``summary.csv`` and ``cells.csv``. Out: the same columns and rows. Text
 stays text: a file name is never a formula, an identity such as ``001`` never a number.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
@@ -16,9 +16,6 @@ from erythron.files.writing import write_file
 
 SHEET_ROWS = 1_048_576
 """Rows of one sheet, the head among them: the limit of the format (ECMA-376, and of Excel)."""
-
-_BOM = "\ufeff"
-"""Without it Excel reads UTF-8 as the code page of the country, and µ as two other letters."""
 
 
 def write_xlsx(summary: pl.DataFrame, cells: pl.DataFrame, path: Path) -> None:
@@ -56,16 +53,3 @@ def _drop_infinite(table: pl.DataFrame) -> pl.DataFrame:
         for name, kind in table.schema.items()
         if kind.is_float()
     )
-
-
-def format_csv(table: pl.DataFrame, decimal: Literal[".", ","] = ".") -> str:
-    """Return a table as CSV.
-
-    Args:
-        table: the table.
-        decimal: sign before the decimals. With a comma the columns are parted by semicolons and the text
-            begins with a byte order mark, as a spreadsheet of such a country expects of a file it opens.
-    """
-    if decimal == ".":
-        return table.write_csv()
-    return _BOM + table.write_csv(separator=";", decimal_comma=True)

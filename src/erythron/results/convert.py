@@ -13,11 +13,12 @@ import polars as pl
 from erythron import __version__
 from erythron.cells.table import list_probability_classes
 from erythron.errors import DataError, UsageError
-from erythron.files.writing import whole_file, write_file
+from erythron.files.tables import format_csv, read_csv, write_parquet
+from erythron.files.writing import PARTIAL_SUFFIX, whole_file, write_file
 from erythron.interchange.cells import CountedImage, check_same_classes
 from erythron.interchange.coco import write_coco
 from erythron.interchange.label_studio import LOCAL_FILES, make_labelling_config, write_label_studio
-from erythron.report.spreadsheet import format_csv, write_xlsx
+from erythron.report.spreadsheet import write_xlsx
 from erythron.results.field import read_field
 from erythron.results.record import RECORD
 from erythron.results.run import SUMMARY
@@ -118,7 +119,7 @@ def _find_folders(run: Path) -> Sequence[Path]:
     records = [
         path
         for path in sorted(run.rglob(RECORD))
-        if not any(part.startswith(".") for part in path.relative_to(run).parts)
+        if not any(part.endswith(PARTIAL_SUFFIX) for part in path.relative_to(run).parts)
     ]
     if not records:
         raise UsageError(f"{run}: holds no counted image; name the --out folder of erythron count")
@@ -146,8 +147,7 @@ def _write_table(
     elif kind is ExportFormat.XLSX:
         write_xlsx(_read_summary(run), cells, out)
     else:
-        with whole_file(out) as partial:
-            cells.write_parquet(partial)
+        write_parquet(cells, out)
 
 
 def _read_summary(run: Path) -> pl.DataFrame:
@@ -157,6 +157,6 @@ def _read_summary(run: Path) -> pl.DataFrame:
         return pl.DataFrame({"image": []}, schema={"image": pl.String})
     names = dict.fromkeys(("image", "specimen", "reason", "quality_flags"), pl.String())
     try:
-        return pl.read_csv(path.read_bytes(), schema_overrides=names, infer_schema_length=None)
+        return read_csv(path, names)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path}: no readable summary ({error}); count again") from error

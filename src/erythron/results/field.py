@@ -11,17 +11,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from PIL.PngImagePlugin import PngInfo
 from pydantic import TypeAdapter, ValidationError
 
 from erythron.cells.outline import CellOutline
 from erythron.cells.table import type_columns
 from erythron.differential.counts import Differential
-from erythron.errors import DataError
+from erythron.errors import DataError, UsageError
 from erythron.files.hashing import hash_file, hash_text
+from erythron.files.reading import read_content, read_text
+from erythron.files.tables import format_csv, parse_csv
 from erythron.files.writing import whole_file, whole_folder, write_file
 from erythron.interchange.cells import LabelledCell, outline_labelled
 from erythron.interchange.geojson import CellRings, cells_to_geojson
 from erythron.interchange.labels import read_labels
+from erythron.read.inputs import OWN_PICTURE
 from erythron.report.model import FieldPage
 from erythron.report.overlay import draw_overlay
 from erythron.results.record import (
@@ -36,6 +40,9 @@ from erythron.results.record import (
 )
 from erythron.results.review import read_review, write_review
 from erythron.review.record import Review
+
+OWN_FILES = (CELLS, GEOJSON, DIFFERENTIAL, OVERLAY, PAGE, RECORD)
+"""What a field's folder holds; anything else in it is not erythron's, and stays."""
 
 _AGAIN = "count the image again with --force"
 
@@ -87,10 +94,10 @@ def write_field(
     Returns:
         The record as written, and what ``show`` made.
     """
-    table = result.cells.write_csv()
+    table = format_csv(result.cells)
     record = result.record.model_copy(update={"cells_sha256": hash_text(table)})
     # The picture is packed on another core while Python traces and writes the outlines.
-    with whole_folder(folder) as partial, ThreadPoolExecutor(max_workers=1) as beside:
+    with whole_folder(folder, own=OWN_FILES) as partial, ThreadPoolExecutor(max_workers=1) as beside:
         overlay = beside.submit(_write_overlay, result, rgb, partial / OVERLAY)
         shown = show()
         write_file(partial / CELLS, table)
@@ -137,11 +144,36 @@ def read_cells(folder: Path) -> pl.DataFrame:
     """
     path = folder / CELLS
     try:
-        text = path.read_bytes()
+        text = read_content(path)
         names = text[: text.index(b"\n")].decode("utf-8").rstrip("\r").split(",")
-        return pl.read_csv(text, schema=type_columns(names))
+        return parse_csv(text, type_columns(names))
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path}: cannot be read ({error}); {_AGAIN}") from error
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether every file of a field's folder is there; what the page shows is made anew."""
+    try:
+        return all((folder / name).stat().st_size > 0 for name in OWN_FILES if name != PAGE)
+    except OSError:
+        return False
+
+
+def refuse_foreign_folder(folder: Path) -> None:
+    """Refuse to write a field where something lies that erythron did not write, whatever is to be replaced.
+
+    Raises:
+        UsageError: the place is taken by a file, or by a folder with files of a field's names and no record.
+    """
+    if not folder.exists() or (folder / RECORD).exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file that is not erythron's; move it or choose another --out")
+    taken = [name for name in OWN_FILES if (folder / name).exists()]
+    if taken:
+        raise UsageError(
+            f"{folder / taken[0]} is there and erythron did not write it; move it or choose another --out"
+        )
 
 
 def is_edited(folder: Path, record: FieldRecord) -> bool:
@@ -164,7 +196,7 @@ def read_differential(folder: Path) -> Differential:
     """
     path = folder / DIFFERENTIAL
     try:
-        return Differential.from_json(path.read_text(encoding="utf-8"))
+        return Differential.from_json(read_text(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
     except ValueError as error:
@@ -174,7 +206,7 @@ def read_differential(folder: Path) -> Differential:
 def read_page(folder: Path) -> FieldPage | None:
     """Return what the page shows of a field, or None where that is not stored or not readable."""
     try:
-        return _page_json().validate_json((folder / PAGE).read_bytes())
+        return _page_json().validate_json(read_content(folder / PAGE))
     except (OSError, ValidationError):
         return None
 
@@ -207,7 +239,9 @@ def _take_outline(cell: LabelledCell, score: float | None, folder: Path) -> Cell
 def _write_overlay(result: FieldResult, rgb: NDArray[np.uint8], path: Path) -> None:
     with whole_file(path) as partial:
         overlay = draw_overlay(rgb, result.outlines, result.cells)
-        overlay.save(partial, format="PNG", compress_level=1)
+        text = PngInfo()
+        text.add_text(OWN_PICTURE, OVERLAY)
+        overlay.save(partial, format="PNG", compress_level=1, pnginfo=text)
 
 
 def _dump(record: FieldRecord) -> str:

@@ -18,8 +18,8 @@ from erythron.bundle.folder import CARD, SEGMENTATION, Bundle
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.differential.counts import SCHEMA_VERSION
 from erythron.differential.me_ratio import MERatio
-from erythron.errors import ImageReadError
 from erythron.files.hashing import hash_bytes, hash_file, hash_text
+from erythron.read.fields import explain_refusal
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,8 @@ def hash_image(path: Path) -> str:
     """
     try:
         return hash_file(path)
-    except FileNotFoundError as error:
-        raise ImageReadError(f"{path}: no such file; check the path") from error
-    except IsADirectoryError as error:
-        raise ImageReadError(
-            f"{path}: is a folder where a file was expected; name the files in it"
-        ) from error
     except OSError as error:
-        raise ImageReadError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        raise explain_refusal(path, error) from error
 
 
 def hash_pixels(rgb: NDArray[np.uint8]) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from erythron.files.reading import read_content
 from erythron.quality.flags import FieldQuality
 from erythron.read.image import ScaleSource
 from erythron.results.fingerprint import Fingerprints
@@ -60,6 +61,6 @@ class FieldRecord(BaseModel):
 def read_record(folder: Path) -> FieldRecord | None:
     """Return the record of a finished field's folder, or None where there is no readable one."""
     try:
-        return FieldRecord.model_validate_json((folder / RECORD).read_bytes())
+        return FieldRecord.model_validate_json(read_content(folder / RECORD))
     except (OSError, ValidationError):
         return None

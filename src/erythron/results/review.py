@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from erythron.errors import DataError
 from erythron.files.hashing import hash_text
+from erythron.files.reading import read_content
 from erythron.files.writing import write_file
 from erythron.review.record import Review
 
@@ -22,7 +23,7 @@ def read_review(folder: Path) -> Review | None:
     """
     path = folder / REVIEW
     try:
-        return Review.model_validate_json(path.read_bytes())
+        return Review.model_validate_json(read_content(path))
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:

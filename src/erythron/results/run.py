@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from erythron.errors import UsageError
+from erythron.files.reading import read_content
 from erythron.files.writing import write_file
-from erythron.report.model import RunReport
+from erythron.report.model import FailedInput, RunReport
 from erythron.results.record import FieldRecord
 
 SUMMARY = "summary.csv"
@@ -22,28 +23,46 @@ RUN = "run.json"
 _AGAIN = "add --force to replace it or choose another --out"
 
 
-def refuse_other_run(inputs: Sequence[str], out: Path) -> None:
+def refuse_other_run(inputs: Sequence[str], out: Path, *, force: bool = False) -> None:
     """Refuse to replace a finished run over inputs that are not given again; more may be added.
+
+    An input that failed left no result, so it need not be given again: its name may have been mistyped.
 
     Args:
         inputs: the images of the run that is to begin, as the user gave them.
         out: its folder.
+        force: replace the run of other inputs; what no run of erythron wrote stays even then.
 
     Raises:
         UsageError: the folder holds the run of other inputs, or files that no run of erythron wrote.
     """
-    earlier = read_run(out)
+    try:
+        earlier = read_run(out)
+    except UsageError:
+        if not force:
+            raise
+        return
     if earlier is None:
+        # A run writes its record before these two, so that they are known to be its own.
         for name in (SUMMARY, REPORT):
             if (out / name).exists():
-                raise UsageError(f"{out / name} is there and no run of erythron wrote it; {_AGAIN}")
+                raise UsageError(
+                    f"{out / name} is there and no run of erythron wrote it; move it or choose another --out"
+                )
         return
-    gone = set(earlier.get("inputs", ())) - set(inputs)
-    if gone:
+    gone = set(earlier.get("inputs", ())) - _list_failed(earlier) - set(inputs)
+    if gone and not force:
         raise UsageError(
             f"{out} holds a finished run over other images, such as {min(gone)}; give these too to add "
             f"images to that run, or {_AGAIN}"
         )
+
+
+def _list_failed(run: Mapping[str, Any]) -> set[str]:
+    failures = run.get("failures")
+    if not isinstance(failures, list):
+        return set()
+    return {str(failed.get("image")) for failed in failures if isinstance(failed, dict)}
 
 
 @dataclass(frozen=True)
@@ -118,23 +137,37 @@ def _need_run(out: Path) -> dict[str, Any]:
     return run
 
 
-def write_specimens(out: Path, specimens: Mapping[str, Sequence[str]], settings: RunSettings) -> None:
+def write_specimens(
+    out: Path,
+    specimens: Mapping[str, Sequence[str]],
+    failed: Sequence[FailedInput],
+    settings: RunSettings,
+    *,
+    finished: bool,
+) -> None:
     """Write ``run.json`` of a run over several specimens; each specimen's own lies in its folder.
 
     Args:
         out: folder of the run.
         specimens: the images of each, as the user gave them.
+        failed: those of them that could not be counted.
         settings: what the count was told.
+        finished: whether the summary is there already.
     """
     description = {
         "schema_version": 2,
         "command": "count",
-        "finished": datetime.now(UTC).isoformat(),
+        "finished": datetime.now(UTC).isoformat() if finished else None,
         "told": asdict(settings),
         "inputs": [image for images in specimens.values() for image in images],
         "specimens": {name: list(images) for name, images in specimens.items()},
+        "failures": _describe_failures(failed),
     }
     write_file(out / RUN, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+
+
+def _describe_failures(failed: Sequence[FailedInput]) -> list[dict[str, str]]:
+    return [{"image": entry.image, "reason": entry.reason} for entry in failed]
 
 
 def read_run(out: Path) -> dict[str, Any] | None:
@@ -144,10 +177,10 @@ def read_run(out: Path) -> dict[str, Any] | None:
         UsageError: it is no record of a run.
     """
     try:
-        content = json.loads((out / RUN).read_bytes())
+        content = json.loads(read_content(out / RUN))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{out / RUN}: is not a record of a run ({error}); {_AGAIN}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{out / RUN}: is not a record of a run; {_AGAIN}")
@@ -160,8 +193,10 @@ def write_run(
     records: Sequence[FieldRecord],
     page: RunReport,
     settings: RunSettings,
+    *,
+    finished: bool,
 ) -> None:
-    """Write ``run.json``.
+    """Write ``run.json``: before summary and page, so that they are known to be erythron's, and after.
 
     Args:
         out: folder of the run.
@@ -169,14 +204,15 @@ def write_run(
         records: of the fields that are done.
         page: what the report says of the run.
         settings: what the count was told.
+        finished: whether summary and page are there already.
     """
-    finished, started = datetime.now(UTC), page.made_at.astimezone(UTC)
+    now, started = datetime.now(UTC), page.made_at.astimezone(UTC)
     description = {
         "schema_version": 2,
         "command": "count",
         "started": started.isoformat(),
-        "finished": finished.isoformat(),
-        "seconds": round((finished - started).total_seconds(), 3),
+        "finished": now.isoformat() if finished else None,
+        "seconds": round((now - started).total_seconds(), 3),
         "model": {"name": page.model_name, "sha256": page.model_sha256},
         "details": {entry.name: entry.value for entry in page.details},
         "settings": {entry.name: entry.value for entry in page.settings},
@@ -186,6 +222,6 @@ def write_run(
         "platform": platform.platform(),
         "inputs": list(inputs),
         "done": [record.model_dump(mode="json") for record in records],
-        "failures": [{"image": failed.image, "reason": failed.reason} for failed in page.failed],
+        "failures": _describe_failures(page.failed),
     }
     write_file(out / RUN, json.dumps(description, indent=2, ensure_ascii=False) + "\n")

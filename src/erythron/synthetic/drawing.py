@@ -7,7 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from erythron.errors import UsageError
-from erythron.files.writing import whole_file, write_file
+from erythron.files.tables import write_csv
+from erythron.files.writing import whole_file
 from erythron.shape.mask import render_mask
 from erythron.synthetic.field import DrawnFieldSpec, draw_field, write_drawn_tiff
 
@@ -46,5 +47,5 @@ def write_drawn_field(out: Path, spec: DrawnFieldSpec, *, force: bool = False) -
             Image.fromarray(render_mask(field.outlines, *field.rgb.shape[:2])).save(partial, format="PNG")
         with whole_file(out) as partial:
             Image.fromarray(field.rgb).save(partial, format="PNG")
-    write_file(truth, cells.write_csv())
+    write_csv(cells, truth)
     return files

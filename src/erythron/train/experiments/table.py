@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from erythron.bundle.schema import Estimate
 from erythron.compare.bootstrap import limit_mean
 from erythron.errors import DataError
-from erythron.files.writing import whole_file, write_file
+from erythron.files.tables import read_csv, write_csv
+from erythron.files.writing import write_file
 from erythron.train.experiments.grids import Arm
 from erythron.train.experiments.runner import Plan, RunKey, find_calls
 from erythron.train.shared.intervals import compare_right, estimate
@@ -67,7 +68,7 @@ def read_arm(plan: Plan, arm: Arm, out: Path) -> ArmCalls | None:
     for seed in range(plan.seeds):
         paths = [find_calls(out, RunKey(arm, seed, fold)) for fold in range(max(plan.folds, 1))]
         if all(p.exists() for p in paths):
-            tables[seed] = pl.concat([pl.read_csv(p) for p in paths]).sort("sha256", "path")
+            tables[seed] = pl.concat([read_csv(p) for p in paths]).sort("sha256", "path")
     if not tables:
         return None
     first = next(iter(tables.values()))
@@ -190,8 +191,7 @@ def write_table(results: list[ArmResult], missing: list[str], out: Path) -> None
             row |= {"difference": d.value, "difference_low": d.low, "difference_high": d.high}
         row["mcnemar_p"] = r.mcnemar_p
         rows.append(row)
-    with whole_file(out / "table.csv") as partial:
-        pl.DataFrame(rows, infer_schema_length=None).write_csv(partial)
+    write_csv(pl.DataFrame(rows, infer_schema_length=None), out / "table.csv")
     drawn = [(r.arm.name, r.figures["accuracy"]) for r in results if r.figures]
     if drawn:
         draw_estimates(drawn, "accuracy, out of fold, 95 % interval", out / "accuracy.png")

@@ -13,7 +13,8 @@ from erythron.bundle.schema import Estimate, Method, SetFigures
 from erythron.classify.classifier import soften
 from erythron.errors import DataError
 from erythron.files.hashing import hash_file
-from erythron.files.writing import whole_file, write_file
+from erythron.files.tables import read_csv, write_csv
+from erythron.files.writing import write_file
 from erythron.train.shared.calibration import Calibration, confident_confusion
 from erythron.train.shared.comparison import Comparison, compare_calls
 from erythron.train.shared.metrics import Floats, Ints
@@ -136,8 +137,7 @@ def tabulate_calls(rows: pl.DataFrame, probabilities: Floats, classes: tuple[str
 
 def write_calls(calls: pl.DataFrame, path: Path) -> None:
     """Write a table of calls as CSV."""
-    with whole_file(path) as partial:
-        calls.write_csv(partial)
+    write_csv(calls, path)
 
 
 def compare_runs(first: Path, second: Path) -> Comparison:
@@ -202,6 +202,6 @@ def read_evaluation(run: Path) -> Evaluation:
 def _read_calls(run: Path) -> pl.DataFrame:
     path = run / FOLDER / CALLS
     try:
-        return pl.read_csv(path, glob=False)
+        return read_csv(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read; run erythron evaluate {run} first") from error

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from erythron.bundle.schema import DataUsed, MeasurementStatistic
 from erythron.errors import DataError, ErythronError, UsageError
+from erythron.files.tables import write_parquet
 from erythron.files.writing import whole_file, write_file
 from erythron.train.recipe import Recipe
 from erythron.train.recipe_file import read_recipe
@@ -88,8 +89,7 @@ def store_weights(out: Path, weights: dict[str, Tensor], rows: pl.DataFrame) -> 
     """Write the result's weights, and the manifest that it was trained on."""
     with whole_file(out / WEIGHTS_FILE) as partial:
         torch.save(weights, partial)
-    with whole_file(out / ROWS_FILE) as partial:
-        rows.write_parquet(partial)
+    write_parquet(rows, out / ROWS_FILE)
 
 
 def store_record(out: Path, record: RunRecord) -> None:

@@ -7,12 +7,12 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from erythron.bundle.schema import Method
 from erythron.errors import DataError, UsageError
 from erythron.files.hashing import hash_file
+from erythron.files.tables import read_parquet
 from erythron.files.writing import write_file
 from erythron.train.classifier.fine_tuned.cell_set import CACHE_FOLDER, CellSet, prepare_cells
 from erythron.train.classifier.fine_tuned.predict import predict_features
@@ -120,7 +120,7 @@ def _read_stored(run: Path) -> Evaluation:
 
 def _read_cells(run: Path, record: RunRecord, progress: Progress) -> CellSet:
     recipe = find_recipe(record)
-    rows = pl.read_parquet(run / ROWS_FILE, glob=False)
+    rows = read_parquet(run / ROWS_FILE)
     kept = Path(record.cache) if record.cache else None
     cache = kept if kept is not None and kept.is_dir() else run / CACHE_FOLDER
     return prepare_cells(rows, recipe.label_column, recipe.inputs, cache, progress)

@@ -8,7 +8,7 @@ from pathlib import Path
 from erythron.bundle.folder import load_bundle
 from erythron.bundle.schema import DataSource
 from erythron.datasets.registry import load_registry
-from erythron.files.writing import whole_file
+from erythron.files.tables import write_csv
 from erythron.segment.segmenter import Segmenter, load_segmenter
 from erythron.train.folded_sets import MARROW_SET, name_set
 from erythron.train.recipe import FrozenRecipe
@@ -44,8 +44,7 @@ def make_segmenters(recipe: FrozenRecipe, run: Path) -> dict[int, Segmenter]:
     trained = train_segmenter(config)
     by_fold = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_networks.items()}
     scores = outline_out_of_fold(config, by_fold, make_framing(recipe.inputs), folder / "outlines")
-    with whole_file(folder / "cv_outlines.csv") as partial:
-        scores.write_csv(partial)
+    write_csv(scores, folder / "cv_outlines.csv")
     part = SegmentationPart(
         card=CARD,
         outlines=estimate_dice(scores, recipe.seed),

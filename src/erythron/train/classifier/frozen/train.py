@@ -18,7 +18,7 @@ from erythron.classify.classifier import soften
 from erythron.classify.framing import MEASUREMENT_INPUTS
 from erythron.datasets.manifest import hash_rows
 from erythron.errors import DataError, UsageError
-from erythron.files.writing import whole_file
+from erythron.files.tables import write_csv
 from erythron.train.classifier.frozen.head import FittedHead, fit_head
 from erythron.train.classifier.frozen.network import ShapeFeatures, assemble_network
 from erythron.train.classifier.frozen.partial_labels import merge_logits
@@ -102,8 +102,7 @@ def train_frozen(
     rows = pl.concat([s.rows for s in sources], how="diagonal")
     judged, held = _judge(sources, found, recipe)
     network = assemble_network(maker.encoder, head, novelty)
-    with whole_file(out / LEFT_OUT) as partial:
-        _list_left_out(sets, sources).write_csv(partial)
+    write_csv(_list_left_out(sets, sources), out / LEFT_OUT)
     store_weights(out, network.state_dict(), rows)
     calibration = calibrate(held, mark_erythroid(CLASSES), recipe.risk)
     evaluation = store_evaluation(out, split_hash, judged, calibration, recipe.seed)

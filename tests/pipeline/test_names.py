@@ -1,0 +1,107 @@
+"""Every command does what it should with names of any bytes, and nothing to what is not its own."""
+
+from __future__ import annotations
+
+import shutil
+import unicodedata
+from pathlib import Path
+
+import polars as pl
+import pytest
+from PIL import Image
+
+from erythron.compare.results import compare_results
+from erythron.errors import UsageError
+from erythron.files.naming import as_text
+from erythron.files.tables import read_csv
+from erythron.pipeline.classify import classify_images
+from erythron.pipeline.count import count_images
+from erythron.pipeline.extract import extract_cells
+from erythron.pipeline.mask import MaskOptions, mask_images
+from erythron.pipeline.options import RunOptions
+from erythron.read.inputs import find_images
+from erythron.results.convert import ExportFormat, convert_run
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
+
+OPTIONS = RunOptions(mpp=0.25)
+NAMES = (
+    "a[1].png", "a1.png", "b*.png", "b?.png", "{c}.png", "=1+1.png", "run.json.png", "..png", "d\udcff.png",
+    "é" * 123 + "a.png", unicodedata.normalize("NFC", "é.png"), unicodedata.normalize("NFD", "é.png"),
+    "two\nlines.png",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("in")
+    paths = [folder / name for name in NAMES]
+    for seed, path in enumerate(paths):
+        Image.fromarray(draw_field(DrawnFieldSpec(200, 180, seed=seed)).rgb).save(path, "PNG")
+    return paths
+
+
+@pytest.fixture(scope="module")
+def run(images: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "r[u]n*"
+    assert count_images(find_images(images), out, OPTIONS).failures == ()
+    return out
+
+
+def test_every_image_is_counted_under_its_name(images: list[Path], run: Path) -> None:
+    summary = read_csv(run / "summary.csv")
+    assert summary["image"].to_list() == [as_text(path) for path in images]
+    assert set(summary["status"]) == {"done"}
+    folders = sorted(path.parent for path in run.rglob("record.json"))
+    assert len(folders) == len(images)
+    assert all(folder.parent == run for folder in folders)
+    for row, image in zip(summary.iter_rows(named=True), find_images(images), strict=True):
+        cells = read_csv(run / image.place / "cells.csv", {"image": pl.String()})
+        counted = cells.filter(~pl.col("counted_as").is_in(["left_out", "platelet"]))
+        assert counted.height == row["nucleated_cells"]
+    assert not list(run.rglob("*.partial"))
+
+
+def test_a_run_of_such_names_is_kept_converted_and_compared(
+    images: list[Path], run: Path, tmp_path: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("cells.csv")}
+    assert count_images(find_images(images), run, OPTIONS).failures == ()
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("cells.csv")} == before
+    for kind in ExportFormat:
+        done = convert_run(run, kind, tmp_path / f"o[1]*.{kind.value}.json")
+        assert done.images == len(images)
+    found = compare_results(run, run)
+    assert found.cells is not None
+    assert found.cells.only_a == found.cells.only_b == 0
+    assert found.cells.same_call.value == 1
+
+
+def test_extract_mask_and_classify_take_such_names(images: list[Path], run: Path, tmp_path: Path) -> None:
+    inputs = find_images(images)
+    cut = extract_cells(inputs, tmp_path / "c[ut]", OPTIONS)
+    assert cut.failures == ()
+    again = extract_cells(inputs, tmp_path / "c[ut]", OPTIONS)
+    assert again.cells == cut.cells > 0
+    masks = mask_images(inputs, tmp_path / "m", MaskOptions(every_cell=True, mpp=0.25))
+    assert (masks.written, masks.failures) == (len(images), ())
+    calls = classify_images(inputs, tmp_path / "calls[1].csv", OPTIONS)
+    read = read_csv(tmp_path / "calls[1].csv", {"image": pl.String()})
+    assert read["image"].to_list() == calls.calls["image"].to_list()
+
+
+def test_results_of_one_image_do_not_lie_in_those_of_another(images: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "in" / "x").mkdir(parents=True)
+    shutil.copy(images[0], tmp_path / "in" / "x.png")
+    shutil.copy(images[1], tmp_path / "in" / "x" / "y.png")
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match=r"x/y\.png would be written into 'x'"):
+        count_images(find_images([tmp_path / "in"]), out, OPTIONS)
+    assert not out.exists()
+    # One after the other, neither takes from the other.
+    (tmp_path / "in2" / "x").mkdir(parents=True)
+    shutil.copy(images[1], tmp_path / "in2" / "x" / "y.png")
+    count_images(find_images([tmp_path / "in2"]), out, OPTIONS)
+    force = RunOptions(mpp=0.25, force=True)
+    assert count_images(find_images([tmp_path / "in" / "x.png"]), out, force).failures == ()
+    assert (out / "x" / "y" / "cells.csv").is_file()
+    assert (out / "x" / "cells.csv").is_file()
