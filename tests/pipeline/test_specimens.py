@@ -184,7 +184,9 @@ def test_a_picture_of_another_specimen_is_said_and_makes_the_count_provisional(
     shutil.copytree(patients, tmp_path / "in")
     shutil.copy(tmp_path / "in/000/f0.png", tmp_path / "in/002/f7.png")
     runs = count_specimens(group_images(find_images([tmp_path / "in"]), "folder"), tmp_path / "run", OPTIONS)
-    named = [[flag for flag in r.differential.flags if flag.name == "image_of_another_specimen"] for r in runs]
+    named = [
+        [flag for flag in r.differential.flags if flag.name == "image_of_another_specimen"] for r in runs
+    ]
     assert [len(flags) for flags in named] == [0, 0, 1]
     [flag] = named[2]
     assert "f7.png as" in flag.text
