@@ -35,8 +35,8 @@ types: $(VENV)/.full
 clean:
 	rm -rf $(VENV) demo-out build
 
+# The page of the real field as far as the signature: its figures, and no pixel of the image.
 picture: $(VENV)/.light
-	$(BIN)/erythron draw-field build/drawn.png --width 900 --height 600 --seed 3 --force
-	$(BIN)/erythron count build/drawn.png --mpp 0.25 --out build/picture --force
+	$(BIN)/erythron count "$(ERYTHRON_DATA_DIR)/marrow-field/marrow-field-left.png" --out build/picture --force
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir=build/chromium \
-		--screenshot=docs/picture.png --window-size=1080,1900 "file://$(abspath build/picture/report.html)"
+		--screenshot=docs/picture.png --window-size=1080,1905 "file://$(abspath build/picture/report.html)"

@@ -1,6 +1,6 @@
 """Cells of the marrow field found and told by lineage, beside plain scikit-image in the same run.
 
-The lines "found" are what ``src/erythron/differential/detection.toml`` holds.
+The lines "found" are what the card of the bundle states as ``detection``.
 
 A call matches the nearest reference cell whose centre lies within half that cell's diameter, nearest first.
 Calls inside the reference's ignored polygons do not count, nor does a missed cell that the border cuts.

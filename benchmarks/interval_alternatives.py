@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest import mock
 
 import numpy as np
@@ -58,6 +58,12 @@ class Specimen:
 def estimate_as_now(specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
     """Return the estimates that erythron reports."""
     return estimate_contrasts(specimen.calls, specimen.known, contrasts, LEVEL).estimates
+
+
+def estimate_bounds(specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
+    """Return the estimates that erythron reports, with the bound where there is one as the interval."""
+    found = estimate_as_now(specimen, contrasts)
+    return tuple(replace(e, interval=e.bound or e.interval) for e in found)
 
 
 def estimate_by_labels(specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:

@@ -21,6 +21,7 @@ from interval_alternatives import (
     Specimen,
     estimate_as_before,
     estimate_as_now,
+    estimate_bounds,
     estimate_by_labels,
     estimate_dealing,
     estimate_with_pearson,
@@ -65,6 +66,7 @@ NOW: Mapping[str, Method] = {"before": estimate_as_before, "now": estimate_as_no
 IN_FIELDS: Mapping[str, Method] = {**NOW, "one overdispersion (Pearson)": estimate_with_pearson}
 UNLIKE: Mapping[str, Method] = {
     **NOW,
+    "the bound": estimate_bounds,
     "as good as 3 cells": partial(estimate_dealing, 3),
     "as good as 30 cells": partial(estimate_dealing, 30),
     "by label": estimate_by_labels,
@@ -200,7 +202,7 @@ def draw_specimen(design: Design, model: Model, rng: np.random.Generator) -> Spe
     detection = None
     if design.recall is not None:
         found = [int(rng.binomial(n, r)) for n, r in zip((85, 47), design.recall, strict=True)]
-        detection = Detection((found[0], 85), (found[1], 47), "", "simulated")
+        detection = Detection((found[0], 85), (found[1], 47), "simulated")
     names = tuple(c.name for c in NUCLEATED)
     told = np.column_stack([table[:, :size], table[:, size:].sum(axis=1)])
     calls = Calls(counts.astype(np.int64), by_label.sum(axis=1).astype(np.int64), dealt)

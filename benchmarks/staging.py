@@ -27,6 +27,7 @@ from sklearn.ensemble import RandomForestClassifier
 from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES
 from erythron.classify.framing import outline_crop
+from erythron.compare.bootstrap import limit_mean
 from erythron.segment.segmenter import load_segmenter
 from erythron.train.experiments.grids import ABLATION
 from erythron.train.experiments.runner import Plan, do_runs, find_calls, list_runs
@@ -36,9 +37,9 @@ from erythron.train.recipe_file import load_fine_tuned, vary_recipe
 from erythron.train.shared.evaluation import CALLS, FOLDER
 from erythron.train.shared.framed_cells import frame_rows, make_framing
 from erythron.train.shared.hardware import Hardware
-from erythron.train.shared.intervals import estimate, mcnemar
+from erythron.train.shared.intervals import compare_right, estimate
 from erythron.train.shared.metrics import Ints
-from erythron.train.shared.scores import find_figures
+from erythron.train.shared.scores import find_figures, find_rows
 
 CLASSES = [c.name for c in DEFAULT_CLASSES]
 FIGURES = ("stage_accuracy", "stage_macro_f1", "stage_quadratic_kappa", "five_way_macro_f1", "erythroid_auc")
@@ -127,18 +128,20 @@ def main() -> None:
     print(f"{len(truth)} cells, {int((truth < STAGES).sum())} of them staged erythroblasts\n")
     print(f"| model | {' | '.join(FIGURES)} |\n|---|{'---|' * len(FIGURES)}")
     for name, mine in scored.items():
-        found = estimate(lambda i, m=mine: _figures(m.take(i)), groups, SEED)
+        found = estimate(lambda i, m=mine: _figures(m.take(i)), groups, SEED, find_rows(truth, CLASSES))
         cells = (f"{found[f].value:.3f} ({found[f].low:.3f} to {found[f].high:.3f})" for f in FIGURES)
         print(f"| {name} | {' | '.join(cells)} |")
     print(f"\n| erythron less | {' | '.join(FIGURES)} | stages right alone (it, peer) | McNemar's p |")
     print(f"|---|{'---|' * (len(FIGURES) + 2)}")
     ours = scored["erythron"]
     for name, other in list(scored.items())[1:]:
-        found = estimate(lambda i, o=other: _differences(ours.take(i), o.take(i)), groups, SEED)
+        found = estimate(
+            lambda i, o=other: _differences(ours.take(i), o.take(i)), groups, SEED, limit=limit_mean
+        )
         cells = (f"{found[f].value:+.3f} ({found[f].low:+.3f} to {found[f].high:+.3f})" for f in FIGURES)
         a, b = _right(ours), _right(other)
         alone = f"{int((a & ~b).sum())}, {int((b & ~a).sum())}"
-        print(f"| {name} | {' | '.join(cells)} | {alone} | {mcnemar(a, b):.2g} |")
+        print(f"| {name} | {' | '.join(cells)} | {alone} | {compare_right(a, b):.2g} |")
 
 
 def _right(scored: Scored) -> NDArray[np.bool_]:

@@ -45,6 +45,7 @@ def test_every_bundle_must_say_what_the_shipped_one_says() -> None:
         (("evaluation", "confident_confusion"), [[1]], "one column more"),
         (("evaluation", "method"), "by eye", "cross_validation"),
         (("evaluation", "cells"), 0, "greater than or equal to 1"),
+        (("detection", "erythroid", "found"), 86, "of 85 drawn cells 86 cannot have been found"),
         (("unclassified_below",), 1.5, "less than or equal to 1"),
         (("normalisation", "sd"), [0.5, 0, 0.5], "greater than or equal to 0.01"),
         (("normalisation", "mean"), [1e30, 0, 0], "less than or equal to 2"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, GRANULOCYTE, LYMPHOCYTE
+from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, GRANULOCYTE, LYMPHOCYTE, CellClass
 from erythron.differential.assemble import (
     DifferentialSettings,
     make_differential,
@@ -168,6 +168,34 @@ def test_a_model_without_granulocytes_has_no_me_ratio() -> None:
     assert no_stages.indices == ()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unclassified", [0, 40])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        (replace(ERYTHROID_STAGES[0], name="erythroblast"), LYMPHOCYTE),
+        (replace(ERYTHROID_STAGES[0], name="erythroblast"), GRANULOCYTE),
+        (GRANULOCYTE, LYMPHOCYTE),
+        ERYTHROID_STAGES,
+        (ERYTHROID_STAGES[0],),
+    ],
+    ids=["unstaged", "with granulocytes", "not erythroid", "stages alone", "one class"],
+)
+def test_a_model_of_few_classes_gives_a_differential_without_a_warning(
+    classes: tuple[CellClass, ...], unclassified: int
+) -> None:
+    names = tuple(c.name for c in classes)
+    table = tuple((*(30 if i == j else 1 for j in range(len(names))), 2) for i in range(len(names)))
+    confusion = ConfusionMatrix(names, names, table, has_unclassified=True)
+    counts = CellCounts(classes, (20,) * len(classes), unclassified)
+    made = DifferentialSettings(classes, confusion, Detection((8, 10), (9, 10), "a test"))
+    found = make_differential_from_counts(counts, made)
+    assert found.correction.method is not None
+    shares = [line.corrected_of_nucleated for line in found.classes]
+    assert sum(s.value or 0.0 for s in shares if s is not None) == pytest.approx(1.0, abs=0.01)
+    assert Differential.from_json(found.to_json()) == found
+
+
 def test_level_widens_the_intervals() -> None:
     counts = CellCounts(DEFAULT_CLASSES, (10,) * len(DEFAULT_CLASSES))
     narrow, wide = (
@@ -287,7 +315,7 @@ def test_the_raw_erythroid_share_leaves_unclassified_cells_on_neither_side() -> 
 
 
 def test_missed_cells_are_corrected_for_and_said() -> None:
-    detection = Detection((80, 100), (100, 100), "", "a test")
+    detection = Detection((80, 100), (100, 100), "a test")
     settings = replace(SETTINGS, confusion=make_confusion(right=50, wrong=1))
     plain, missed = (
         make_differential_from_counts(COUNTS, s) for s in (settings, replace(settings, detection=detection))

@@ -180,7 +180,7 @@ def test_a_lineage_that_is_missed_more_often_is_corrected_upwards() -> None:
     calls = [[3, 9, 60, 90, 200, 18]]
     plain = estimate(calls, confusion)
     missed, unsure = (
-        estimate(calls, confusion, detection=Detection((8 * n, 10 * n), (10 * n, 10 * n), "", "a test"))
+        estimate(calls, confusion, detection=Detection((8 * n, 10 * n), (10 * n, 10 * n), "a test"))
         for n in (1000, 1)
     )
     odds = [(found.estimates[5].value or 0.0) for found in (plain, missed)]
@@ -263,12 +263,37 @@ def test_memory_of_the_interval_does_not_grow_with_the_fields() -> None:
     assert peak < 50 * 2**20
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unclassified", [0, 30])
+def test_a_model_without_a_class_of_one_side_has_certain_answers_and_no_warning(unclassified: int) -> None:
+    # A user's bundle that does not stage: the share of its erythroblasts among its erythroblasts.
+    names = ("erythroblast", "other")
+    confusion = ConfusionMatrix(names, names, ((40, 2, 3), (1, 50, 2)), has_unclassified=True)
+    known = Knowledge(confusion, (Lineage.ERYTHROID, Lineage.OTHER))
+    dealt = np.array([[0.5 * unclassified, 0.5 * unclassified]])
+    calls = Calls(np.array([[30, 70]]), np.array([unclassified]), dealt)
+    asked = [
+        Contrast(("erythroblast",), (), "share"),
+        Contrast((), ("other",), "share"),
+        Contrast(("erythroblast",), (), "ratio"),
+        Contrast((), ("other",), "ratio"),
+        Contrast(("erythroblast",), ("other",), "share"),
+    ]
+    whole, nothing, no_ratio, zero, share = estimate_contrasts(calls, known, asked, 0.95).estimates
+    assert (whole.value, whole.interval) == (1.0, (1.0, 1.0))
+    assert (nothing.value, nothing.interval) == (0.0, (0.0, 0.0))
+    assert (no_ratio.value, no_ratio.interval) == (None, None)
+    assert (zero.value, zero.interval) == (0.0, (0.0, 0.0))
+    assert share.value is not None
+    assert share.interval is not None
+
+
 def confirm(table: list[list[int]], sure: list[int]) -> Corrected:
     """Return the estimates of one field, of whose calls a person has made some."""
     counts = np.array(table)
     matrix = np.rint(RATES * np.array(SIZES)[:, None] * 10).astype(int)
     confusion = ConfusionMatrix(NAMES, NAMES, tuple(map(tuple, matrix.tolist())), has_unclassified=True)
-    known = Knowledge(confusion, LINEAGES, Detection((70, 80), (90, 100), "of this test", "drawn"))
+    known = Knowledge(confusion, LINEAGES, Detection((70, 80), (90, 100), "a test"))
     dealt = np.outer(counts[:, -1], np.full(len(NAMES), 1 / len(NAMES)))
     contrasts = [Contrast((n,), tuple(m for m in NAMES if m != n), "share") for n in NAMES]
     return estimate_contrasts(

@@ -17,7 +17,10 @@ GOOD = '[me_ratio]\nlow = 1.5\npopulation = "adults"\nsource = "our laboratory, 
 
 def test_every_shipped_range_has_its_source() -> None:
     shipped = read_references(SHIPPED, KNOWN)
-    assert (shipped["me_ratio"].low, shipped["me_ratio"].high) == (2.0, 4.0)
+    assert (shipped["erythroid_share"].low, shipped["erythroid_share"].high) == (0.18, 0.39)
+    assert "Parmentier et al. 2020" in shipped["erythroid_share"].population
+    # No source gives a range for the definition of M:E that is reported.
+    assert "me_ratio" not in shipped
     assert all(found.source and found.population for found in shipped.values())
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from erythron.bundle.folder import DEFAULT_BUNDLE
 from erythron.cells.flags import CellFlag
+from erythron.differential.me_ratio import MERatio
 from erythron.errors import UsageError
 from erythron.files.hashing import hash_file
 from erythron.pipeline import count as module
@@ -23,6 +24,7 @@ from erythron.pipeline.options import RunOptions
 from erythron.read import source
 from erythron.read.inputs import find_images
 from erythron.results.record import read_record
+from erythron.results.run import read_settings
 from erythron.segment.segmenter import Segmenter
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
@@ -127,6 +129,16 @@ def test_other_ranges_or_another_width_remake_the_page_alone(
         assert new == json.loads((fresh / path.relative_to(run)).read_text())
     assert ("our laboratory" in again.report.read_text()) == (change == "reference")
     assert (run / "summary.csv").read_text() == (fresh / "summary.csv").read_text()
+
+
+def test_another_definition_of_me_is_taken_into_a_finished_run_and_kept_for_its_recount(
+    run: Path, fields: Path
+) -> None:
+    again = count_images(find_images([fields]), run, RunOptions(mpp=0.25, me_ratio=MERatio.GRANULOCYTIC))
+    for found in (again.differential, *(one for _, one in again.fields)):
+        assert found.me_ratio is not None
+        assert "without monocytes" in found.me_ratio.definition
+    assert read_settings(run).me_ratio == MERatio.GRANULOCYTIC
 
 
 def test_another_model_names_the_same_outlines_anew(

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from erythron.differential.counts import CellsNeeded, Correction, Estimate, ReferenceRange
+from erythron.cells.classes import GRANULOCYTE, LYMPHOCYTE
+from erythron.differential.assemble import DifferentialSettings, make_differential_from_counts
+from erythron.differential.correction import ConfusionMatrix
+from erythron.differential.counts import CellCounts, CellsNeeded, Correction, Estimate, ReferenceRange
 from erythron.quality.flags import PROVISIONAL, QualityFlag
 from erythron.read.image import ScaleSource
 from erythron.report.model import Entry, FailedInput
@@ -96,6 +99,8 @@ def test_all_cells_of_one_field_are_on_the_page_with_a_line_that_leaves_them_bar
     page = render_report(make_report(field, ["a.png"]))
     assert page.count("<li><a href=") == 12
     assert page.count('<path class="around"') == 12
+    assert "<span>0.30 granulocyte</span>" in page  # the unclassified one, with what it is most like
+    assert "<span>0.90</span>" in page
     assert 'value="around" checked' in page
     assert "no room for the others" not in page
 
@@ -152,6 +157,50 @@ def test_a_report_by_ones_own_bundle_says_only_what_is_true_of_it(field: Field) 
         assert untrue.lower() not in text.replace("No corrected figures", "").lower(), untrue
     assert "No corrected figures: the model has no confusion matrix." in text
     assert "every cell is counted in its class" in text
+
+
+def test_a_report_by_a_model_without_erythroid_classes_speaks_of_none(field: Field) -> None:
+    report = make_report(field, ["a.png", "b.png"])
+    classes = (GRANULOCYTE, LYMPHOCYTE)
+    names = tuple(c.name for c in classes)
+    confusion = ConfusionMatrix(names, names, ((40, 2, 3), (1, 50, 2)), has_unclassified=True)
+    found = make_differential_from_counts(
+        CellCounts(classes, (80, 20), 5), DifferentialSettings(classes, confusion)
+    )
+    fields = tuple(replace(f, differential=found, page=None) for f in report.fields)
+    made = replace(report, differential=found, fields=fields, distributions=())
+    text = " ".join(render_report(made).split())
+    assert "<h1>Differential of nucleated cells</h1>" in text
+    body = text[text.index("<body") :]
+    assert "rythroid" not in body
+    assert "cross-valid" not in body
+    assert "was not measured for this model, so missed cells enter no figure" in body
+    assert "confusion matrix of cells that the model was not trained on (98 cells)" in body
+
+
+def test_values_outside_their_range_are_marked_and_sources_stand_under_methods(field: Field) -> None:
+    report = make_report(field, ["a.png"])
+    known = ReferenceRange(0.9, 0.99, "adults", "A laboratory")
+    classes = tuple(
+        replace(line, reference=known if line.name == "lymphocyte" else None)
+        for line in report.differential.classes
+    )
+    page = render_report(replace(report, differential=replace(report.differential, classes=classes)))
+    assert '<strong class="out">below</strong> 90–99</td>' in page
+    assert page.index("adults; A laboratory.") > page.index('id="methods"')
+    bare = tuple(replace(line, reference=None) for line in classes)
+    page = render_report(replace(report, differential=replace(report.differential, classes=bare)))
+    assert "Refer&shy;ence" not in page
+
+
+def test_the_bound_stands_beside_the_interval(field: Field) -> None:
+    report = make_report(field, ["a.png"])
+    share = report.differential.erythroid_share
+    assert share is not None
+    index = replace(share, corrected=Estimate(0.6, (0.5, 0.7), (0.25, 0.75)))
+    page = render_report(replace(report, differential=replace(report.differential, erythroid_share=index)))
+    assert "bound 25.0–75.0 %" in page
+    assert "if the unexplained unclassified cells were all of one side" in page
 
 
 def test_the_target_and_its_source_are_said_and_the_scale_has_its_interval(field: Field) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,6 +12,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.cells.outline import render_labels
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
+from erythron.differential.counts import Estimate
 from erythron.report.model import FailedInput
 from erythron.report.overlay import draw_overlay, make_overlay_picture
 from erythron.report.tables import make_summary, summary_schema
@@ -63,7 +66,24 @@ def test_summary_has_a_row_an_input_in_order(field: Field) -> None:
     assert table["status"].to_list() == ["failed", "done"]
     row = table.row(1, named=True)
     assert (row["nucleated_cells"], row["count_granulocyte"], row["unclassified_cells"]) == (11, 2, 1)
-    assert row["me_ratio"] == 0.5
+    assert row["me_ratio"] == 0.75  # two granulocytes and a monocyte to four erythroblasts
     assert row["erythroid_percent_low"] < row["erythroid_percent"] < row["erythroid_percent_high"]
     assert table.row(0, named=True)["nucleated_cells"] is None
     assert make_summary([], DEFAULT_CLASSES).schema == summary_schema(DEFAULT_CLASSES)
+
+
+def test_the_summary_has_the_bound_of_a_corrected_figure(field: Field) -> None:
+    done = make_report(field, ["a.png"]).fields[0]
+    share = done.differential.erythroid_share
+    assert share is not None
+    bounded = replace(share, corrected=Estimate(0.6, (0.5, 0.7), (0.25, 0.75)))
+    plain = replace(share, corrected=Estimate(0.6, (0.5, 0.7)))
+    rows = [
+        replace(done, differential=replace(done.differential, erythroid_share=index))
+        for index in (bounded, plain)
+    ]
+    table = make_summary(rows, DEFAULT_CLASSES)
+    names = [
+        f"corrected_erythroid_percent{end}" for end in ("", "_low", "_high", "_bound_low", "_bound_high")
+    ]
+    assert table.select(names).rows() == [(60.0, 50.0, 70.0, 25.0, 75.0), (60.0, 50.0, 70.0, None, None)]

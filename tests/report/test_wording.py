@@ -6,9 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from erythron.differential.counts import CellsNeeded, ReferenceRange
+from erythron.differential.counts import CellsNeeded, Estimate, ReferenceRange
 from erythron.read.image import ScaleSource
-from erythron.report.wording import describe_scale, end_sentence, list_plans, list_sources, shorten_title
+from erythron.report.wording import (
+    describe_range,
+    describe_scale,
+    end_sentence,
+    judge_range,
+    list_plans,
+    list_sources,
+    shorten_title,
+)
 
 from .conftest import Field, make_report
 
@@ -31,9 +39,27 @@ def test_ranges_of_one_source_share_a_sentence(field: Field) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "corrected", "outside"),
+    [(0.17, None, "below"), (0.2, None, ""), (0.4, None, "above"), (0.4, 0.3, ""), (0.3, 0.1, "below")],
+)
+def test_a_value_outside_its_range_is_marked_by_the_corrected_figure_where_there_is_one(
+    field: Field, value: float, corrected: float | None, outside: str
+) -> None:
+    share = make_report(field, ["a.png"]).differential.erythroid_share
+    assert share is not None
+    estimate = None if corrected is None else Estimate(corrected, (0.0, 1.0))
+    known = ReferenceRange(0.18, 0.39, "adults", "A laboratory")
+    index = replace(share, value=value, corrected=estimate, reference=known)
+    assert judge_range(index) == outside
+    assert describe_range(index) == "18–39 %"
+    assert judge_range(replace(index, reference=None)) == ""
+
+
+@pytest.mark.parametrize(
     ("plan", "sentence"),
     [
         (CellsNeeded("proerythroblast", "width", 0.05, 0), None),
+        (CellsNeeded("proerythroblast", "reference", 0.05, 80), None),
         (
             CellsNeeded("proerythroblast", "width", 0.05, 321),
             "Proerythroblast: about 321 more cells give an interval no wider than 5 percentage points.",
@@ -45,7 +71,7 @@ def test_ranges_of_one_source_share_a_sentence(field: Field) -> None:
         ),
         (
             CellsNeeded("erythroid_share", "reference", 0.32, 40),
-            "Erythroid share of nucleated cells: about 40 more cells give an interval wholly to one side of "
+            "Erythroid share of classified cells: about 40 more cells give an interval wholly to one side of "
             "the reference limit 32 %.",
         ),
     ],

@@ -163,6 +163,27 @@ class Evaluation(_Model):
     by_set: dict[str, SetFigures] = {}
 
 
+class FoundCells(_Model):
+    """Cells that a reader drew in fields, and how many of them the segmentation network found."""
+
+    found: Annotated[int, Field(ge=0)]
+    drawn: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _check(self) -> FoundCells:
+        if self.found > self.drawn:
+            raise ValueError(f"of {self.drawn} drawn cells {self.found} cannot have been found")
+        return self
+
+
+class FoundByLineage(_Model):
+    """How often cells are found; ``source`` says in which fields and by which command it was measured."""
+
+    erythroid: FoundCells
+    other: FoundCells
+    source: str
+
+
 class DataSource(_Model):
     """Where a set comes from and under which licence."""
 
@@ -194,7 +215,9 @@ class ModelCard(_Model):
     ``kind`` is that of the recipe and ``description`` says in words what the classifier is. ``temperature``
     and ``unclassified_below`` were chosen on the cells that ``calibrated_on`` names. ``outlines`` are
     figures of the segmentation network, ``outlines_from`` says where it comes from and ``outline_data`` what
-    it learned from. ``limits`` are sentences of those who know the data.
+    it learned from. ``detection`` is how often it finds a cell of each lineage; null where that was not
+    measured, and then no corrected share allows for missed cells. ``limits`` are sentences of those who know
+    the data.
     """
 
     schema_version: Literal[3]
@@ -209,6 +232,7 @@ class ModelCard(_Model):
     outlines: dict[str, Estimate]
     outlines_from: str
     outline_data: tuple[DataSource, ...]
+    detection: FoundByLineage | None = None
     mask_input: MaskInput
     takes_measurements: bool
     measurements: Annotated[tuple[MeasurementStatistic, ...], Field(min_length=1)]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erythron.bundle.runtime_kind import RuntimeKind
-from erythron.cli.options import Force, Images, Json, Model, Mpp, Reference, Runtime, Width
+from erythron.cli.options import Force, Images, Json, Model, Mpp, MyeloidRatio, Reference, Runtime, Width
+from erythron.differential.me_ratio import MERatio
 
 if TYPE_CHECKING:
     from erythron.pipeline.options import RunOptions
@@ -25,6 +26,7 @@ def count(
     force: Force = False,
     reference: Reference = None,
     width: Width = 5.0,
+    me_ratio: MyeloidRatio = MERatio.ICSH,
     specimen: Annotated[
         str | None,
         typer.Option(
@@ -48,7 +50,7 @@ def count(
     """
     from erythron.pipeline.options import RunOptions
 
-    run = RunOptions(model, mpp, force, reference, width / 100, runtime)
+    run = RunOptions(model, mpp, force, reference, width / 100, runtime, me_ratio)
     raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf, specimen=specimen))
 
 

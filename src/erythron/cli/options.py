@@ -9,6 +9,7 @@ import typer
 
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cells.class_map import CLASS_MAP_HELP
+from erythron.differential.me_ratio import MERatio
 
 Images = Annotated[
     list[Path],
@@ -43,6 +44,14 @@ Width = Annotated[
         help="Width of a stage's interval, in percentage points, that 'count more' aims at.",
         min=0.1,
         max=99.0,
+    ),
+]
+MyeloidRatio = Annotated[
+    MERatio,
+    typer.Option(
+        "--me-ratio",
+        help="What M:E counts over erythroblasts: granulocytes, monocytes and their precursors, as the ICSH "
+        "defines it, or granulocytes and their precursors alone.",
     ),
 ]
 ClassMap = Annotated[list[str] | None, typer.Option("--class-map", metavar="NAME=CLASS", help=CLASS_MAP_HELP)]

@@ -27,10 +27,11 @@ from erythron.differential.counts import (
     Proportion,
     ReferenceRange,
 )
-from erythron.differential.detection import Detection
+from erythron.differential.detection import Detection, describe_found
 from erythron.differential.indices import IndexDefinition, list_indices
 from erythron.differential.intervals import clopper_pearson, goodman, ratio_interval
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields
+from erythron.differential.me_ratio import MERatio
 from erythron.differential.planning import cells_for_width, cells_to_separate, scale_to_all
 from erythron.differential.tally import count_cells, round_sums, spread_unclassified
 from erythron.errors import DataError
@@ -55,6 +56,7 @@ class DifferentialSettings:
         references: ranges by the name of an index or class.
         level: probability of coverage of the intervals.
         width: of a stage's interval that "count more" aims at, a fraction of the nucleated cells.
+        me_ratio: which cells the numerator of M:E counts.
         thresholds: of the flags.
     """
 
@@ -64,6 +66,7 @@ class DifferentialSettings:
     references: Mapping[str, ReferenceRange] = field(default_factory=dict)
     level: float = 0.95
     width: float = 0.05
+    me_ratio: MERatio = MERatio.ICSH
     thresholds: QualityThresholds = THRESHOLDS
 
 
@@ -188,7 +191,7 @@ def _assemble(
     nucleated = sum(by_name[n] for n in nucleated_names) + unclassified
     erythroid = sum(by_name[n] for n in erythroid_names)
 
-    definitions = list_indices(classes)
+    definitions = list_indices(classes, settings.me_ratio)
     contrasts = [_against(n, nucleated_names) for n in nucleated_names]
     contrasts += [_against(n, erythroid_names) for n in erythroid_names]
     contrasts += [d.contrast for d in definitions]
@@ -273,7 +276,7 @@ def _correct(
         return [], Correction(None, "the model states no confusion matrix")
     missing = [n for n in names if n not in confusion.true_classes]
     if missing:
-        return [], Correction(None, f"no cell of {', '.join(missing)} was in the model's cross-validation")
+        return [], Correction(None, f"no cell of {', '.join(missing)} was in the model's evaluation")
     if list(confusion.true_classes) != list(names) or list(confusion.calls) != list(names):
         return [], Correction(None, "the confusion matrix has other classes than the model")
     unclassified = np.array([f.unclassified for f in fields], dtype=np.int64)
@@ -288,7 +291,7 @@ def _correct(
     known = Knowledge(confusion, lineages, settings.detection)
     corrected = estimate_contrasts(calls, known, contrasts, settings.level)
     return list(corrected.estimates), Correction(
-        method=_describe_method(settings.detection),
+        method=_describe_method(settings.detection, settings.level),
         reason=None,
         confusion_cells=confusion.cells,
         unclassified="dealt" if unclassified.sum() else "none",
@@ -301,18 +304,16 @@ def _correct(
     )
 
 
-def _describe_method(detection: Detection | None) -> str:
+def _describe_method(detection: Detection | None, level: float) -> str:
     """Return in words how corrected figures are made; the cells of the matrix are told after it."""
     found = ""
     if detection is not None:
-        (red, reds), (rest, rests) = detection.erythroid, detection.other
-        found = (
-            f"division by the rate at which cells are found ({red} of {reds} erythroid and {rest} of {rests} "
-            f"other cells in {detection.source}), "
-        )
+        red = describe_found(detection.erythroid, "erythroid", level)
+        rest = describe_found(detection.other, "other", level)
+        found = f"division by the rate at which cells are found ({red}; {rest}; {detection.source}), "
     return (
         f"dealing out unclassified cells by their probabilities, {found}and maximum likelihood of the other "
-        "calls under the cross-validated confusion matrix"
+        "calls under the confusion matrix of cells that the model was not trained on"
     )
 
 

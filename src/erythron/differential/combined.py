@@ -177,7 +177,8 @@ def estimate_contrasts(
     Args:
         calls: at least one cell.
         known: of the model that called them.
-        contrasts: of classes that are rows of the confusion matrix.
+        contrasts: of classes that are rows of the confusion matrix. Where a model has no class of one side,
+            the answer is certain: all of it is the other side.
         level: probability of coverage, between 0 and 1.
     """
     table = np.column_stack([calls.counts, calls.unclassified])
@@ -192,6 +193,9 @@ def estimate_contrasts(
     cells = int(table.sum())
     estimates = []
     for contrast in contrasts:
+        if not (contrast.part and contrast.rest):
+            estimates.append(_answer_one_sided(contrast))
+            continue
         unseen = _find_unseen(contrast, known.confusion, called, level)
         estimates.append(
             _estimate(contrast, known.confusion.true_classes, (best, draws), (level, unseen, cells))
@@ -200,6 +204,13 @@ def estimate_contrasts(
             continue
         estimates[-1] = _add_bound(estimates[-1], contrast, known.confusion.true_classes, draws, level)
     return Corrected(tuple(estimates), float(best.odd[0]) if has_excess else 0.0, ratio)
+
+
+def _answer_one_sided(contrast: Contrast) -> Estimate:
+    """Return the answer to a question of which one side has no class."""
+    if contrast.rest or not contrast.part:
+        return Estimate(0.0, (0.0, 0.0)) if contrast.rest else Estimate(None, None)
+    return Estimate(1.0, (1.0, 1.0)) if contrast.kind == "share" else Estimate(None, None)
 
 
 def make_rates(tables: Floats) -> Floats:

@@ -187,10 +187,10 @@ class Correction:
     Attributes:
         method: of the estimate; None where the counts could not be corrected.
         reason: why there is no correction; None where there is one.
-        confusion_cells: cells of the cross-validation that the confusion matrix rests on.
+        confusion_cells: cells of the evaluation that the confusion matrix rests on.
         unclassified: how these cells enter: ``dealt``, by their own probabilities; ``none``, there were none.
         unexplained: share of the nucleated cells that is unclassified beyond what the corrected mix leads to
-            expect by the cross-validation; 0 where that is not clear.
+            expect by its evaluation; 0 where that is not clear.
         overdispersion: variance of the calls between fields over that of chance; 1 with one field.
         detection: how often the segmentation finds a cell of each lineage, which the corrected shares are
             divided by; None where that was not measured, and missed cells are not corrected for.
@@ -238,7 +238,8 @@ class Differential:
             ``classes``; fields can be added up with it.
         erythroid_share: erythroid cells of the classified nucleated cells; None where the model has no
             erythroid class.
-        me_ratio: granulocytic to erythroid cells; None where the model has no class of one of the two.
+        me_ratio: myeloid to erythroid cells, by the stated definition; None where the model has no
+            granulocytic or no erythroid class.
         maturation_index: (pro- + basophilic) to (polychromatic + orthochromatic) erythroblasts; None, as
             the next two, where the model does not tell these four stages.
         proliferation_ratio: erythroblasts that divide to those that only mature.

@@ -1,40 +1,33 @@
 """Cells that are missed: how often the segmentation finds a cell that is there, by lineage.
 
-In: counts of cells that a reader drew and of those found, shipped as ``detection.toml``. Out: a
+In: counts of cells that a reader drew and of those found, as a bundle's card states them. Out: a
 :class:`Detection`, which the corrected shares divide by: a lineage that is missed more often would otherwise
-be reported too small. Counts that a bundle brings along take the place of the shipped ones.
+be reported too small.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from erythron.cells.classes import Lineage
-
-SHIPPED = Path(__file__).parent / "detection.toml"
+from erythron.differential.intervals import clopper_pearson
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Cells that a reader drew in fields, and how many of them the segmentation found.
+    """Cells that a reader drew in fields, and how many of them the segmentation network found.
 
     Attributes:
         erythroid: found and drawn erythroid cells.
         other: found and drawn other nucleated cells.
-        network: SHA-256 of the segmentation network that was measured; of another one they say nothing.
         source: of which fields, and the command that measured it.
     """
 
     erythroid: tuple[int, int]
     other: tuple[int, int]
-    network: str
     source: str
 
     def __post_init__(self) -> None:
@@ -47,21 +40,15 @@ class Detection:
         return self.erythroid if lineage is Lineage.ERYTHROID else self.other
 
 
-def read_detection(path: Path = SHIPPED) -> Detection:
-    """Return the counts of a TOML file with the keys ``erythroid``, ``other``, ``network`` and ``source``."""
-    return TypeAdapter(Detection).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+def describe_found(counts: tuple[int, int], kind: str, level: float) -> str:
+    """Return found and drawn cells in words, with the exact interval of the rate.
 
-
-def choose_detection(networks: Iterable[str]) -> Detection | None:
-    """Return how often a segmentation network finds cells; None where that was not measured.
-
-    The shipped figures are of one network, which a bundle that was trained beside it may hold as well.
-
-    Args:
-        networks: SHA-256 of the files of a bundle.
+    >>> describe_found((76, 85), "erythroid", 0.95)
+    '76 of 85 erythroid cells, 81 to 95 %'
     """
-    shipped = read_detection()
-    return shipped if shipped.network in networks else None
+    found, drawn = counts
+    low, high = clopper_pearson(found, drawn, level)
+    return f"{found} of {drawn} {kind} cells, {100 * low:.0f} to {100 * high:.0f} %"
 
 
 def draw_recall(counts: tuple[int, int], draws: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from erythron.cells.classes import (
     Lineage,
 )
 from erythron.differential.combined import Contrast
+from erythron.differential.me_ratio import MERatio, describe_me_ratio, list_myeloid
 
 _YOUNG = (PROERYTHROBLAST.name, BASOPHILIC_ERYTHROBLAST.name)
 _OLD = (POLYCHROMATIC_ERYTHROBLAST.name, ORTHOCHROMATIC_ERYTHROBLAST.name)
@@ -44,31 +45,38 @@ class IndexDefinition:
     contrast: Contrast
 
 
-def list_indices(classes: Sequence[CellClass]) -> tuple[IndexDefinition, ...]:
-    """Return the indices that a model's classes allow, in the order of a report."""
+def list_indices(
+    classes: Sequence[CellClass], me_ratio: MERatio = MERatio.ICSH
+) -> tuple[IndexDefinition, ...]:
+    """Return the indices that a model's classes allow, in the order of a report.
+
+    Args:
+        classes: of the model.
+        me_ratio: which cells the numerator of M:E counts.
+    """
     erythroid = _of(classes, Lineage.ERYTHROID)
-    granulocytic = _of(classes, Lineage.GRANULOCYTIC)
+    myeloid = list_myeloid(classes, me_ratio)
     other = tuple(c.name for c in classes if c.lineage not in (Lineage.ERYTHROID, Lineage.NOT_NUCLEATED))
     found = []
     if erythroid:
         found.append(
             IndexDefinition(
                 "erythroid_share",
-                "Erythroid share of nucleated cells",
+                "Erythroid share of classified cells",
                 "40689-2",
-                "erythroid cells of nucleated cells (LOINC 40689-2); raw: of the classified ones, "
-                "unclassified cells on neither side",
+                "of nucleated cells (LOINC 40689-2): raw of the classified ones, corrected of all, "
+                "unclassified ones dealt out",
                 _contrast(erythroid, other, "share"),
             )
         )
-    if erythroid and granulocytic:
+    if erythroid and myeloid:
         found.append(
             IndexDefinition(
                 "me_ratio",
                 "M:E ratio",
                 "11138-5",
-                "granulocytic to erythroid cells, all nucleated stages of both (LOINC 11138-5)",
-                _contrast(granulocytic, erythroid, "ratio"),
+                f"{describe_me_ratio(me_ratio)}; LOINC 11138-5",
+                _contrast(myeloid, erythroid, "ratio"),
             )
         )
     if {c.name for c in ERYTHROID_STAGES} <= set(erythroid):
@@ -84,15 +92,15 @@ def list_indices(classes: Sequence[CellClass]) -> tuple[IndexDefinition, ...]:
                 "proliferation_ratio",
                 "Proliferating to maturing erythroblasts",
                 None,
-                "(pro- + basophilic + polychromatic) to orthochromatic erythroblasts, which no longer "
-                "divide; the project's definition",
+                "(pro- + basophilic + polychromatic) to orthochromatic ones, which no longer divide; "
+                "erythron's definition",
                 _contrast((*_YOUNG, _OLD[0]), _OLD[1:], "ratio"),
             ),
             IndexDefinition(
                 "left_shift",
                 "Left shift of erythropoiesis",
                 None,
-                "pro- and basophilic erythroblasts of all erythroid cells; the project's definition",
+                "pro- and basophilic erythroblasts of all erythroid cells; erythron's definition",
                 _contrast(_YOUNG, tuple(n for n in erythroid if n not in _YOUNG), "share"),
             ),
         ]

@@ -60,9 +60,9 @@ def judge_correction(correction: Correction, erythroid: Estimate | None) -> list
     if not correction.unexplained:
         return []
     text = (
-        f"{correction.unexplained:.0%} of the cells are unclassified beyond what the cross-validation leads "
-        "to expect: the specimen is unlike the training data. The corrected figures deal these cells out by "
-        "the model's own probabilities"
+        f"{correction.unexplained:.0%} of the cells are unclassified beyond what the evaluation of the model "
+        "leads to expect: the specimen is unlike the training data. The corrected figures deal these cells "
+        "out by the model's own probabilities"
     )
     if erythroid is not None and erythroid.bound is not None:
         low, high = erythroid.bound

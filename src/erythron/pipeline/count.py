@@ -215,7 +215,7 @@ class Counting:
         self.bundle = load_bundle(options.model) if loading is None else loading.bundle
         self._specimens, self._out, self._options = specimens, out, options
         self._task = CountTask(options, loading)
-        self._settings = choose_settings(self.bundle, options.reference, options.width)
+        self._settings = choose_settings(self.bundle, options.reference, options.width, options.me_ratio)
         self._folders = [
             {image: out / specimen.folder / image.place for image in specimen.images}
             for specimen in specimens
@@ -385,6 +385,7 @@ def _keep_settings(options: RunOptions) -> RunSettings:
         None if options.reference is None else str(options.reference),
         options.width,
         options.runtime.value,
+        options.me_ratio.value,
     )
 
 

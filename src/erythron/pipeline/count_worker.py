@@ -135,7 +135,7 @@ class CountWorker:
         self._options = options
         self._loading = loading
         bundle = load_bundle(options.model) if loading is None else loading.bundle
-        settings = choose_settings(bundle, options.reference, options.width)
+        settings = choose_settings(bundle, options.reference, options.width, options.me_ratio)
         self._model = Model(bundle, settings, self._get_networks)
         self._steps = describe_steps(bundle, options)
         self._networks: Networks | None = None
@@ -262,7 +262,7 @@ def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
         ImageReadError: the file of reference ranges cannot be read.
     """
     reference = "" if options.reference is None else hash_image(options.reference)
-    return StepSettings(bundle, options.mpp, reference, options.width, options.runtime)
+    return StepSettings(bundle, options.mpp, reference, options.width, options.runtime, options.me_ratio)
 
 
 def make_result(

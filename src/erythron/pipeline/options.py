@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.differential.me_ratio import MERatio
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class RunOptions:
         reference: file of reference ranges, or None for the shipped ones; of a count only.
         width: of a stage's interval that "count more" aims at, 0 to 1; of a count only.
         runtime: what computes the networks.
+        me_ratio: which cells the numerator of M:E counts; of a count only.
     """
 
     model: Path | None = None
@@ -27,3 +29,4 @@ class RunOptions:
     reference: Path | None = None
     width: float = 0.05
     runtime: RuntimeKind = RuntimeKind.OPENVINO
+    me_ratio: MERatio = MERatio.ICSH

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cells.class_map import ClassMap
+from erythron.differential.me_ratio import MERatio
 from erythron.errors import DataError, UsageError
 from erythron.files.naming import as_text
 from erythron.interchange.labels import find_image
@@ -93,6 +94,7 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         reference=None if told.reference is None else Path(told.reference),
         width=told.width,
         runtime=RuntimeKind(told.runtime),
+        me_ratio=MERatio(told.me_ratio),
     )
     names, specimens = _find_specimens(out)
     folders = {

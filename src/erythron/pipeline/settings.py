@@ -9,16 +9,17 @@ from pathlib import Path
 
 from erythron.bundle.folder import Bundle
 from erythron.bundle.schema import ModelCard
-from erythron.cells.classes import Lineage
+from erythron.cells.classes import DEFAULT_CLASSES, Lineage
 from erythron.differential.assemble import DifferentialSettings
 from erythron.differential.correction import ConfusionMatrix
-from erythron.differential.detection import choose_detection
+from erythron.differential.detection import Detection
 from erythron.differential.indices import list_indices
+from erythron.differential.me_ratio import MERatio
 from erythron.differential.reference import SHIPPED, read_references
 
 
 def choose_settings(
-    bundle: Bundle, reference: Path | None = None, width: float = 0.05
+    bundle: Bundle, reference: Path | None = None, width: float = 0.05, me_ratio: MERatio = MERatio.ICSH
 ) -> DifferentialSettings:
     """Return what a run's differentials are made with.
 
@@ -26,23 +27,35 @@ def choose_settings(
         bundle: the model.
         reference: file of reference ranges, or None for the shipped ones.
         width: of a stage's interval that "count more" aims at, 0 to 1.
+        me_ratio: which cells the numerator of M:E counts.
 
     Raises:
         DataError: the file of reference ranges cannot be used.
     """
-    # The shipped ranges name indices that a model with fewer classes does not have.
+    # The shipped ranges name classes that a model with other classes does not have.
     known = {c.name for c in bundle.classes} | {d.name for d in list_indices(bundle.classes)}
     if reference is None:
-        shipped = read_references(SHIPPED, known | {"me_ratio", "erythroid_share"})
+        shipped = read_references(SHIPPED, known | {c.name for c in DEFAULT_CLASSES} | {"erythroid_share"})
         references = {name: found for name, found in shipped.items() if name in known}
     else:
         references = dict(read_references(reference, known))
     return DifferentialSettings(
         classes=bundle.classes,
         confusion=make_confusion(bundle.card),
-        detection=choose_detection(bundle.card.files.values()),
+        detection=make_detection(bundle.card),
         references=references,
         width=width,
+        me_ratio=me_ratio,
+    )
+
+
+def make_detection(card: ModelCard) -> Detection | None:
+    """Return how often a model finds cells; None where that was not measured."""
+    known = card.detection
+    if known is None:
+        return None
+    return Detection(
+        (known.erythroid.found, known.erythroid.drawn), (known.other.found, known.other.drawn), known.source
     )
 
 

@@ -34,27 +34,31 @@ _ORDER = (
     "eosinophil",
     "basophil",
     "mast_cell",
-    *(stage.name for stage in ERYTHROID_STAGES),
-    UNSTAGED_ERYTHROBLAST.name,
+    MONOCYTE.name,
     LYMPHOCYTE.name,
     PLASMA_CELL.name,
-    MONOCYTE.name,
+    *(stage.name for stage in ERYTHROID_STAGES),
+    UNSTAGED_ERYTHROBLAST.name,
     OTHER.name,
 )
-"""Blasts and the granulocytic series by stage, erythroid stages, lymphocytes, plasma cells, monocytes.
+"""Blasts, the granulocytic series by stage, monocytes, lymphocytes, plasma cells, erythroblasts.
 
-The classes that the ICSH lists for a marrow (Lee et al. 2008, doi 10.1111/j.1751-553X.2008.01100.x); the
-granulocytic and the erythroid series, which M:E compares, stand together.
+The order in which the ICSH lists the cells of a marrow (Lee et al. 2008, doi
+10.1111/j.1751-553X.2008.01100.x, section 2.6); what it does not list, ends its lineage.
 """
 
 _LINEAGES = (
     Lineage.GRANULOCYTIC,
-    Lineage.ERYTHROID,
-    Lineage.LYMPHOID,
     Lineage.MONOCYTIC,
+    Lineage.LYMPHOID,
+    Lineage.ERYTHROID,
     Lineage.OTHER,
     Lineage.NOT_NUCLEATED,
 )
+
+
+_OF_OTHER_LINEAGE = {"blast": -1, "mast_cell": _LINEAGES.index(Lineage.GRANULOCYTIC)}
+"""Places of classes that the ICSH lists elsewhere than with their lineage."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def order_lines(classes: Iterable[ClassCount]) -> list[ClassCount]:
     """Return the lines in the order of a marrow report; a class that it does not name ends its lineage."""
 
     def place(line: ClassCount) -> tuple[int, int]:
-        lineage = -1 if line.name == _ORDER[0] else _LINEAGES.index(line.lineage)
+        lineage = _OF_OTHER_LINEAGE.get(line.name, _LINEAGES.index(line.lineage))
         return lineage, _ORDER.index(line.name) if line.name in _ORDER else len(_ORDER)
 
     return sorted(classes, key=place)

@@ -41,6 +41,7 @@ from erythron.report.wording import (
     describe_run_scale,
     describe_scale,
     end_sentence,
+    judge_range,
     list_plans,
     list_sources,
     shorten_title,
@@ -63,12 +64,17 @@ def render_report(report: RunReport) -> str:
     lines = order_lines(line for line in found.classes if line.of_nucleated is not None)
     return _template().render(
         report=report,
+        title="Erythroid differential"
+        if found.erythroid_share is not None
+        else "Differential of nucleated cells",
         run=found,
         names=name_images([f.image for f in report.fields] + [f.image for f in report.failed]),
         review_lines=_pair_lines(report),
+        has_ranges=any(line.reference is not None for line in lines),
         stages=[line for line in lines if line.of_erythroid is not None],
         provisional=[flag for flag in found.flags if flag.name in PROVISIONAL],
         is_corrected=found.correction.method is not None,
+        has_bound=any(index.corrected is not None and index.corrected.bound for index in found.indices),
         fewest_cells=THRESHOLDS.fewest_cells,
         target_cells=TARGET_CELLS,
         shown=shown,
@@ -198,6 +204,7 @@ def _template() -> Template:
         "estimate": format_estimate,
         "estimate_limits": format_estimate_limits,
         "range": describe_range,
+        "outside": judge_range,
         "scale": describe_scale,
         "scale_bar": choose_scale_bar,
         "groups": _list_groups,

@@ -1,6 +1,8 @@
 """The table of a run: ``summary.csv``, one row an image.
 
-Plain columns are raw, as counted; those that begin with ``corrected_`` are estimates with combined intervals.
+Plain columns are raw, as counted; those that begin with ``corrected_`` are estimates with combined intervals,
+and with the bound that holds if unexplained unclassified cells were all of one side; it is empty where there
+are none.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ _INDEX_COLUMNS = {
 }
 """Columns of the indices by their name; shares are in per cent."""
 
+_ESTIMATE_ENDS = ("", "_low", "_high", "_bound_low", "_bound_high")
+"""What the columns of a corrected figure end with."""
+
 
 def summary_schema(classes: Sequence[CellClass]) -> pl.Schema:
     """Return the columns of the summary for a model's classes; percentages are of nucleated cells."""
@@ -39,8 +44,7 @@ def summary_schema(classes: Sequence[CellClass]) -> pl.Schema:
     columns |= {"quality_flags": pl.String, "left_out_cells": pl.Int64, "left_out_percent": pl.Float64}
     nucleated = (f"percent_{c.name}" for c in classes if c.lineage is not Lineage.NOT_NUCLEATED)
     for name in (*nucleated, *_INDEX_COLUMNS.values()):
-        corrected = f"corrected_{name}"
-        columns |= {corrected: pl.Float64, f"{corrected}_low": pl.Float64, f"{corrected}_high": pl.Float64}
+        columns |= {f"corrected_{name}{end}": pl.Float64 for end in _ESTIMATE_ENDS}
     return pl.Schema(columns)
 
 
@@ -147,10 +151,10 @@ def _estimate_columns(name: str, estimate: Estimate | None, *, is_share: bool) -
     """Return the columns of an estimate; a limit that is not there stays empty."""
     if estimate is None or estimate.interval is None:
         return {}
-    values = (estimate.value, *estimate.interval)
+    values = (estimate.value, *estimate.interval, *(estimate.bound or (None, None)))
     return {
         f"corrected_{name}{end}": None if value is None else scale_value(value, is_share=is_share)
-        for end, value in zip(("", "_low", "_high"), values, strict=True)
+        for end, value in zip(_ESTIMATE_ENDS, values, strict=True)
     }
 
 

@@ -53,31 +53,38 @@ def list_sources(differential: Differential) -> list[str]:
 
 
 def list_plans(differential: Differential) -> list[str]:
-    """Return a sentence for each question that takes more cells than were counted."""
-    plans = (_say_plan(plan, differential) for plan in differential.count_more)
+    """Return a sentence for each question that takes more cells than were counted.
+
+    Limits of reference ranges are asked of the indices alone; ``differential.json`` has them for the classes.
+    """
+    indices = {index.name for index in differential.indices}
+    asked = (plan for plan in differential.count_more if plan.question == "width" or plan.of in indices)
+    plans = (_say_plan(plan, differential) for plan in asked)
     return [text for text in plans if text is not None]
 
 
-def describe_range(line: ClassCount | Index) -> str:
-    """Return a line's reference range, and whether its value (corrected where it can be) lies outside."""
+def judge_range(line: ClassCount | Index) -> str:
+    """Return ``below`` or ``above`` where a line's value, corrected where it can be, is outside its range."""
     if isinstance(line, Index):
-        is_share, raw, corrected = line.kind == "share", line.value, line.corrected
+        raw, corrected = line.value, line.corrected
     else:
         share = line.of_nucleated
-        is_share, raw, corrected = (
-            True,
-            None if share is None else share.fraction,
-            line.corrected_of_nucleated,
-        )
-    shown = format_range(line.reference, is_share)
+        raw, corrected = None if share is None else share.fraction, line.corrected_of_nucleated
     value = raw if corrected is None or corrected.value is None else corrected.value
     if line.reference is None or value is None:
-        return shown
+        return ""
     if line.reference.low is not None and value < line.reference.low:
-        return f"{shown}: below"
+        return "below"
     if line.reference.high is not None and value > line.reference.high:
-        return f"{shown}: above"
-    return shown
+        return "above"
+    return ""
+
+
+def describe_range(line: ClassCount | Index) -> str:
+    """Return a line's reference range; that of a class without the sign of per cent."""
+    if isinstance(line, Index):
+        return format_range(line.reference, line.kind == "share")
+    return format_range(line.reference, is_share=True).removesuffix(" %")
 
 
 def end_sentence(text: str) -> str:

@@ -17,7 +17,7 @@ from erythron import __version__
 from erythron.bundle.folder import CARD, SEGMENTATION, Bundle
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.differential.counts import SCHEMA_VERSION
-from erythron.differential.detection import choose_detection
+from erythron.differential.me_ratio import MERatio
 from erythron.files.hashing import hash_bytes, hash_file, hash_text
 from erythron.read.fields import explain_refusal
 
@@ -51,6 +51,7 @@ class StepSettings:
         reference_sha256: of the file of reference ranges; empty for the shipped ones.
         width: of a stage's interval that "count more" aims at, 0 to 1.
         runtime: what computes the networks; two agree to about 1e-5, which can turn a call that is a tie.
+        me_ratio: which cells the numerator of M:E counts.
     """
 
     bundle: Bundle
@@ -58,6 +59,7 @@ class StepSettings:
     reference_sha256: str = ""
     width: float = 0.05
     runtime: RuntimeKind = RuntimeKind.OPENVINO
+    me_ratio: MERatio = MERatio.ICSH
 
 
 def fingerprint(*parts: object) -> str:
@@ -84,9 +86,7 @@ def fingerprint_calls(settings: StepSettings, outlines: str) -> str:
     It covers what estimates are made with besides the model, because a differential of which only the
     fingerprint of the third step differs keeps its estimates.
     """
-    detection = choose_detection(settings.bundle.card.files.values())
-    found = None if detection is None else (detection.erythroid, detection.other)
-    return fingerprint("calls", outlines, hash_bundle(settings.bundle), SCHEMA_VERSION, found)
+    return fingerprint("calls", outlines, hash_bundle(settings.bundle), SCHEMA_VERSION, settings.me_ratio)
 
 
 def fingerprint_steps(

@@ -75,6 +75,7 @@ class RunSettings:
         reference: file of reference ranges as given; None for the shipped ones.
         width: of a stage's interval that "count more" aims at, 0 to 1.
         runtime: what computed the networks.
+        me_ratio: definition of M:E.
     """
 
     model: str | None
@@ -82,6 +83,7 @@ class RunSettings:
     reference: str | None
     width: float
     runtime: str
+    me_ratio: str
 
 
 @dataclass(frozen=True)

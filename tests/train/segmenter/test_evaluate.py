@@ -10,7 +10,7 @@ import pytest
 
 from erythron.train.folded_sets import read_folded
 from erythron.train.segmenter.annotations import has_mask
-from erythron.train.segmenter.evaluate import SCORE_SCHEMA, estimate_dice, measure_dice, resample_groups
+from erythron.train.segmenter.evaluate import SCORE_SCHEMA, estimate_dice, measure_dice
 
 
 def test_dice_is_twice_the_common_part_over_the_sum() -> None:
@@ -21,16 +21,6 @@ def test_dice_is_twice_the_common_part_over_the_sum() -> None:
     assert measure_dice(a, b) == 0.5
     assert measure_dice(a, a) == 1
     assert measure_dice(~a & a, ~a & a) == 0
-
-
-def test_intervals_resample_whole_groups() -> None:
-    rng = np.random.default_rng(0)
-    groups = pl.Series(["a", "b", "a", "c", "b", "b"])
-    whole = {"a": {0, 2}, "b": {1, 4, 5}, "c": {3}}
-    for rows in resample_groups(groups, rng):
-        for members in whole.values():
-            counts = {int((rows == row).sum()) for row in members}
-            assert len(counts) == 1
 
 
 def test_an_interval_of_groups_is_wider_than_one_of_images() -> None:

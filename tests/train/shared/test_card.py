@@ -19,6 +19,8 @@ def test_a_card_says_only_what_is_true_of_its_bundle() -> None:
     """Each sentence stands where its reason does, and nowhere else."""
     shipped = render_card(load_bundle().card)
     assert "5 folds on 404 judged cells" in shipped
+    assert "Of the 381 judged cells at or above it 19 are called wrong so (5.0%;" in shipped
+    assert "| erythroid | 76 of 85 | 0.894 | 0.808 to 0.950 |" in shipped
     assert "was not fitted anew" not in " ".join(shipped.split())
     evaluation = load_bundle().card.evaluation
     test_part = evaluation.model_copy(update={"method": Method.TEST_PART, "folds": 1, "by_set": {}})
@@ -31,6 +33,7 @@ def test_a_card_says_only_what_is_true_of_its_bundle() -> None:
                 outlines_from="taken from erythron-default 8, as are its figures",
                 unclassified_below=1.0,
                 limits=(),
+                detection=None,
             )
         ).split()
     )
@@ -41,6 +44,8 @@ def test_a_card_says_only_what_is_true_of_its_bundle() -> None:
     assert "takes no measurements" in other
     assert "was not fitted anew without them" in other
     assert "every call is unclassified" in other
+    assert "was not measured: corrected figures do not allow for missed cells" in other
+    assert "76 of 85" not in other
 
 
 @pytest.mark.parametrize("name", ["proerythroblast", "plasma_cell"])

@@ -10,15 +10,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.bundle.schema import Estimate
+from erythron.compare.bootstrap import limit_mean
 from erythron.errors import DataError
 from erythron.files.tables import read_csv, write_csv
 from erythron.files.writing import write_file
 from erythron.train.experiments.grids import Arm
 from erythron.train.experiments.runner import Plan, RunKey, find_calls
-from erythron.train.shared.intervals import estimate, mcnemar
+from erythron.train.shared.intervals import compare_right, estimate
 from erythron.train.shared.metrics import Ints
 from erythron.train.shared.pictures import draw_estimates
-from erythron.train.shared.scores import find_figures
+from erythron.train.shared.scores import find_figures, find_rows
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _figures(calls: ArmCalls) -> dict[str, Estimate]:
         each = [find_figures(calls.truth[index], p[index], calls.classes) for p in calls.probabilities]
         return {name: float(np.mean([e[name] for e in each])) for name in each[0]}
 
-    return estimate(mean_over_seeds, calls.groups, 0)
+    return estimate(mean_over_seeds, calls.groups, 0, find_rows(calls.truth, calls.classes))
 
 
 def _difference(mine: ArmCalls, other: ArmCalls) -> tuple[Estimate | None, float | None]:
@@ -121,8 +122,8 @@ def _difference(mine: ArmCalls, other: ArmCalls) -> tuple[Estimate | None, float
     def accuracy_difference(index: Ints) -> dict[str, float]:
         return {"difference": float(right_a[:, index].mean() - right_b[:, index].mean())}
 
-    found = estimate(accuracy_difference, mine.groups, 0)["difference"]
-    p = mcnemar(a.mean(0).argmax(1) == mine.truth, b.mean(0).argmax(1) == mine.truth)
+    found = estimate(accuracy_difference, mine.groups, 0, limit=limit_mean)["difference"]
+    p = compare_right(a.mean(0).argmax(1) == mine.truth, b.mean(0).argmax(1) == mine.truth)
     return found, p
 
 

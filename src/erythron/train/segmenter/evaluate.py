@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from erythron.bundle.schema import Estimate, Framing
 from erythron.cells.outline import CellOutline
 from erythron.classify.framing import outline_crop
+from erythron.compare.bootstrap import limit_mean
 from erythron.datasets.masks import read_mask
 from erythron.datasets.pixels import read_labelled_image
 from erythron.files.writing import whole_file
@@ -24,6 +26,7 @@ from erythron.train.folded_sets import FoldedSet, read_folded_sets
 from erythron.train.segmenter.annotations import has_mask
 from erythron.train.segmenter.recipe import SegmenterConfig
 from erythron.train.segmenter.sets import find_traits
+from erythron.train.shared.intervals import estimate
 
 SCORE_SCHEMA: dict[str, pl.DataType] = {
     "source": pl.String(),
@@ -34,9 +37,6 @@ SCORE_SCHEMA: dict[str, pl.DataType] = {
 }
 """One row an image: its set as results call it, its path below the set's folder, its cross-validation group,
 and the Dice of its cells and nuclei; that of nuclei is null where the mask draws none."""
-
-BOOTSTRAPS = 1000
-"""Resamples of an interval; with 1,000 its ends have a standard error of 4 % of its half width."""
 
 
 def outline_out_of_fold(
@@ -64,8 +64,8 @@ def outline_out_of_fold(
         for row, relative in _list_masked(folded):
             truth = read_mask(Path(row["mask_path"]), row["mask_kind"])
             outlined = render_mask(_outline(row, segmenters[row["fold"]], framing), *truth.cell.shape)
-            with whole_file(out / source / relative.with_suffix(".png")) as partial:
-                Image.fromarray(outlined).save(partial, "PNG")
+            with whole_file(out / source / relative.with_suffix(".png")) as unfinished:
+                Image.fromarray(outlined).save(unfinished, "PNG")
             cell = measure_dice(truth.cell, outlined >= CYTOPLASM_VALUE)
             nucleus = None
             if truth.nucleus is not None:
@@ -84,42 +84,37 @@ def estimate_dice(scores: pl.DataFrame, seed: int) -> dict[str, Estimate]:
     Returns:
         By ``<set>_cell_dice_mean`` and the like.
     """
-    rng = np.random.default_rng(seed)
-    figures = {}
+    figures: dict[str, Estimate] = {}
     for (source,), part in scores.group_by("source", maintain_order=True):
-        samples = resample_groups(part["group"], rng)
-        for kind in ("cell", "nucleus"):
-            values = part[f"{kind}_dice"].to_numpy().astype(np.float64)
-            if np.isnan(values).all():
-                continue
-            for name, figure in (("mean", np.nanmean), ("p10", _take_tenth)):
-                low, high = np.percentile([figure(values[index]) for index in samples], [2.5, 97.5]).round(4)
-                figures[f"{source}_{kind}_dice_{name}"] = Estimate(
-                    value=round(float(figure(values)), 4),
-                    low=round(float(low), 4),
-                    high=round(float(high), 4),
-                )
+        groups = part["group"].to_numpy().astype(str)
+        dice = {kind: part[f"{kind}_dice"].to_numpy().astype(np.float64) for kind in ("cell", "nucleus")}
+        known = {kind: values for kind, values in dice.items() if not np.isnan(values).all()}
+        rows = {
+            f"{source}_{kind}_dice_{name}": ~np.isnan(values)
+            for kind, values in known.items()
+            for name in ("mean", "p10")
+        }
+        figures |= estimate(partial(_find_dice, str(source), known), groups, seed, rows, limit_mean)
     return figures
 
 
-def resample_groups(groups: pl.Series, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Return the rows of ``BOOTSTRAPS`` resamples in which groups are drawn whole, with replacement."""
-    _, group_of = np.unique(groups.to_numpy(), return_inverse=True)
-    members = [np.flatnonzero(group_of == g) for g in range(group_of.max() + 1)]
-    return [
-        np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
-        for _ in range(BOOTSTRAPS)
-    ]
+def _find_dice(
+    source: str, dice: Mapping[str, NDArray[np.float64]], index: NDArray[np.int64]
+) -> dict[str, float]:
+    """Return mean and tenth percentile of each kind of Dice over some rows, nan where none has it."""
+    found = {}
+    for kind, values in dice.items():
+        drawn = values[index]
+        drawn = drawn[~np.isnan(drawn)]
+        found[f"{source}_{kind}_dice_mean"] = float(drawn.mean()) if len(drawn) else float("nan")
+        found[f"{source}_{kind}_dice_p10"] = float(np.percentile(drawn, 10)) if len(drawn) else float("nan")
+    return found
 
 
 def measure_dice(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
     """Return 2 |A and B| / (|A| + |B|), 0 where both are empty (Dice 1945, doi 10.2307/1932409)."""
     both, total = int((truth & found).sum()), int(truth.sum()) + int(found.sum())
     return 2 * both / max(total, 1)
-
-
-def _take_tenth(values: NDArray[np.float64]) -> float:
-    return float(np.nanpercentile(values, 10))
 
 
 def _list_masked(folded: FoldedSet) -> Iterator[tuple[dict[str, Any], Path]]:

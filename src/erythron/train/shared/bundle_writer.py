@@ -97,6 +97,7 @@ def write_bundle(run: Path, record: RunRecord, part: ClassifierPart, out: Path) 
             outlines=segmentation.outlines,
             outlines_from=segmentation.origin,
             outline_data=segmentation.data,
+            detection=segmentation.detection,
             mask_input=part.mask_input,
             takes_measurements=part.takes_measurements,
             measurements=record.measurements,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erythron.classify.classifier import soften
+from erythron.compare.bootstrap import choose_confidence
 from erythron.train.shared.metrics import Floats, Ints, confusion
 
 
@@ -57,9 +58,9 @@ def calibrate(held: HeldOut, is_erythroid: NDArray[np.bool_], risk: float) -> Ca
     temperature = fit_temperature(held.logits, held.truth)
     probabilities = soften(held.logits, temperature)
     threshold = round(choose_threshold(held.truth, probabilities, is_erythroid, risk), 4)
-    merged = ", classes that are not erythroid counted as one," if is_erythroid.any() else ""
-    calls = f"at most {risk:.0%} of the calls of the {held.name}{merged} are wrong"
-    rule = f"least confidence at or above which {calls}"
+    merged = ", classes that are not erythroid counted as one" if is_erythroid.any() else ""
+    calls = f"at most {risk:.0%} of calls are wrong with a certainty of 95 %{merged}"
+    rule = f"least confidence at or above which {calls}, by the {held.name}"
     return Calibration(temperature, threshold, rule, held.name)
 
 
@@ -85,8 +86,8 @@ def choose_threshold(
 ) -> float:
     """Return the least confidence at or above which at most ``risk`` of the calls are wrong.
 
-    A call of one class that is not erythroid for another is not wrong here; where no class is erythroid, it
-    is.
+    It holds with a certainty of 95 % (:func:`erythron.compare.bootstrap.choose_confidence`). A call of one
+    class that is not erythroid for another is not wrong here; where no class is erythroid, it is.
 
     Args:
         truth: (N,) index of the true class.
@@ -102,10 +103,7 @@ def choose_threshold(
         merged[~is_erythroid] = len(merged)
     confidence = probabilities.max(axis=1)
     wrong = merged[probabilities.argmax(axis=1)] != merged[truth]
-    order = np.argsort(-confidence, kind="stable")
-    rate = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
-    kept = np.flatnonzero(rate <= risk)
-    return float(confidence[order[kept[-1]]]) if len(kept) else 1.0
+    return choose_confidence(confidence, wrong, risk)
 
 
 def confident_confusion(truth: Ints, probabilities: Floats, threshold: float) -> Ints:

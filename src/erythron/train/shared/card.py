@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from erythron.bundle.schema import Estimate, Evaluation, Method, ModelCard
+from erythron.cells.classes import Lineage
+from erythron.differential.intervals import clopper_pearson
 from erythron.segment.nucleus_edge import BAND_UM, EDGE_SHARE
 
 FEW_CELLS = 30
@@ -13,15 +15,16 @@ FEW_CELLS = 30
 FIGURE_NAMES = {
     "accuracy": "accuracy (all classes)",
     "macro_f1": "macro-F1 (all classes)",
-    "brier": "Brier score",
-    "calibration_error": "expected calibration error (all classes)",
     "stage_accuracy": "stage accuracy (erythroid cells, best of the stages)",
-    "stage_macro_f1": "stage macro-F1",
-    "stage_within_one": "within one stage",
-    "stage_quadratic_kappa": "quadratic-weighted kappa",
+    "stage_accuracy_of_all_classes": "erythroid cells named right among all classes",
+    "stage_macro_f1": "stage macro-F1 (best of the stages)",
+    "stage_within_one": "within one stage (best of the stages)",
+    "stage_quadratic_kappa": "quadratic-weighted kappa (best of the stages)",
     "five_way_accuracy": "five-way accuracy (four stages, not erythroid)",
     "five_way_macro_f1": "five-way macro-F1",
     "erythroid_auc": "area under the curve, erythroid or not",
+    "brier": "Brier score",
+    "calibration_error": "expected calibration error (all classes)",
 }
 
 
@@ -32,6 +35,7 @@ def render_card(card: ModelCard) -> str:
         _list_data(card),
         _report_results(card),
         _report_outlines(card),
+        _report_found(card),
         _list_limits(card),
     )
     return f"# {card.name} {card.version}\n\n" + "\n".join(sections)
@@ -39,7 +43,7 @@ def render_card(card: ModelCard) -> str:
 
 def _describe(card: ModelCard) -> str:
     framing, seg = card.framing, card.segmenter
-    stages = sum(c.lineage.value == "erythroid" for c in card.classes)
+    stages = sum(c.lineage is Lineage.ERYTHROID for c in card.classes)
     shares = ", ".join(f"{share:g}" for share in seg.assumed_shares)
     measured = "" if card.takes_measurements else " It takes no measurements."
     return f"""Calls nucleated cells: {len(card.classes)} classes, {stages} of them erythroid. **Research use
@@ -86,7 +90,8 @@ def _report_results(card: ModelCard) -> str:
     )
     return f"""## Results
 
-{_say_method(found)} 95 % intervals by a bootstrap over groups. {_say_calibration(card)}
+{_say_method(found)} 95 % intervals: exact ones of as many
+independent cells as the variance between resampled groups is worth. {_say_calibration(card)}
 
 {_table(("figure", "value", "95 % interval"), _figure_rows(found.figures))}
 
@@ -95,9 +100,34 @@ row are unclassified:
 
 {counts}
 
-Unclassified below a confidence of {card.unclassified_below:.3f}: {card.unclassified_rule}. A cell that is
+Unclassified below a confidence of {card.unclassified_below:.3f}: {card.unclassified_rule}.
+{_say_confident(card)}A cell that is
 less like the training cells than 99 of 100 cells that were not trained on is flagged as unlike them.
 {_say_sets(found)}"""
+
+
+def _say_confident(card: ModelCard) -> str:
+    """Return how often confident calls of the judged cells are wrong, with what that is at most."""
+    found = card.evaluation
+    merged = {c.name: c.name if c.lineage is Lineage.ERYTHROID else "" for c in card.classes}
+    if not any(merged.values()):
+        merged = {c.name: c.name for c in card.classes}
+    called = [merged[c.name] for c in card.classes]
+    kept = sum(sum(row[:-1]) for row in found.confident_confusion)
+    right = sum(
+        count
+        for name, row in zip(found.true_classes, found.confident_confusion, strict=True)
+        for other, count in zip(called, row[:-1], strict=True)
+        if merged.get(name, name) == other
+    )
+    if not kept:
+        return ""
+    # One-sided at 95 % is the upper limit of the interval of 90 %.
+    most = clopper_pearson(kept - right, kept, 0.9)[1]
+    return (
+        f"Of the {kept} judged cells at or above it {kept - right} are called wrong so "
+        f"({(kept - right) / kept:.1%}; with a certainty of 95 % at most {most:.1%}). "
+    )
 
 
 def _say_method(found: Evaluation) -> str:
@@ -115,11 +145,7 @@ def _say_calibration(card: ModelCard) -> str:
     )
     is_same = card.evaluation.method is Method.CROSS_VALIDATION or "test part" in card.calibrated_on
     if is_same:
-        text += (
-            " These are the cells of the figures, so calibration is slightly flattered; a resample repeats "
-            "cells and calibrates worse than they do, so the interval of the calibration error may lie above "
-            "its value."
-        )
+        text += " These are the cells of the figures, so calibration is slightly flattered."
     return text
 
 
@@ -149,6 +175,28 @@ Overlap with drawn outlines (Dice), each by networks that had not seen the image
 {card.outlines_from}:
 
 {_table(("set and part", "mean or tenth percentile", "95 % interval"), rows)}
+"""
+
+
+def _report_found(card: ModelCard) -> str:
+    known = card.detection
+    if known is None:
+        return """## Cells found
+
+How often the segmentation network finds a cell that is there was not measured: corrected figures do not allow
+for missed cells.
+"""
+    rows = []
+    for lineage, cells in (("erythroid", known.erythroid), ("other nucleated", known.other)):
+        low, high = clopper_pearson(cells.found, cells.drawn)
+        rate = cells.found / cells.drawn
+        rows.append((lineage, f"{cells.found} of {cells.drawn}", f"{rate:.3f}", f"{low:.3f} to {high:.3f}"))
+    return f"""## Cells found
+
+How often the segmentation network finds a cell that a reader drew, with the exact interval; corrected shares
+are divided by it. Measured in {known.source}:
+
+{_table(("lineage", "found", "rate", "95 % interval"), rows)}
 """
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erythron.bundle.schema import Estimate
+from erythron.compare.bootstrap import limit_mean
 from erythron.errors import DataError
-from erythron.train.shared.intervals import estimate, mcnemar
+from erythron.train.shared.intervals import compare_right, estimate
 from erythron.train.shared.metrics import Floats, Ints, macro_f1
 
 
@@ -59,11 +60,11 @@ def compare_calls(
             "macro_f1": macro_f1(truth[index], a[index], classes) - macro_f1(truth[index], b[index], classes),
         }
 
-    found = estimate(differences, groups, seed)
+    found = estimate(differences, groups, seed, limit=limit_mean)
     return Comparison(
         found["accuracy"],
         found["macro_f1"],
-        mcnemar(right_a, right_b),
+        compare_right(right_a, right_b),
         int((right_a & ~right_b).sum()),
         int((right_b & ~right_a).sum()),
     )

@@ -24,6 +24,15 @@ from erythron.train.shared.metrics import (
     quadratic_kappa,
 )
 
+STAGE_FIGURES = (
+    "stage_accuracy",
+    "stage_accuracy_of_all_classes",
+    "stage_macro_f1",
+    "stage_within_one",
+    "stage_quadratic_kappa",
+)
+"""Figures of the cells whose true class is a stage."""
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -80,7 +89,8 @@ def find_figures(truth: Ints, probabilities: Floats, classes: Sequence[str]) -> 
     """Return the figures of calls; nan where these cells have none.
 
     ``accuracy``, ``macro_f1``, ``brier`` and ``calibration_error`` look at every class. Where two classes or
-    more are stages, ``stage_…`` look at the cells of a stage alone and at the most probable stage of each.
+    more are stages, ``stage_…`` look at the cells of a stage alone: ``stage_accuracy_of_all_classes`` at the
+    most probable of all classes, the others at the most probable stage.
     Where some classes are erythroid and some are not, ``erythroid_auc`` tells the two apart by the summed
     probability, and with all four stages ``five_way_…`` take all other classes as one.
 
@@ -110,19 +120,24 @@ def find_figures(truth: Ints, probabilities: Floats, classes: Sequence[str]) -> 
     return figures
 
 
+def find_rows(truth: Ints, classes: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """Return (N,) which cells those figures of :func:`find_figures` are of that are not of all cells."""
+    return dict.fromkeys(STAGE_FIGURES, truth < count_stages(classes))
+
+
 def _find_stage_figures(truth: Ints, probabilities: Floats, stages: int) -> dict[str, float]:
     staged = truth < stages
-    names = ("stage_accuracy", "stage_macro_f1", "stage_within_one", "stage_quadratic_kappa")
     if not staged.any():
-        return dict.fromkeys(names, float("nan"))
+        return dict.fromkeys(STAGE_FIGURES, float("nan"))
     stage_truth, stage = truth[staged], probabilities[staged, :stages].argmax(axis=1)
     values = (
         float(np.mean(stage == stage_truth)),
+        float(np.mean(probabilities[staged].argmax(axis=1) == stage_truth)),
         macro_f1(stage_truth, stage, stages),
         float(np.mean(np.abs(stage - stage_truth) <= 1)),
         quadratic_kappa(stage_truth, stage, stages),
     )
-    return dict(zip(names, values, strict=True))
+    return dict(zip(STAGE_FIGURES, values, strict=True))
 
 
 def score_calls(
@@ -137,7 +152,9 @@ def score_calls(
         groups: (N,) what the bootstrap draws as one.
         seed: of the bootstrap.
     """
-    figures = estimate(lambda i: find_figures(truth[i], probabilities[i], classes), groups, seed)
+    figures = estimate(
+        lambda i: find_figures(truth[i], probabilities[i], classes), groups, seed, find_rows(truth, classes)
+    )
     called = probabilities.argmax(axis=1)
     table = confusion(truth, called, len(classes), len(classes))
     precision, recall = precision_recall(truth, called, len(classes))

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erythron.bundle.folder import SEGMENTATION, Bundle
-from erythron.bundle.schema import DataSource, Estimate, SegmenterCard
+from erythron.bundle.schema import DataSource, Estimate, FoundByLineage, SegmenterCard
 from erythron.errors import DataError
 from erythron.files.writing import whole_file, write_file
 
@@ -24,6 +24,7 @@ class SegmentationPart(BaseModel):
         outlines: figures of its outlines.
         origin: where it comes from, in words.
         data: what it learned from.
+        detection: how often it finds cells, where that was measured.
         export_difference: largest difference of a probability between torch and OpenVINO.
     """
 
@@ -33,6 +34,7 @@ class SegmentationPart(BaseModel):
     outlines: dict[str, Estimate]
     origin: str
     data: tuple[DataSource, ...]
+    detection: FoundByLineage | None = None
     export_difference: float
 
 
@@ -47,6 +49,7 @@ def take_segmentation(bundle: Bundle, run: Path) -> None:
         outlines=card.outlines,
         origin=origin,
         data=card.outline_data,
+        detection=card.detection,
         export_difference=card.export_difference,
     )
     with whole_file(run / FOLDER / SEGMENTATION) as partial:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from erythron.bundle.folder import load_bundle
+from erythron.bundle.folder import Bundle, load_bundle
 from erythron.bundle.schema import Method
 from erythron.cells.flags import CellFlag, has_flag
 from erythron.classify.framing import MEASUREMENT_INPUTS
@@ -28,7 +28,7 @@ from erythron.train.classifier.fine_tuned.evaluate import evaluate_fine_tuned
 from erythron.train.classifier.fine_tuned.run import train_run
 from erythron.train.recipe import FineTunedRecipe
 from erythron.train.recipe_file import vary_recipe
-from erythron.train.shared.evaluation import FOLDER
+from erythron.train.shared.evaluation import FOLDER, Evaluation
 from erythron.train.shared.hardware import Hardware
 from erythron.train.trainer import export
 
@@ -42,9 +42,20 @@ def trained(
     cell_cache: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
+    """A run on cells that the shipped segmentation network outlined."""
     run = tmp_path_factory.mktemp("trained") / "run"
-    train_run(tiny, drawn_rows, run, QUIET, cache=cell_cache)
+    train_run(tiny, hide_masks(drawn_rows), run, QUIET, cache=cell_cache)
     return run
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Evaluation, Bundle]:
+    """A copy of that run with its evaluation and its bundle."""
+    folder = tmp_path_factory.mktemp("exported")
+    run = folder / "run"
+    shutil.copytree(trained, run)
+    evaluation = evaluate_fine_tuned(run)
+    return run, evaluation, export(run, folder / "bundle")
 
 
 @pytest.fixture
@@ -54,32 +65,45 @@ def run(trained: Path, tmp_path: Path) -> Path:
     return copy
 
 
+def hide_masks(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(mask_path=pl.lit(None, pl.String), mask_kind=pl.lit(None, pl.String))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"network.mask_kind": "hull", "network.fusion": "logits_gate"},
         {"network.mask_kind": "cell"},
-        {},
         {"network.fusion": "image"},
     ],
 )
-def test_the_light_install_gives_a_run_s_probabilities(
+def test_the_light_install_gives_the_probabilities_of_any_network(
     changes: dict[str, object],
     tiny: FineTunedRecipe,
     drawn_rows: pl.DataFrame,
     cell_cache: Path,
     tmp_path: Path,
 ) -> None:
-    """Through the command's own path: the image is outlined, framed and called by the exported bundle."""
-    rows = drawn_rows.with_columns(mask_path=pl.lit(None, pl.String), mask_kind=pl.lit(None, pl.String))
     run = tmp_path / "run"
-    train_run(vary_recipe(tiny, {"fit.epochs": 1, **changes}), rows, run, QUIET, cache=cell_cache)
+    recipe = vary_recipe(tiny, {"fit.epochs": 1, **changes})
+    train_run(recipe, hide_masks(drawn_rows), run, QUIET, cache=cell_cache)
     evaluate_fine_tuned(run)
-    bundle = export(run, tmp_path / "bundle")
+    check_probabilities(run, export(run, tmp_path / "bundle"), tmp_path)
+
+
+def test_the_light_install_gives_a_run_s_probabilities(
+    exported: tuple[Path, Evaluation, Bundle], tmp_path: Path
+) -> None:
+    run, _, bundle = exported
+    check_probabilities(run, bundle, tmp_path)
+
+
+def check_probabilities(run: Path, bundle: Bundle, folder: Path) -> None:
+    """Through the command's own path: the image is outlined, framed and called by the exported bundle."""
     assert verify_bundle(bundle) <= bundle.card.self_test.tolerance
     wanted = pl.read_csv(run / FOLDER / "calls.csv").sort("path")
     paths = [Path(p) for p in wanted["path"]]
-    got = classify_images(find_images(paths), tmp_path / "calls.csv", RunOptions(model=bundle.path))
+    got = classify_images(find_images(paths), folder / "calls.csv", RunOptions(model=bundle.path))
     assert got.failures == ()
     columns = [f"prob_{c.name}" for c in bundle.classes]
     table = got.calls.sort("image")
@@ -101,9 +125,8 @@ def test_export_needs_an_evaluated_run_that_sees_the_image(run: Path, tmp_path: 
         export(run, tmp_path)
 
 
-def test_a_stored_bundle_names_data_and_results(run: Path, tmp_path: Path) -> None:
-    evaluate_fine_tuned(run)
-    bundle = load_bundle(export(run, tmp_path / "bundle").path)
+def test_a_stored_bundle_names_data_and_results(exported: tuple[Path, Evaluation, Bundle]) -> None:
+    bundle = load_bundle(exported[2].path)
     assert bundle.card.evaluation.cells == 8
     assert sum(c.prior for c in bundle.card.classes) == pytest.approx(1)
     card = (bundle.path / "card.md").read_text()
@@ -111,9 +134,11 @@ def test_a_stored_bundle_names_data_and_results(run: Path, tmp_path: Path) -> No
     assert "| drawn | 32 |" in card
 
 
-def test_a_user_s_bundle_says_what_it_is_as_the_shipped_one_does(run: Path, tmp_path: Path) -> None:
-    evaluation = evaluate_fine_tuned(run)
-    card = export(run, tmp_path / "bundle").card
+def test_a_user_s_bundle_says_what_it_is_as_the_shipped_one_does(
+    exported: tuple[Path, Evaluation, Bundle],
+) -> None:
+    _, evaluation, bundle = exported
+    card = bundle.card
     assert card.kind == "fine_tuned"
     assert card.temperature == evaluation.calibration.temperature != 1
     assert card.unclassified_below == evaluation.calibration.threshold
@@ -124,9 +149,9 @@ def test_a_user_s_bundle_says_what_it_is_as_the_shipped_one_does(run: Path, tmp_
     assert np.sum(card.evaluation.confident_confusion) == np.sum(card.evaluation.confusion) == 8
     assert "taken from erythron-default" in card.outlines_from
     assert {d.name for d in card.outline_data} >= {"bcisc", "marrow-masks"}
-    outputs = [o.name for o in onnx.load(tmp_path / "bundle" / "classifier.onnx").graph.output]
+    outputs = [o.name for o in onnx.load(bundle.classifier_path).graph.output]
     assert outputs == ["logits", "novelty"]
-    text = (tmp_path / "bundle" / "card.md").read_text()
+    text = (bundle.path / "card.md").read_text()
     assert "chosen on the validation part" in text
     assert "It takes no measurements" in text
     assert "cross" not in text.split("## Outlines")[0]
@@ -134,14 +159,10 @@ def test_a_user_s_bundle_says_what_it_is_as_the_shipped_one_does(run: Path, tmp_
 
 
 def test_a_count_with_a_user_s_bundle_says_what_it_says_with_the_shipped_one(
-    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, tmp_path: Path
+    exported: tuple[Path, Evaluation, Bundle], drawn_rows: pl.DataFrame, tmp_path: Path
 ) -> None:
     """Held-out cells are not unlike those trained on, and a field's stain is compared with theirs."""
-    rows = drawn_rows.with_columns(mask_path=pl.lit(None, pl.String), mask_kind=pl.lit(None, pl.String))
-    run = tmp_path / "run"
-    train_run(tiny, rows, run, QUIET)
-    evaluate_fine_tuned(run)
-    bundle = export(run, tmp_path / "bundle")
+    rows, bundle = drawn_rows, exported[2]
     held = [Path(p) for p in rows.filter(pl.col("split") == "validation")["path"]]
     called = classify_images(find_images(held), tmp_path / "calls.csv", RunOptions(model=bundle.path)).calls
     assert called.height == 8

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from erythron.bundle.folder import Bundle
 from erythron.bundle.schema import Method
 from erythron.classify.framing import MEASUREMENT_INPUTS
 from erythron.classify.selftest import verify_bundle
@@ -31,8 +32,15 @@ def trained(
         return run, train_frozen(small_frozen, run, 1)
 
 
+@pytest.fixture(scope="module")
+def exported(trained: tuple[Path, RunRecord], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle of that run."""
+    evaluate(trained[0])
+    return export(trained[0], tmp_path_factory.mktemp("exported") / "bundle")
+
+
 def test_a_run_is_judged_out_of_fold_and_its_bundle_verifies(
-    trained: tuple[Path, RunRecord], tmp_path: Path
+    trained: tuple[Path, RunRecord], exported: Bundle
 ) -> None:
     run, record = trained
     evaluation = evaluate(run)
@@ -49,8 +57,7 @@ def test_a_run_is_judged_out_of_fold_and_its_bundle_verifies(
         assert figures.erythroid_auc is not None
         assert figures.unseen_erythroid_auc is not None
 
-    bundle = export(run, tmp_path / "bundle")
-    card = bundle.card
+    bundle, card = exported, exported.card
     assert verify_bundle(bundle) <= card.self_test.tolerance
     assert card.export_difference < 2e-3
     assert card.kind == "frozen_encoder"
@@ -64,17 +71,17 @@ def test_a_run_is_judged_out_of_fold_and_its_bundle_verifies(
     network = bundle.classifier_path.read_bytes()
     assert b"stack_trace" not in network
     assert b"train.py" not in network
-    text = (tmp_path / "bundle" / "card.md").read_text()
+    text = (bundle.path / "card.md").read_text()
     assert "2 folds on 20 judged cells" in text
     assert f"| pbc-acevedo | 6 | {evaluation.by_set['pbc-acevedo'].erythroid_auc:.3f} |" in text
     assert "may have learned from some of the cells" in text
     with pytest.raises(UsageError, match="there already"):
-        export(run, tmp_path / "bundle")
+        export(run, bundle.path)
     assert record.cells == 26
 
 
 def test_a_set_added_by_one_line_changes_the_bundle(
-    trained: tuple[Path, RunRecord], data_folder: Path, small_frozen: FrozenRecipe, tmp_path: Path
+    exported: Bundle, data_folder: Path, small_frozen: FrozenRecipe, tmp_path: Path
 ) -> None:
     """A folder of one's own: its erythroblasts leave the stage open, its red cell is left out by name."""
     file = data_folder / "mine.toml"
@@ -96,9 +103,8 @@ def test_a_set_added_by_one_line_changes_the_bundle(
     assert bundle.card.data[2].licence == "not stated"
     assert bundle.card.evaluation.cells == 20
     assert set(bundle.card.evaluation.by_set) == {"pathology-bites-cells", "pbc-acevedo", "mine"}
-    other = export(trained[0], tmp_path / "other")
-    assert other.card.self_test.probabilities != bundle.card.self_test.probabilities
-    assert other.card.split_hash != bundle.card.split_hash
+    assert exported.card.self_test.probabilities != bundle.card.self_test.probabilities
+    assert exported.card.split_hash != bundle.card.split_hash
 
 
 def test_a_set_can_replace_all_others_and_be_judged_alone(data_folder: Path, tmp_path: Path) -> None:
