@@ -219,6 +219,11 @@ def _check_parts(training: CellSet, validation: CellSet, recipe: FineTunedRecipe
     if not len(training.labels):
         raise DataError("the manifest has no cells in its part 'train'; split it with: erythron data split")
     missing = set(range(len(training.classes))) - set(training.labels.tolist())
+    if len(training.classes) < 2:
+        raise DataError(
+            f"all cells have the class {training.classes[0]}, so there is nothing to learn to tell apart; "
+            "add a set with cells of other classes"
+        )
     if missing:
         names = ", ".join(training.classes[i] for i in sorted(missing))
         raise DataError(f"no training cell has the class {names}; split again or drop the class")
