@@ -86,3 +86,10 @@ def test_too_coarse_a_scale_or_none_leaves_nothing_to_count():
     coarse, fine, unknown = FieldQuality(mpp=0.6), FieldQuality(mpp=0.4), FieldQuality(scale_known=False)
     assert names(judge_field(coarse, THRESHOLDS)) == ["magnification_too_low"]
     assert [is_countable(quality) for quality in (coarse, fine, unknown)] == [False, True, False]
+
+
+def test_what_was_done_to_make_one_image_of_a_file_is_said() -> None:
+    note = "of 4 planes in the file the sharpest, number 3, was read"
+    assert [(f.name, f.text) for f in judge_field(FieldQuality(note=note), THRESHOLDS)] == [
+        ("several_planes", note)
+    ]
