@@ -248,16 +248,20 @@ def prepare_scale(data: Path) -> Measure:
     def measure(constant: Constant | None) -> Figures:
         with steps.reuse(constant.step if constant else None):
             found = [(scale.estimate_scale(rgb), mpp) for rgb, mpp in known]
-            wrongly = [scale.estimate_scale(rgb) is not None for rgb in without]
-        both = [(e, mpp) for e, mpp in found if e is not None and mpp is not None]
+            wrongly = [_is_sure(scale.estimate_scale(rgb)) for rgb in without]
+        both = [(e, mpp) for e, mpp in found if e is not None and e.is_sure and mpp is not None]
         return {
             "error": float(np.median([abs(np.log(e.mpp / mpp)) for e, mpp in both])),
-            "with a scale": float(np.mean([e is not None for e, _ in found])),
+            "with a scale": float(np.mean([_is_sure(e) for e, _ in found])),
             "wrongly with one": float(np.mean(wrongly)),
             "in the interval": float(np.mean([e.mpp_low <= mpp <= e.mpp_high for e, mpp in both])),
         }
 
     return measure
+
+
+def _is_sure(estimate: scale.ScaleEstimate | None) -> bool:
+    return estimate is not None and estimate.is_sure
 
 
 def _stack(light: NDArray[np.float32]) -> NDArray[np.float32]:
