@@ -32,10 +32,10 @@ from erythron.quality.image import judge_image
 from erythron.quality.specimen import find_other_specimen
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.stained import check_stained
-from erythron.segment.field_scale import FieldScale, choose_scale, find_field_scale
+from erythron.segment.field_scale import CONTRADICTED, FieldScale, choose_scale, find_field_scale
 from erythron.segment.nuclear_scale import estimate_from_nuclei, is_plausible
 from erythron.segment.red_discs import drop_red_cells
-from erythron.segment.scale import ScaleEstimate, estimate_scale
+from erythron.segment.scale import ScaleEstimate, estimate_from_discs, estimate_scale
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.measure import measure_cells
 
@@ -146,7 +146,9 @@ def outline_field(
     check_stained(image)
     if image.mpp_source is ScaleSource.OPTION:
         mpp = choose_mpp(image, framing, is_field=True)
-        return OutlinedField(image, None, get_segmenter().segment_field(image.light, mpp))
+        apart = estimate_from_discs(image.rgb)
+        outlines = get_segmenter().segment_field(image.light, mpp)
+        return _drop_red_cells(OutlinedField(image, None, outlines), apart)
     stated, red_cells = image.mpp, estimate_scale(image.rgb)
     nuclei: list[ScaleEstimate | None] = []
 
@@ -157,8 +159,7 @@ def outline_field(
     scale = find_field_scale(stated, red_cells, measure_nuclei)
     outlined = _outline_at(image, scale, get_segmenter(), framing)
     if red_cells is not None and red_cells.red_absorbance is not None:
-        kept = drop_red_cells(outlined.outlines, image.light, red_cells.red_absorbance)
-        return replace(outlined, outlines=kept)
+        return _drop_red_cells(outlined, red_cells)
     if scale is None or nuclei or is_plausible(_measure_whole(outlined), scale.mpp):
         return outlined
     again = choose_scale(stated, red_cells, measure_nuclei())
@@ -178,6 +179,17 @@ def _outline_at(
     image = replace(image, mpp=mpp, mpp_source=source)
     working = choose_mpp(image, framing, is_field=True)
     return OutlinedField(image, scale, segmenter.segment_field(image.light, working))
+
+
+def _drop_red_cells(field: OutlinedField, red_cells: ScaleEstimate | None) -> OutlinedField:
+    """Return a field without cells that are no darker than red cells that lie apart, if there are these."""
+    mpp = field.image.mpp
+    if red_cells is None or red_cells.red_absorbance is None or mpp is None:
+        return field
+    if abs(np.log(red_cells.mpp / mpp)) > np.log(CONTRADICTED):
+        return field  # at the scale that is used they are of another size than red cells
+    kept = drop_red_cells(field.outlines, field.image.light, red_cells.red_absorbance)
+    return replace(field, outlines=kept)
 
 
 def _measure_whole(field: OutlinedField) -> NDArray[np.float64]:

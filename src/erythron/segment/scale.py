@@ -121,16 +121,10 @@ def estimate_scale(rgb: Pixels) -> ScaleEstimate | None:
     Returns:
         None where fewer than five red cells are in view, or where they are under 8 pixels across.
     """
-    shrink = max(1.0, float(np.sqrt(rgb.shape[0] * rgb.shape[1] / WORKED_PX)))
-    height, width = rgb.shape[:2]
-    reduced = rgb
-    if shrink > 1:
-        size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
-        image = Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        reduced = np.asarray(image)
-    discs = measure_red_discs(reduced)
-    if len(discs.diameter_px) >= MIN_DISCS:
-        return replace(_interpret(discs.diameter_px, shrink), red_absorbance=discs.absorbance)
+    reduced, shrink = _reduce(rgb)
+    apart = _measure_apart(reduced, shrink)
+    if apart is not None:
+        return apart
     middle = _cut_middle(rgb, WORKED_PX)
     enlarged = _enlarge(_cut_middle(rgb, ENLARGED_PX))
     tries = [(reduced, shrink), (middle, 1.0)][: 1 if shrink == 1 else 2]
@@ -149,6 +143,33 @@ def estimate_scale(rgb: Pixels) -> ScaleEstimate | None:
     if small is not None and small.red_cells >= MANY_RED_CELLS:
         return small
     return best
+
+
+def estimate_from_discs(rgb: Pixels) -> ScaleEstimate | None:
+    """Estimate the scale from red cells that lie apart alone, which is quick; None where few do.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+    """
+    return _measure_apart(*_reduce(rgb))
+
+
+def _reduce(rgb: Pixels) -> tuple[Pixels, float]:
+    """Return a large image reduced to the pixels that are worked on, and by how much."""
+    height, width = rgb.shape[:2]
+    shrink = max(1.0, float(np.sqrt(height * width / WORKED_PX)))
+    if shrink == 1:
+        return rgb, 1.0
+    size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+    image = Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(image), shrink
+
+
+def _measure_apart(rgb: Pixels, pixels: float) -> ScaleEstimate | None:
+    discs = measure_red_discs(rgb)
+    if len(discs.diameter_px) < MIN_DISCS:
+        return None
+    return replace(_interpret(discs.diameter_px, pixels), red_absorbance=discs.absorbance)
 
 
 def _cut_middle(rgb: Pixels, most_px: int) -> Pixels:
