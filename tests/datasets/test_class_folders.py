@@ -9,9 +9,12 @@ import pytest
 from PIL import Image
 
 from erythron.cells.class_map import parse_class_map
+from erythron.datasets.audit import audit_manifest, find_similar_rows
 from erythron.datasets.class_folders import PUBLISHED_CELLS, describe_bmec
 from erythron.datasets.fetch import unpack_zip
-from erythron.datasets.sets import read_set
+from erythron.datasets.manifest import write_manifest
+from erythron.datasets.sets import open_set, read_set
+from erythron.datasets.split import SplitPlan, split_rows
 from erythron.errors import DataError
 
 from .conftest import draw_smear, save, save_flat
@@ -172,3 +175,24 @@ def test_what_differs_from_the_published_set_is_said() -> None:
     assert "4249 cells were found and 5666 are published: 1417 fewer" in fewer
     assert "3 classes were found and four are published" in three
     assert "1 more" in describe_bmec([*whole, STAGES[0]], PUBLISHED_CELLS + 1)[0]
+
+
+def test_names_of_any_bytes_are_read_split_and_audited(tmp_path: Path) -> None:
+    folder = tmp_path / "s[e]t*"
+    names = ("a[1].png", "b*.png", "c?.png", "=1.png", "é" * 123 + "a.png", "d.png")
+    for seed, name in enumerate(names):
+        for label in ("monocyte", "lymphocyte"):
+            save(folder / label / name, draw_smear(seed + 10 * (label == "monocyte")), format="PNG")
+    save(folder / "monocyte" / "x\udcff.png", draw_smear(90), format="PNG")
+    labelled = read_set("set", folder)
+    assert labelled.rows.height == 12
+    assert labelled.left_out.rows() == [
+        (f"{folder}/monocyte/x\\udcff.png", "has a name that no table can hold; rename it")
+    ]
+    result = split_rows(labelled.rows, SplitPlan(0.2, 0.3), find_similar_rows(labelled.rows))
+    for manifest in (folder / "m[1].csv", folder / "m[1].parquet"):
+        write_manifest(result.rows, manifest)
+        back = open_set(str(manifest))
+        assert back.rows["path"].to_list() == labelled.rows["path"].to_list()
+        assert all(Path(path).is_file() for path in back.rows["path"])
+    assert audit_manifest(result.rows, "set").cells == 12

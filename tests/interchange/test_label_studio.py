@@ -184,3 +184,15 @@ def test_what_gives_no_cell_is_named(region: dict[str, Any], reason: str) -> Non
 def test_what_is_no_export_is_named(wrong: Any) -> None:
     with pytest.raises(DataError, match="Label Studio"):
         read_label_studio(wrong)
+
+
+def test_a_region_drawn_on_a_turned_image_is_left_out() -> None:
+    value = {"points": [[10, 10], [50, 10], [50, 50]], "polygonlabels": ["monocyte"]}
+    region = {"type": "polygonlabels", "original_width": 40, "original_height": 30, "value": value}
+    result = [{**region, "id": "a", "image_rotation": 90}, {**region, "id": "b", "image_rotation": 0}]
+    [image] = read_label_studio([{"data": {"image": "a.png"}, "annotations": [{"result": result}]}])
+    assert len(image.cells) == 1
+    assert image.size_px == (40, 30)
+    assert image.left_out == (
+        "region a: was drawn on the image turned by 90 degrees; turn it back there and draw it again",
+    )

@@ -135,7 +135,7 @@ def test_extract_makes_lost_crops_again(images: Path, tmp_path: Path) -> None:
     assert read_results(out) == before
 
 
-@pytest.mark.parametrize("command", [count_images, extract_cells])
+@pytest.mark.parametrize("command", [count_images, extract_cells, mask_images])
 def test_a_second_run_into_one_folder_is_refused(
     command: Callable[..., object], images: Path, tmp_path: Path
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_second_run_into_one_folder_is_refused(
         assert other.stdout is not None
         other.stdout.readline()
         with pytest.raises(UsageError, match="another run"):
-            command(find_images([images]), out, OPTIONS)
+            command(find_images([images]), out, MaskOptions() if command is mask_images else OPTIONS)
         other.kill()
 
 

@@ -69,3 +69,10 @@ def test_a_count_is_provisional_by_what_makes_its_figures_doubtful_alone() -> No
         )
     }
     assert raised <= PROVISIONAL
+
+
+def test_what_was_done_to_make_one_image_of_a_file_is_said() -> None:
+    note = "of 4 planes in the file the sharpest, number 3, was read"
+    assert [(f.name, f.text) for f in judge_field(FieldQuality(note=note), THRESHOLDS)] == [
+        ("several_planes", note)
+    ]

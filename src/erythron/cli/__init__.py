@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
-import signal
 import sys
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -39,6 +37,7 @@ from erythron.cli import (
 from erythron.cli.terminal import make_writable
 from erythron.errors import ErythronError, UsageError, describe_os_error
 from erythron.files.naming import as_text
+from erythron.interrupts import INTERRUPTED, MESSAGE, end_at_once, raise_interrupt
 
 app = typer.Typer(
     name="erythron",
@@ -65,8 +64,6 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 
 log = logging.getLogger("erythron.cli")
-
-_INTERRUPTED = 130
 
 _OBJECTS_BEFORE_COLLECTION = 50_000
 
@@ -99,14 +96,14 @@ def main() -> None:
     """Run the command line; every foreseen error ends in one line on stderr and its exit status."""
     _hasten_start()
     make_writable(sys.stdout, sys.stderr)
-    _take_sigterm()
+    raise_interrupt()
     try:
         app()
     except (SystemExit, KeyboardInterrupt) as ending:
-        if isinstance(ending, SystemExit) and ending.code != _INTERRUPTED:
+        if isinstance(ending, SystemExit) and ending.code != INTERRUPTED:
             raise
-        typer.echo("erythron: interrupted; give the same command again to continue", err=True)
-        raise SystemExit(_INTERRUPTED) from ending
+        typer.echo(MESSAGE, err=True)
+        raise SystemExit(INTERRUPTED) from ending
     except UsageError as error:
         typer.echo(f"erythron: {error}", err=True)
         raise SystemExit(2) from error
@@ -119,17 +116,9 @@ def main() -> None:
         typer.echo(f"erythron: {describe_os_error(error)}", err=True)
         raise SystemExit(1) from error
     finally:
+        end_at_once()
         # The process ends: a last walk over every object that it holds would free nothing sooner.
         gc.freeze()
-
-
-def _take_sigterm() -> None:
-    """End on SIGTERM as on Ctrl-C: half-written files go, and the message says how to continue."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
 
 
 def _hasten_start() -> None:

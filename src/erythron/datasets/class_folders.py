@@ -13,8 +13,7 @@ from erythron.cells.class_map import ClassMap
 from erythron.cells.classes import CellType, find_type
 from erythron.datasets.labelled import FoundCell, list_images
 from erythron.errors import DataError
-
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+from erythron.read.inputs import IMAGE_SUFFIXES
 
 PUBLISHED_CELLS = 5666
 """Cells of BMEC (Wang et al. 2023, doi 10.1007/s10489-023-04465-z)."""

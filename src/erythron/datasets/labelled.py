@@ -13,6 +13,7 @@ from erythron.cells.classes import CellType, find_type
 from erythron.datasets.manifest import MANIFEST_SCHEMA, hash_split
 from erythron.errors import DataError
 from erythron.files.hashing import hash_file
+from erythron.files.naming import as_text
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,11 @@ def list_images(folder: Path, *suffixes: str) -> list[Path]:
     return paths
 
 
-def make_set(name: str, found: Iterable[FoundCell], class_map: ClassMap | None = None) -> LabelledSet:
+def make_set(set_name: str, found: Iterable[FoundCell], class_map: ClassMap | None = None) -> LabelledSet:
     """Make the manifest of what a reader found.
 
     Left out, each with its reason, are cells whose label the class map gives to no kind, and files that
-    cannot be read.
+    cannot be read or whose path is no text.
 
     Raises:
         DataError: a label is not known; or no cell is left.
@@ -102,13 +103,17 @@ def make_set(name: str, found: Iterable[FoundCell], class_map: ClassMap | None =
     digests: dict[Path, str] = {}
     for cell in found:
         kind = resolve_label(cell, class_map or {})
+        name = as_text(cell.path)
         if kind is None:
-            failures.append((str(cell.path), f"is {cell.source_label}, which the class map leaves out"))
+            failures.append((name, f"is {as_text(cell.source_label)}, which the class map leaves out"))
+            continue
+        if name != str(cell.path):
+            failures.append((name, "has a name that no table can hold; rename it"))
             continue
         try:
             digest = digests.get(cell.path) or hash_file(cell.path)
         except OSError as error:
-            failures.append((str(cell.path), f"cannot be read ({error.strerror})"))
+            failures.append((name, f"cannot be read ({error.strerror})"))
             continue
         digests[cell.path] = digest
         box = cell.box
@@ -119,7 +124,7 @@ def make_set(name: str, found: Iterable[FoundCell], class_map: ClassMap | None =
                 kind.cell_class.name if kind.cell_class else None,
                 cell.source_label,
                 cell.group or digest[:16],
-                name,
+                set_name,
                 cell.split,
                 digest,
                 cell.mpp,
@@ -131,14 +136,16 @@ def make_set(name: str, found: Iterable[FoundCell], class_map: ClassMap | None =
         )
     if not rows:
         reason = failures[0][1] if failures else "it holds none"
-        raise DataError(f"{name}: no cell is left ({reason}); check the class map, or fetch the set again")
+        raise DataError(
+            f"{set_name}: no cell is left ({reason}); check the class map, or fetch the set again"
+        )
     table = pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
     # The cells of one image stay in their source's order, which seeded choices among them build on.
     table = table.sort("path", maintain_order=True)
     if table["split"].null_count() == 0:
         table = table.with_columns(pl.lit(hash_split(table)).alias("split_hash"))
     left_out = pl.DataFrame(failures, schema={"path": pl.String, "reason": pl.String}, orient="row")
-    return LabelledSet(name, table, left_out)
+    return LabelledSet(set_name, table, left_out)
 
 
 def leave_out_contradictions(labelled: LabelledSet) -> LabelledSet:

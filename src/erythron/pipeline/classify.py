@@ -18,6 +18,7 @@ from erythron.bundle.folder import load_bundle
 from erythron.cells.table import list_cell_columns
 from erythron.errors import ImageReadError, UsageError
 from erythron.files.hashing import hash_text
+from erythron.files.locking import lock_folder
 from erythron.files.reading import open_regular, read_content
 from erythron.files.tables import format_csv, parse_csv, write_csv
 from erythron.files.writing import PARTIAL_SUFFIX, remove, write_file
@@ -123,30 +124,30 @@ def classify_images(
         / f"{fingerprint(*(_identify(steps, image) for image in inputs[start : start + CHUNK]))}.json"
         for start in range(0, len(inputs), CHUNK)
     }
-    left = [
-        image
-        for start, path in stored.items()
-        if not path.exists()
-        for image in inputs[start : start + CHUNK]
-    ]
-    outcomes = (executor or LocalExecutor()).run(ClassifyTask(options), left)
     tables: list[pl.DataFrame] = []
     failures: list[Failure] = []
-    for start, path in stored.items():
-        part = inputs[start : start + CHUNK]
-        if path.exists():
-            chunk = _CHUNK_JSON.validate_json(read_content(path))
-            for image in part:
-                progress(image.name)
-        else:
-            chunk = _take_chunk(islice(outcomes, len(part)), progress)
-            write_file(path, _CHUNK_JSON.dump_json(chunk))
-        failures.extend(chunk.failures)
-        if chunk.csv:
-            tables.append(parse_csv(chunk.csv.encode(), schema))
-
-    calls = pl.concat(tables) if tables else pl.DataFrame(schema=schema)
-    write_csv(calls, out)
+    with lock_folder(finished):
+        left = [
+            image
+            for start, path in stored.items()
+            if not path.exists()
+            for image in inputs[start : start + CHUNK]
+        ]
+        outcomes = (executor or LocalExecutor()).run(ClassifyTask(options), left)
+        for start, path in stored.items():
+            part = inputs[start : start + CHUNK]
+            if path.exists():
+                chunk = _CHUNK_JSON.validate_json(read_content(path))
+                for image in part:
+                    progress(image.name)
+            else:
+                chunk = _take_chunk(islice(outcomes, len(part)), progress)
+                write_file(path, _CHUNK_JSON.dump_json(chunk))
+            failures.extend(chunk.failures)
+            if chunk.csv:
+                tables.append(parse_csv(chunk.csv.encode(), schema))
+        calls = pl.concat(tables) if tables else pl.DataFrame(schema=schema)
+        write_csv(calls, out)
     remove(finished)
     return ClassifyRun(calls, tuple(failures))
 

@@ -27,7 +27,7 @@ from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progres
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import merge_reviews
 from erythron.pipeline.settings import choose_settings
-from erythron.pipeline.specimens import Specimen
+from erythron.pipeline.specimens import Specimen, name_run
 from erythron.quality.flags import QualityFlag
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import make_distributions
@@ -108,9 +108,8 @@ def count_images(
         UsageError: two inputs have one folder, or ``out`` holds results of other inputs or images.
         BundleError: the model cannot be used.
     """
-    name = inputs[0].path.stem if len(inputs) == 1 else f"{len(inputs)} images"
     with lock_folder(out):
-        counting = Counting([Specimen(name, tuple(inputs), Path())], out, options, loading)
+        counting = Counting([Specimen(name_run(inputs), tuple(inputs), Path())], out, options, loading)
         [run] = counting.run(progress, executor)
     return run
 
@@ -240,7 +239,8 @@ class Counting:
             What was counted of each specimen.
         """
         started = datetime.now(UTC)
-        tallies = [Tally() for _ in self._specimens]
+        seen: dict[str, tuple[str, str]] = {}
+        tallies = [Tally(specimen.name, seen) for specimen in self._specimens]
 
         def list_jobs() -> Iterator[CountJob]:
             for folders, tally in zip(self._folders, tallies, strict=True):
@@ -284,7 +284,7 @@ class Counting:
             specimen=specimen.name,
             details=tuple(Entry(name, value) for name, value in specimen.details.items()),
             made_at=started.astimezone(),
-            differential=replace(differential, flags=(*tally.flag_repeated(), *differential.flags)),
+            differential=replace(differential, flags=(*tally.list_flags(), *differential.flags)),
             fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
             failed=tuple(entry for entry in tally.entries if isinstance(entry, FailedInput)),
             review=review,
@@ -307,13 +307,19 @@ class Counting:
 class Tally:
     """The fields of a specimen as they come in; one whose pixels came before is counted once.
 
+    Args:
+        specimen: its name.
+        seen: specimen and image in which pixels were seen first, by their hash; shared by all specimens.
+
     Attributes:
         done: the fields that are counted.
         entries: what summary and page say of each input, in order.
         records: of every field that has a folder.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, specimen: str, seen: dict[str, tuple[str, str]]) -> None:
+        self._specimen, self._seen_anywhere = specimen, seen
+        self._of_others: list[tuple[str, str, str]] = []
         self.done: list[DoneField] = []
         self.entries: list[FieldReport | FailedInput | RepeatedInput] = []
         self.records: list[FieldRecord] = []
@@ -326,6 +332,9 @@ class Tally:
             return
         record = outcome.record
         self.records.append(record)
+        owner, where = self._seen_anywhere.setdefault(record.pixels_sha256, (self._specimen, record.image))
+        if owner != self._specimen:
+            self._of_others.append((record.image, where, owner))
         first = self._seen.setdefault(record.pixels_sha256, record.image)
         if first != record.image:
             self.entries.append(RepeatedInput(record.image, first))
@@ -333,8 +342,22 @@ class Tally:
         self.done.append(outcome)
         self.entries.append(_make_entry(outcome))
 
-    def flag_repeated(self) -> tuple[QualityFlag, ...]:
-        """Return the flag of inputs that show the same pixels as one before, none where there are none."""
+    def list_flags(self) -> tuple[QualityFlag, ...]:
+        """Return flags of inputs that show the same pixels as one before, none where there are none."""
+        return (*self._flag_others(), *self._flag_repeated())
+
+    def _flag_others(self) -> tuple[QualityFlag, ...]:
+        if not self._of_others:
+            return ()
+        named = ", ".join(f"{image} as {where} of {owner}" for image, where, owner in self._of_others[:5])
+        more = "" if len(self._of_others) <= 5 else f" and {len(self._of_others) - 5} more"
+        text = (
+            f"{len(self._of_others)} of the images show the same pixels as one of another specimen: "
+            f"{named}{more}; find out whose they are"
+        )
+        return (QualityFlag("image_of_another_specimen", text, float(len(self._of_others))),)
+
+    def _flag_repeated(self) -> tuple[QualityFlag, ...]:
         repeated = [entry for entry in self.entries if isinstance(entry, RepeatedInput)]
         if not repeated:
             return ()
@@ -360,7 +383,10 @@ def _refuse_foreign(image: InputImage, folder: Path, steps: StepSettings) -> Non
     if record is None or record.fingerprints.outlines != wanted.outlines:
         raise UsageError(f"{folder} is there and was not made from {image.path} with these settings; {again}")
     if (folder / CELLS).exists() and is_edited(folder, record):
-        raise UsageError(f"{folder}: its table of cells was changed after the count; {again}")
+        raise UsageError(
+            f"{folder / CELLS} was changed after the count: erythron recount takes it with "
+            f"--labels {folder / CELLS}; --force counts again and loses the change"
+        )
 
 
 def _make_entry(done: DoneField) -> FieldReport:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from erythron.bundle.folder import Bundle
 from erythron.errors import UsageError
+from erythron.files.locking import lock_folder
 from erythron.train.classifier.fine_tuned.cell_set import cache_beside
 from erythron.train.classifier.fine_tuned.evaluate import evaluate_fine_tuned
 from erythron.train.classifier.fine_tuned.export import describe_fine_tuned
@@ -15,7 +17,7 @@ from erythron.train.classifier.frozen.train import train_frozen
 from erythron.train.recipe import FrozenRecipe, Recipe
 from erythron.train.shared.bundle_writer import write_bundle
 from erythron.train.shared.evaluation import Evaluation, read_evaluation
-from erythron.train.shared.hardware import THIS_MACHINE, Hardware
+from erythron.train.shared.hardware import THIS_MACHINE, Hardware, find_rank
 from erythron.train.shared.progress import Progress, no_progress
 from erythron.train.shared.run_folder import RunRecord, read_record
 from erythron.train.shared.sets import join_split, open_sets
@@ -33,8 +35,8 @@ def train(
         progress: called after each cell that is outlined, and each epoch or fold.
 
     Raises:
-        UsageError: a set cannot be found, the folder holds something else, or the hardware does not fit the
-            kind.
+        UsageError: a set cannot be found, the folder holds something else, another training writes there, or
+            the hardware does not fit the kind.
         DataError: a set cannot be read, is not split where it has to be, or leaks.
         MissingExtraError: a package that the recipe or an option asks for is not installed.
     """
@@ -44,10 +46,13 @@ def train(
                 f"{recipe.name}: a frozen encoder is computed on the CPU of one machine; of the options of "
                 "the hardware it takes --threads alone"
             )
-        return train_frozen(recipe, out, hardware.threads, progress)
-    rows = join_split(open_sets(recipe.sets))
-    cache = cache_beside(recipe.sets[0].data) if len(recipe.sets) == 1 else None
-    return train_run(recipe, rows, out, hardware, progress, cache)
+        with lock_folder(out):
+            return train_frozen(recipe, out, hardware.threads, progress)
+    # Of processes that train together the first keeps others out.
+    with lock_folder(out) if find_rank() == 0 else nullcontext():
+        rows = join_split(open_sets(recipe.sets))
+        cache = cache_beside(recipe.sets[0].data) if len(recipe.sets) == 1 else None
+        return train_run(recipe, rows, out, hardware, progress, cache)
 
 
 def evaluate(run: Path, progress: Progress = no_progress) -> Evaluation:

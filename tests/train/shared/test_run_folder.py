@@ -8,8 +8,10 @@ import torch
 
 from erythron.bundle.schema import DataUsed, MeasurementStatistic
 from erythron.errors import DataError, UsageError
+from erythron.files.locking import lock_folder
 from erythron.train.recipe import FineTunedRecipe, FrozenRecipe, Recipe
 from erythron.train.shared.backbones import PixelScaling
+from erythron.train.shared.hardware import Hardware
 from erythron.train.shared.run_folder import (
     WEIGHTS_FILE,
     RunRecord,
@@ -19,6 +21,7 @@ from erythron.train.shared.run_folder import (
     store_record,
     store_weights,
 )
+from erythron.train.trainer import train
 
 
 def make_record(recipe: Recipe) -> RunRecord:
@@ -71,3 +74,12 @@ def test_a_missing_or_damaged_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(DataError, match="damaged or of another version"):
         read_record(tmp_path)
+
+
+def test_a_second_training_into_one_folder_is_refused(tmp_path: Path) -> None:
+    for recipe in (FineTunedRecipe(), FrozenRecipe()):
+        with lock_folder(tmp_path / "run"), pytest.raises(UsageError, match="another run"):
+            train(recipe, tmp_path / "run", Hardware())
+    # The lock of the own training is nothing that lies in its way.
+    with lock_folder(tmp_path / "run"):
+        claim_folder(tmp_path / "run", FrozenRecipe(), "1" * 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 
@@ -30,3 +31,8 @@ class Hardware:
 
 THIS_MACHINE = Hardware()
 """One device of this machine, whatever it has."""
+
+
+def find_rank() -> int:
+    """Return the number of this process among those that train together, as torchrun or SLURM states it."""
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)

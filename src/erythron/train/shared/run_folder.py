@@ -12,6 +12,7 @@ from torch import Tensor
 
 from erythron.bundle.schema import DataUsed, MeasurementStatistic
 from erythron.errors import DataError, ErythronError, UsageError
+from erythron.files.locking import LOCK
 from erythron.files.tables import write_parquet
 from erythron.files.writing import whole_file, write_file
 from erythron.train.recipe import Recipe
@@ -77,7 +78,7 @@ def claim_folder(out: Path, recipe: Recipe, split_hash: str, ignored: tuple[str,
             raise UsageError(
                 f"{out}: holds a run of another recipe or split; name another folder or give the same again"
             )
-    elif out.exists() and any(p.name not in ignored for p in out.iterdir()):
+    elif out.exists() and any(p.name not in (*ignored, LOCK) for p in out.iterdir()):
         raise UsageError(f"{out}: is not empty and holds no run; name a new folder")
     else:
         write_file(plan, json.dumps(wanted, indent=1))

@@ -278,6 +278,9 @@ def test_missing_parts_are_named(
     no_class = drawn_rows.filter((pl.col("split") != "train") | (pl.col("label") != "proerythroblast"))
     with pytest.raises(DataError, match="proerythroblast"):
         train_run(tiny, no_class, tmp_path / "b", QUIET)
+    one_class = drawn_rows.filter(pl.col("label") == "proerythroblast")
+    with pytest.raises(DataError, match="all cells have the class proerythroblast"):
+        train_run(tiny, one_class, tmp_path / "c", QUIET)
     with pytest.raises(DataError, match="finished training run"):
         load_network(tmp_path / "nothing")
 

@@ -33,7 +33,7 @@ from erythron.train.classifier.networks.two_branch import CellNetwork, build_net
 from erythron.train.recipe import FineTunedRecipe, Selection
 from erythron.train.shared.backbones import find_scaling
 from erythron.train.shared.framed_cells import LEAST_SD, describe_measurements
-from erythron.train.shared.hardware import THIS_MACHINE, Hardware
+from erythron.train.shared.hardware import THIS_MACHINE, Hardware, find_rank
 from erythron.train.shared.progress import Progress, no_progress
 from erythron.train.shared.run_folder import (
     RunRecord,
@@ -219,6 +219,11 @@ def _check_parts(training: CellSet, validation: CellSet, recipe: FineTunedRecipe
     if not len(training.labels):
         raise DataError("the manifest has no cells in its part 'train'; split it with: erythron data split")
     missing = set(range(len(training.classes))) - set(training.labels.tolist())
+    if len(training.classes) < 2:
+        raise DataError(
+            f"all cells have the class {training.classes[0]}, so there is nothing to learn to tell apart; "
+            "add a set with cells of other classes"
+        )
     if missing:
         names = ", ".join(training.classes[i] for i in sorted(missing))
         raise DataError(f"no training cell has the class {names}; split again or drop the class")
@@ -232,13 +237,12 @@ def _check_parts(training: CellSet, validation: CellSet, recipe: FineTunedRecipe
 def _find_share(hardware: Hardware) -> Share:
     """Return this process' part, from what torchrun or SLURM says."""
     processes = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
-    rank = int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)
     if processes == 1 and hardware.devices > 1:
         raise UsageError(
             f"{hardware.devices} devices need as many processes: start with "
             f"torchrun --nproc-per-node {hardware.devices} -m erythron train ..."
         )
-    return Share(rank, processes)
+    return Share(find_rank(), processes)
 
 
 def _make_trainer(

@@ -1,0 +1,44 @@
+"""Ctrl-C and SIGTERM: whenever one comes, the program says the same and ends with the same status.
+
+Imports nothing that takes time, because it is needed before anything else is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+INTERRUPTED = 130
+"""Exit status: 128 and the number of SIGINT, as shells have it."""
+
+MESSAGE = "erythron: interrupted; give the same command again to continue"
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def end_at_once() -> None:
+    """From now on let an interrupt end the process without further ado: there is nothing to clear up."""
+    _handle_by(_end)
+
+
+def raise_interrupt() -> None:
+    """From now on let an interrupt raise KeyboardInterrupt, so that half-written files go."""
+    _handle_by(_raise)
+
+
+def _handle_by(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in _SIGNALS:
+        # Who started the program in the background may have had a signal ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    os.write(2, f"{MESSAGE}\n".encode())
+    os._exit(INTERRUPTED)
+
+
+def _raise(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

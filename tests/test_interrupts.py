@@ -1,0 +1,54 @@
+"""An interrupt says the same and ends the same whenever it comes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from erythron.interrupts import INTERRUPTED, MESSAGE
+
+LOADING = """
+import signal, sys, time
+from erythron import __main__ as program
+import erythron
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "erythron.cli":
+            print("loading", flush=True)
+            time.sleep(60)
+sys.meta_path.insert(0, Slow())
+program.run()
+"""
+FINISHED = """
+import sys, time, typer
+from erythron import cli
+cli.app = lambda: print("finished", flush=True)
+cli.main()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("program", [LOADING, FINISHED])
+def test_before_and_after_the_work(program: str, number: signal.Signals) -> None:
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() in (b"loading\n", b"finished\n")
+        time.sleep(0.2)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said.decode().strip()) == (INTERRUPTED, MESSAGE)
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    program += (
+        "from erythron.interrupts import end_at_once, raise_interrupt; end_at_once(); raise_interrupt()\n"
+    )
+    program += "assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN; signal.raise_signal(signal.SIGINT)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
