@@ -22,21 +22,21 @@ from erythron.files.locking import lock_folder
 from erythron.files.naming import as_text
 from erythron.files.tables import write_csv
 from erythron.files.writing import sweep, write_file
-from erythron.pipeline.count_worker import CountJob, CountTask, DoneField, describe_steps
+from erythron.pipeline.count_worker import CountJob, CountTask, describe_steps
 from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, check_distinct, no_progress
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import merge_reviews
 from erythron.pipeline.settings import choose_settings
 from erythron.pipeline.specimens import Specimen, name_run
-from erythron.quality.flags import QualityFlag
+from erythron.pipeline.tally import Tally
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import make_distributions
-from erythron.report.model import Entry, FailedInput, FieldReport, RepeatedInput, ReviewReport, RunReport
+from erythron.report.model import Entry, FailedInput, FieldReport, ReviewReport, RunReport
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
 from erythron.results.field import is_edited, refuse_foreign_folder
 from erythron.results.fingerprint import StepSettings, fingerprint_steps, hash_bundle, hash_image
-from erythron.results.record import CELLS, FieldRecord, read_record
+from erythron.results.record import CELLS, read_record
 from erythron.results.run import (
     REPORT,
     RUN,
@@ -141,6 +141,7 @@ def count_specimens(
     """
     with lock_folder(out):
         counting = Counting(specimens, out, options, loading)
+        _refuse_taken_columns(specimens, make_specimen_summary((), counting.bundle.classes).columns)
         listed = {specimen.name: [image.name for image in specimen.images] for specimen in specimens}
         refuse_other_run([name for names in listed.values() for name in names], out, force=options.force)
         runs = tuple(counting.run(progress, executor))
@@ -166,6 +167,15 @@ def count_specimens(
     if lost and runs:
         runs = (*runs[:-1], replace(runs[-1], failures=(*runs[-1].failures, *lost)))
     return runs
+
+
+def _refuse_taken_columns(specimens: Sequence[Specimen], columns: Sequence[str]) -> None:
+    """Refuse further columns of the table of specimens that are columns of the summary."""
+    taken = sorted({name for specimen in specimens for name in specimen.details}.intersection(columns))
+    if taken:
+        raise UsageError(
+            f"the table of specimens has the column {', '.join(taken)}, which the summary has too; rename it"
+        )
 
 
 def _write_each(*parts: tuple[Path, Callable[[], None]]) -> tuple[Failure, ...]:
@@ -304,72 +314,6 @@ class Counting:
         )
 
 
-class Tally:
-    """The fields of a specimen as they come in; one whose pixels came before is counted once.
-
-    Args:
-        specimen: its name.
-        seen: specimen and image in which pixels were seen first, by their hash; shared by all specimens.
-
-    Attributes:
-        done: the fields that are counted.
-        entries: what summary and page say of each input, in order.
-        records: of every field that has a folder.
-    """
-
-    def __init__(self, specimen: str, seen: dict[str, tuple[str, str]]) -> None:
-        self._specimen, self._seen_anywhere = specimen, seen
-        self._of_others: list[tuple[str, str, str]] = []
-        self.done: list[DoneField] = []
-        self.entries: list[FieldReport | FailedInput | RepeatedInput] = []
-        self.records: list[FieldRecord] = []
-        self._seen: dict[str, str] = {}
-
-    def add(self, outcome: DoneField | Failure) -> None:
-        """Take in what came of one input."""
-        if isinstance(outcome, Failure):
-            self.entries.append(FailedInput(outcome.image, outcome.reason))
-            return
-        record = outcome.record
-        self.records.append(record)
-        owner, where = self._seen_anywhere.setdefault(record.pixels_sha256, (self._specimen, record.image))
-        if owner != self._specimen:
-            self._of_others.append((record.image, where, owner))
-        first = self._seen.setdefault(record.pixels_sha256, record.image)
-        if first != record.image:
-            self.entries.append(RepeatedInput(record.image, first))
-            return
-        self.done.append(outcome)
-        self.entries.append(_make_entry(outcome))
-
-    def list_flags(self) -> tuple[QualityFlag, ...]:
-        """Return flags of inputs that show the same pixels as one before, none where there are none."""
-        return (*self._flag_others(), *self._flag_repeated())
-
-    def _flag_others(self) -> tuple[QualityFlag, ...]:
-        if not self._of_others:
-            return ()
-        named = ", ".join(f"{image} as {where} of {owner}" for image, where, owner in self._of_others[:5])
-        more = "" if len(self._of_others) <= 5 else f" and {len(self._of_others) - 5} more"
-        text = (
-            f"{len(self._of_others)} of the images show the same pixels as one of another specimen: "
-            f"{named}{more}; find out whose they are"
-        )
-        return (QualityFlag("image_of_another_specimen", text, float(len(self._of_others))),)
-
-    def _flag_repeated(self) -> tuple[QualityFlag, ...]:
-        repeated = [entry for entry in self.entries if isinstance(entry, RepeatedInput)]
-        if not repeated:
-            return ()
-        named = ", ".join(f"{Path(e.image).name} as {Path(e.same_as).name}" for e in repeated[:5])
-        more = "" if len(repeated) <= 5 else f" and {len(repeated) - 5} more"
-        text = (
-            f"{len(repeated)} of the images show the same pixels as another and are counted once: "
-            f"{named}{more}"
-        )
-        return (QualityFlag("repeated_images", text, float(len(repeated))),)
-
-
 def _refuse_foreign(image: InputImage, folder: Path, steps: StepSettings) -> None:
     """Refuse to replace results of another image or scale, or a table of cells that a person edited."""
     if not folder.exists():
@@ -387,21 +331,6 @@ def _refuse_foreign(image: InputImage, folder: Path, steps: StepSettings) -> Non
             f"{folder / CELLS} was changed after the count: erythron recount takes it with "
             f"--labels {folder / CELLS}; --force counts again and loses the change"
         )
-
-
-def _make_entry(done: DoneField) -> FieldReport:
-    record = done.record
-    return FieldReport(
-        image=record.image,
-        width_px=record.width_px,
-        height_px=record.height_px,
-        mpp=record.mpp,
-        mpp_source=record.mpp_source,
-        differential=done.differential,
-        page=done.page,
-        mpp_interval=record.mpp_interval,
-        review=done.review,
-    )
 
 
 def _keep_settings(options: RunOptions) -> RunSettings:
