@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
-from erythron.differential.combined import Calls, Contrast, Knowledge, estimate_contrasts
+from erythron.differential.calls import Calls, Contrast, Knowledge
+from erythron.differential.combined import estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix, adjust_to_prior_shift, invert_confusion
 from erythron.train.folded_sets import MARROW_SET, read_folded
 

@@ -16,17 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erythron.differential import combined
-from erythron.differential.combined import (
-    DRAWS,
-    EXCESS,
-    ROUNDS,
-    SEED,
-    Calls,
-    Contrast,
-    Knowledge,
-    estimate_contrasts,
-    make_rates,
-)
+from erythron.differential.calls import Calls, Contrast, Knowledge
+from erythron.differential.combined import DRAWS, EXCESS, ROUNDS, SEED, estimate_contrasts, make_rates
 from erythron.differential.correction import ConfusionMatrix, fit_mixture
 from erythron.differential.counts import Estimate
 from erythron.differential.intervals import shortest_interval

@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 
 from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
-from erythron.differential.combined import ROUNDS, Calls, Contrast, Knowledge, make_rates
+from erythron.differential.calls import Calls, Contrast, Knowledge
+from erythron.differential.combined import ROUNDS, make_rates
 from erythron.differential.correction import ConfusionMatrix, fit_mixture
 from erythron.differential.counts import Estimate
 from erythron.differential.detection import Detection

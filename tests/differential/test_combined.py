@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from erythron.cells.classes import Lineage
-from erythron.differential.combined import Calls, Contrast, Corrected, Knowledge, estimate_contrasts
+from erythron.differential.calls import Calls, Contrast, Corrected, Knowledge
+from erythron.differential.combined import estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.detection import Detection
 

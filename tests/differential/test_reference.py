@@ -15,6 +15,16 @@ KNOWN = {c.name for c in DEFAULT_CLASSES} | {d.name for d in list_indices(DEFAUL
 GOOD = '[me_ratio]\nlow = 1.5\npopulation = "adults"\nsource = "our laboratory, 2026"\n'
 
 
+def test_a_percentage_in_place_of_a_fraction_is_refused(tmp_path: Path) -> None:
+    text = '[{name}]\nlow = 18\nhigh = 32\npopulation = "adults"\nsource = "ours"\n'
+    own = tmp_path / "own.toml"
+    own.write_text(text.format(name="erythroid_share"))
+    with pytest.raises(DataError, match="write its limits as fractions"):
+        read_references(own, KNOWN)
+    own.write_text(text.format(name="me_ratio"))
+    assert read_references(own, KNOWN)["me_ratio"].high == 32
+
+
 def test_every_shipped_range_has_its_source() -> None:
     shipped = read_references(SHIPPED, KNOWN)
     assert (shipped["erythroid_share"].low, shipped["erythroid_share"].high) == (0.18, 0.39)

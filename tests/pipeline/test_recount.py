@@ -257,6 +257,63 @@ def test_calls_go_to_the_specimen_that_they_are_of(fields: Path, tmp_path: Path)
     assert counts_of(tmp_path / "run/001/f0") == before
 
 
+def test_nothing_is_written_where_a_picture_is_gone_or_another(
+    fields: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(fields, tmp_path / "in")
+    out = tmp_path / "run"
+    count_images(find_images([tmp_path / "in"])[:2], out, OPTIONS)
+    [(cell, called)] = pick(out, 1)
+    labels = edit(out / "f0/cells.csv", tmp_path / "e.csv", {cell: {"counted_as": other_class(called)}})
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    for step in ("gone", "another"):
+        if step == "gone":
+            (tmp_path / "in/f1.png").rename(tmp_path / "kept.png")
+        else:
+            shutil.copy(tmp_path / "in/f2.png", tmp_path / "in/f1.png")
+        with pytest.raises(UsageError, match=r"f1\.png: is not the picture that was counted"):
+            recount(out, [labels], READING)
+        assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    (tmp_path / "kept.png").replace(tmp_path / "in/f1.png")
+    assert recount(out, [labels], READING).changed == 1
+
+
+def test_readers_who_differ_are_named_on_the_page_and_when_one_replaces_the_other(run: Path) -> None:
+    [(cell, called), (second, second_called)] = pick(run, 2)
+    new = other_class(called)
+    older = edit(run / "f0/cells.csv", run.parent / "older.csv", {})
+    both = {cell: {"counted_as": new}, second: {"counted_as": other_class(second_called)}}
+    recount(run, [edit(run / "f0/cells.csv", run.parent / "a.csv", both)], READING)
+    last = edit(run / "f0/cells.csv", run.parent / "b.csv", {cell: {"counted_as": "proerythroblast"}})
+    done = recount(run, [last], Reading("B. Reader", NOW))
+    assert done.replaced == {"A. Reader": 1}
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "By reader: A. Reader 2, B. Reader 1." in page
+    assert "They differ on 1 cell; the last call counts." in page
+    assert f"Cell {cell}: A. Reader {new}, B. Reader proerythroblast." in page
+    # Labels from before, which say again what the model said.
+    again = recount(run, [older], Reading("C. Reader", NOW))
+    assert (again.changed, again.replaced) == (2, {"A. Reader": 1, "B. Reader": 1})
+
+
+def test_one_specimen_is_recounted_with_its_run(fields: Path, tmp_path: Path) -> None:
+    table = tmp_path / "specimens.csv"
+    table.write_text(f"image;specimen\n{fields}/f0.png;001\n")
+    count_specimens(group_images(find_images([fields])[:1], str(table)), tmp_path / "run", OPTIONS)
+    with pytest.raises(UsageError, match="is one specimen of the run"):
+        recount(tmp_path / "run/001", [tmp_path / "run/001/f0/cells.csv"], READING)
+
+
+def test_a_cell_that_two_parts_of_a_file_name_is_named(run: Path) -> None:
+    """A file of outlines may state some of its cells without their image."""
+    document = json.loads((run / "f0/cells.geojson").read_text(encoding="utf-8"))
+    for feature in document["features"][:2]:
+        feature["properties"].pop("metadata")
+    labels = run.parent / "f0.geojson"
+    labels.write_text(json.dumps(document), encoding="utf-8")
+    assert recount(run, [labels], READING).unnamed == 0
+
+
 def test_labels_that_cannot_be_taken_are_refused_before_anything_changes(run: Path) -> None:
     [(cell, _)] = pick(run, 1)
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
@@ -279,7 +336,7 @@ def test_labels_that_cannot_be_taken_are_refused_before_anything_changes(run: Pa
         DataError,
         "two rows",
     )
-    refuse("empty.csv", "", DataError, "no table of cells")
+    refuse("empty.csv", "", DataError, "is no table")
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     with pytest.raises(UsageError, match="holds no finished count"):
         recount(run / "f0", [run / "f0/cells.csv"], READING)

@@ -18,6 +18,7 @@ from erythron.errors import DataError, UsageError
 from erythron.pipeline.count import count_images, count_specimens
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.specimens import group_images
+from erythron.quality.flags import is_provisional
 from erythron.read.inputs import find_images
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
@@ -175,3 +176,19 @@ def test_the_command_prints_a_line_a_specimen(patients: Path, tmp_path: Path) ->
         assert name in done.stdout
     told = CliRunner().invoke(app, [*arguments, "--json"])
     assert [s["specimen"] for s in json.loads(told.stdout)["specimens"]] == ["000", "001", "002"]
+
+
+def test_a_picture_of_another_specimen_is_said_and_makes_the_count_provisional(
+    patients: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(patients, tmp_path / "in")
+    shutil.copy(tmp_path / "in/000/f0.png", tmp_path / "in/002/f7.png")
+    runs = count_specimens(group_images(find_images([tmp_path / "in"]), "folder"), tmp_path / "run", OPTIONS)
+    named = [
+        [flag for flag in r.differential.flags if flag.name == "image_of_another_specimen"] for r in runs
+    ]
+    assert [len(flags) for flags in named] == [0, 0, 1]
+    [flag] = named[2]
+    assert "f7.png as" in flag.text
+    assert "f0.png of 000; find out whose they are" in flag.text
+    assert is_provisional([flag])

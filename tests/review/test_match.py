@@ -64,6 +64,7 @@ def outlined(*cells: LabelledCell) -> Labels:
         (EditedRow(IDS[0], "Pronormoblast", None, None), {IDS[0]: "proerythroblast"}),
         (EditedRow(IDS[0], "unclassified", "granulocyte", ""), {IDS[0]: "unclassified"}),
         (EditedRow(IDS[0], "not_a_cell", "granulocyte", ""), {IDS[0]: "not_a_cell"}),
+        (EditedRow(IDS[0], "Not a cell", "granulocyte", ""), {IDS[0]: "not_a_cell"}),
         # An unclassified cell whose flag was taken away is of its label.
         (EditedRow(IDS[1], None, "lymphocyte", ""), {IDS[1]: "lymphocyte"}),
         (EditedRow(IDS[1], "lymphocyte", "lymphocyte", "unclassified"), {IDS[1]: "lymphocyte"}),

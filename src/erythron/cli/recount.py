@@ -78,5 +78,7 @@ def _say(done: Recount, reader: str) -> None:
     if done.confirmed:
         said.append(f"{done.confirmed} confirmed")
     typer.echo(f"{', '.join(said)} by {reader}", err=True)
+    for other, count in done.replaced.items():
+        typer.echo(f"of these {count} replaced what {other} had called; review.json keeps both", err=True)
     if done.unnamed:
         typer.echo(f"{done.unnamed} cells are not in the labels and keep their calls", err=True)

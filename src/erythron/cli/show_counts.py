@@ -143,7 +143,7 @@ def _print_differential(differential: Differential, fields: int) -> None:
         title=f"{what}{differential.nucleated_cells} nucleated cells in {fields} field(s)",
         row_styles=["dim"] if is_doubtful else None,
     )
-    table.add_column("Class", no_wrap=True)
+    table.add_column("Class", overflow="fold")  # figures are whole on a narrow terminal; names may wrap
     headers = ["Cells", f"raw\n% ({level})", "% of\neryth."]
     if is_corrected:
         headers.append(f"corrected\n% ({level})")

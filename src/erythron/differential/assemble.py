@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 
 from erythron.cells.classes import CellClass, Lineage
-from erythron.differential.combined import DRAWS, SEED, Calls, Contrast, Knowledge, estimate_contrasts
+from erythron.differential.calls import Calls, Contrast, Knowledge
+from erythron.differential.combined import DRAWS, SEED, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.counts import (
     CellCounts,

@@ -19,7 +19,7 @@ from erythron.cells.classes import (
     CellClass,
     Lineage,
 )
-from erythron.differential.combined import Contrast
+from erythron.differential.calls import Contrast
 from erythron.differential.me_ratio import MERatio, describe_me_ratio, list_myeloid
 
 _YOUNG = (PROERYTHROBLAST.name, BASOPHILIC_ERYTHROBLAST.name)

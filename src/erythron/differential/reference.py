@@ -16,6 +16,9 @@ from erythron.differential.counts import ReferenceRange
 from erythron.errors import DataError
 from erythron.files.reading import read_text
 
+_RATIOS = {"me_ratio", "maturation_index", "proliferation_ratio"}
+"""Indices that are ratios of two counts and may be over 1; every other range is of a share."""
+
 SHIPPED = Path(__file__).parent / "reference.toml"
 
 
@@ -60,5 +63,7 @@ def _check(path: Path, name: str, found: ReferenceRange) -> None:
     low = 0.0 if found.low is None else found.low
     if low < 0 or (found.high is not None and not low < found.high):
         raise DataError(f"{path}: '{name}' must have 0 <= low < high")
+    if name not in _RATIOS and max(found.low or 0.0, found.high or 0.0) > 1:
+        raise DataError(f"{path}: '{name}' is a share: write its limits as fractions, 0.18 for 18 %")
     if not found.source.strip() or not found.population.strip():
         raise DataError(f"{path}: '{name}' must name its population and its source")

@@ -7,6 +7,7 @@ apostrophe, which is taken off when it is read.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import re
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -72,10 +73,12 @@ def read_csv(
 def parse_csv(
     content: bytes, types: Mapping[str, pl.DataType] | None = None, *, all_text: bool = False
 ) -> pl.DataFrame:
-    """Return the table of a CSV text in UTF-8.
+    """Return the table of a CSV text.
 
-    Columns parted by semicolons, as spreadsheets write them in countries with a decimal comma, are told by
-    the first line; decimals then have a comma or a point.
+    Columns parted by semicolons, as spreadsheets write them in countries with a decimal comma, or by tabs are
+    told by the first line; with semicolons decimals have a comma or a point. Text that is no UTF-8 is read as
+    UTF-16 where it has that mark, else in the code page of Western European Windows, as its spreadsheets
+    write it.
 
     Args:
         content: the text, with or without a byte order mark.
@@ -86,21 +89,34 @@ def parse_csv(
     Raises:
         polars.exceptions.PolarsError: it is no table, or a column holds what is not of its type.
     """
-    content = content.removeprefix(BOM.encode())
+    content = _recode(content).removeprefix(BOM.encode())
     head = content.split(b"\n", 1)[0]
-    semicolons = head.count(b";") > head.count(b",")
-    options = {"separator": ";", "decimal_comma": bool(_WITH_COMMA.search(content))} if semicolons else {}
+    separator = max(",;\t", key=lambda sign: head.count(sign.encode()))
+    options: dict[str, Any] = {"separator": separator}
+    if separator == ";":
+        options["decimal_comma"] = bool(_WITH_COMMA.search(content))
     try:
         table = pl.read_csv(
             content,
             schema_overrides=dict(types or {}),
             infer_schema=not all_text,
             infer_schema_length=None,
-            **options,  # type: ignore[arg-type]
+            **options,
         )
     except pl.exceptions.PanicException as error:
         raise pl.exceptions.ComputeError(f"the CSV is damaged ({error})") from error
     return table.with_columns(pl.col(pl.String).str.replace(_ESCAPED, "${1}"))
+
+
+def _recode(content: bytes) -> bytes:
+    """Return a text in UTF-8, whichever of three encodings it is in."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace").encode()
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace").encode()
+    return content
 
 
 def read_parquet(path: Path) -> pl.DataFrame:

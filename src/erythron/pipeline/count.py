@@ -22,21 +22,21 @@ from erythron.files.locking import lock_folder
 from erythron.files.naming import as_text
 from erythron.files.tables import write_csv
 from erythron.files.writing import sweep, write_file
-from erythron.pipeline.count_worker import CountJob, CountTask, DoneField, describe_steps
+from erythron.pipeline.count_worker import CountJob, CountTask, describe_steps
 from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, check_distinct, no_progress
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import merge_reviews
 from erythron.pipeline.settings import choose_settings
-from erythron.pipeline.specimens import Specimen
-from erythron.quality.flags import QualityFlag
+from erythron.pipeline.specimens import Specimen, name_run
+from erythron.pipeline.tally import Tally
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import make_distributions
-from erythron.report.model import Entry, FailedInput, FieldReport, RepeatedInput, ReviewReport, RunReport
+from erythron.report.model import Entry, FailedInput, FieldReport, ReviewReport, RunReport
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
 from erythron.results.field import is_edited, refuse_foreign_folder
 from erythron.results.fingerprint import StepSettings, fingerprint_steps, hash_bundle, hash_image
-from erythron.results.record import CELLS, FieldRecord, read_record
+from erythron.results.record import CELLS, read_record
 from erythron.results.run import (
     REPORT,
     RUN,
@@ -108,9 +108,8 @@ def count_images(
         UsageError: two inputs have one folder, or ``out`` holds results of other inputs or images.
         BundleError: the model cannot be used.
     """
-    name = inputs[0].path.stem if len(inputs) == 1 else f"{len(inputs)} images"
     with lock_folder(out):
-        counting = Counting([Specimen(name, tuple(inputs), Path())], out, options, loading)
+        counting = Counting([Specimen(name_run(inputs), tuple(inputs), Path())], out, options, loading)
         [run] = counting.run(progress, executor)
     return run
 
@@ -240,7 +239,8 @@ class Counting:
             What was counted of each specimen.
         """
         started = datetime.now(UTC)
-        tallies = [Tally() for _ in self._specimens]
+        seen: dict[str, tuple[str, str]] = {}
+        tallies = [Tally(specimen.name, seen) for specimen in self._specimens]
 
         def list_jobs() -> Iterator[CountJob]:
             for folders, tally in zip(self._folders, tallies, strict=True):
@@ -284,7 +284,7 @@ class Counting:
             specimen=specimen.name,
             details=tuple(Entry(name, value) for name, value in specimen.details.items()),
             made_at=started.astimezone(),
-            differential=replace(differential, flags=(*tally.flag_repeated(), *differential.flags)),
+            differential=replace(differential, flags=(*tally.list_flags(), *differential.flags)),
             fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
             failed=tuple(entry for entry in tally.entries if isinstance(entry, FailedInput)),
             review=review,
@@ -304,49 +304,6 @@ class Counting:
         )
 
 
-class Tally:
-    """The fields of a specimen as they come in; one whose pixels came before is counted once.
-
-    Attributes:
-        done: the fields that are counted.
-        entries: what summary and page say of each input, in order.
-        records: of every field that has a folder.
-    """
-
-    def __init__(self) -> None:
-        self.done: list[DoneField] = []
-        self.entries: list[FieldReport | FailedInput | RepeatedInput] = []
-        self.records: list[FieldRecord] = []
-        self._seen: dict[str, str] = {}
-
-    def add(self, outcome: DoneField | Failure) -> None:
-        """Take in what came of one input."""
-        if isinstance(outcome, Failure):
-            self.entries.append(FailedInput(outcome.image, outcome.reason))
-            return
-        record = outcome.record
-        self.records.append(record)
-        first = self._seen.setdefault(record.pixels_sha256, record.image)
-        if first != record.image:
-            self.entries.append(RepeatedInput(record.image, first))
-            return
-        self.done.append(outcome)
-        self.entries.append(_make_entry(outcome))
-
-    def flag_repeated(self) -> tuple[QualityFlag, ...]:
-        """Return the flag of inputs that show the same pixels as one before, none where there are none."""
-        repeated = [entry for entry in self.entries if isinstance(entry, RepeatedInput)]
-        if not repeated:
-            return ()
-        named = ", ".join(f"{Path(e.image).name} as {Path(e.same_as).name}" for e in repeated[:5])
-        more = "" if len(repeated) <= 5 else f" and {len(repeated) - 5} more"
-        text = (
-            f"{len(repeated)} of the images show the same pixels as another and are counted once: "
-            f"{named}{more}"
-        )
-        return (QualityFlag("repeated_images", text, float(len(repeated))),)
-
-
 def _refuse_foreign(image: InputImage, folder: Path, steps: StepSettings) -> None:
     """Refuse to replace results of another image or scale, or a table of cells that a person edited."""
     if not folder.exists():
@@ -360,22 +317,10 @@ def _refuse_foreign(image: InputImage, folder: Path, steps: StepSettings) -> Non
     if record is None or record.fingerprints.outlines != wanted.outlines:
         raise UsageError(f"{folder} is there and was not made from {image.path} with these settings; {again}")
     if (folder / CELLS).exists() and is_edited(folder, record):
-        raise UsageError(f"{folder}: its table of cells was changed after the count; {again}")
-
-
-def _make_entry(done: DoneField) -> FieldReport:
-    record = done.record
-    return FieldReport(
-        image=record.image,
-        width_px=record.width_px,
-        height_px=record.height_px,
-        mpp=record.mpp,
-        mpp_source=record.mpp_source,
-        differential=done.differential,
-        page=done.page,
-        mpp_interval=record.mpp_interval,
-        review=done.review,
-    )
+        raise UsageError(
+            f"{folder / CELLS} was changed after the count: erythron recount takes it with "
+            f"--labels {folder / CELLS}; --force counts again and loses the change"
+        )
 
 
 def _keep_settings(options: RunOptions) -> RunSettings:

@@ -6,7 +6,8 @@ table, differential, outlines and page made anew, with summary, report and ``run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,19 +15,21 @@ from pathlib import Path
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cells.class_map import ClassMap
 from erythron.differential.me_ratio import MERatio
-from erythron.errors import DataError, UsageError
+from erythron.errors import DataError, ImageReadError, UsageError
+from erythron.files.locking import lock_folder
 from erythron.files.naming import as_text
 from erythron.interchange.labels import find_image
 from erythron.pipeline.count import CountRun, count_images, count_specimens
 from erythron.pipeline.count_worker import CountJob, CountTask
 from erythron.pipeline.executor import Progress, no_progress
 from erythron.pipeline.options import RunOptions
-from erythron.pipeline.specimens import Specimen
+from erythron.pipeline.specimens import Specimen, name_run
 from erythron.read.inputs import InputImage
 from erythron.results.field import FieldResult, is_edited, read_field
+from erythron.results.fingerprint import hash_image
 from erythron.results.record import CELLS, RECORD, read_record
 from erythron.results.review import read_review, write_review
-from erythron.results.run import read_settings, read_specimens
+from erythron.results.run import read_run, read_settings, read_specimens
 from erythron.review.labels import Labels, read_corrections
 from erythron.review.match import Proposal, ReviewedField, match_labels
 from erythron.review.record import Review, Verdict
@@ -60,6 +63,7 @@ class Recount:
         changed: cells that are now called otherwise.
         confirmed: cells whose call was confirmed.
         added: cells that the segmentation had missed, among those changed.
+        replaced: calls of other persons that are now otherwise, by the name of the person.
         unnamed: cells of the labelled fields that no label names; their calls stay.
         left_out: one reason for every label that could not be taken.
     """
@@ -69,6 +73,7 @@ class Recount:
     changed: int
     confirmed: int
     added: int
+    replaced: Mapping[str, int]
     unnamed: int
     left_out: tuple[str, ...]
 
@@ -100,15 +105,19 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
     folders = {
         image.path: out / specimen.folder / image.place for specimen in specimens for image in specimen.images
     }
+    _refuse_part_of_a_run(out)
+    _need_pictures(folders)
     labels = _assign([found for path in files for found in read_corrections(path)], folders)
-    _restore_edited(folders, files, options)
-    proposals = {
-        path: [match_labels(one, _as_reviewed(found), reading.class_map) for one in of_image]
-        for path, of_image in labels.items()
-        for found in [read_field(folders[path])]
-    }
-    for path, of_image in proposals.items():
-        _grow_review(folders[path], of_image, labels[path], reading)
+    replaced: Counter[str] = Counter()
+    with lock_folder(out):
+        _restore_edited(folders, files, options)
+        proposals = {
+            path: [match_labels(one, _as_reviewed(found), reading.class_map) for one in of_image]
+            for path, of_image in labels.items()
+            for found in [read_field(folders[path])]
+        }
+        for path, of_image in proposals.items():
+            replaced += _grow_review(folders[path], of_image, labels[path], reading)
     if names is None:
         [whole] = specimens
         runs: tuple[CountRun, ...] = (count_images(whole.images, out, options, progress),)
@@ -121,7 +130,11 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         sum(len(proposal.called) for proposal in every),
         sum(len(proposal.agreed) for proposal in every) if reading.confirms_all else 0,
         sum(len(proposal.added) for proposal in every),
-        sum(len(proposal.unnamed) for proposal in every),
+        replaced,
+        sum(
+            len(set[str].intersection(*(set(proposal.unnamed) for proposal in of_image)))
+            for of_image in proposals.values()
+        ),
         tuple(
             f"{one.source}: {reason}"
             for path, of_image in proposals.items()
@@ -145,9 +158,13 @@ def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, 
         images = tuple(
             InputImage(Path(image), places.get(image, Path(Path(image).name))) for image in one.images
         )
-        name = Path(images[0].path).stem if len(images) == 1 else f"{len(images)} images"
         specimens.append(
-            Specimen(name if one.name is None else one.name, images, one.folder.relative_to(out), one.details)
+            Specimen(
+                name_run(images) if one.name is None else one.name,
+                images,
+                one.folder.relative_to(out),
+                one.details,
+            )
         )
     named = [one.name for one in stored if one.name is not None]
     return (tuple(named) if named else None), tuple(specimens)
@@ -203,10 +220,41 @@ def _as_reviewed(found: FieldResult) -> ReviewedField:
     return ReviewedField(found.cells, found.outlines)
 
 
+def _refuse_part_of_a_run(out: Path) -> None:
+    """Refuse the folder of one specimen, for the summary over all of them would be left as it was."""
+    whole = read_run(out.resolve().parent)
+    if whole is not None and out.resolve().name in whole.get("specimens", ()):
+        raise UsageError(f"{out}: is one specimen of the run {out.resolve().parent}; recount that")
+
+
+def _need_pictures(folders: Mapping[Path, Path]) -> None:
+    """Check that the picture of every counted field is where it was, before anything is written."""
+    gone = []
+    for image, folder in folders.items():
+        record = read_record(folder)
+        try:
+            is_same = record is None or hash_image(image) == record.sha256
+        except ImageReadError:
+            is_same = False
+        if not is_same:
+            gone.append(image)
+    if gone:
+        more = "" if len(gone) == 1 else f", nor are {len(gone) - 1} more"
+        raise UsageError(
+            f"{as_text(gone[0])}: is not the picture that was counted, or is not there{more}; the report "
+            "shows the pictures, so put them back, or recount in the folder where the count was run"
+        )
+
+
 def _grow_review(
     folder: Path, proposals: Sequence[Proposal], labels: Sequence[Labels], reading: Reading
-) -> None:
-    """Add to the review of a field what labels say, and keep all that was there."""
+) -> Counter[str]:
+    """Add to the review of a field what labels say, and keep all that was there.
+
+    Returns:
+        How many calls of other persons are now otherwise, by the name of the person.
+    """
+    replaced: Counter[str] = Counter()
     found = read_field(folder)
     review = read_review(folder) or Review(image=found.record.image)
     counted_as = dict(found.cells.select("cell_id", "counted_as").iter_rows())
@@ -223,6 +271,10 @@ def _grow_review(
             )
             for cell_id, called in calls.items()
         )
+        for verdict in verdicts:
+            before = review.holding.get(verdict.cell_id)
+            if before and before.called != verdict.called and before.reader != verdict.reader:
+                replaced[before.reader] += 1
         known = {cell.cell_id for cell in review.added}
         added = tuple(cell for cell in proposal.added if cell.cell_id not in known)
         review = review.model_copy(
@@ -231,3 +283,4 @@ def _grow_review(
         counted_as |= calls
     if review.verdicts:
         write_review(folder, review)
+    return replaced

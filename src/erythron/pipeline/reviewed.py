@@ -101,14 +101,20 @@ def report_review(
     added = {cell.cell_id for cell in review.added}
     rows = confirmed.select("cell_id", count_as(), "confirmed_as").iter_rows()
     pairs = Counter((MISSED if cell_id in added else before, after) for cell_id, before, after in rows)
+    called = _list_by_reader(review)
     plain = cells.filter(~pl.col("cell_id").is_in(list(added))).with_columns(
         pl.lit(None, pl.String()).alias("confirmed_as")
     )
     return ReviewReport(
-        review.readers,
+        tuple(Counter(reader for by_reader in called.values() for reader in by_reader).items()),
         review.last_at,
         tuple((before, after, count) for (before, after), count in sorted(pairs.items())),
         make_differential(plain, settings, quality),
+        tuple(
+            (cell_id, tuple(by_reader.items()))
+            for cell_id, by_reader in called.items()
+            if len(set(by_reader.values())) > 1
+        ),
     )
 
 
@@ -125,15 +131,28 @@ def merge_reviews(
     if not reviews:
         return None
     pairs: Counter[tuple[str, str]] = Counter()
+    readers: Counter[str] = Counter()
     for review in reviews:
+        readers.update(dict(review.readers))
         for before, after, count in review.calls:
             pairs[before, after] += count
     return ReviewReport(
-        tuple(dict.fromkeys(reader for review in reviews for reader in review.readers)),
+        tuple(readers.items()),
         max(review.last_at for review in reviews),
         tuple((before, after, count) for (before, after), count in sorted(pairs.items())),
         merge_differentials((found if r is None else r.by_model for found, r in fields), settings),
+        tuple(cell for review in reviews for cell in review.disputed),
     )
+
+
+def _list_by_reader(review: Review) -> dict[str, dict[str, str]]:
+    """Return by cell what each reader called it last, the reader whose call holds last."""
+    called: dict[str, dict[str, str]] = {}
+    for verdict in review.verdicts:
+        of_cell = called.setdefault(verdict.cell_id, {})
+        of_cell.pop(verdict.reader, None)
+        of_cell[verdict.reader] = verdict.called
+    return called
 
 
 def _outline_added(cell: AddedCell) -> CellOutline | None:

@@ -40,6 +40,15 @@ class Specimen:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
+def name_run(images: Sequence[InputImage]) -> str:
+    """Return how a run without specimens is called: by its one image, or its folder, or how many they are."""
+    if len(images) == 1:
+        return images[0].path.stem
+    folders = {image.path.parent for image in images}
+    name = folders.pop().resolve().name if len(folders) == 1 else ""
+    return name or f"{len(images)} images"
+
+
 def group_images(inputs: Sequence[InputImage], by: str) -> tuple[Specimen, ...]:
     """Return the specimens of a run, in the order in which their images come.
 

@@ -36,6 +36,8 @@ PROVISIONAL = frozenset(
         "unclassified_unexplained",
         "many_unclassified",
         "too_few_cells",
+        "image_of_another_specimen",
+        "review_lost",
     }
 )
 """Flags with which figures are no result yet: the model may not know such cells, or few were counted.

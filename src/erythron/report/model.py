@@ -139,22 +139,29 @@ class ReviewReport:
     """What persons made of the calls of one field, or of all fields of a run.
 
     Attributes:
-        readers: who called cells.
+        readers: who called cells, and how many.
         last_at: when the last call was taken in, with a time zone.
         calls: what the model counted a cell as, what the person called it, and the number of such cells;
             ``missed`` is the model's for a cell that a person added.
         by_model: the differential of the model's calls alone.
+        disputed: cells that readers called otherwise than one another: the cell, and what each called it;
+            the last one is counted.
     """
 
-    readers: tuple[str, ...]
+    readers: tuple[tuple[str, int], ...]
     last_at: datetime
     calls: tuple[tuple[str, str, int], ...]
     by_model: Differential
+    disputed: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
     @property
     def confirmed(self) -> int:
         """Cells that a person has called."""
         return sum(count for _, _, count in self.calls)
+
+    def count_called(self, name: str) -> int:
+        """Return how many cells a person has called so."""
+        return sum(count for _, after, count in self.calls if after == name)
 
     @property
     def changed(self) -> int:

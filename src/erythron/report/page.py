@@ -94,7 +94,7 @@ def render_report(report: RunReport) -> str:
             for number, (field, marks) in enumerate(shown)
             for mark in marks
         },
-        style=_style(found),
+        style=_style(found, report.specimen),
         script=_read("report.js"),
     )
 
@@ -161,15 +161,18 @@ def _draw_path(mark: CellMark, is_coarse: bool) -> str:
     return draw_path(mark, is_coarse=is_coarse)
 
 
-def _style(differential: Differential) -> Markup:
-    """Return the style sheet with the colour of every class as the variable ``--k`` of its name."""
+def _style(differential: Differential, specimen: str) -> Markup:
+    """Return the style sheet: every class with its colour ``--k``, the specimen at the foot of each page."""
     colours = {line.name: colour_of(line.name).hex for line in differential.classes}
     colours |= {"unclassified": UNCLASSIFIED_COLOUR.hex, "left_out": "#808890", NOT_A_CELL: "#808890"}
     rules = [f".k-{name}{{--k:{colour}}}" for name, colour in colours.items()]
     rules += [
         f".overlay:has(input[value={name}]:not(:checked)) .g-{name}{{display:none}}" for name in colours
     ]
-    return _read("report.css") + Markup("\n".join(rules))  # noqa: S704 (names of classes, no input)
+    # Every sign of the specimen's name as its code, so that no name can end the text that it stands in.
+    name = "".join(f"\\{ord(sign):06x}" for sign in specimen)
+    rules.append(f'@page{{@bottom-left{{content:"{name}";font:9pt sans-serif}}}}')
+    return _read("report.css") + Markup("\n".join(rules))  # noqa: S704 (names of classes, codes of signs)
 
 
 @cache

@@ -7,13 +7,14 @@ COCO, or Label Studio. Of a table only the columns ``image``, ``cell_id``, ``cou
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from erythron.errors import DataError
-from erythron.files.reading import read_text
+from erythron.files.tables import read_csv
 from erythron.interchange.cells import LabelledCell
 from erythron.interchange.labels import read_labels
 
@@ -76,23 +77,15 @@ def read_corrections(path: Path) -> tuple[Labels, ...]:
 def _read_text(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each row of a text table with the place that messages give it."""
     try:
-        text = read_text(path)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is no UTF-8 text ({error.reason}); save it as CSV in UTF-8") from error
+        table = read_csv(path, all_text=True).fill_null("")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    lines = text.splitlines()
-    first = lines[0] if lines else ""
-    reader = csv.DictReader(lines, delimiter=max(",;\t", key=first.count), strict=True)
-    _check_columns(path, reader.fieldnames or [])
-    try:
-        for row in reader:
-            yield (
-                f"line {reader.line_num}",
-                {n: row.get(n) or "" for n in reader.fieldnames or [] if n in row},
-            )
-    except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num}: {error}; save the table as CSV again") from error
+    except pl.exceptions.PolarsError as error:
+        cause = str(error).split("\n", 1)[0]
+        raise DataError(f"{path}: is no table ({cause}); save the table as CSV again") from error
+    _check_columns(path, table.columns)
+    for number, row in enumerate(table.iter_rows(named=True), 2):
+        yield f"row {number}", row
 
 
 def _read_workbook(path: Path) -> Iterator[tuple[str, dict[str, str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -161,8 +162,9 @@ class _Names:
 
     def find(self, name: str) -> str | None:
         """Return the class of the model, ``unclassified`` or ``not_a_cell``; None where it says nothing."""
-        if name in (*self._classes, UNCLASSIFIED, NOT_A_CELL) and name not in self._class_map:
-            return name
+        plain = re.sub(r"[\s_-]+", "_", name.strip()).casefold()
+        if plain in (*self._classes, UNCLASSIFIED, NOT_A_CELL) and name not in self._class_map:
+            return plain
         try:
             kind = self._class_map[name] if name in self._class_map else find_type(name)
         except DataError:

@@ -1,0 +1,92 @@
+"""The fields of a specimen as they come in: which are counted, which came before, which are of another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from erythron.pipeline.count_worker import DoneField
+from erythron.pipeline.executor import Failure
+from erythron.quality.flags import QualityFlag
+from erythron.report.model import FailedInput, FieldReport, RepeatedInput
+from erythron.results.record import FieldRecord
+
+
+class Tally:
+    """The fields of a specimen as they come in; one whose pixels came before is counted once.
+
+    Args:
+        specimen: its name.
+        seen: specimen and image in which pixels were seen first, by their hash; shared by all specimens.
+
+    Attributes:
+        done: the fields that are counted.
+        entries: what summary and page say of each input, in order.
+        records: of every field that has a folder.
+    """
+
+    def __init__(self, specimen: str, seen: dict[str, tuple[str, str]]) -> None:
+        self._specimen, self._seen_anywhere = specimen, seen
+        self._of_others: list[tuple[str, str, str]] = []
+        self.done: list[DoneField] = []
+        self.entries: list[FieldReport | FailedInput | RepeatedInput] = []
+        self.records: list[FieldRecord] = []
+        self._seen: dict[str, str] = {}
+
+    def add(self, outcome: DoneField | Failure) -> None:
+        """Take in what came of one input."""
+        if isinstance(outcome, Failure):
+            self.entries.append(FailedInput(outcome.image, outcome.reason))
+            return
+        record = outcome.record
+        self.records.append(record)
+        owner, where = self._seen_anywhere.setdefault(record.pixels_sha256, (self._specimen, record.image))
+        if owner != self._specimen:
+            self._of_others.append((record.image, where, owner))
+        first = self._seen.setdefault(record.pixels_sha256, record.image)
+        if first != record.image:
+            self.entries.append(RepeatedInput(record.image, first))
+            return
+        self.done.append(outcome)
+        self.entries.append(_make_entry(outcome))
+
+    def list_flags(self) -> tuple[QualityFlag, ...]:
+        """Return flags of inputs that show the same pixels as one before, none where there are none."""
+        return (*self._flag_others(), *self._flag_repeated())
+
+    def _flag_others(self) -> tuple[QualityFlag, ...]:
+        if not self._of_others:
+            return ()
+        named = ", ".join(f"{image} as {where} of {owner}" for image, where, owner in self._of_others[:5])
+        more = "" if len(self._of_others) <= 5 else f" and {len(self._of_others) - 5} more"
+        text = (
+            f"{len(self._of_others)} of the images show the same pixels as one of another specimen: "
+            f"{named}{more}; find out whose they are"
+        )
+        return (QualityFlag("image_of_another_specimen", text, float(len(self._of_others))),)
+
+    def _flag_repeated(self) -> tuple[QualityFlag, ...]:
+        repeated = [entry for entry in self.entries if isinstance(entry, RepeatedInput)]
+        if not repeated:
+            return ()
+        named = ", ".join(f"{Path(e.image).name} as {Path(e.same_as).name}" for e in repeated[:5])
+        more = "" if len(repeated) <= 5 else f" and {len(repeated) - 5} more"
+        text = (
+            f"{len(repeated)} of the images show the same pixels as another and are counted once: "
+            f"{named}{more}"
+        )
+        return (QualityFlag("repeated_images", text, float(len(repeated))),)
+
+
+def _make_entry(done: DoneField) -> FieldReport:
+    record = done.record
+    return FieldReport(
+        image=record.image,
+        width_px=record.width_px,
+        height_px=record.height_px,
+        mpp=record.mpp,
+        mpp_source=record.mpp_source,
+        differential=done.differential,
+        page=done.page,
+        mpp_interval=record.mpp_interval,
+        review=done.review,
+    )
