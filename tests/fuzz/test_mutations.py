@@ -52,7 +52,7 @@ ODD: tuple[Any, ...] = (
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of file: its name, a sound one, what reads it, and how many mutations it gets, of the usual."""
+    """One kind of file: its name, a sound one, what reads it, and its share of the usual mutations."""
 
     name: str
     content: bytes
