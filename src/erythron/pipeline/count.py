@@ -345,4 +345,8 @@ def _keep_settings(options: RunOptions) -> RunSettings:
 
 
 def _describe_scale(mpp: float | None) -> str:
-    return "as each image states, else from its red cells" if mpp is None else f"{mpp} (given)"
+    return (
+        "as each image states, else from its red cells, else from its nuclei"
+        if mpp is None
+        else f"{mpp} (given)"
+    )
