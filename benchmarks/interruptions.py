@@ -26,8 +26,9 @@ from PIL import Image
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 COMMAND = [sys.executable, "-m", "erythron", "count"]
-DISK_MB = (1, 2, 3, 4)
-"""Sizes of the small disks: from one that holds no field to one that lacks room for the page."""
+DISK_SHARES = (0.15, 0.45, 0.75, 0.95)
+"""Sizes of the small disks as shares of what a count leaves: from one that holds no field to one that lacks
+room for the page."""
 
 _TIME = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?")
 
@@ -122,8 +123,8 @@ def main() -> None:
         for number in range(options.disks):
             out = folder / f"disk{number}"
             out.mkdir()
-            size = DISK_MB[number % len(DISK_MB)]
-            mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", str(out)])
+            size = round(DISK_SHARES[number % len(DISK_SHARES)] * sum(map(len, expected.values())) / 1024)
+            mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(out)])
             if mounted.returncode != 0:
                 print("no small disk can be mounted here")
                 break
@@ -134,7 +135,7 @@ def main() -> None:
                 lines = [line for line in done.stderr.splitlines() if "No space" in line]
                 told = f"exit {done.returncode}, {len(lines)} lines of it, partial files {left}"
                 wrong += bool(left) or "Traceback" in done.stderr
-                check(f"disk of {size} MB: {told}", out)
+                check(f"disk of {size} KiB: {told}", out)
             finally:
                 subprocess.run(["umount", str(out)], check=True)
         shutil.rmtree(images)

@@ -55,4 +55,4 @@ def test_real_smears_pass_and_their_inverse_does_not(data_dir: Path) -> None:
             check_stained(take_array(255 - image.rgb))
         except ImageReadError:
             refused += 1
-    assert refused > 0.7 * len(paths)
+    assert refused > 0.6 * len(paths)

@@ -47,7 +47,8 @@ def show_counts(
     else:
         run = runs[0]
         _print_differential(run.differential, len(run.fields))
-        typer.echo(f"\nReport: {run.report}")
+        if run.report.is_file():
+            typer.echo(f"\nReport: {run.report}")
         if browser is not None:
             typer.echo(f"PDF: {run.report.with_suffix('.pdf')}")
     return 1 if any(run.failures for run in runs) else 0

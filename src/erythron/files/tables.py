@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import codecs
 import io
-import os
 import re
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any, Literal
 
 import polars as pl
@@ -28,6 +28,7 @@ BOM = "\ufeff"
 _FORMULA = r"^('*[=+\-@\t\r])"
 """What a spreadsheet may compute: the beginnings that OWASP's page on CSV injection names."""
 _WITH_COMMA = re.compile(rb"(?:^|;)-?\d+,\d", re.MULTILINE)
+_READ_PARQUET = "import io, sys, polars; polars.read_parquet(io.BytesIO(sys.stdin.buffer.read()))"
 _ESCAPED = r"^'('*[=+\-@\t\r])"
 
 
@@ -127,25 +128,9 @@ def read_parquet(path: Path) -> pl.DataFrame:
         polars.exceptions.PolarsError: it is no Parquet.
     """
     content = read_content(path)
-    try:
-        with _without_panics():
-            return pl.read_parquet(io.BytesIO(content))
-    except pl.exceptions.PanicException as error:
-        raise pl.exceptions.ComputeError(f"the Parquet is damaged ({error})") from error
-
-
-@contextmanager
-def _without_panics() -> Iterator[None]:
-    """Keep from the terminal what Polars writes there of its inner state when a file is damaged.
-
-    It writes to the process's standard error itself, past Python's; the error it raises says the same.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("rb+") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    # A damaged file can end the process in which Polars reads it, so another one tries first.
+    command = [sys.executable, "-P", "-c", _READ_PARQUET]
+    tried = subprocess.run(command, input=content, stdout=DEVNULL, stderr=DEVNULL, check=False)  # noqa: S603
+    if tried.returncode != 0:
+        raise pl.exceptions.ComputeError("it is no Parquet file, or damaged")
+    return pl.read_parquet(io.BytesIO(content))

@@ -27,7 +27,7 @@ _NO_MAGENTA = -15.0
 _BLACK = 12
 """Level under which all channels lie in the rim of an eyepiece, which is no part of the smear."""
 
-_SAMPLE_PX = 60_000
+_SAMPLE_PX = 16_000
 _FEWEST_PX = 100
 
 
