@@ -12,8 +12,8 @@ them.
 - *path*: the same through the whole path, for constants that change what the network is shown or believed.
 - *scale*: median error (natural logarithm) of microns per pixel against those that a reader found by eye
   (``blood-films``, ``marrow-fields``) and the boxes of every fifteenth field of ``bccd``; share of these
-  fields and of ``marrow-field`` that have a scale, of images without red cells to measure that wrongly have
-  one, and of intervals that hold the known scale.
+  fields and of ``marrow-field`` that surely have a scale, of images without red cells to measure that
+  wrongly have one, and of intervals that hold the known scale.
 - *areas*: share left out of sharp fields (``marrow-field``, ``marrow-fields``, three of ``blood-films``),
   which is wrong; of fields, or halves of them, that a Gaussian blurs; and of fields made as thick as twelve
   shifted copies on one another. With known scale, or without.

@@ -28,7 +28,7 @@ from erythron.bundle.runtime import OpenVinoRuntime
 from erythron.classify.calls import prepare_cells
 from erythron.classify.classifier import CellInputs, Classifier
 from erythron.classify.crops import CellCrops
-from erythron.pipeline.field import find_scale, outline_field
+from erythron.pipeline.field import outline_field
 from erythron.read.fields import read_image
 from erythron.segment.segmenter import load_segmenter
 from erythron.shape.measure import measure_cells
@@ -104,9 +104,10 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     path = options.data / "marrow-field" / "marrow-field-left.png"
     bundle = load_bundle()
-    image, _ = find_scale(read_image(path))
+    image = read_image(path)
     segmenter = load_segmenter(bundle)
-    segmentation = outline_field(image, segmenter, bundle.card.framing)
+    field = outline_field(image, lambda: segmenter, bundle.card.framing)
+    image, segmentation = field.image, field.outlines
     measured = measure_cells(image.rgb, segmentation, image.mpp)
     cells = repeat_cells(prepare_cells(image, segmentation, measured, bundle.card.framing), options.cells)
     classifier = Classifier(bundle)
@@ -134,8 +135,10 @@ def main() -> None:
     print(f"ratio to torch {ours / torch_rate:.0f}, ratio to the same runtime {ours / same_rate:.0f}")
 
     pixels = image.rgb.shape[0] * image.rgb.shape[1] / 1e6
-    outlining = median_seconds(lambda: outline_field(image, segmenter, bundle.card.framing), options.repeats)
-    print(f"segmenter                   {pixels / outlining:8.2f} megapixels/s, {segmentation.count} cells")
+    outlining = median_seconds(
+        lambda: outline_field(image, lambda: segmenter, bundle.card.framing), options.repeats
+    )
+    print(f"segmenter                   {pixels / outlining:8.2f} megapixels/s, {len(segmentation)} cells")
     if options.cbc_weights.is_file():
         find = load_cbc(options.cbc_weights)
         with torch.no_grad():

@@ -1,45 +1,64 @@
-"""Microns per pixel from red cells: how often, how fast, how far apart, and against what is known.
+"""Microns per pixel as a count finds them, against what is known, and what that does to the cells found.
 
-    python benchmarks/scale.py [--every N]
+    python benchmarks/scale.py [--parts crops found stated blood kinds] [--crops N]
 
-Fields of one microscope share one scale, so their estimates should agree: the spread between them, less what
-sampling explains, is the spread of red cells between smears, and the share of intervals that hold the set's
-median is their coverage. Drawn fields have a known scale. ``bccd`` has boxes around red cells, drawn with a
-margin: the margin of its boxes around white cells, measured on masks, is taken off.
+- *crops*: marrow fields of known scale, and random crops of them, enlarged or reduced 0.4 to 2.5 times: the
+  scale from red cells, from nuclei, and from both. The micron constant of the nuclei is that of the other
+  sources (each weighs one). The marrow field's own scale is that of its 33 red cells; nobody measured it.
+- *found*: the marrow field at eight sizes, without its scale: cells found (F1 against its reference).
+- *stated*: the marrow field with a false scale in its file: what is used, and cells found.
+- *blood*: films whose scale a reader measured, and every fifteenth field of ``bccd`` (0.082 um per pixel).
+- *kinds*: which pictures are refused, and which look like blood.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import Any
 
 import numpy as np
+import skimage
 from data_folder import add_data_option
+from field import match
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
+from skimage.draw import polygon2mask
 
-from erythron.segment.scale import RED_CELL_UM, ScaleEstimate, estimate_scale
-from erythron.synthetic.field import DrawnFieldSpec, draw_field
+from erythron.bundle.folder import load_bundle
+from erythron.differential.assemble import DifferentialSettings
+from erythron.errors import SpecimenError
+from erythron.pipeline.field import Model, Networks, OutlinedField, count_field, load_networks, outline_field
+from erythron.read.image import ScaleSource, SmearImage
+from erythron.segment.field_scale import choose_scale
+from erythron.segment.nuclear_scale import NUCLEUS_UM, estimate_from_nuclei
+from erythron.segment.scale import ScaleEstimate, estimate_scale
 
 Pixels = NDArray[np.uint8]
 
-FOLDERS = {
-    "marrow-field": "marrow-field",
-    "bccd": "bccd",
-    "bcisc fields": "bcisc/original-images",
-    "bcisc crops": "bcisc/sub-images/images",
-    "pbc-acevedo": "pbc-acevedo",
-    "pathology-bites": "pathology-bites-cells",
-    "segmentation_WBC": "segmentation_WBC/Dataset 1",
-}
-PHOTOGRAPHS = {"marrow-field": "*.png", "pathology-bites": "*.png", "segmentation_WBC": "*.bmp"}
-DRAWN_MPP = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
-MIN_BOXES = 4
-NEAR_PX = 20
+MARROW_MPP, CASE_MPP, BCCD_MPP = 0.253, 0.17, 0.082
+SIZES = (0.4, 0.5, 0.63, 0.8, 1.25, 1.6, 2.0, 2.5)
+FALSE_MPP = (1.0, 0.025, 0.5, 0.13, 2.646, 0.18)
+SIDES_PX = (250, 500)
+TOLD = ("not_a_smear", "scale_unknown", "magnification_too_low", "scale_from_nuclei", "looks_like_blood")
+MARROW_FIELD = "marrow-field/marrow-field-left.png"
+CASES = ("scale_unknown_100x_marrow_small", "burned_in_text_called_cells")
+PHOTOGRAPHS = ("coffee.png", "astronaut.png", "ihc.png", "chelsea.png", "retina.jpg", "rocket.jpg")
+"""Pictures that come with scikit-image."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A picture of known scale, and what its cells say of it."""
+
+    source: str
+    mpp: float
+    red_cells: ScaleEstimate | None
+    nuclei: ScaleEstimate | None
 
 
 def read_rgb(path: Path) -> Pixels:
@@ -47,99 +66,211 @@ def read_rgb(path: Path) -> Pixels:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def compare_set(name: str, paths: list[Path]) -> dict[str, ScaleEstimate]:
-    """Estimate every image of a set, print a line and return the estimates by name of image."""
-    found, took = {}, []
-    for path in paths:
-        rgb = read_rgb(path)
-        start = time.process_time()
-        estimate = estimate_scale(rgb)
-        took.append(1000 * (time.process_time() - start))
-        if estimate is not None:
-            found[path.stem] = estimate
-    line = f"{name:<17} answered {len(found)} of {len(paths)}, {np.median(took):.0f} ms of processor"
-    if found:
-        mpp = np.array([e.mpp for e in found.values()])
-        median = float(np.median(mpp))
-        inside = np.mean([e.mpp_low <= median <= e.mpp_high for e in found.values()])
-        cells = np.median([e.red_cells for e in found.values()])
-        line += (
-            f"; {RED_CELL_UM / median:.1f} px a red cell, {median:.4f} um/px, {cells:.0f} cells an image; "
-            f"spread {np.std(np.log(mpp)):.3f}, intervals that hold the median {inside:.2f}"
-        )
-    print(line, flush=True)
+def resize(rgb: Pixels, factor: float) -> Pixels:
+    """Return an image ``factor`` times as large."""
+    size = (round(rgb.shape[1] * factor), round(rgb.shape[0] * factor))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
+
+
+def make_image(rgb: Pixels, stated: float | None = None) -> SmearImage:
+    """Return an image as one read from a file that states a scale, or none."""
+    source = ScaleSource.UNKNOWN if stated is None else ScaleSource.METADATA
+    return SmearImage("picture", rgb, stated, source)
+
+
+def list_fields(data: Path) -> list[tuple[str, Pixels, float]]:
+    """Return marrow fields: the source, pixels and microns per pixel of each."""
+    fields = [("marrow-field", read_rgb(data / MARROW_FIELD), MARROW_MPP)]
+    for path in sorted((data / "marrow-fields").glob("*.json")):
+        mpp = float(json.loads(path.read_text())["mpp"]["value"])
+        fields.append((path.stem.split("_")[0], read_rgb(path.with_suffix(".jpg")), mpp))
+    case = data / "cases/images/scale_unknown_100x_marrow_small.png"
+    return [*fields, ("case at 100x", read_rgb(case), CASE_MPP)]
+
+
+def cut_crops(rgb: Pixels, count: int, rng: np.random.Generator) -> Iterator[tuple[Pixels, float]]:
+    """Yield random squares of a field, and by how much each is enlarged."""
+    for _ in range(count):
+        side = int(rng.integers(*SIDES_PX))
+        top, left = (int(rng.integers(0, length - side + 1)) for length in rgb.shape[:2])
+        yield rgb[top : top + side, left : left + side], float(np.exp(rng.uniform(*np.log(SIZES)[[0, -1]])))
+
+
+def measure_crops(data: Path, networks: Networks, count: int) -> list[Known]:
+    """Return what the cells of fields and of crops say: ``count`` of the marrow field, a sixth of others."""
+    rng = np.random.default_rng(7)
+    found = []
+    for source, rgb, mpp in list_fields(data):
+        crops = [(rgb, 1.0)]
+        if min(rgb.shape[:2]) > SIDES_PX[1]:
+            crops += cut_crops(rgb, count if source == "marrow-field" else count // 6, rng)
+        for crop, factor in crops:
+            image = make_image(resize(crop, factor))
+            nuclei = estimate_from_nuclei(partial(networks.segmenter.sample_nuclei, image.light))
+            found.append(Known(source, mpp / factor, estimate_scale(image.rgb), nuclei))
     return found
 
 
-def read_boxes(path: Path, name: str) -> NDArray[np.float64]:
-    """Return the boxes of one kind of cell that no border cuts, (N, 4): left, top, right, bottom."""
-    root = ElementTree.parse(path).getroot()  # noqa: S314 - a local file of a public set
-    sides = ("xmin", "ymin", "xmax", "ymax")
-    boxes = [
-        [float(box.findtext(f"bndbox/{side}", "nan")) for side in sides]
-        for box in root.iter("object")
-        if box.findtext("name") == name
-    ]
-    kept = [b for b in boxes if b[0] > 2 and b[1] > 2 and b[2] < 638 and b[3] < 478]
-    return np.array(kept).reshape(-1, 4)
+def leave_out(known: list[Known], source: str) -> float:
+    """Return the mean nucleus in microns of all sources but one, each weighing one."""
+    others: dict[str, list[float]] = {}
+    for one in known:
+        if one.nuclei is not None and one.source != source:
+            others.setdefault(one.source, []).append(float(np.log(NUCLEUS_UM * one.mpp / one.nuclei.mpp)))
+    return float(np.exp(np.mean([np.mean(values) for values in others.values()])))
 
 
-def measure_margins(boxes: NDArray[np.float64], mask: Path) -> Iterator[float]:
-    """Yield by how much boxes of white cells exceed the drawn cells in them."""
-    labels, _ = ndimage.label(np.asarray(Image.open(mask).convert("L")) > 64)
-    for rows, columns in ndimage.find_objects(labels):
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        middle = np.array([columns.start + columns.stop, rows.start + rows.stop]) / 2
-        near = np.abs((boxes[:, :2] + boxes[:, 2:]) / 2 - middle).max(axis=1) < NEAR_PX
-        for box in boxes[near & (min(height, width) > 2 * NEAR_PX)]:
-            yield float((box[2] - box[0] - width + box[3] - box[1] - height) / 2)
-
-
-def compare_boxes(data: Path, found: dict[str, ScaleEstimate]) -> None:
-    """Print how far the estimates lie from the boxes of ``bccd``."""
-    folder = data / "bccd/BCCD/Annotations"
-    margins: list[float] = []
-    widths: dict[str, float] = {}
-    for stem in found:
-        mask = data / "bccd-masks" / f"{stem.replace('Image_', 'Image_Mask_')}.png"
-        if mask.exists():
-            margins.extend(measure_margins(read_boxes(folder / f"{stem}.xml", "WBC"), mask))
-        boxes = read_boxes(folder / f"{stem}.xml", "RBC")
-        if len(boxes) >= MIN_BOXES:
-            sides = (boxes[:, 2:] - boxes[:, :2]).mean(axis=1)
-            widths[stem] = float(np.median(sides))
-    margin = float(np.median(margins))
-    error = np.log([RED_CELL_UM / found[s].mpp / (widths[s] - margin) for s in widths])
-    print(
-        f"  against boxes less their margin of {margin:.0f} px ({len(margins)} white cells): {len(error)} "
-        f"images, median {np.median(error):+.3f}, spread {np.std(error):.3f} (natural logarithm of diameter)"
-    )
-
-
-def compare_drawn() -> None:
-    """Print estimates on drawn fields."""
-    for mpp in DRAWN_MPP:
-        estimates = [
-            estimate_scale(draw_field(DrawnFieldSpec(700, 500, mpp=mpp, seed=seed)).rgb) for seed in range(5)
+def show_crops(known: list[Known]) -> None:
+    """Print how near each kind of evidence comes, by source and over all."""
+    sources = list(dict.fromkeys(one.source for one in known))
+    ratios: dict[tuple[str, str], list[float | None]] = {}
+    for one in known:
+        nuclei = one.nuclei
+        if nuclei is not None:
+            by = leave_out(known, one.source) / NUCLEUS_UM
+            ends = (nuclei.mpp * by, nuclei.mpp_low * by, nuclei.mpp_high * by)
+            nuclei = ScaleEstimate(*ends, 0, nuclei.nuclei)
+        chosen = choose_scale(None, one.red_cells, nuclei)
+        for name, estimate in (("red cells", one.red_cells), ("nuclei", nuclei), ("both", chosen)):
+            value = None if estimate is None else estimate.mpp / one.mpp
+            ratios.setdefault((one.source, name), []).append(value)
+            ratios.setdefault(("all", name), []).append(value)
+    for source in sources:
+        print(f"mean nucleus without {source}: {leave_out(known, source):.2f} um")
+    print("| source | evidence | has a scale | within 1.25 | within 1.5 | spread |")
+    print("|---|---|---|---|---|---|")
+    for (source, name), values in ratios.items():
+        logs = np.log([value for value in values if value is not None])
+        within = [
+            f"{np.mean(np.abs(logs) < np.log(limit)):.2f}" if len(logs) else "" for limit in (1.25, 1.5)
         ]
-        ratios = [round(e.mpp / mpp, 3) for e in estimates if e is not None]
-        print(f"drawn at {mpp} um/px: estimate over truth {ratios}", flush=True)
+        spread = f"{np.std(logs):.3f}" if len(logs) else ""
+        print(f"| {source} | {name} | {len(logs)} of {len(values)} | {' | '.join(within)} | {spread} |")
+
+
+def score_found(found: OutlinedField, truth: dict[str, Any], shape: tuple[int, int], factor: float) -> float:
+    """Return F1 of the cells found in the marrow field, enlarged ``factor`` times."""
+    ignored = np.zeros(shape, np.bool_)
+    for polygon in truth["ignore"]:
+        ignored |= polygon2mask(shape, np.array(polygon)[:, ::-1])
+
+    def is_kept(x: float, y: float) -> bool:
+        return not ignored[min(int(y), shape[0] - 1), min(int(x), shape[1] - 1)]
+
+    reference = [cell for cell in truth["cells"] if is_kept(cell["x"], cell["y"])]
+    centres = np.array([o.nucleus_mask.centre for o in found.outlines]).reshape(-1, 2) / factor
+    centres = np.array([c for c in centres if is_kept(*c)]).reshape(-1, 2)
+    pairs = match(reference, centres)
+    whole = [i for i, cell in enumerate(reference) if not cell["edge"]]
+    recall, precision = sum(i in pairs for i in whole) / len(whole), len(pairs) / max(len(centres), 1)
+    return float(2 * recall * precision / max(recall + precision, 1e-9))
+
+
+def show_found(data: Path, networks: Networks, variants: list[tuple[float, float | None]]) -> None:
+    """Print for sizes of the marrow field, and scales that its file states, what is used and found."""
+    path = data / MARROW_FIELD
+    rgb, truth = read_rgb(path), json.loads(path.with_suffix(".json").read_text())
+    framing = load_bundle().card.framing
+    print("| size | stated | used | of the truth | from | contradicted | cells | F1 |")
+    print("|---|---|---|---|---|---|---|---|")
+    for factor, stated in variants:
+        pixels = rgb if factor == 1 else resize(rgb, factor)
+        found = outline_field(make_image(pixels, stated), lambda: networks.segmenter, framing)
+        f1 = score_found(found, truth, rgb.shape[:2], factor)
+        mpp, contradicted = found.image.mpp or np.nan, found.scale is not None and found.scale.stated
+        cells = (
+            f"{factor:g}",
+            "" if stated is None else f"{stated:g}",
+            f"{mpp:.3f}",
+            f"{mpp * factor / MARROW_MPP:.2f}",
+            found.image.mpp_source.value,
+            "yes" if contradicted else "",
+            str(len(found.outlines)),
+            f"{f1:.3f}",
+        )
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def show_blood(data: Path) -> None:
+    """Print the scale of blood films and fields over the known one."""
+    films = json.loads((data / "blood-films/films.json").read_text())
+    known = [("blood-films", data / "blood-films" / name, film["mpp"]) for name, film in films.items()]
+    fields = sorted((data / "bccd").rglob("JPEGImages/*.jpg"))[::15]
+    known += [("bccd", path, BCCD_MPP) for path in fields]
+    ratios: dict[str, list[float | None]] = {}
+    for name, path, mpp in known:
+        estimate = estimate_scale(read_rgb(path))
+        ratios.setdefault(name, []).append(None if estimate is None else estimate.mpp / mpp)
+    for name, values in ratios.items():
+        found = [value for value in values if value is not None]
+        within = np.mean(np.abs(np.log(found)) < np.log(1.25))
+        ends = f"{min(found):.2f} to {max(found):.2f}"
+        print(f"{name}: a scale {len(found)} of {len(values)}, within 1.25 {within:.2f}, ratio {ends}")
+
+
+def show_kinds(data: Path, networks: Networks) -> None:
+    """Print of every set which of its pictures are refused, not counted, or look like blood."""
+    photographs = Path(skimage.__file__).parent / "data"
+    sets = {
+        "marrow": [
+            data / MARROW_FIELD,
+            *sorted((data / "marrow-fields").glob("*.jpg")),
+        ],
+        "cases, marrow": [data / "cases/images" / f"{name}.png" for name in CASES],
+        "cases, the clot": [data / "cases/images/clot_called_plasma_cells.jpg"],
+        "marrow-sections": sorted((data / "marrow-sections").glob("*.png")),
+        "photographs": [photographs / name for name in PHOTOGRAPHS],
+        "blood-phone": sorted((data / "blood-phone").glob("*.jpg")),
+        "blood-films": sorted((data / "blood-films").rglob("*.JPG")),
+        "bccd": sorted((data / "bccd").rglob("JPEGImages/*.jpg"))[::15],
+    }
+    bundle = load_bundle()
+    model = Model(bundle, DifferentialSettings(bundle.card.classes), lambda: networks)
+    for name, paths in sets.items():
+        raised: dict[str, int] = {}
+        for path in paths:
+            try:
+                flags = [
+                    flag.name for flag in count_field(make_image(read_rgb(path)), model).differential.flags
+                ]
+            except SpecimenError:
+                flags = ["not_a_smear"]
+            for flag in flags:
+                raised[flag] = raised.get(flag, 0) + 1
+        told = (
+            "not_a_smear",
+            "scale_unknown",
+            "magnification_too_low",
+            "scale_from_nuclei",
+            "looks_like_blood",
+        )
+        print(
+            f"{name}, {len(paths)}: " + ", ".join(f"{flag} {raised.get(flag, 0)}" for flag in told),
+            flush=True,
+        )
 
 
 def main() -> None:
-    """Measure every set under the data folder."""
+    """Measure the parts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_data_option(parser)
-    parser.add_argument("--every", type=int, default=1, help="measure every n-th image of a set")
+    parts = ("crops", "found", "stated", "blood", "kinds")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--crops", type=int, default=60, help="crops of the marrow field; of others a sixth")
     options = parser.parse_args()
-    for name, folder in FOLDERS.items():
-        paths = sorted((options.data / folder).rglob(PHOTOGRAPHS.get(name, "*.jpg")))
-        found = compare_set(name, paths[:: options.every])
-        if name == "bccd":
-            compare_boxes(options.data, found)
-    compare_drawn()
+    networks = load_networks(load_bundle())
+    if "crops" in options.parts:
+        show_crops(measure_crops(options.data, networks, options.crops))
+    if "found" in options.parts:
+        show_found(options.data, networks, [(1.0, None), *((size, None) for size in SIZES)])
+    if "stated" in options.parts:
+        show_found(options.data, networks, [(1.0, mpp) for mpp in (MARROW_MPP, *FALSE_MPP)])
+    if "blood" in options.parts:
+        show_blood(options.data)
+    if "kinds" in options.parts:
+        show_kinds(options.data, networks)
 
 
 if __name__ == "__main__":

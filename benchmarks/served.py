@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
-from scale import read_boxes
+from red_cell_scale import read_boxes
 from scipy import ndimage
 from segmentation import list_annotated
 from tuned import Constant
@@ -30,10 +30,10 @@ from erythron.cells.flags import CellFlag, has_flag
 from erythron.cells.outline import CellOutline
 from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.differential.assemble import DifferentialSettings
-from erythron.pipeline.field import Model, Networks, count_field, find_scale, load_networks
+from erythron.pipeline.field import Model, Networks, count_field, load_networks
 from erythron.quality import areas, flags
 from erythron.read.fields import read_image
-from erythron.read.image import SmearImage
+from erythron.read.image import ScaleSource, SmearImage
 from erythron.segment import assembly, nucleus_edge, red_cells, scale, segmenter
 from erythron.segment.granules import dice
 
@@ -47,7 +47,7 @@ MASKED = {"marrow": 1, "bccd": 5, "segmentation_WBC": 3}
 """Sets with drawn nuclei: one of so many of their images is taken."""
 
 BOX_MARGIN_PX = 14
-"""By how much boxes of ``bccd`` exceed drawn outlines (``benchmarks/scale.py`` measures it)."""
+"""By how much boxes of ``bccd`` exceed drawn outlines (``benchmarks/red_cell_scale.py`` measures it)."""
 
 LEFT_OUT = "sharp, left out"
 BLURS_UM = (0.75, 1.5)
@@ -115,6 +115,14 @@ class Masked:
     mpp: float
 
 
+def measure_scale(image: SmearImage) -> SmearImage:
+    """Return a field with the scale of its red cells where its file states none and they give one."""
+    estimate = None if image.mpp is not None else scale.estimate_scale(image.rgb)
+    if estimate is None:
+        return image
+    return replace(image, mpp=estimate.mpp, mpp_source=ScaleSource.RED_CELLS)
+
+
 def read_masked(data: Path, bundle: Bundle) -> list[Masked]:
     """Return the images with drawn nuclei."""
     found = []
@@ -122,7 +130,7 @@ def read_masked(data: Path, bundle: Bundle) -> list[Masked]:
         for file in list_annotated(data, kind)[::every]:
             image = read_image(file.image)
             if file.is_field:
-                image = find_scale(image)[0]
+                image = measure_scale(image)
             truth = file.read_truth().nucleus
             if truth is not None:
                 found.append(Masked(kind, image, truth, choose_mpp(image, bundle.card.framing)))
@@ -240,16 +248,20 @@ def prepare_scale(data: Path) -> Measure:
     def measure(constant: Constant | None) -> Figures:
         with steps.reuse(constant.step if constant else None):
             found = [(scale.estimate_scale(rgb), mpp) for rgb, mpp in known]
-            wrongly = [scale.estimate_scale(rgb) is not None for rgb in without]
-        both = [(e, mpp) for e, mpp in found if e is not None and mpp is not None]
+            wrongly = [_is_sure(scale.estimate_scale(rgb)) for rgb in without]
+        both = [(e, mpp) for e, mpp in found if e is not None and e.is_sure and mpp is not None]
         return {
             "error": float(np.median([abs(np.log(e.mpp / mpp)) for e, mpp in both])),
-            "with a scale": float(np.mean([e is not None for e, _ in found])),
+            "with a scale": float(np.mean([_is_sure(e) for e, _ in found])),
             "wrongly with one": float(np.mean(wrongly)),
             "in the interval": float(np.mean([e.mpp_low <= mpp <= e.mpp_high for e, mpp in both])),
         }
 
     return measure
+
+
+def _is_sure(estimate: scale.ScaleEstimate | None) -> bool:
+    return estimate is not None and estimate.is_sure
 
 
 def _stack(light: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -267,7 +279,7 @@ def prepare_areas(data: Path) -> Measure:
         if not str(path.relative_to(data)).startswith(wanted):
             continue
         image = read_image(path, stated)
-        mpp = find_scale(image)[0].mpp or areas.THRESHOLDS.fallback_mpp
+        mpp = measure_scale(image).mpp or areas.THRESHOLDS.fallback_mpp
         upright = image.height_px > image.width_px
         half = np.s_[: image.height_px // 2] if upright else np.s_[:, : image.width_px // 2]
         for known in (mpp, None):

@@ -73,11 +73,13 @@ WINDOWS = "segment.windows"
 STAIN = "segment.stain"
 RED = "segment.red_cells"
 SCALE = "segment.scale"
+DISCS = "segment.red_discs"
 AREAS = "quality.areas"
 FLAGS = "quality.flags"
 
 CHOSEN = "seen: `marrow`, `bccd`"
-UNRECORDED = "not recorded; seen: the sets of `benchmarks/scale.py`"
+UNRECORDED = "not recorded; seen: the sets of `benchmarks/red_cell_scale.py`"
+FOREIGN = "seen: the sets of `benchmarks/scale.py`, set amid a gap between what is and what is none"
 ONE_FIELD = "seen: the marrow field, sharp and in part blurred"
 
 INF = float("inf")
@@ -217,7 +219,9 @@ PARTS = {
             Constant(
                 RED, "MAX_RED_TO_GREEN", "discs of other colours are no red cells", step="_choose", off=INF
             ),
-            Constant(SCALE, "RED_CELL_SPREAD", "measured by `benchmarks/scale.py` within one microscope"),
+            Constant(
+                SCALE, "RED_CELL_SPREAD", "measured by `benchmarks/red_cell_scale.py` within one microscope"
+            ),
             Constant(
                 SCALE,
                 "MIN_RED_CELLS",
@@ -227,6 +231,18 @@ PARTS = {
             ),
             Constant(SCALE, "SIZE_BAND", "not recorded; without it errors grow", tried=(1.2, 1.4), off=INF),
             Constant(SCALE, "WORKED_PX", "time: about 0.2 s a field", step="_read_smear"),
+            Constant(RED, "NUCLEAR_LOOSE", FOREIGN, step="_read_smear"),
+            Constant(SCALE, "SURE_RED_CELLS", FOREIGN, off=5),
+            Constant(SCALE, "LEAST_COVERED", FOREIGN, off=0.0),
+            Constant(SCALE, "MANY_RED_CELLS", FOREIGN),
+            Constant(SCALE, "MIN_DISCS", FOREIGN, off=10_000),
+            Constant(DISCS, "SMOOTHING_PX", FOREIGN),
+            Constant(DISCS, "LEAST_ELLIPTIC", FOREIGN, tried=(0.9, 0.97), off=0.0),
+            Constant(DISCS, "LEAST_AXES", FOREIGN, off=0.0),
+            Constant(DISCS, "MOST_ABSORBANCE", FOREIGN, off=INF),
+            Constant(DISCS, "ONE_SIZE", FOREIGN, tried=(1.25, 1.5)),
+            Constant(DISCS, "MOST_SPREAD", FOREIGN, off=INF),
+            Constant(DISCS, "LEAST_SHARE", FOREIGN, off=0.0),
         ],
         lambda name: 0.01 if name == "error" else 0.04,
         lambda name: -1 if name in ("error", "wrongly with one") else 1,

@@ -78,7 +78,7 @@ class Result:
 
     @property
     def mpp_source(self) -> str:
-        """Where the scale comes from: ``option``, ``metadata``, ``red_cells`` or ``unknown``."""
+        """Where the scale comes from: ``option``, ``metadata``, ``red_cells``, ``nuclei`` or ``unknown``."""
         return self._found.image.mpp_source.value
 
     @property
@@ -195,7 +195,7 @@ class Counter:
 
         Args:
             image: a file or an array (H, W, 3) of uint8.
-            mpp: microns per pixel; None is the counter's, else the file's, else that of the red cells.
+            mpp: microns per pixel; None is the counter's, else that of file, red cells and nuclei.
 
         Raises:
             ImageReadError: the image cannot be read.
@@ -277,7 +277,7 @@ def count(image: ImageSource, *, mpp: float | None = None, model: str | Path | N
 
     Args:
         image: a file (JPEG, PNG, BMP, TIFF), or an array (H, W, 3) of uint8: red, green, blue.
-        mpp: microns per pixel; None is the file's, else that of the red cells.
+        mpp: microns per pixel; None is that of file, red cells and nuclei.
         model: folder of a bundle; None is the model that ships.
 
     Raises:

@@ -27,6 +27,10 @@ class ImageReadError(ErythronError, OSError):
     """An image file is missing, empty, broken, of no known format, too small or too large."""
 
 
+class SpecimenError(ErythronError, ValueError):
+    """A picture shows something else than a smear, so that a count of it would mean nothing."""
+
+
 class BundleError(ErythronError, ValueError):
     """A model bundle is incomplete, breaks its schema, or does not reproduce its stored probabilities."""
 

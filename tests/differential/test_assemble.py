@@ -16,6 +16,7 @@ from erythron.differential.assemble import (
     make_differential,
     make_differential_from_counts,
     merge_differentials,
+    set_references,
 )
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.counts import CellCounts, Differential, ReferenceRange
@@ -410,3 +411,23 @@ def test_simultaneous_limits_are_goodmans_over_all_lines() -> None:
     share = found.classes[2].of_nucleated
     assert share is not None
     assert share.simultaneous == goodman(40, found.nucleated_cells, 10)
+
+
+def test_what_looks_like_blood_has_nucleated_red_cells_to_100_white_cells_and_no_index_of_marrow() -> None:
+    cells = make_cells([("orthochromatic_erythroblast", "")] * 2 + [("granulocyte", "")] * 40)
+    ranges = {"me_ratio": ReferenceRange(1.0, 4.0, "adults", "a book")}
+    wanted = DifferentialSettings(DEFAULT_CLASSES, references=ranges)
+    marrow = make_differential(cells, wanted)
+    assert marrow.nucleated_red_cells is None
+    found = make_differential(cells, wanted, FieldQuality(blood=20.0))
+    assert found.nucleated_red_cells is not None
+    assert found.nucleated_red_cells.value == pytest.approx(2 / 40)
+    assert found.me_ratio is not None
+    assert (found.me_ratio.value, found.me_ratio.interval, found.me_ratio.reference) == (None, None, None)
+    assert [flag.name for flag in found.flags][-1] == "looks_like_blood"
+    assert Differential.from_json(found.to_json()) == found
+    assert set_references(found, wanted).me_ratio == found.me_ratio
+    both = merge_differentials([found, found, marrow], wanted)
+    assert both.nucleated_red_cells is not None
+    assert both.nucleated_red_cells.value == pytest.approx(6 / 120)
+    assert merge_differentials([found, marrow], wanted).nucleated_red_cells is None

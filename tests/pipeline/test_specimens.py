@@ -192,3 +192,13 @@ def test_a_picture_of_another_specimen_is_said_and_makes_the_count_provisional(
     assert "f7.png as" in flag.text
     assert "f0.png of 000; find out whose they are" in flag.text
     assert is_provisional([flag])
+
+
+def test_a_further_column_with_the_name_of_one_of_the_summary_is_refused(
+    patients: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "specimens.csv"
+    table.write_text(f"image,specimen,nucleated_cells\n{patients}/000/f0.png,a,5\n")
+    specimens = group_images(find_images([patients / "000/f0.png"]), str(table))
+    with pytest.raises(UsageError, match="nucleated_cells, which the summary has too"):
+        count_specimens(specimens, tmp_path / "run", OPTIONS)

@@ -12,6 +12,7 @@ from erythron.quality.flags import (
     QualityFlag,
     QualityThresholds,
     flag_left_out,
+    is_countable,
     is_provisional,
     judge_field,
 )
@@ -69,6 +70,22 @@ def test_a_count_is_provisional_by_what_makes_its_figures_doubtful_alone() -> No
         )
     }
     assert raised <= PROVISIONAL
+
+
+def test_scale_flags_name_what_was_used_and_what_was_stated():
+    quality = FieldQuality(mpp=0.25, mpp_interval=(0.2, 0.31), scale_from_nuclei=True, stated_mpp=1.0)
+    found = judge_field(quality, THRESHOLDS)
+    assert names(found) == ["scale_contradicted", "scale_from_nuclei"]
+    assert "states 1 microns" in found[0].text
+    assert "0.25 (0.2 to 0.31)" in found[0].text
+    assert is_provisional(found[:1])
+    assert is_provisional(found[1:])
+
+
+def test_too_coarse_a_scale_or_none_leaves_nothing_to_count():
+    coarse, fine, unknown = FieldQuality(mpp=0.6), FieldQuality(mpp=0.4), FieldQuality(scale_known=False)
+    assert names(judge_field(coarse, THRESHOLDS)) == ["magnification_too_low"]
+    assert [is_countable(quality) for quality in (coarse, fine, unknown)] == [False, True, False]
 
 
 def test_what_was_done_to_make_one_image_of_a_file_is_said() -> None:

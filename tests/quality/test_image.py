@@ -43,7 +43,8 @@ def draw_field(
         window[nucleus] = np.rint(nucleus_colour).clip(0, 255)
         outlines.append(CellOutline(left, top, cell, nucleus, 1.0))
     image = SmearImage("a.png", rgb, 0.25, ScaleSource.OPTION)
-    return image, measure_cells(rgb, outlines, 0.25).with_columns(flags=pl.lit(""))
+    measured = measure_cells(rgb, outlines, 0.25)
+    return image, measured.with_columns(flags=pl.lit(""), label=pl.lit("granulocyte"))
 
 
 def test_inputs_of_the_model_name_six_colours(card: ModelCard) -> None:

@@ -88,6 +88,8 @@ def test_the_gallery_says_how_many_of_how_many_it_has_room_for(
     assert (
         page.count("<summary>1 more</summary>") == 10
     )  # of three unclassified or of one class; six granulocytes
+    # On paper the further ones are not shown, and are not said to be.
+    assert '<span class="printed">2 of 6</span><span class="screen">6 of 6</span>' in page
     monkeypatch.setattr("erythron.report.gallery.MAX_BYTES", 0)
     page = render_report(report)
     assert page.count("<li><a href=") == 2 * 11  # ten classes and the unclassified

@@ -114,6 +114,8 @@ def test_parquet_of_a_run(run: Path, results: dict[str, erythron.Result], tmp_pa
 def test_a_workbook_of_a_run_has_its_summary_and_all_cells(
     run: Path, results: dict[str, erythron.Result], tmp_path: Path
 ) -> None:
+    with pytest.raises(UsageError, match=r"name it \.xlsx"):
+        convert_run(run, ExportFormat.XLSX, tmp_path / "run.txt")
     convert_run(run, ExportFormat.XLSX, tmp_path / "run.xlsx")
     book = openpyxl.load_workbook(tmp_path / "run.xlsx")
     cells = list(book["cells"].iter_rows(values_only=True))

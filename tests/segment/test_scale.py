@@ -128,3 +128,41 @@ def test_nucleated_cells_alone_give_none(data_dir: Path):
         crop = read_rgb(data_dir / "pathology-bites-cells/public/images/cells" / path.name)
         place[cell] = crop[cell]
     assert estimate_scale(canvas) is None
+
+
+def test_small_red_cells_are_measured_enlarged():
+    field = draw_field(DrawnFieldSpec(1000, 800, mpp=0.25, seed=1)).rgb
+    small = np.asarray(Image.fromarray(field).resize((400, 320), Image.Resampling.BILINEAR))
+    estimate = estimate_scale(small)
+    assert estimate is not None
+    assert estimate.is_sure
+    assert estimate.mpp == pytest.approx(0.25 / 0.4, rel=0.08)
+
+
+def test_red_cells_that_lie_apart_are_measured_by_their_area_and_told_how_dark_they_are():
+    estimate = estimate_scale(red_cells([38, 39, 40, 40, 41, 42, 40, 39, 40, 40]))
+    assert estimate is not None
+    assert estimate.mpp == pytest.approx(RED_CELL_UM / 40, rel=0.03)
+    assert estimate.red_absorbance is not None
+    assert 0.02 < estimate.red_absorbance < 0.4
+
+
+def test_an_estimate_on_few_red_cells_is_not_sure_and_its_interval_is_wide():
+    few, many = estimate_scale(red_cells([40] * 6)), estimate_scale(red_cells([40] * 9))
+    assert few is not None
+    assert many is not None
+    assert (few.is_sure, many.is_sure) == (False, True)
+    assert few.spread > 0.2 > many.spread
+
+
+def test_large_red_cells_in_grain_are_not_taken_for_small_ones(data_dir):
+    path = data_dir / "bccd/BCCD/JPEGImages/BloodImage_00035.jpg"
+    estimate = estimate_scale(read_rgb(path))
+    assert estimate is None or estimate.mpp < 0.12
+
+
+def test_crowded_purple_cells_of_blood_through_a_telephone_have_a_scale(data_dir):
+    [path] = (data_dir / "blood-phone").glob("*e3a6c37c2b3247c0034f64.jpg")
+    estimate = estimate_scale(read_rgb(path))
+    assert estimate is not None
+    assert estimate.mpp == pytest.approx(0.6, rel=0.15)

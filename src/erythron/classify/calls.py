@@ -17,7 +17,12 @@ from erythron.read.image import SmearImage
 
 
 def prepare_cells(
-    image: SmearImage, outlines: Sequence[CellOutline], measurements: pl.DataFrame, framing: Framing
+    image: SmearImage,
+    outlines: Sequence[CellOutline],
+    measurements: pl.DataFrame,
+    framing: Framing,
+    *,
+    is_field: bool = False,
 ) -> CellInputs:
     """Frame every cell of an image for the classifier.
 
@@ -26,8 +31,9 @@ def prepare_cells(
         outlines: its cells.
         measurements: of these cells, in the same order.
         framing: of the bundle.
+        is_field: whether the image is known to be a field, however small.
     """
-    mpp = choose_mpp(image, framing)
+    mpp = choose_mpp(image, framing, is_field=is_field)
     geometry = CropGeometry(framing.input_px, framing.input_mpp)
     centres = measurements.select("x_px", "y_px").rows()
     crops = cut_cells(image.light, outlines, centres, mpp, geometry)
@@ -35,7 +41,12 @@ def prepare_cells(
 
 
 def call_cells(
-    image: SmearImage, outlines: Sequence[CellOutline], measurements: pl.DataFrame, classifier: Classifier
+    image: SmearImage,
+    outlines: Sequence[CellOutline],
+    measurements: pl.DataFrame,
+    classifier: Classifier,
+    *,
+    is_field: bool = False,
 ) -> pl.DataFrame:
     """Call every cell of an image.
 
@@ -44,6 +55,7 @@ def call_cells(
         outlines: its cells.
         measurements: of these cells as :func:`erythron.shape.measure.measure_cells` returns them.
         classifier: of a bundle.
+        is_field: whether the image is known to be a field, however small.
 
     Returns:
         One row a cell with the columns of :func:`erythron.cells.table.list_cell_columns`. ``label`` is the
@@ -52,7 +64,8 @@ def call_cells(
     bundle = classifier.bundle
     if measurements.height == 0:
         return make_empty_table(bundle.classes)
-    predicted = classifier.predict(prepare_cells(image, outlines, measurements, bundle.card.framing))
+    framing = bundle.card.framing
+    predicted = classifier.predict(prepare_cells(image, outlines, measurements, framing, is_field=is_field))
     probabilities = predicted.probabilities
     confidence = probabilities.max(axis=1)
     labels = [bundle.classes[i].name for i in probabilities.argmax(axis=1)]

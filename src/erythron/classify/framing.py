@@ -36,17 +36,19 @@ MEASUREMENT_INPUTS: tuple[str, ...] = (
 _CHANNELS = ("red", "green", "blue")
 
 
-def choose_mpp(image: SmearImage, framing: Framing) -> float:
+def choose_mpp(image: SmearImage, framing: Framing, *, is_field: bool = False) -> float:
     """Return the microns per pixel to frame with: the image's own, else the stated assumption.
 
     An image of unknown scale whose shorter side is at most ``framing.crop_max_px`` is taken for a
-    single-cell crop that shows ``framing.crop_width_um``; a larger one is taken for a field at
-    ``framing.field_mpp``.
+    single-cell crop that shows ``framing.crop_width_um``; a larger one, and one that is known to be a field,
+    is taken for a field at ``framing.field_mpp``.
     """
     if image.mpp is not None:
         return image.mpp
-    shorter = min(image.rgb.shape[:2])
-    return framing.crop_width_um / shorter if shorter <= framing.crop_max_px else framing.field_mpp
+    shorter = min(image.width_px, image.height_px)
+    if is_field or shorter > framing.crop_max_px:
+        return framing.field_mpp
+    return framing.crop_width_um / shorter
 
 
 def outline_crop(image: SmearImage, segmenter: Segmenter, framing: Framing) -> CellOutline | None:

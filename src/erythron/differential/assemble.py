@@ -29,7 +29,7 @@ from erythron.differential.counts import (
     ReferenceRange,
 )
 from erythron.differential.detection import Detection, describe_found
-from erythron.differential.indices import IndexDefinition, list_indices
+from erythron.differential.indices import IndexDefinition, define_nucleated_red_cells, list_indices
 from erythron.differential.intervals import clopper_pearson, goodman, ratio_interval
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields
 from erythron.differential.me_ratio import MERatio
@@ -37,6 +37,7 @@ from erythron.differential.planning import cells_for_width, cells_to_separate, s
 from erythron.differential.tally import count_cells, round_sums, spread_unclassified
 from erythron.errors import DataError
 from erythron.quality.flags import (
+    LOOKS_LIKE_BLOOD,
     THRESHOLDS,
     FieldQuality,
     LeftOutArea,
@@ -159,8 +160,10 @@ def set_references(differential: Differential, settings: DifferentialSettings) -
     classes = tuple(
         replace(line, reference=settings.references.get(line.name)) for line in differential.classes
     )
+    is_blood = differential.nucleated_red_cells is not None
     indices = tuple(
-        replace(index, reference=settings.references.get(index.name)) for index in differential.indices
+        replace(index, reference=None if is_blood else settings.references.get(index.name))
+        for index in differential.indices
     )
     by_name = {index.name: index for index in indices}
     return replace(
@@ -234,6 +237,13 @@ def _assemble(
         for c in classes
     ]
     indices = {d.name: _make_index(d, by_name, settings, of_index.get(d.name)) for d in definitions}
+    of_blood = None
+    if any(flag.name == LOOKS_LIKE_BLOOD for flag in flags):
+        indices = {name: _void(index) for name, index in indices.items()}
+        definition = define_nucleated_red_cells(classes)
+        if definition is not None:
+            # A ratio in its interval, shown times a hundred as shares are.
+            of_blood = replace(_make_index(definition, by_name, settings, None), kind="share")
     return Differential(
         interval_level=settings.level,
         fields=len(fields),
@@ -248,6 +258,7 @@ def _assemble(
         maturation_index=indices.get("maturation_index"),
         proliferation_ratio=indices.get("proliferation_ratio"),
         left_shift=indices.get("left_shift"),
+        nucleated_red_cells=of_blood,
         correction=correction,
         count_more=_plan(made, tuple(indices.values()), nucleated, settings),
         flags=(
@@ -259,6 +270,11 @@ def _assemble(
         left_out=areas,
         left_out_fraction=left_out_fraction,
     )
+
+
+def _void(index: Index) -> Index:
+    """Return an index of marrow as it stands where the specimen is none: its counts without a value."""
+    return replace(index, value=None, interval=None, corrected=None, reference=None)
 
 
 def _against(name: str, of: Sequence[str]) -> Contrast:

@@ -244,6 +244,8 @@ class Differential:
             the next two, where the model does not tell these four stages.
         proliferation_ratio: erythroblasts that divide to those that only mature.
         left_shift: pro- and basophilic erythroblasts of all erythroid cells.
+        nucleated_red_cells: erythroid cells to all other nucleated ones, shown times a hundred as a share is;
+            only where the specimen looks like blood, and the indices of marrow then have no value.
         correction: how the corrected figures were made.
         count_more: cells still needed, for the erythroid stages.
         flags: quality of the specimen; empty where nothing is to be said.
@@ -271,6 +273,7 @@ class Differential:
     maturation_index: Index | None
     proliferation_ratio: Index | None = None
     left_shift: Index | None = None
+    nucleated_red_cells: Index | None = None
     correction: Correction
     count_more: tuple[CellsNeeded, ...] = ()
     flags: tuple[QualityFlag, ...] = ()
@@ -287,6 +290,7 @@ class Differential:
             self.maturation_index,
             self.proliferation_ratio,
             self.left_shift,
+            self.nucleated_red_cells,
         )
         return tuple(index for index in known if index is not None)
 

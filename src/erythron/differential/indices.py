@@ -22,6 +22,9 @@ from erythron.cells.classes import (
 from erythron.differential.calls import Contrast
 from erythron.differential.me_ratio import MERatio, describe_me_ratio, list_myeloid
 
+NUCLEATED_RED_CELLS = "nucleated_red_cells"
+"""Name of the index of blood."""
+
 _YOUNG = (PROERYTHROBLAST.name, BASOPHILIC_ERYTHROBLAST.name)
 _OLD = (POLYCHROMATIC_ERYTHROBLAST.name, ORTHOCHROMATIC_ERYTHROBLAST.name)
 
@@ -105,6 +108,21 @@ def list_indices(
             ),
         ]
     return tuple(found)
+
+
+def define_nucleated_red_cells(classes: Sequence[CellClass]) -> IndexDefinition | None:
+    """Return the index that a blood count has in place of those of marrow; None without erythroid classes."""
+    erythroid = _of(classes, Lineage.ERYTHROID)
+    white = tuple(c.name for c in classes if c.lineage not in (Lineage.ERYTHROID, Lineage.NOT_NUCLEATED))
+    if not erythroid or not white:
+        return None
+    return IndexDefinition(
+        NUCLEATED_RED_CELLS,
+        "Nucleated red cells per 100 white cells",
+        None,
+        "erythroid cells to a hundred other nucleated ones, as in a blood count",
+        _contrast(erythroid, white, "ratio"),
+    )
 
 
 def _of(classes: Sequence[CellClass], lineage: Lineage) -> tuple[str, ...]:

@@ -13,9 +13,19 @@ from scipy.special import chdtrc
 
 from erythron.differential.combined import EXCESS
 from erythron.differential.counts import CellCounts, Correction, Estimate
-from erythron.quality.flags import QualityFlag, QualityThresholds, flag_left_out
+from erythron.quality.flags import LOOKS_LIKE_BLOOD, QualityFlag, QualityThresholds, flag_left_out
 
 Ints = NDArray[np.int64]
+
+IN_SOME_FIELDS = (
+    "scale_unknown",
+    "magnification_too_low",
+    "scale_contradicted",
+    "scale_from_nuclei",
+    "stain_unlike_training",
+    "cells_unlike_training",
+)
+"""Flags of single fields that are told of several fields together."""
 
 _DEALS = 1999
 _MOST_DEALT = 2000
@@ -100,7 +110,7 @@ def judge_fields(
                 limits.drift_p,
             )
         )
-    for name in ("scale_unknown", "stain_unlike_training", "cells_unlike_training"):
+    for name in IN_SOME_FIELDS:
         raised = [flag for one in of_fields for flag in one if flag.name == name]
         if raised:
             worst = max(raised, key=lambda flag: flag.value or 0.0)
@@ -112,6 +122,17 @@ def judge_fields(
                     worst.threshold,
                 )
             )
+    blood = [flag for one in of_fields for flag in one if flag.name == LOOKS_LIKE_BLOOD]
+    if 2 * len(blood) > len(fields):
+        flags.append(
+            QualityFlag(
+                LOOKS_LIKE_BLOOD,
+                f"{len(blood)} of {len(fields)} fields look like blood: nucleated red cells are given per "
+                "100 white cells, and no index of marrow",
+                float(len(blood)),
+                len(fields) / 2,
+            )
+        )
     if left_out_fraction > limits.most_left_out:
         flags.append(flag_left_out(left_out_fraction, limits))
     return flags

@@ -141,6 +141,7 @@ def count_specimens(
     """
     with lock_folder(out):
         counting = Counting(specimens, out, options, loading)
+        _refuse_taken_columns(specimens, make_specimen_summary((), counting.bundle.classes).columns)
         listed = {specimen.name: [image.name for image in specimen.images] for specimen in specimens}
         refuse_other_run([name for names in listed.values() for name in names], out, force=options.force)
         runs = tuple(counting.run(progress, executor))
@@ -166,6 +167,15 @@ def count_specimens(
     if lost and runs:
         runs = (*runs[:-1], replace(runs[-1], failures=(*runs[-1].failures, *lost)))
     return runs
+
+
+def _refuse_taken_columns(specimens: Sequence[Specimen], columns: Sequence[str]) -> None:
+    """Refuse further columns of the table of specimens that are columns of the summary."""
+    taken = sorted({name for specimen in specimens for name in specimen.details}.intersection(columns))
+    if taken:
+        raise UsageError(
+            f"the table of specimens has the column {', '.join(taken)}, which the summary has too; rename it"
+        )
 
 
 def _write_each(*parts: tuple[Path, Callable[[], None]]) -> tuple[Failure, ...]:
@@ -335,4 +345,8 @@ def _keep_settings(options: RunOptions) -> RunSettings:
 
 
 def _describe_scale(mpp: float | None) -> str:
-    return "as each image states, else from its red cells" if mpp is None else f"{mpp} (given)"
+    return (
+        "as each image states, else from its red cells, else from its nuclei"
+        if mpp is None
+        else f"{mpp} (given)"
+    )

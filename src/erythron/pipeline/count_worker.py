@@ -27,7 +27,7 @@ from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import apply_review, report_review, undo_review
 from erythron.pipeline.settings import choose_settings
 from erythron.quality.flags import FieldQuality
-from erythron.read.image import SmearImage
+from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.inputs import InputImage
 from erythron.read.source import open_source, read_whole
 from erythron.report.distributions import COLUMNS
@@ -55,6 +55,7 @@ from erythron.results.fingerprint import (
 from erythron.results.record import FieldRecord, read_record
 from erythron.results.review import hash_review, read_review
 from erythron.review.record import Review
+from erythron.segment.field_scale import FieldScale
 from erythron.segment.scale import ScaleEstimate
 
 log = logging.getLogger(__name__)
@@ -189,13 +190,11 @@ class CountWorker:
         differential = make_differential(cells, self._model.settings, record.quality)
         return CountedField(image, scale, outlines, cells, record.quality, differential)
 
-    def _read_image(self, record: FieldRecord, job: CountJob) -> tuple[SmearImage, ScaleEstimate | None]:
+    def _read_image(self, record: FieldRecord, job: CountJob) -> tuple[SmearImage, FieldScale | None]:
         """Read the image of a field with the scale that it was counted at."""
         image = read_whole(open_source(job.image.path, self._options.mpp))
         image = replace(image, mpp=record.mpp, mpp_source=record.mpp_source)
-        if record.mpp is None or record.mpp_interval is None:
-            return image, None
-        return image, ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0)
+        return image, read_scale(record)
 
     def _store(
         self,
@@ -255,6 +254,16 @@ class CountWorker:
         return DoneField(record, differential, cells.select(COLUMNS), page, report)
 
 
+def read_scale(record: FieldRecord) -> FieldScale | None:
+    """Return where the scale of a counted field comes from; None where the user gave it or none is known."""
+    if record.mpp is None or record.mpp_source is ScaleSource.OPTION:
+        return None
+    estimate = None
+    if record.mpp_interval is not None:
+        estimate = ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0, record.nuclei or 0)
+    return FieldScale(record.mpp, record.mpp_source, estimate, record.quality.stated_mpp)
+
+
 def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
     """Return what the steps of every field of a run depend on besides its image.
 
@@ -281,7 +290,8 @@ def make_result(
         fingerprints: of its steps.
         review: what persons called its cells, which is in ``counted``; None where nobody did.
     """
-    image, scale = counted.image, counted.scale
+    image = counted.image
+    scale = None if counted.scale is None else counted.scale.estimate
     record = FieldRecord(
         image=name,
         sha256=sha256,
@@ -294,6 +304,7 @@ def make_result(
         mpp_source=image.mpp_source,
         mpp_interval=None if scale is None else (scale.mpp_low, scale.mpp_high),
         red_cells=None if scale is None else scale.red_cells,
+        nuclei=None if scale is None else scale.nuclei,
         quality=counted.quality,
     )
     return FieldResult(record, counted.outlines, counted.cells, counted.differential, review)

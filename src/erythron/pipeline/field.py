@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from erythron.bundle.folder import Bundle
 from erythron.bundle.loading import Runtimes, load_runtimes
@@ -22,12 +25,17 @@ from erythron.classify.classifier import Classifier
 from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.differential.assemble import DifferentialSettings, make_differential
 from erythron.differential.counts import Differential
+from erythron.errors import SpecimenError
 from erythron.quality.areas import find_cells_inside
-from erythron.quality.flags import FieldQuality
+from erythron.quality.flags import FieldQuality, is_countable
 from erythron.quality.image import judge_image
+from erythron.quality.specimen import find_other_specimen
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.stained import check_stained
-from erythron.segment.scale import ScaleEstimate, estimate_scale
+from erythron.segment.field_scale import CONTRADICTED, FieldScale, choose_scale, find_field_scale
+from erythron.segment.nuclear_scale import estimate_from_nuclei, is_plausible
+from erythron.segment.red_discs import drop_red_cells
+from erythron.segment.scale import ScaleEstimate, estimate_from_discs, estimate_scale
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.measure import measure_cells
 
@@ -85,12 +93,12 @@ class OutlinedField:
 
     Attributes:
         image: the image, with the scale that was used.
-        scale: the estimate from red cells where that gave the scale, else None.
+        scale: where that comes from; None where the user gave it, or where it is unknown.
         outlines: its cells.
     """
 
     image: SmearImage
-    scale: ScaleEstimate | None
+    scale: FieldScale | None
     outlines: tuple[CellOutline, ...]
 
 
@@ -100,7 +108,7 @@ class CountedField:
 
     Attributes:
         image: the image, with the scale that was used.
-        scale: the estimate from red cells where that gave the scale, else None.
+        scale: where that comes from; None where the user gave it, or where it is unknown.
         outlines: its cells.
         cells: their table, in the same order, with the columns of
             :func:`erythron.cells.table.list_cell_columns`.
@@ -109,21 +117,11 @@ class CountedField:
     """
 
     image: SmearImage
-    scale: ScaleEstimate | None
+    scale: FieldScale | None
     outlines: tuple[CellOutline, ...]
     cells: pl.DataFrame
     quality: FieldQuality
     differential: Differential
-
-
-def find_scale(image: SmearImage) -> tuple[SmearImage, ScaleEstimate | None]:
-    """Return a field with ``mpp`` where the file, the user or its red cells give it, and their estimate."""
-    if image.mpp is not None:
-        return image, None
-    estimate = estimate_scale(image.rgb)
-    if estimate is None:
-        return image, None
-    return replace(image, mpp=estimate.mpp, mpp_source=ScaleSource.RED_CELLS), estimate
 
 
 def outline_field(
@@ -131,8 +129,11 @@ def outline_field(
 ) -> OutlinedField:
     """Find the scale of a field and outline every nucleated cell.
 
-    Where neither the file, the user nor the red cells give a scale, sizes stay in pixels and the segmentation
-    network works at the scale that ``framing`` assumes.
+    A scale that the user gave is taken. Where nothing gives one, sizes stay in pixels and the segmentation
+    network works at the scale that ``framing`` assumes. Red cells that lie apart say how dark a nucleus must
+    be: what is no darker than they are is dropped. Where the outlined nuclei are too large or too small
+    for the scale, it is weighed again with what the nuclei say, and the field outlined once more if that
+    moves it.
 
     Args:
         image: the field.
@@ -143,17 +144,85 @@ def outline_field(
         ImageReadError: the image is grey or inverted.
     """
     check_stained(image)
-    image, estimate = find_scale(image)
-    outlines = get_segmenter().segment_field(image.light, choose_mpp(image, framing))
-    return OutlinedField(image, estimate, outlines)
+    if image.mpp_source is ScaleSource.OPTION:
+        mpp = choose_mpp(image, framing, is_field=True)
+        apart = estimate_from_discs(image.rgb)
+        outlines = get_segmenter().segment_field(image.light, mpp)
+        return _drop_red_cells(OutlinedField(image, None, outlines), apart)
+    stated, red_cells = image.mpp, estimate_scale(image.rgb)
+    nuclei: list[ScaleEstimate | None] = []
+
+    def measure_nuclei() -> ScaleEstimate | None:
+        nuclei.append(_measure_nuclei(image, get_segmenter))
+        return nuclei[-1]
+
+    scale = find_field_scale(stated, red_cells, measure_nuclei)
+    outlined = _outline_at(image, scale, get_segmenter(), framing)
+    if red_cells is not None and red_cells.red_absorbance is not None:
+        return _drop_red_cells(outlined, red_cells)
+    if scale is None or nuclei or is_plausible(_measure_whole(outlined), scale.mpp):
+        return outlined
+    again = choose_scale(stated, red_cells, measure_nuclei())
+    if again is None or again.mpp == scale.mpp:
+        return outlined
+    return _outline_at(image, again, get_segmenter(), framing)
+
+
+def _measure_nuclei(image: SmearImage, get_segmenter: Callable[[], Segmenter]) -> ScaleEstimate | None:
+    return estimate_from_nuclei(partial(get_segmenter().sample_nuclei, image.light))
+
+
+def _outline_at(
+    image: SmearImage, scale: FieldScale | None, segmenter: Segmenter, framing: Framing
+) -> OutlinedField:
+    mpp, source = (None, ScaleSource.UNKNOWN) if scale is None else (scale.mpp, scale.source)
+    image = replace(image, mpp=mpp, mpp_source=source)
+    working = choose_mpp(image, framing, is_field=True)
+    return OutlinedField(image, scale, segmenter.segment_field(image.light, working))
+
+
+def _drop_red_cells(field: OutlinedField, red_cells: ScaleEstimate | None) -> OutlinedField:
+    """Return a field without cells that are no darker than red cells that lie apart, if there are these."""
+    mpp = field.image.mpp
+    if red_cells is None or red_cells.red_absorbance is None or mpp is None:
+        return field
+    if abs(np.log(red_cells.mpp / mpp)) > np.log(CONTRADICTED):
+        return field  # at the scale that is used they are of another size than red cells
+    kept = drop_red_cells(field.outlines, field.image.light, red_cells.red_absorbance)
+    return replace(field, outlines=kept)
+
+
+def _measure_whole(field: OutlinedField) -> NDArray[np.float64]:
+    """Return the diameters in pixels of the nuclei of cells that no border of the image cuts, (N,)."""
+    height, width = field.image.rgb.shape[:2]
+    areas = [
+        outline.nucleus_mask.area_px
+        for outline in field.outlines
+        if min(outline.left, outline.top) > 0
+        and outline.left + outline.cell.shape[1] < width
+        and outline.top + outline.cell.shape[0] < height
+    ]
+    return np.sqrt(4 * np.array(areas, np.float64) / np.pi)
 
 
 def call_field(field: OutlinedField, model: Model) -> CountedField:
-    """Measure, name and count the cells of a field; those in areas that cannot be read are left out."""
+    """Measure, name and count the cells of a field.
+
+    Those in areas that cannot be read are left out, and all where the scale is unknown or too coarse for
+    stages.
+
+    Raises:
+        SpecimenError: the picture is not one of a smear.
+    """
     image = field.image
-    cells = name_cells(image, field.outlines, model.get_networks().classifier)
-    quality = judge_image(image, cells, model.bundle.card)
+    cells = name_cells(image, field.outlines, model.get_networks().classifier, is_field=True)
+    other = find_other_specimen(image, cells)
+    if other is not None:
+        raise SpecimenError(f"{image.name}: not_a_smear: {other}; it is not counted")
+    quality = judge_image(image, cells, model.bundle.card, field.scale)
     inside = find_cells_inside(cells, quality.left_out)
+    if not is_countable(quality, model.settings.thresholds):
+        inside[:] = True
     if inside.any():
         cells = add_flag(cells, CellFlag.LEFT_OUT, inside.tolist()).with_columns(count_as())
     differential = make_differential(cells, model.settings, quality)
@@ -161,7 +230,11 @@ def call_field(field: OutlinedField, model: Model) -> CountedField:
 
 
 def count_field(image: SmearImage, model: Model) -> CountedField:
-    """Find, outline, measure, name and count every nucleated cell of a field."""
+    """Find, outline, measure, name and count every nucleated cell of a field.
+
+    Raises:
+        SpecimenError: the picture is not one of a smear.
+    """
     framing = model.bundle.card.framing
     return call_field(outline_field(image, lambda: model.get_networks().segmenter, framing), model)
 
@@ -180,6 +253,16 @@ def classify_crop(image: SmearImage, networks: Networks) -> pl.DataFrame:
     return name_cells(image, () if outline is None else (outline,), networks.classifier)
 
 
-def name_cells(image: SmearImage, outlines: tuple[CellOutline, ...], classifier: Classifier) -> pl.DataFrame:
-    """Measure and name outlined cells; the table has the columns of a table of cells."""
-    return call_cells(image, outlines, measure_cells(image.rgb, outlines, image.mpp), classifier)
+def name_cells(
+    image: SmearImage, outlines: tuple[CellOutline, ...], classifier: Classifier, *, is_field: bool = False
+) -> pl.DataFrame:
+    """Measure and name outlined cells; the table has the columns of a table of cells.
+
+    Args:
+        image: the image.
+        outlines: its cells.
+        classifier: of a bundle.
+        is_field: whether the image is known to be a field, however small.
+    """
+    measured = measure_cells(image.rgb, outlines, image.mpp)
+    return call_cells(image, outlines, measured, classifier, is_field=is_field)

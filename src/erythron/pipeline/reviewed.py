@@ -42,7 +42,7 @@ def apply_review(counted: CountedField, review: Review, model: Model) -> Counted
     )
     cells = counted.cells
     if added:
-        named = name_cells(counted.image, added, model.get_networks().classifier)
+        named = name_cells(counted.image, added, model.get_networks().classifier, is_field=True)
         cells, outlines = pl.concat([cells, named]), [*outlines, *added]
     called: dict[str, str] = {}
     lost = 0

@@ -31,6 +31,10 @@ class QualityFlag:
 PROVISIONAL = frozenset(
     {
         "scale_unknown",
+        "scale_from_nuclei",
+        "scale_contradicted",
+        "magnification_too_low",
+        "looks_like_blood",
         "stain_unlike_training",
         "cells_unlike_training",
         "unclassified_unexplained",
@@ -44,6 +48,9 @@ PROVISIONAL = frozenset(
 
 The others (uneven fields, areas left out) limit what was looked at and leave its figures as they are.
 """
+
+LOOKS_LIKE_BLOOD = "looks_like_blood"
+"""Flag with which a differential has the figure of blood in place of the indices of marrow."""
 
 TARGET_CELLS = 500
 """Nucleated cells to count where the percentage of a class decides; :class:`QualityThresholds` has the least
@@ -79,6 +86,8 @@ class QualityThresholds:
         stain_distance: distance of the median cell's colour from the mean of the training cells, in their
             standard deviations; two hold 95 % of a normal distribution.
         most_unlike: share of the cells that are less like the training cells than 99 % of those.
+        most_mpp: microns per pixel above which stages are not stated: the rim of cytoplasm and the lumps of
+            chromatin, about a micron wide, are then about two pixels.
         drift_p: level of the test that all fields of a specimen have one mix of classes: one specimen in a
             hundred that do is flagged wrongly, however many fields or classes there are.
     """
@@ -88,6 +97,7 @@ class QualityThresholds:
     most_left_out: float = 0.1
     stain_distance: float = 2.0
     most_unlike: float = 0.2
+    most_mpp: float = 0.45
     drift_p: float = 0.01
 
 
@@ -99,19 +109,29 @@ class FieldQuality:
     """What the image of a field showed.
 
     Attributes:
-        scale_known: whether the image, the user or its red cells gave the scale.
+        scale_known: whether the image, the user, its red cells or its nuclei gave the scale.
+        mpp: microns per pixel that were used; None where unknown.
+        mpp_interval: 95 % interval of an estimated scale; None where it was not estimated.
+        scale_from_nuclei: whether the size of the nuclei alone gave the scale.
+        stated_mpp: what the file states, where the image contradicts it; else None.
         stain_distance: largest distance of the median cell's colours from the training cells' mean, in their
             standard deviations; None where there is no cell to judge by.
         unlike_fraction: share of the cells that are less like the training cells than 99 % of those; None
             where there is no cell.
         left_out: areas in which no cell is counted.
+        blood: nucleated cells to a thousand red cells, where the field looks like one of blood; else None.
         note: what was done to make one image of the file, such as the choice of a plane; mostly nothing.
     """
 
     scale_known: bool = True
+    mpp: float | None = None
+    mpp_interval: tuple[float, float] | None = None
+    scale_from_nuclei: bool = False
+    stated_mpp: float | None = None
     stain_distance: float | None = None
     unlike_fraction: float | None = None
     left_out: tuple[LeftOutArea, ...] = ()
+    blood: float | None = None
     note: str = ""
 
     @property
@@ -127,13 +147,16 @@ def is_provisional(flags: Iterable[QualityFlag]) -> bool:
 
 def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[QualityFlag]:
     """Return the flags that the image of a field raises."""
-    flags = []
+    flags = _judge_scale(quality, limits)
     if quality.note:
-        flags.append(QualityFlag("several_planes", quality.note))
-    if not quality.scale_known:
-        flags.append(
-            QualityFlag("scale_unknown", "the microns per pixel are not known: give them with --mpp")
+        flags.insert(0, QualityFlag("several_planes", quality.note))
+    if quality.blood is not None:
+        text = (
+            f"there are {quality.blood:.0f} nucleated cells to a thousand red cells and hardly an erythroid "
+            "one: this looks like blood. Nucleated red cells are given per 100 white cells, and no index of "
+            "marrow"
         )
+        flags.append(QualityFlag(LOOKS_LIKE_BLOOD, text, quality.blood))
     if quality.stain_distance is not None and quality.stain_distance > limits.stain_distance:
         flags.append(
             QualityFlag(
@@ -156,6 +179,43 @@ def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[Qualit
         )
     if quality.left_out_fraction > limits.most_left_out:
         flags.append(flag_left_out(quality.left_out_fraction, limits))
+    return flags
+
+
+def is_countable(quality: FieldQuality, limits: QualityThresholds = THRESHOLDS) -> bool:
+    """Return whether stages can be told at the scale of a field; where not, its cells are in no count."""
+    return quality.scale_known and (quality.mpp is None or quality.mpp <= limits.most_mpp)
+
+
+def _judge_scale(quality: FieldQuality, limits: QualityThresholds) -> list[QualityFlag]:
+    """Return the flags that the scale of a field raises."""
+    if not quality.scale_known:
+        text = (
+            "the microns per pixel are not known, neither from the file nor from red cells or nuclei: no "
+            "cell is counted; give them with --mpp"
+        )
+        return [QualityFlag("scale_unknown", text)]
+    flags = []
+    mpp = quality.mpp
+    if mpp is not None and mpp > limits.most_mpp:
+        text = (
+            f"at {mpp:.2g} microns per pixel cells are found but stages cannot be told (over "
+            f"{limits.most_mpp:g}): no cell is counted; photograph with more magnification"
+        )
+        flags.append(QualityFlag("magnification_too_low", text, mpp, limits.most_mpp))
+    between = "" if quality.mpp_interval is None else " ({:.2g} to {:.2g})".format(*quality.mpp_interval)
+    if quality.stated_mpp is not None:
+        text = (
+            f"the file states {quality.stated_mpp:.3g} microns per pixel, but its cells show "
+            f"{mpp:.2g}{between}: that is used; give the right ones with --mpp"
+        )
+        flags.append(QualityFlag("scale_contradicted", text, mpp, quality.stated_mpp))
+    if quality.scale_from_nuclei:
+        text = (
+            f"the microns per pixel, {mpp:.2g}{between}, are estimated from the nuclei alone: all sizes are "
+            "as uncertain, and stages with them; give the scale with --mpp"
+        )
+        flags.append(QualityFlag("scale_from_nuclei", text, mpp))
     return flags
 
 

@@ -11,24 +11,35 @@ from erythron.cells.flags import CellFlag, has_flag
 from erythron.classify.framing import MEASUREMENT_INPUTS, derive_inputs
 from erythron.quality.areas import find_unreadable_areas
 from erythron.quality.flags import FieldQuality
-from erythron.read.image import SmearImage
+from erythron.quality.specimen import measure_blood
+from erythron.read.image import ScaleSource, SmearImage
+from erythron.segment.field_scale import FieldScale
 
 _FEWEST_TO_JUDGE = 10
 """Cells whose median colour, or share unlike the training, says something of the smear."""
 
 
-def judge_image(image: SmearImage, cells: pl.DataFrame, card: ModelCard) -> FieldQuality:
+def judge_image(
+    image: SmearImage, cells: pl.DataFrame, card: ModelCard, scale: FieldScale | None = None
+) -> FieldQuality:
     """Return what the image of a field shows of its quality.
 
     Args:
         image: the field, with the scale that was used.
         cells: the table of its cells.
         card: of the model that called them.
+        scale: where the scale comes from; None where the user gave it, or where it is unknown.
     """
+    estimate = None if scale is None else scale.estimate
     return FieldQuality(
         scale_known=image.mpp is not None,
+        mpp=image.mpp,
+        mpp_interval=None if estimate is None else (estimate.mpp_low, estimate.mpp_high),
+        scale_from_nuclei=image.mpp_source is ScaleSource.NUCLEI,
+        stated_mpp=None if scale is None else scale.stated,
         stain_distance=measure_stain(cells, image.background, card),
         unlike_fraction=measure_unlike(cells),
+        blood=measure_blood(image, cells),
         left_out=find_unreadable_areas(image.rgb, image.background, image.mpp),
         note=image.note,
     )

@@ -18,7 +18,7 @@ class ScaleSource(StrEnum):
     OPTION = "option"
     METADATA = "metadata"
     RED_CELLS = "red_cells"
-    ASSUMED = "assumed"
+    NUCLEI = "nuclei"
     UNKNOWN = "unknown"
 
 

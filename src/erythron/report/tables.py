@@ -24,6 +24,7 @@ _INDEX_COLUMNS = {
     "maturation_index": "maturation_index",
     "proliferation_ratio": "proliferation_ratio",
     "left_shift": "left_shift_percent",
+    "nucleated_red_cells": "nucleated_red_cells_per_100_white_cells",
 }
 """Columns of the indices by their name; shares are in per cent."""
 

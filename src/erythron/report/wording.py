@@ -13,7 +13,7 @@ _SCALE_SOURCES = {
     ScaleSource.OPTION: "given by the user",
     ScaleSource.METADATA: "from the image file",
     ScaleSource.RED_CELLS: "estimated from the red cells",
-    ScaleSource.ASSUMED: "assumed",
+    ScaleSource.NUCLEI: "estimated from the nuclei",
 }
 
 

@@ -90,6 +90,8 @@ def convert_run(
     files = (out, config) if kind is ExportFormat.LABEL_STUDIO else (out,)
     if len(set(files)) < len(files):
         raise UsageError(f"{out}: this name is that of the labelling configuration; name the tasks .json")
+    if kind is ExportFormat.XLSX and out.suffix.lower() != ".xlsx":
+        raise UsageError(f"{out}: no spreadsheet opens a workbook of that name; name it .xlsx")
     for path in files:
         if path.exists() and not force:
             raise UsageError(f"{path} is there; add --force to replace it or choose another --out")

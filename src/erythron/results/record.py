@@ -35,8 +35,9 @@ class FieldRecord(BaseModel):
         height_px: height of the image.
         mpp: microns per pixel, or None where unknown.
         mpp_source: where the scale comes from.
-        mpp_interval: 95 % interval of a scale estimated from red cells.
+        mpp_interval: 95 % interval of a scale estimated from red cells or nuclei.
         red_cells: how many red cells that estimate rests on.
+        nuclei: how many nuclei that estimate rests on.
         quality: what the image showed.
     """
 
@@ -55,6 +56,7 @@ class FieldRecord(BaseModel):
     mpp_source: ScaleSource
     mpp_interval: tuple[float, float] | None
     red_cells: int | None
+    nuclei: int | None = None
     quality: FieldQuality
 
 

@@ -62,15 +62,15 @@ TRAITS = {
     # ``bcisc`` and three of each of the fields of ``bccd`` come near to each other in number.
     MARROW_SET: SetTraits(name="marrow", empty_points=3),
     # By hand, and what the shipped network was fitted with: red cells in the crops say 33 um (56 of 256
-    # pixels, ``benchmarks/scale.py``), and training varies the scale by more than that.
+    # pixels, ``benchmarks/red_cell_scale.py``), and training varies the scale by more than that.
     # The masks of the 234 crops hold 239 cells.
     "bcisc": SetTraits(name="bcisc", crop_width_um=28.0, one_cell=False),
     # The boxes of red cells are 105 px wide and 101 px high in the median; 104 px are taken for a diameter.
     # Some masks are lossy JPEG: opened by two pixels they lose threads and two of 311 parts, which were dirt.
     "bccd": SetTraits(name="bccd", field_mpp=RED_CELL_UM / 104.0, opened_px=2, empty_points=3),
-    # Red cells say 36 um (``benchmarks/scale.py``: 73.5 of 360 pixels). In these two kinds of cell the stain
-    # parts nucleus and cytoplasm; the chromatin of the others is not that surely told. Two of three of the
-    # 600 looked at are alone; how many there are changes no other set's part in a batch.
+    # Red cells say 36 um (``benchmarks/red_cell_scale.py``: 73.5 of 360 pixels). In these two kinds of cell
+    # the stain parts nucleus and cytoplasm; the chromatin of the others is not that surely told. Two of three
+    # of the 600 looked at are alone; how many there are changes no other set's part in a batch.
     BLOOD_SET: SetTraits(
         name="pbc", crop_width_um=36.0, lone_labels=("eosinophil", "neutrophil"), lone_images=600
     ),

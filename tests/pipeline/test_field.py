@@ -1,0 +1,121 @@
+"""A field from end to end: its scale from all evidence, and what is not counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from erythron.bundle.folder import load_bundle
+from erythron.differential.assemble import DifferentialSettings
+from erythron.errors import SpecimenError
+from erythron.pipeline.count_worker import make_result, read_scale
+from erythron.pipeline.field import CountedField, Model, count_field, load_networks
+from erythron.read.image import ScaleSource, SmearImage
+from erythron.results.fingerprint import Fingerprints
+
+Count = Callable[..., CountedField]
+
+MARROW_MPP = 0.253
+"""Of the marrow field, from its red cells."""
+
+
+@pytest.fixture(scope="module")
+def count() -> Count:
+    bundle = load_bundle()
+    networks = load_networks(bundle)
+    model = Model(bundle, DifferentialSettings(bundle.card.classes), lambda: networks)
+
+    def run(
+        rgb: np.ndarray, stated: float | None = None, source: ScaleSource = ScaleSource.METADATA
+    ) -> CountedField:
+        source = ScaleSource.UNKNOWN if stated is None else source
+        return count_field(SmearImage("field.png", rgb, stated, source), model)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def marrow(data_dir: Path) -> np.ndarray:
+    return np.asarray(Image.open(data_dir / "marrow-field/marrow-field-left.png").convert("RGB"))
+
+
+def names(counted: CountedField) -> list[str]:
+    return [flag.name for flag in counted.differential.flags]
+
+
+def resize(rgb: np.ndarray, factor: float) -> np.ndarray:
+    size = (round(rgb.shape[1] * factor), round(rgb.shape[0] * factor))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
+
+
+def test_a_small_field_without_a_scale_is_no_crop_of_one_cell(count: Count, data_dir: Path) -> None:
+    path = data_dir / "cases/images/scale_unknown_100x_marrow_small.png"
+    counted = count(np.asarray(Image.open(path).convert("RGB")))
+    assert counted.image.mpp == pytest.approx(0.17, rel=0.25)
+    assert counted.image.mpp_source is ScaleSource.NUCLEI
+    assert 10 <= counted.differential.nucleated_cells <= 14
+    assert "platelet" not in counted.cells["label"].to_list()
+    assert "scale_from_nuclei" in names(counted)
+    low, high = counted.quality.mpp_interval or (0, 0)
+    assert low < 0.17 < high
+
+
+@pytest.mark.parametrize("stated", [1.0, 0.025])
+def test_a_false_scale_of_the_file_is_named_and_its_cells_are_used(
+    count: Count, marrow: np.ndarray, stated: float
+) -> None:
+    counted = count(marrow[:500], stated)
+    assert counted.image.mpp == pytest.approx(MARROW_MPP, rel=0.25)
+    assert counted.cells.height > 50
+    assert "scale_contradicted" in names(counted)
+
+
+def test_a_right_scale_of_the_file_is_used_as_it_is(count: Count, marrow: np.ndarray) -> None:
+    counted = count(marrow[:500], 0.26)
+    assert (counted.image.mpp, counted.image.mpp_source) == (0.26, ScaleSource.METADATA)
+    assert "scale_contradicted" not in names(counted)
+
+
+def test_too_little_magnification_gives_cells_and_no_count(count: Count, marrow: np.ndarray) -> None:
+    counted = count(resize(marrow, 0.4))
+    assert counted.image.mpp == pytest.approx(MARROW_MPP / 0.4, rel=0.25)
+    assert counted.cells.height > 100
+    assert counted.differential.nucleated_cells == 0
+    assert counted.differential.left_out_cells == counted.cells.height
+    assert "magnification_too_low" in names(counted)
+
+
+def test_red_cells_are_not_counted(count: Count, data_dir: Path) -> None:
+    path = data_dir / "cases/images/grey_peripheral_called_orthochromatic.jpg"
+    rgb = np.asarray(Image.open(path).convert("RGB"))
+    counted = count(rgb)
+    assert counted.image.mpp == pytest.approx(0.19, rel=0.25)
+    for one in (counted, count(rgb, 0.19, ScaleSource.OPTION)):
+        assert one.differential.erythroid_cells == 0
+        assert one.cells.height <= 1
+
+
+def test_a_section_and_a_clot_are_refused_by_name(count: Count, data_dir: Path) -> None:
+    section = data_dir / "marrow-sections/BM_GRAZ_HE_0003_02.png"
+    clot = data_dir / "cases/images/clot_called_plasma_cells.jpg"
+    for path in (section, clot):
+        rgb = np.asarray(Image.open(path).convert("RGB"))[:500, :500]
+        with pytest.raises(SpecimenError, match="not_a_smear"):
+            count(rgb)
+
+
+def test_the_record_of_a_field_gives_its_scale_back(count: Count, marrow: np.ndarray) -> None:
+    counted = count(marrow[:500, :400], 1.0)
+    record = make_result(counted, "field.png", "0" * 64, Fingerprints("", "", "", "")).record
+    scale = read_scale(record)
+    assert scale is not None
+    assert counted.scale is not None
+    assert (scale.mpp, scale.source, scale.stated) == (counted.image.mpp, counted.image.mpp_source, 1.0)
+    assert scale.estimate is not None
+    assert counted.scale.estimate is not None
+    assert scale.estimate.red_cells == counted.scale.estimate.red_cells
+    assert scale.estimate.nuclei == counted.scale.estimate.nuclei
