@@ -244,7 +244,15 @@ def _unpack_one(archive: Path, folder: Path, keep: str | None) -> None:
                     continue
                 with opened.open(member) as source, open_at(folder / name) as file:
                     shutil.copyfileobj(source, file)
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        UnicodeError,
+        EOFError,
+        RuntimeError,
+        OSError,
+    ) as error:
         raise DataError(
             f"{archive}: the archive cannot be unpacked ({error}); remove it and fetch it again"
         ) from error

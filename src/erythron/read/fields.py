@@ -66,6 +66,7 @@ _DECODER_ERRORS = (
     EOFError,
     AttributeError,
     NotImplementedError,
+    Image.DecompressionBombError,
     RuntimeError,
     struct.error,
     zlib.error,
