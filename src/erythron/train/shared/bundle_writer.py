@@ -129,7 +129,7 @@ def write_bundle(run: Path, record: RunRecord, part: ClassifierPart, out: Path) 
                 probabilities=(0.0,) * len(record.classes),
                 tolerance=SELF_TEST_TOLERANCE,
             ),
-            files={},
+            files=_hash_files(folder),
             limits=(*part.limits, *record.recipe.limits),
         )
         write_file(folder / "card.md", render_card(card))
@@ -166,10 +166,15 @@ def _store_tested(card: ModelCard, folder: Path) -> None:
 
 def _store_card(card: ModelCard, folder: Path) -> Bundle:
     """Write ``model.json`` with the hash of every file beside it, and return the bundle as loaded again."""
-    names = sorted(p.name for p in folder.iterdir() if p.name != CARD)
-    full = card.model_copy(update={"files": {name: hash_file(folder / name) for name in names}})
+    full = card.model_copy(update={"files": _hash_files(folder)})
     write_file(folder / CARD, full.model_dump_json(indent=1) + "\n")
     return load_bundle(folder)
+
+
+def _hash_files(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a bundle but its ``model.json``, by name."""
+    names = sorted(p.name for p in folder.iterdir() if p.name != CARD)
+    return {name: hash_file(folder / name) for name in names}
 
 
 def draw_test_cell(folder: Path) -> None:
