@@ -149,7 +149,7 @@ def test_label_studio_of_a_run_has_its_configuration_beside_it(run: Path, tmp_pa
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_replaced_unasked(kind: ExportFormat, run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.json"
+    out = tmp_path / ("out.xlsx" if kind is ExportFormat.XLSX else "out.json")
     out.write_text("mine")
     with pytest.raises(UsageError, match="--force"):
         convert_run(run, kind, out)
