@@ -421,7 +421,7 @@ def test_what_looks_like_blood_has_nucleated_red_cells_to_100_white_cells_and_no
     assert marrow.nucleated_red_cells is None
     found = make_differential(cells, wanted, FieldQuality(blood=20.0))
     assert found.nucleated_red_cells is not None
-    assert found.nucleated_red_cells.value == pytest.approx(2 / 40)
+    assert found.nucleated_red_cells.value == pytest.approx(100 * 2 / 40)
     assert found.me_ratio is not None
     assert (found.me_ratio.value, found.me_ratio.interval, found.me_ratio.reference) == (None, None, None)
     assert [flag.name for flag in found.flags][-1] == "looks_like_blood"
@@ -429,5 +429,5 @@ def test_what_looks_like_blood_has_nucleated_red_cells_to_100_white_cells_and_no
     assert set_references(found, wanted).me_ratio == found.me_ratio
     both = merge_differentials([found, found, marrow], wanted)
     assert both.nucleated_red_cells is not None
-    assert both.nucleated_red_cells.value == pytest.approx(6 / 120)
+    assert both.nucleated_red_cells.value == pytest.approx(100 * 6 / 120)
     assert merge_differentials([found, marrow], wanted).nucleated_red_cells is None

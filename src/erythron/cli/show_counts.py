@@ -131,11 +131,10 @@ def _print_differential(differential: Differential, fields: int) -> None:
         console.print("No image could be counted.")
         return
     if differential.nucleated_cells == 0:
-        left_out = differential.left_out_cells
-        told = (
-            f" that counts: {left_out} cells were found and are left out, see the flags" if left_out else ""
-        )
-        console.print(f"No nucleated cell in {fields} field(s){told}.")
+        if left_out := differential.left_out_cells:
+            console.print(f"No cell is counted: {left_out} were found and are left out, see the flags.")
+        else:
+            console.print(f"No nucleated cell in {fields} field(s).")
         return
     level = f"{differential.interval_level:.0%}"
     is_doubtful = is_provisional(differential.flags)

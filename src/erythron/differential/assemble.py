@@ -30,7 +30,7 @@ from erythron.differential.counts import (
 )
 from erythron.differential.detection import Detection, describe_found
 from erythron.differential.indices import IndexDefinition, define_nucleated_red_cells, list_indices
-from erythron.differential.intervals import clopper_pearson, goodman, ratio_interval
+from erythron.differential.intervals import Interval, clopper_pearson, goodman, ratio_interval
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields
 from erythron.differential.me_ratio import MERatio
 from erythron.differential.planning import cells_for_width, cells_to_separate, scale_to_all
@@ -242,8 +242,7 @@ def _assemble(
         indices = {name: _void(index) for name, index in indices.items()}
         definition = define_nucleated_red_cells(classes)
         if definition is not None:
-            # A ratio in its interval, shown times a hundred as shares are.
-            of_blood = replace(_make_index(definition, by_name, settings, None), kind="share")
+            of_blood = _per_hundred(_make_index(definition, by_name, settings, None))
     return Differential(
         interval_level=settings.level,
         fields=len(fields),
@@ -270,6 +269,13 @@ def _assemble(
         left_out=areas,
         left_out_fraction=left_out_fraction,
     )
+
+
+def _per_hundred(index: Index) -> Index:
+    """Return a ratio with its value and interval times a hundred."""
+    value = None if index.value is None else 100 * index.value
+    interval = None if index.interval is None else Interval(*(100 * end for end in index.interval))
+    return replace(index, value=value, interval=interval)
 
 
 def _void(index: Index) -> Index:

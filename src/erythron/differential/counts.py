@@ -161,7 +161,8 @@ class Index:
         kind: ``share``, where the numerator is part of the denominator, or ``ratio`` of two separate counts.
         numerator: a count (raw).
         denominator: a count (raw).
-        value: ``numerator / denominator``; None, that is "not defined", where ``denominator`` is 0.
+        value: ``numerator / denominator``, a hundred times that where the title says so; None, that is "not
+            defined", where ``denominator`` is 0.
         interval: exact limits of the raw value; for a share of no cell 0 to 1, for a ratio to no cell None.
         corrected: the corrected value with combined limits; None without correction.
         reference: its range; None where none is given.
@@ -244,7 +245,7 @@ class Differential:
             the next two, where the model does not tell these four stages.
         proliferation_ratio: erythroblasts that divide to those that only mature.
         left_shift: pro- and basophilic erythroblasts of all erythroid cells.
-        nucleated_red_cells: erythroid cells to all other nucleated ones, shown times a hundred as a share is;
+        nucleated_red_cells: erythroid cells to all other nucleated ones, value and interval times a hundred;
             only where the specimen looks like blood, and the indices of marrow then have no value.
         correction: how the corrected figures were made.
         count_more: cells still needed, for the erythroid stages.
