@@ -144,30 +144,25 @@ class CountWorker:
     def __call__(self, job: CountJob) -> DoneField:
         """Count one field, or only those of its steps that are not done yet."""
         record = None if self._options.force else read_record(job.folder)
-        review, wanted = self._describe(job)
-        if record is None or record.fingerprints.outlines != wanted.outlines or not is_whole(job.folder):
-            return self.count_anew(job)
+        review, sha256 = read_review(job.folder), hash_image(job.image.path)
+        wanted = fingerprint_steps(self._steps, job.name, sha256, job.fields_shown, hash_review(review))
+        if record is not None and record.fingerprints.outlines == wanted.outlines and is_whole(job.folder):
+            try:
+                return self._go_on(record, job, wanted, review)
+            except DataError:
+                log.info("%s: what is kept of it is damaged, so it is counted again", job.name, exc_info=True)
+        image = read_whole(open_source(job.image.path, self._options.mpp))
+        return self._store(count_field(image, self._model), job, sha256, wanted, review)
+
+    def _go_on(
+        self, record: FieldRecord, job: CountJob, wanted: Fingerprints, review: Review | None
+    ) -> DoneField:
+        """Do those steps of an outlined field that are not done yet."""
         if record.fingerprints.calls != wanted.calls:
             return self._store(self._call_again(record, job), job, record.sha256, wanted, review)
         if record.review_sha256 != hash_review(review):
             return self._store(self._read_calls(record, job, review), job, record.sha256, wanted, review)
-        try:
-            return self._keep(record, job, wanted, review)
-        except DataError:
-            log.info("%s: what is kept of it is damaged, so it is counted again", job.name, exc_info=True)
-            return self.count_anew(job)
-
-    def count_anew(self, job: CountJob) -> DoneField:
-        """Count one field with all its steps; what persons called its cells holds for those found now."""
-        review, wanted = self._describe(job)
-        image = read_whole(open_source(job.image.path, self._options.mpp))
-        return self._store(count_field(image, self._model), job, hash_image(job.image.path), wanted, review)
-
-    def _describe(self, job: CountJob) -> tuple[Review | None, Fingerprints]:
-        """Return what persons called the cells of a field, and the fingerprints of its steps."""
-        review = read_review(job.folder)
-        sha256 = hash_image(job.image.path)
-        return review, fingerprint_steps(self._steps, job.name, sha256, job.fields_shown, hash_review(review))
+        return self._keep(record, job, wanted, review)
 
     def _get_networks(self) -> Networks:
         if self._networks is None:

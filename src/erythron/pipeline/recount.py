@@ -213,7 +213,7 @@ def _restore_edited(folders: dict[Path, Path], files: Sequence[Path], options: R
     if edited:
         worker = CountTask(replace(options, force=True)).start()
         for job in edited:
-            worker.count_anew(job)
+            worker(job)
 
 
 def _as_reviewed(found: FieldResult) -> ReviewedField:
