@@ -26,18 +26,9 @@ from erythron.read.inputs import find_images
 from erythron.results.record import read_record
 from erythron.results.run import read_settings
 from erythron.segment.segmenter import Segmenter
-from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 OPTIONS = RunOptions(mpp=0.25)
 RANGES = '[erythroid_share]\nhigh = 0.01\npopulation = "our adults"\nsource = "our laboratory"\n'
-
-
-@pytest.fixture(scope="module")
-def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("in")
-    for seed in range(3):
-        Image.fromarray(draw_field(DrawnFieldSpec(360, 300, seed=seed)).rgb).save(folder / f"f{seed}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")

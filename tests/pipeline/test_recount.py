@@ -10,7 +10,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 from erythron.cells.class_map import parse_class_map
@@ -24,19 +23,10 @@ from erythron.read.inputs import find_images
 from erythron.results.convert import ExportFormat, convert_run
 from erythron.results.field import read_cells, read_differential, read_field
 from erythron.results.review import read_review
-from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 OPTIONS = RunOptions(mpp=0.25)
 NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 READING = Reading("A. Reader", NOW)
-
-
-@pytest.fixture(scope="module")
-def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("in")
-    for seed in range(3):
-        Image.fromarray(draw_field(DrawnFieldSpec(360, 300, seed=seed)).rgb).save(folder / f"f{seed}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -71,11 +71,6 @@ class Review(BaseModel):
         return {verdict.cell_id: verdict for verdict in self.verdicts}
 
     @property
-    def readers(self) -> tuple[str, ...]:
-        """Who called cells, in the order in which they came."""
-        return tuple(dict.fromkeys(verdict.reader for verdict in self.verdicts))
-
-    @property
     def last_at(self) -> datetime | None:
         """When the last call was taken in."""
         return max((verdict.at for verdict in self.verdicts), default=None)
