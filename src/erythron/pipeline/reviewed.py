@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -24,30 +24,69 @@ MISSED = "missed"
 """What the model's call is said to be of a cell that a person added."""
 
 
-def apply_review(counted: CountedField, review: Review, model: Model) -> CountedField:
-    """Return a field with the cells that persons added and called.
+@dataclass(frozen=True, eq=False)
+class ReviewedCells:
+    """The cells of a field as persons call them.
 
-    A call holds for the cell of its name, and where the field was outlined anew and no cell has that name,
-    for the cell that lies there now. Calls whose cell is no more are named by a flag, and stay in the review.
+    Attributes:
+        outlines: of the cells.
+        cells: their table, in the same order.
+        differential: of them.
+    """
+
+    outlines: tuple[CellOutline, ...]
+    cells: pl.DataFrame
+    differential: Differential
+
+
+def apply_review(counted: CountedField, review: Review, model: Model) -> CountedField:
+    """Return a field with the cells that persons added and called, see :func:`put_calls`.
 
     Args:
         counted: the field by the model alone.
         review: of that field.
         model: that it was counted with.
     """
-    outlines = list(counted.outlines)
+
+    def name_added(added: tuple[CellOutline, ...]) -> pl.DataFrame:
+        return name_cells(counted.image, added, model.get_networks().classifier, is_field=True)
+
+    by_model = ReviewedCells(counted.outlines, counted.cells, counted.differential)
+    found = put_calls(by_model, review, model.settings, counted.quality, name_added)
+    return replace(counted, outlines=found.outlines, cells=found.cells, differential=found.differential)
+
+
+def put_calls(
+    by_model: ReviewedCells,
+    review: Review,
+    settings: DifferentialSettings,
+    quality: FieldQuality,
+    name_added: Callable[[tuple[CellOutline, ...]], pl.DataFrame],
+) -> ReviewedCells:
+    """Return the cells of a field with those that persons added, each as the last person called it.
+
+    A call holds for the cell of its name, and where the field was outlined anew and no cell has that name,
+    for the cell that lies there now. Calls whose cell is no more are named by a flag, and stay in the review.
+
+    Args:
+        by_model: the cells by the model alone.
+        review: of that field.
+        settings: of the differential.
+        quality: what the image showed.
+        name_added: measures and names the cells that were added, as a table of cells.
+    """
+    outlines, cells = list(by_model.outlines), by_model.cells
     known = {outline.cell_id for outline in outlines}
     added = tuple(
-        outline for cell in review.added if cell.cell_id not in known if (outline := _outline_added(cell))
+        outline for cell in review.added if cell.cell_id not in known if (outline := outline_added(cell))
     )
-    cells = counted.cells
     if added:
-        named = name_cells(counted.image, added, model.get_networks().classifier, is_field=True)
-        cells, outlines = pl.concat([cells, named]), [*outlines, *added]
+        cells, outlines = pl.concat([cells, name_added(added)]), [*outlines, *added]
+        known |= {outline.cell_id for outline in added}
     called: dict[str, str] = {}
     lost = 0
     for cell_id, verdict in review.holding.items():
-        place = _find_now(cell_id, outlines)
+        place = cell_id if cell_id in known else _find_at_place(cell_id, outlines)
         lost += place is None
         if place is not None:
             called[place] = verdict.called
@@ -55,7 +94,7 @@ def apply_review(counted: CountedField, review: Review, model: Model) -> Counted
     cells = cells.with_columns(pl.Series("confirmed_as", confirmed, pl.String())).with_columns(
         count_as_confirmed()
     )
-    differential = make_differential(cells, model.settings, counted.quality)
+    differential = make_differential(cells, settings, quality)
     if lost:
         text = (
             f"{lost} calls of a person belong to cells that are no longer outlined, and are in no count: "
@@ -63,7 +102,7 @@ def apply_review(counted: CountedField, review: Review, model: Model) -> Counted
         )
         flag = QualityFlag("review_lost", text, float(lost))
         differential = replace(differential, flags=(flag, *differential.flags))
-    return replace(counted, outlines=tuple(outlines), cells=cells, differential=differential)
+    return ReviewedCells(tuple(outlines), cells, differential)
 
 
 def undo_review(
@@ -151,21 +190,21 @@ def _list_by_reader(review: Review) -> dict[str, dict[str, str]]:
     for verdict in review.verdicts:
         of_cell = called.setdefault(verdict.cell_id, {})
         of_cell.pop(verdict.reader, None)
-        of_cell[verdict.reader] = verdict.called
+        if verdict.called:
+            of_cell[verdict.reader] = verdict.called
     return called
 
 
-def _outline_added(cell: AddedCell) -> CellOutline | None:
+def outline_added(cell: AddedCell) -> CellOutline | None:
+    """Return the cell that a person outlined; None where its polygons hold no pixel."""
     whole, nucleus = fill_parts(cell.cell), fill_parts(cell.nucleus)
     if whole is None or nucleus is None:
         return None
     return outline_labelled(LabelledCell("", whole, nucleus))
 
 
-def _find_now(cell_id: str, outlines: Sequence[CellOutline]) -> str | None:
-    """Return the name of the cell that a name is of now: its own, or of the cell at its place."""
-    if any(outline.cell_id == cell_id for outline in outlines):
-        return cell_id
+def _find_at_place(cell_id: str, outlines: Sequence[CellOutline]) -> str | None:
+    """Return the name of the cell that lies where a name says that its cell lay."""
     place = re.fullmatch(r"x(\d+)y(\d+)", cell_id)
     if place is None:
         return None

@@ -15,7 +15,8 @@ class Verdict(BaseModel):
 
     Attributes:
         cell_id: the cell.
-        called: name of a class, ``unclassified`` or ``not_a_cell``.
+        called: name of a class, ``unclassified`` or ``not_a_cell``; empty where the reader took the call back,
+            so that the cell counts again as the model calls it.
         was: what the cell was counted as before.
         reader: who called it, as that person gave the name.
         at: when the call was taken in, with a time zone.
@@ -67,8 +68,9 @@ class Review(BaseModel):
 
     @property
     def holding(self) -> dict[str, Verdict]:
-        """The call that holds, by cell."""
-        return {verdict.cell_id: verdict for verdict in self.verdicts}
+        """The call that holds, by cell; a cell whose last call was taken back has none."""
+        last = {verdict.cell_id: verdict for verdict in self.verdicts}
+        return {cell_id: verdict for cell_id, verdict in last.items() if verdict.called}
 
     @property
     def last_at(self) -> datetime | None:
