@@ -15,7 +15,7 @@ class Verdict(BaseModel):
 
     Attributes:
         cell_id: the cell.
-        called: name of a class, ``unclassified`` or ``not_a_cell``; empty where the reader took the call back,
+        called: name of a class, ``unclassified`` or ``not_a_cell``; empty where the call was taken back,
             so that the cell counts again as the model calls it.
         was: what the cell was counted as before.
         reader: who called it, as that person gave the name.
