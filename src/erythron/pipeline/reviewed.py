@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
+from skimage.measure import points_in_poly
 
+from erythron.cells.flags import CellFlag, add_flag, drop_flag
 from erythron.cells.outline import CellOutline
 from erythron.cells.table import count_as, count_as_confirmed
 from erythron.differential.assemble import DifferentialSettings, make_differential, merge_differentials
@@ -18,7 +21,7 @@ from erythron.interchange.outlines import fill_parts
 from erythron.pipeline.field import CountedField, Model, name_cells
 from erythron.quality.flags import FieldQuality, QualityFlag
 from erythron.report.model import ReviewReport
-from erythron.review.record import AddedCell, Review
+from erythron.review.record import AddedCell, Region, Review
 
 MISSED = "missed"
 """What the model's call is said to be of a cell that a person added."""
@@ -91,10 +94,17 @@ def put_calls(
         if place is not None:
             called[place] = verdict.called
     confirmed = [called.get(cell_id) for cell_id in cells["cell_id"]]
-    cells = cells.with_columns(pl.Series("confirmed_as", confirmed, pl.String())).with_columns(
-        count_as_confirmed()
-    )
+    cells = cells.with_columns(pl.Series("confirmed_as", confirmed, pl.String()))
+    outside = find_outside(cells, review.standing_regions)
+    if any(outside):
+        cells = add_flag(cells, CellFlag.OUTSIDE_REGION, outside)
+    cells = cells.with_columns(count_as_confirmed())
     differential = make_differential(cells, settings, quality)
+    if any(outside):
+        reader = review.standing_regions[-1].reader
+        text = f"{sum(outside)} cells lie outside the region that {reader} drew, and are in no count"
+        flag = QualityFlag("region_drawn", text, float(sum(outside)))
+        differential = replace(differential, flags=(flag, *differential.flags))
     if lost:
         text = (
             f"{lost} calls of a person belong to cells that are no longer outlined, and are in no count: "
@@ -117,7 +127,8 @@ def undo_review(
     """
     added = set() if review is None else {cell.cell_id for cell in review.added}
     own = [cell_id not in added for cell_id in cells["cell_id"]]
-    plain = cells.filter(pl.Series(own, dtype=pl.Boolean)).with_columns(
+    inside = drop_flag(cells, CellFlag.OUTSIDE_REGION)
+    plain = inside.filter(pl.Series(own, dtype=pl.Boolean)).with_columns(
         pl.lit(None, pl.String()).alias("confirmed_as"), count_as()
     )
     return plain, tuple(outline for outline, kept in zip(outlines, own, strict=True) if kept)
@@ -193,6 +204,33 @@ def _list_by_reader(review: Review) -> dict[str, dict[str, str]]:
         if verdict.called:
             of_cell[verdict.reader] = verdict.called
     return called
+
+
+def find_outside(cells: pl.DataFrame, regions: Sequence[Region]) -> list[bool]:
+    """Return whether each cell is left out by regions that persons drew.
+
+    Args:
+        cells: their table, N rows.
+        regions: those that are drawn now.
+
+    Returns:
+        N values: True outside all regions to count in, where there are any, or inside one to leave out.
+    """
+    if not regions:
+        return [False] * cells.height
+    # Corners are counted from the corner of the first pixel, centres of cells from its middle.
+    centres = cells.select("x_px", "y_px").to_numpy() + 0.5
+    counted = np.zeros(cells.height, np.bool_)
+    left_out = np.zeros(cells.height, np.bool_)
+    for region in regions:
+        inside = points_in_poly(centres, np.array(region.ring))  # type: ignore[no-untyped-call]
+        if region.mode == "count":
+            counted |= inside
+        else:
+            left_out |= inside
+    if not any(region.mode == "count" for region in regions):
+        counted[:] = True
+    return [bool(out) for out in ~counted | left_out]
 
 
 def outline_added(cell: AddedCell) -> CellOutline | None:

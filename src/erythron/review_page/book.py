@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
+from erythron.cells.outline import CellOutline
 from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED
 from erythron.differential.assemble import merge_differentials
 from erythron.differential.counts import Differential
 from erythron.errors import DataError
 from erythron.pipeline.field import name_cells
-from erythron.pipeline.reviewed import ReviewedCells
+from erythron.pipeline.reviewed import MISSED, ReviewedCells
 from erythron.review.record import Review, Verdict
 from erythron.review.store.events import SHARED, Change, Event, EventLog, Maker, StaleError, Subject
 from erythron.review.store.reviews import grow_review, list_missing
 from erythron.review.store.tables import EventKind
+from erythron.review_page.edits import describe_added, keep_apart
 from erythron.review_page.field import PageField
 from erythron.review_page.pixels import Images
 from erythron.review_page.run import PageSpecimen, ReviewedRun
@@ -132,6 +134,67 @@ class Book:
                 [self._as_change(call, maker.lane, specimen) for call in calls], maker, specimen
             )
 
+    def change(self, changes: Sequence[Change], maker: Maker, specimen: PageSpecimen) -> tuple[Event, ...]:
+        """Store changes of another kind than calls, all or none; raises as :meth:`call`."""
+        with self._lock:
+            self.refresh()
+            return self._append(changes, maker, specimen)
+
+    def need_outline(self, field: PageField, cell_id: str) -> CellOutline:
+        """Return the outline of a cell.
+
+        Raises:
+            DataError: it is no cell of the field.
+        """
+        if not field.has_cell(cell_id):
+            raise DataError(f"cell {cell_id} is no cell of {field.name}")
+        return field.get_outline(cell_id)
+
+    def edit(
+        self, field: PageField, made: Sequence[CellOutline], gone: Mapping[str, int], maker: Maker
+    ) -> tuple[Event, ...]:
+        """Add cells that a person outlined, and take away those that they take the place of.
+
+        Args:
+            field: theirs.
+            made: the new cells.
+            gone: version that the reader had seen of each cell that is no cell any more.
+            maker: who did it.
+
+        Raises:
+            DataError: a new cell is outlined already; else as :meth:`call`.
+        """
+        with self._lock:
+            self.refresh()
+            rows = self.call_cells(maker.lane, field).cells.select("cell_id", "confirmed_as").iter_rows()
+            others = [
+                field.get_outline(cell_id)
+                for cell_id, called in rows
+                if cell_id not in gone and called != NOT_A_CELL
+            ]
+            apart = [keep_apart(outline, others) for outline in made]
+            names = [outline.cell_id for outline in apart]
+            if len(set(names)) < len(names) or any(field.has_cell(name) for name in names):
+                raise DataError("a cell with the centre of its nucleus just there is outlined already")
+            added = [
+                Change(
+                    field.name, name, 0, EventKind.ADD, MISSED, "", describe_added(outline).model_dump_json()
+                )
+                for name, outline in zip(names, apart, strict=True)
+            ]
+            taken = [
+                Change(
+                    field.name,
+                    cell_id,
+                    seen,
+                    EventKind.CALL,
+                    self.get_call(maker.lane, field, cell_id),
+                    NOT_A_CELL,
+                )
+                for cell_id, seen in gone.items()
+            ]
+            return self._append([*added, *taken], maker, self.run.get_specimen(field))
+
     def _append(self, changes: Sequence[Change], maker: Maker, specimen: PageSpecimen) -> tuple[Event, ...]:
         if self.is_signed(specimen):
             raise LockedError
@@ -193,9 +256,10 @@ class Book:
             review = grow_review(Review(image=event.image), [event])
             new = field.list_unknown(review.added)
             for outline in new:
-                networks = self.run.model.get_networks()
                 image = self._images.read_whole(field)
-                field.add_cell(outline, name_cells(image, (outline,), networks.classifier, is_field=True))
+                with self.run.computing:
+                    classifier = self.run.model.get_networks().classifier
+                    field.add_cell(outline, name_cells(image, (outline,), classifier, is_field=True))
         self._events.append(event)
         self._last[event.lane, event.image, event.subject] = event
         self._newest[event.lane, event.image] = event.id

@@ -45,6 +45,7 @@ class ReviewedRun:
         specimens: with their fields.
         fields: of all specimens, in order; a field's ``number`` is its place here.
         model: that counted them.
+        computing: held while its networks compute, which one request at a time may ask.
 
     Raises:
         UsageError: the folder holds no finished count of any image, or its pictures are gone.
@@ -59,7 +60,7 @@ class ReviewedRun:
         bundle = load_bundle(options.model)
         settings = choose_settings(bundle, options.reference, options.width, options.me_ratio)
         self._networks: Networks | None = None
-        self._loading = threading.Lock()
+        self._loading, self.computing = threading.Lock(), threading.Lock()
         self.model = Model(bundle, settings, self._get_networks)
         self.fields: list[PageField] = []
         self.specimens = tuple(self._open_specimen(number) for number in range(len(self.finished.specimens)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
-from erythron.review.record import AddedCell, Review, Verdict
+from erythron.review.record import AddedCell, Region, Review, Verdict
 from erythron.review.store.events import Change, Event
 from erythron.review.store.tables import EventKind
 
@@ -19,9 +20,14 @@ def grow_review(review: Review, events: Iterable[Event]) -> Review:
         events: of any images, in order.
     """
     verdicts, added = list(review.verdicts), list(review.added)
+    regions, drawn = list(review.regions), {(r.region_id, r.at) for r in review.regions}
     known, outlined = {_key(verdict) for verdict in verdicts}, {cell.cell_id for cell in added}
     for event in events:
-        if event.image != review.image or event.kind not in _OF_CELLS:
+        if event.image != review.image:
+            continue
+        if event.kind is EventKind.REGION and event.shape and (event.subject, event.at) not in drawn:
+            regions.append(_read_region(event, event.shape))
+        if event.kind not in _OF_CELLS:
             continue
         verdict = Verdict(
             cell_id=event.subject,
@@ -37,7 +43,9 @@ def grow_review(review: Review, events: Iterable[Event]) -> Review:
         if event.shape is not None and event.subject not in outlined:
             outlined.add(event.subject)
             added.append(AddedCell.model_validate_json(event.shape))
-    return review.model_copy(update={"verdicts": tuple(verdicts), "added": tuple(added)})
+    return review.model_copy(
+        update={"verdicts": tuple(verdicts), "added": tuple(added), "regions": tuple(regions)}
+    )
 
 
 def list_missing(review: Review, events: Iterable[Event]) -> tuple[tuple[Verdict, Change], ...]:
@@ -66,6 +74,18 @@ def list_missing(review: Review, events: Iterable[Event]) -> tuple[tuple[Verdict
         change = Change(review.image, verdict.cell_id, seen, kind, verdict.was, verdict.called, shape)
         missing.append((verdict, change))
     return tuple(missing)
+
+
+def _read_region(event: Event, ring: str) -> Region:
+    return Region.model_validate(
+        {
+            "region_id": event.subject,
+            "mode": event.becomes,
+            "ring": json.loads(ring),
+            "reader": event.reader,
+            "at": event.at,
+        }
+    )
 
 
 def _key(verdict: Verdict) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from erythron.cells.classes import ERYTHROID_STAGES, Lineage
 from erythron.cells.flags import split_flags
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.cells.table import MEASUREMENT_COLUMNS, NOT_A_CELL, PROBABILITY, UNCLASSIFIED
+from erythron.pipeline.reviewed import find_outside
 from erythron.review.store.events import SHARED, StaleError
 from erythron.review_page.access import Who, find_visitor
 from erythron.review_page.book import Book, Call
@@ -27,6 +28,7 @@ from erythron.review_page.routes.shared import (
     need_specimen,
     number_fields,
 )
+from erythron.review_page.run import PageSpecimen
 from erythron.review_page.schemas import (
     CallsIn,
     CellDetail,
@@ -115,6 +117,7 @@ def list_cells(request: Request, number: SpecimenNumber) -> CellsOut:
         label=[places[label] for label in cells["label"]],
         confidence=cells["confidence"].round(4).to_list(),
         counted_as=cells["counted_as"].to_list(),
+        outside=_find_outside(book, specimen, tables),
         doubt=rate_doubt(cells, names),
         maturity=rate_maturity(cells, stages),
         standing=[as_standing(event, field) for event, field in standing],
@@ -213,6 +216,14 @@ def group_by_field(book: Book, cells: list[tuple[int, str]]) -> list[tuple[PageF
         if number < len(book.run.fields) and book.run.fields[number].has_cell(name):
             groups.setdefault(number, []).append(name)
     return [(book.run.fields[number], names) for number, names in groups.items()]
+
+
+def _find_outside(book: Book, specimen: PageSpecimen, tables: list[pl.DataFrame]) -> list[bool]:
+    """Return for each cell whether the regions that are drawn leave it out."""
+    found: list[bool] = []
+    for field, table in zip(specimen.fields, tables, strict=True):
+        found += find_outside(table, book.get_review(SHARED, field).standing_regions)
+    return found
 
 
 def _finite(value: Any) -> float | None:
