@@ -8,7 +8,7 @@ from skimage.draw import disk
 
 from erythron.cells.outline import CellOutline, outline_cell
 from erythron.errors import DataError
-from erythron.review_page.edits import describe_added, keep_apart, merge_outlines, split_outline
+from erythron.review_page.edits import describe_added, keep_apart, merge_outlines, name_apart, split_outline
 
 
 def make_cell(*discs: tuple[int, int, int]) -> CellOutline:
@@ -58,6 +58,21 @@ def test_a_new_nucleus_takes_no_pixel_of_another_and_is_none_where_one_is_outlin
     assert keep_apart(new, [make_cell((40, 100, 8))]).nucleus_mask.area_px == new.nucleus_mask.area_px
     with pytest.raises(DataError, match="outlined there already"):
         keep_apart(make_cell((40, 33, 10)), [old])
+
+
+def test_a_nucleus_without_a_waist_is_cut_in_halves() -> None:
+    parts = split_outline(make_cell((40, 30, 12)))
+    assert [part.nucleus_mask.area_px for part in parts] == pytest.approx([220, 220], rel=0.35)
+
+
+def test_a_cell_that_is_outlined_anew_gets_a_name_of_its_own() -> None:
+    cell = make_cell((40, 30, 10))
+    named = name_apart(cell, {cell.cell_id}.__contains__)
+    assert named.cell_id != cell.cell_id
+    assert named.nucleus_mask.area_px > 0.9 * cell.nucleus_mask.area_px
+    assert named.whole.area_px == cell.whole.area_px
+    with pytest.raises(DataError, match="just there"):
+        name_apart(cell, lambda _: True)
 
 
 def test_an_added_cell_is_kept_with_the_name_of_its_place() -> None:

@@ -19,7 +19,7 @@ from erythron.review.record import Review, Verdict
 from erythron.review.store.events import SHARED, Change, Event, EventLog, Maker, StaleError, Subject
 from erythron.review.store.reviews import grow_review, list_missing
 from erythron.review.store.tables import EventKind
-from erythron.review_page.edits import describe_added, keep_apart
+from erythron.review_page.edits import describe_added, keep_apart, name_apart
 from erythron.review_page.field import PageField
 from erythron.review_page.pixels import Images
 from erythron.review_page.run import PageSpecimen, ReviewedRun
@@ -172,15 +172,14 @@ class Book:
                 for cell_id, called in rows
                 if cell_id not in gone and called != NOT_A_CELL
             ]
-            apart = [keep_apart(outline, others) for outline in made]
-            names = [outline.cell_id for outline in apart]
-            if len(set(names)) < len(names) or any(field.has_cell(name) for name in names):
-                raise DataError("a cell with the centre of its nucleus just there is outlined already")
+            apart: list[CellOutline] = []
+            for outline in made:
+                names = {other.cell_id for other in apart}
+                free = keep_apart(outline, [*others, *apart])
+                apart.append(name_apart(free, lambda n, names=names: n in names or field.has_cell(n)))  # type: ignore[misc]
             added = [
-                Change(
-                    field.name, name, 0, EventKind.ADD, MISSED, "", describe_added(outline).model_dump_json()
-                )
-                for name, outline in zip(names, apart, strict=True)
+                Change(field.name, new.cell_id, 0, EventKind.ADD, MISSED, "", new.model_dump_json())
+                for new in map(describe_added, apart)
             ]
             taken = [
                 Change(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from erythron.interchange.outlines import fill_parts, trace_mask
 from erythron.pipeline.field import Model
 from erythron.read.image import SmearImage
 from erythron.review.record import AddedCell
+
+_MOST_CUT = 0.1
+"""Part of a nucleus that may be cut off to give it a name of its own."""
 
 Bools = NDArray[np.bool_]
 Point = tuple[float, float]
@@ -118,25 +122,11 @@ def split_outline(outline: CellOutline, seeds: Sequence[Point] = ()) -> tuple[Ce
     Raises:
         DataError: the seeds do not lie in different parts of the outline.
     """
-    places = _find_ends(outline.nucleus)
-    if seeds:
-        places = [(x - outline.left, y - outline.top) for x, y in seeds]
-    markers = np.zeros(outline.cell.shape, np.int32)
-    height, width = outline.cell.shape
-    for number, (x, y) in enumerate(places, start=1):
-        row, column = round(y), round(x)
-        if seeds and not (0 <= row < height and 0 <= column < width and outline.cell[row, column]):
-            raise DataError("a point lies outside the cell; click on each of the cells in the outline")
-        markers[_nearest(outline.nucleus, row, column)] = number
-    if len(np.unique(markers)) < max(3, len(places) + 1):
-        raise DataError("the points lie in one place; click on each of the cells in the outline")
-    # The box is tight, so what lies beyond it is added: there is no nucleus either.
-    depth = ndimage.distance_transform_edt(np.pad(outline.nucleus, 1))[1:-1, 1:-1]
-    nuclei = watershed(-depth, markers, mask=outline.nucleus)  # type: ignore[no-untyped-call]
-    cells = watershed(np.zeros_like(depth), nuclei, mask=outline.cell)  # type: ignore[no-untyped-call]
+    nuclei = _part_by_seeds(outline, seeds) if seeds else _part_at_waist(outline.nucleus)
+    cells = watershed(np.zeros(nuclei.shape), nuclei, mask=outline.cell)  # type: ignore[no-untyped-call]
     parts = [
         outline_cell(nuclei == number, cells == number, outline.left, outline.top)
-        for number in range(1, len(places) + 1)
+        for number in range(1, int(nuclei.max()) + 1)
     ]
     kept = tuple(part for part in parts if part is not None and part.nucleus_mask.area_px >= _LEAST_PX)
     if len(kept) < 2:
@@ -144,17 +134,38 @@ def split_outline(outline: CellOutline, seeds: Sequence[Point] = ()) -> tuple[Ce
     return kept
 
 
-def _find_ends(nucleus: Bools) -> list[Point]:
-    """Return two points on the longest axis of a nucleus, half way from its centre to each end."""
+def _part_by_seeds(outline: CellOutline, seeds: Sequence[Point]) -> NDArray[np.int32]:
+    """Return the nucleus as a label image, one label a seed, parted where it is narrowest between them."""
+    markers = np.zeros(outline.cell.shape, np.int32)
+    height, width = outline.cell.shape
+    for number, (x, y) in enumerate(seeds, start=1):
+        row, column = round(y) - outline.top, round(x) - outline.left
+        if not (0 <= row < height and 0 <= column < width and outline.cell[row, column]):
+            raise DataError("a point lies outside the cell; click on each of the cells in the outline")
+        markers[_nearest(outline.nucleus, row, column)] = number
+    if len(np.unique(markers)) < max(3, len(seeds) + 1):
+        raise DataError("the points lie in one place; click on each of the cells in the outline")
+    # The box is tight, so what lies beyond it is added: there is no nucleus either.
+    depth = ndimage.distance_transform_edt(np.pad(outline.nucleus, 1))[1:-1, 1:-1]
+    parted = watershed(-depth, markers, mask=outline.nucleus)  # type: ignore[no-untyped-call]
+    return np.asarray(parted, np.int32)
+
+
+def _part_at_waist(nucleus: Bools) -> NDArray[np.int32]:
+    """Return a nucleus as a label image of two parts, cut across its longest axis where it is narrowest."""
     rows, columns = np.nonzero(nucleus)
     points = np.stack([columns, rows], axis=1).astype(np.float64)
-    centre = points.mean(axis=0)
-    if len(points) < _LEAST_PX:
-        return [(float(centre[0]), float(centre[1]))]
-    axis = np.linalg.svd(points - centre, full_matrices=False)[2][0]
-    along = (points - centre) @ axis
-    ends = [centre + axis * along.min() / 2, centre + axis * along.max() / 2]
-    return [(float(x), float(y)) for x, y in ends]
+    points -= points.mean(axis=0)
+    along = points @ np.linalg.svd(points, full_matrices=False)[2][0]
+    steps = np.floor(along - along.min()).astype(np.int64)
+    sizes = np.bincount(steps).astype(np.float64)
+    before = np.cumsum(sizes) - sizes
+    # A short cut between large parts: its length over the size of the smaller part.
+    cost = ndimage.uniform_filter1d(sizes, 3) / np.maximum(np.minimum(before, before[-1] - before), 1e-9)
+    cut = int(np.argmin(cost))
+    parts = np.zeros(nucleus.shape, np.int32)
+    parts[rows, columns] = np.where(steps < cut, 1, 2)
+    return parts
 
 
 def _nearest(mask: Bools, row: int, column: int) -> tuple[int, int]:
@@ -212,6 +223,30 @@ def keep_apart(outline: CellOutline, others: Sequence[CellOutline]) -> CellOutli
     if kept is None:
         raise DataError("a cell is outlined there already; select it, or take it away first")
     return kept
+
+
+def name_apart(outline: CellOutline, is_taken: Callable[[str], bool]) -> CellOutline:
+    """Return a new cell with a name that no other has, a few columns off its nucleus where need be.
+
+    A cell is named by the centre of its nucleus, so one that is outlined anew may meet the name of the one in
+    whose place it comes.
+
+    Args:
+        outline: of the new cell.
+        is_taken: whether a name is that of another cell.
+
+    Raises:
+        DataError: no small cut gives it another name.
+    """
+    nucleus = outline.nucleus.copy()
+    least = (1 - _MOST_CUT) * np.count_nonzero(nucleus)
+    named = outline
+    while is_taken(named.cell_id):
+        nucleus[:, int(np.flatnonzero(nucleus.any(axis=0))[0])] = False
+        if np.count_nonzero(nucleus) < least:
+            raise DataError("a cell with the centre of its nucleus just there is outlined already")
+        named = replace(outline, nucleus=nucleus.copy())
+    return named
 
 
 def describe_added(outline: CellOutline) -> AddedCell:

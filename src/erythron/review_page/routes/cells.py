@@ -47,7 +47,7 @@ from erythron.review_page.schemas import (
 
 router = APIRouter(prefix="/api", tags=["cells"], responses=REFUSALS, dependencies=[Depends(find_visitor)])
 
-_STAGE_KEYS, _OTHER_KEYS = "1234", "567890qweasd"
+_STAGE_KEYS, _OTHER_KEYS = "1234", "567890qwetipbchjkl"
 _MEASURED = [name for name, kind in MEASUREMENT_COLUMNS.items() if kind.is_numeric()]
 
 MOST_CELLS = 200

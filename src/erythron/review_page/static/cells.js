@@ -39,6 +39,7 @@ export class Cells extends EventTarget {
       label: this.run.classes[columns.label[i]].name,
       confidence: columns.confidence[i],
       counted: columns.counted_as[i],
+      outside: columns.outside[i],
       doubt: columns.doubt[i],
       maturity: columns.maturity[i],
       called: OPEN,
@@ -57,7 +58,7 @@ export class Cells extends EventTarget {
 
   /** What a cell is counted as now. */
   now(cell) {
-    return cell.called || cell.counted;
+    return cell.outside ? "left_out" : cell.called || cell.counted;
   }
 
   /** The class that the model suggests: its label, also where it is not sure of it. */

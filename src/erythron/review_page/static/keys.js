@@ -20,9 +20,13 @@ export const HELP = [
   ["Z or Ctrl+Z", "Undo"],
   ["Y or Ctrl+Y", "Redo"],
   ["O", "Outline on and off"],
+  ["F", "The cell in its field, and back"],
   ["G", "Sort the groups anew"],
   ["Home, End", "First and last cell"],
   ["?", "These keys"],
+  ["V A D S M R", "In the field: select, add, draw, split, merge, region"],
+  ["+ and −", "In the field: zoom; arrows move the view"],
+  [", and .", "In the field: the cell before and the next one"],
 ];
 
 export function listenToKeys(actions) {
@@ -43,11 +47,15 @@ function handle(event, actions) {
     const named = { z: shiftKey ? "redo" : "undo", y: "redo", a: "selectGroup" }[low];
     return named !== undefined && (actions[named](), true);
   }
-  if (MOVES[key] !== undefined) {
-    return actions.move(...MOVES[key], shiftKey) !== false;
-  }
   if (event.target.closest("button, summary, a, input") && (key === "Enter" || key === " ")) {
     return false;
+  }
+  const own = actions.inView()[key.length === 1 ? low : key];
+  if (own !== undefined && own() !== false) {
+    return true;
+  }
+  if (MOVES[key] !== undefined) {
+    return actions.move(...MOVES[key], shiftKey) !== false;
   }
   const simple = {
     Home: "first",
@@ -62,7 +70,7 @@ function handle(event, actions) {
     o: "outline",
     g: "regroup",
     n: "next",
-    ...actions.more,
+    f: "showField",
   }[key.length === 1 ? low : key];
   if (simple !== undefined) {
     actions[simple]();

@@ -5,9 +5,12 @@ import { Cells, words } from "./cells.js";
 import { Crops } from "./crops.js";
 import { Detail } from "./detail.js";
 import { DifferentialPanel } from "./differential.js";
+import { Edits } from "./edits.js";
+import { FieldView } from "./field.js";
 import { Gallery } from "./gallery.js";
 import { HELP, listenToKeys } from "./keys.js";
 import { Saver } from "./saver.js";
+import { Views } from "./views.js";
 
 const NOTICE_MS = 15000;
 const OFFLINE =
@@ -33,14 +36,21 @@ async function start() {
   offerSpecimens(run, number);
   showLegend(cells);
   showSaving(saver);
-  const actions = makeActions({ cells, gallery, saver, detail });
+  const field = new FieldView($("field"), cells, gallery);
+  const edits = new Edits({ cells, gallery, saver, field, say });
+  const views = new Views({ cells, gallery, field, edits, detail });
+  saver.addEventListener("foreign", async () => {
+    await edits.reload();
+    gallery.arrange();
+  });
+  const actions = makeActions({ cells, gallery, saver, detail, views });
   listenToKeys(actions);
   useTools(gallery, actions);
   panel.root.addEventListener("reached", ({ detail: text }) => say(text));
   say(`${cells.list.length} cells`);
 }
 
-function makeActions({ cells, gallery, saver, detail }) {
+function makeActions({ cells, gallery, saver, detail, views }) {
   const callAs = (targets, to, { isAdvancing = true } = {}) => {
     saver.call(targets.map((cell) => ({ cell, to })));
     const title = cells.byName.get(to)?.title ?? words(to);
@@ -68,7 +78,8 @@ function makeActions({ cells, gallery, saver, detail }) {
   };
   gallery.addEventListener("accept", ({ detail: group }) => acceptRest(group));
   return {
-    more: {},
+    inView: () => (views.isField ? views.keys() : {}),
+    showField: () => views.show("field"),
     move: (columns, rows, extend) => gallery.go(gallery.neighbour(columns, rows), { extend }),
     first: () => gallery.go(gallery.sequence[0] ?? null),
     lastCell: () => gallery.go(gallery.sequence.at(-1) ?? null),

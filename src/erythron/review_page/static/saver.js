@@ -113,6 +113,23 @@ export class Saver extends EventTarget {
     this.dispatchEvent(new Event("stored"));
   }
 
+  /** Wait until every change so far is stored. */
+  async settled() {
+    while (this.queue.length) {
+      await new Promise((resolve) => this.addEventListener("told", resolve, { once: true }));
+    }
+  }
+
+  /** The cells were loaded anew: what can be undone is of the new ones. */
+  rebind() {
+    const renew = (steps) =>
+      steps
+        .map((step) => step.map((change) => ({ ...change, cell: this.cells.index.get(change.cell.key) })))
+        .filter((step) => step.every(({ cell }) => cell !== undefined));
+    this.done = renew(this.done);
+    this.undone = renew(this.undone);
+  }
+
   settle(events) {
     for (const event of events) {
       const cell = this.cells.find(event.field, event.subject);
@@ -167,10 +184,11 @@ export class Saver extends EventTarget {
       const found = await read(`/api/specimens/${this.cells.specimen.number}/events?after=${this.cells.last}`);
       this.cells.last = Math.max(this.cells.last, found.last);
       const changed = [];
+      let isForeign = false;
       for (const event of found.events) {
         const cell = this.cells.find(event.field, event.subject);
-        if (cell === undefined) {
-          this.dispatchEvent(new CustomEvent("foreign", { detail: event }));
+        if (cell === undefined || event.kind === "region" || event.kind === "sign") {
+          isForeign = true;
         } else if (cell.waiting === 0 && event.version > cell.version) {
           this.cells.stand(event);
           changed.push(cell);
@@ -179,6 +197,9 @@ export class Saver extends EventTarget {
       if (changed.length) {
         this.cells.changed(changed);
         this.dispatchEvent(new Event("stored"));
+      }
+      if (isForeign) {
+        this.dispatchEvent(new Event("foreign"));
       }
     } catch {
       // the next poll, or the next change, finds out
