@@ -33,6 +33,7 @@ from erythron.cli import (
     import_labels,
     mask,
     recount,
+    review,
     train,
 )
 from erythron.cli.terminal import make_writable
@@ -54,6 +55,7 @@ app.command("compare")(compare.compare)
 app.command("extract")(extract.extract)
 app.command("convert")(convert.convert)
 app.command("recount")(recount.recount)
+app.command("review")(review.review)
 app.command("import")(import_labels.import_labels)
 app.add_typer(data.data_app, name="data")
 app.command("train")(train.train)
