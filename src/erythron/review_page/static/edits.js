@@ -152,7 +152,6 @@ export class Edits {
       ];
       this.saver.done.push(step);
       this.saver.undone = [];
-      this.gallery.arrange();
       this.gallery.go(step[0].cell);
       this.say(added.length === 1 ? "One cell outlined; call it by its key" : `${added.length} cells outlined; call them by their keys`);
     });
@@ -160,7 +159,6 @@ export class Edits {
 
   async postRegion(body) {
     await this.store("regions", { action: makeName(), ...body }, () => {
-      this.gallery.arrange();
       this.say(body.mode === "removed" ? "Region removed" : "Region drawn");
     });
   }
@@ -188,13 +186,8 @@ export class Edits {
 
   /** Take the cells and outlines as they are on the server, such as after an edit of another reader. */
   async reload() {
-    const current = this.gallery.current?.key;
-    const selected = [...this.gallery.selected].map((cell) => cell.key);
     this.cells.load(await read(`/api/specimens/${this.cells.specimen.number}/cells`));
-    this.saver.rebind();
-    this.gallery.current = this.cells.index.get(current) ?? null;
-    this.gallery.selected = new Set(selected.map((key) => this.cells.index.get(key)).filter(Boolean));
-    this.gallery.anchor = this.gallery.current;
+    this.gallery.arrange();
     if (this.field.isShown) {
       await this.field.reload();
     } else {

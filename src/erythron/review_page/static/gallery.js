@@ -134,7 +134,7 @@ export class Gallery extends EventTarget {
       }
     }
     for (const [cell, tile] of this.tiles) {
-      if (!wanted.has(cell) && cell !== this.current) {
+      if (!wanted.has(cell) && (cell !== this.current || !this.position.has(cell))) {
         this.tiles.delete(cell);
         tile.remove();
         this.spare.push(tile);
@@ -235,6 +235,9 @@ export class Gallery extends EventTarget {
   }
 
   reveal(cell) {
+    if (!this.position.has(cell)) {
+      return; // what is shown now leaves it out
+    }
     const top = this.topOf(cell);
     const margin = HEADER;
     if (top - margin < this.root.scrollTop) {
@@ -247,7 +250,7 @@ export class Gallery extends EventTarget {
 
   /** The cell that lies so many columns and rows away; rows end with their group. */
   neighbour(columns, rows) {
-    if (this.current === null) {
+    if (!this.position.has(this.current)) {
       return this.sequence[0] ?? null;
     }
     if (rows === 0) {
