@@ -6,7 +6,7 @@ import { makeName } from "./saver.js";
 
 const HINTS = {
   select: "A click selects a cell; drag to move, turn the wheel to zoom.",
-  click: "Click on a cell that has no outline: the network outlines it.",
+  click: "Click on a cell that has no outline, or move it under the cross and press Enter: the network outlines it.",
   draw: "Click around the cell, Enter closes it; then around its nucleus, or Enter again to let the network find it. Esc starts anew.",
   split: "Click on each of the cells in the current outline, then Enter; Enter alone parts it along its longest axis.",
   merge: "Select the parts with Shift, then Enter makes one cell of them.",
@@ -23,6 +23,7 @@ export class Edits {
 
   choose(mode) {
     this.mode = mode;
+    this.field.isAiming = mode === "click";
     this.clear();
     for (const button of document.querySelectorAll("#modes button")) {
       button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
@@ -80,7 +81,9 @@ export class Edits {
   /** Enter: what is sketched is done. Returns whether there was something to do. */
   finish() {
     const { sketch } = this.field;
-    if (this.mode === "draw") {
+    if (this.mode === "click") {
+      this.post({ kind: "click", at: [this.field.view.x, this.field.view.y] });
+    } else if (this.mode === "draw") {
       this.finishDrawing();
     } else if (this.mode === "split") {
       const cell = this.gallery.current;
