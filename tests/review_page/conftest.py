@@ -80,6 +80,13 @@ class Desk:
         return TestClient(self.app, base_url=HERE, follow_redirects=False)
 
 
+def find_free(cells: dict[str, Any]) -> tuple[float, float]:
+    """Return a corner of the field far from every cell."""
+    places = [p for p, f in zip(cells["place"], cells["field"], strict=True) if f == 0]
+    corners = [(x, y) for x in range(20, 290, 10) for y in range(20, 230, 10)]
+    return max(corners, key=lambda c: min((c[0] - x) ** 2 + (c[1] - y) ** 2 for x, y, _, _ in places))
+
+
 @pytest.fixture(scope="session")
 def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run over two synthetic fields; no test writes into it."""

@@ -19,9 +19,10 @@ from erythron.review_page.access import name_cookie
 from erythron.review_page.book import Book, LockedError
 from erythron.review_page.guard import Guard, Rules
 from erythron.review_page.pixels import Crops, Images, choose_half_sides
-from erythron.review_page.routes import cells, edits, entry, pictures
+from erythron.review_page.routes import cells, edits, entry, pictures, results
 from erythron.review_page.run import ReviewedRun
 from erythron.review_page.sessions import Sessions
+from erythron.review_page.signer import Signer
 from erythron.review_page.static_files import load_assets
 
 
@@ -71,11 +72,13 @@ def create_app(run: ReviewedRun, log: EventLog, sessions: Sessions, settings: Pa
         lifespan=live,
     )
     app.state.book = Book(run, log, images)
+    app.state.signer = Signer(app.state.book)
+    app.state.signer.finish_all()
     app.state.images, app.state.crops = images, crops
     app.state.sessions, app.state.settings = sessions, settings
     app.state.cookie = name_cookie(settings.port)
     app.state.assets = load_assets()
-    for routes in (entry.router, cells.router, pictures.router, edits.router):
+    for routes in (entry.router, cells.router, pictures.router, edits.router, results.router):
         app.include_router(routes)
     app.add_middleware(Guard, rules=settings.rules)
     app.add_exception_handler(StaleError, cells.answer_conflict)

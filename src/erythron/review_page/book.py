@@ -166,16 +166,12 @@ class Book:
         """
         with self._lock:
             self.refresh()
-            rows = self.call_cells(maker.lane, field).cells.select("cell_id", "confirmed_as").iter_rows()
-            others = [
-                field.get_outline(cell_id)
-                for cell_id, called in rows
-                if cell_id not in gone and called != NOT_A_CELL
-            ]
             apart: list[CellOutline] = []
+            # What comes in the place of other cells has their pixels, which are nobody else's.
+            others = [] if gone else self._list_outlines(maker.lane, field)
             for outline in made:
                 names = {other.cell_id for other in apart}
-                free = keep_apart(outline, [*others, *apart])
+                free = keep_apart(outline, others)
                 apart.append(name_apart(free, lambda n, names=names: n in names or field.has_cell(n)))  # type: ignore[misc]
             added = [
                 Change(field.name, new.cell_id, 0, EventKind.ADD, MISSED, "", new.model_dump_json())
@@ -193,6 +189,11 @@ class Book:
                 for cell_id, seen in gone.items()
             ]
             return self._append([*added, *taken], maker, self.run.get_specimen(field))
+
+    def _list_outlines(self, lane: str, field: PageField) -> list[CellOutline]:
+        """Return the outlines of what nobody has said to be no cell."""
+        rows = self.call_cells(lane, field).cells.select("cell_id", "confirmed_as").iter_rows()
+        return [field.get_outline(cell_id) for cell_id, called in rows if called != NOT_A_CELL]
 
     def _append(self, changes: Sequence[Change], maker: Maker, specimen: PageSpecimen) -> tuple[Event, ...]:
         if self.is_signed(specimen):

@@ -189,7 +189,30 @@ class DifferentialOut(BaseModel):
     last: int
 
 
-ExportName = Literal["report", "summary", "cells", "workbook"]
+class SignIn(Strict):
+    """A signature of what the reader has seen; ``seen`` is the number of the last event."""
+
+    seen: int = Field(ge=0, le=2**53)
+
+
+class SignatureOut(BaseModel):
+    """A signed version of the result."""
+
+    version: int
+    reader: str
+    at: str
+    nucleated_cells: int
+    confirmed_cells: int
+
+
+class ResultOut(BaseModel):
+    """Whether the result is signed, and every version that was."""
+
+    is_signed: bool
+    versions: list[SignatureOut]
+
+
+ExportName = Literal["report", "summary", "cells", "differential"]
 
 
 def as_standing(event: Event, field: int) -> StandingOut:

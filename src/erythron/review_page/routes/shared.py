@@ -15,6 +15,7 @@ from erythron.review_page.field import PageField
 from erythron.review_page.pixels import Crops, Images
 from erythron.review_page.run import PageSpecimen
 from erythron.review_page.schemas import Problem
+from erythron.review_page.signer import Signer
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "No session, or a wrong password"},
@@ -47,6 +48,12 @@ def get_crops(request: Request) -> Crops:
     """Return the crops of the cells."""
     crops: Crops = request.app.state.crops
     return crops
+
+
+def get_signer(request: Request) -> Signer:
+    """Return what signs results."""
+    signer: Signer = request.app.state.signer
+    return signer
 
 
 def need_specimen(request: Request, number: int) -> PageSpecimen:

@@ -10,8 +10,7 @@ const SHOWN = [
   ["cell_diameter", "Diameter", 1],
   ["nucleus_diameter", "Nucleus", 1],
   ["nc_ratio", "N:C ratio", 2],
-  ["nucleus_circularity", "Roundness of the nucleus", 2],
-  ["nucleus_sd_grey", "Texture of the chromatin", 1],
+  ["nucleus_sd_grey", "Chromatin texture", 1],
 ];
 const FLAGS = {
   unclassified: "The model is not sure",
@@ -153,7 +152,7 @@ export class Detail {
     const ranked = found.probabilities
       .map((value, i) => ({ value, kind: this.cells.classes[i] }))
       .sort((a, b) => b.value - a.value)
-      .slice(0, 5);
+      .filter(({ value }, i) => i < 2 || (i < 4 && value >= 0.01));
     for (const { value, kind } of ranked) {
       const line = document.createElement("li");
       const bar = document.createElement("span");
@@ -162,7 +161,7 @@ export class Detail {
       bar.style.background = kind.colour;
       const text = document.createElement("span");
       text.className = "text";
-      text.textContent = `${kind.title} ${(100 * value).toFixed(0)} %`;
+      text.textContent = `${kind.title.replace(/ erythroblast$/, "")} ${(100 * value).toFixed(0)} %`;
       const track = document.createElement("span");
       track.className = "track";
       track.append(bar);
@@ -180,7 +179,7 @@ export class Detail {
         addFact(list, title, `${value.toFixed(digits)}${unit}`);
       }
     }
-    addFact(list, "Cell", `${cell.id} in ${baseName(field.name)}`);
+    addFact(list, "Name", `${cell.id} in ${baseName(field.name)}`).className = "wide";
     this.facts.append(list);
     for (const flag of found.flags) {
       const note = document.createElement("p");
@@ -227,4 +226,5 @@ function addFact(list, title, text) {
   const value = document.createElement("dd");
   value.textContent = text;
   list.append(term, value);
+  return value;
 }

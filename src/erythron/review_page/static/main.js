@@ -10,11 +10,14 @@ import { FieldView } from "./field.js";
 import { Gallery } from "./gallery.js";
 import { HELP, listenToKeys } from "./keys.js";
 import { Saver } from "./saver.js";
+import { Signing } from "./sign.js";
 import { Views } from "./views.js";
 
 const NOTICE_MS = 15000;
 const OFFLINE =
   "The server does not answer. Your last calls are kept on this page and sent when it is back; do not close the page.";
+
+const LOCKED = "The result is signed: open it again before anything is changed.";
 
 const $ = (id) => document.getElementById(id);
 
@@ -39,9 +42,10 @@ async function start() {
   const field = new FieldView($("field"), cells, gallery);
   const edits = new Edits({ cells, gallery, saver, field, say });
   const views = new Views({ cells, gallery, field, edits, detail });
+  const signing = new Signing({ cells, saver, say });
   saver.addEventListener("foreign", async () => {
+    await signing.load();
     await edits.reload();
-    gallery.arrange();
   });
   const actions = makeActions({ cells, gallery, saver, detail, views });
   listenToKeys(actions);
@@ -52,6 +56,10 @@ async function start() {
 
 function makeActions({ cells, gallery, saver, detail, views }) {
   const callAs = (targets, to, { isAdvancing = true } = {}) => {
+    if (saver.isLocked) {
+      say(LOCKED);
+      return;
+    }
     saver.call(targets.map((cell) => ({ cell, to })));
     const title = cells.byName.get(to)?.title ?? words(to);
     say(targets.length === 1 ? `${title}, confirmed` : `${targets.length} cells: ${title}, confirmed`);
@@ -94,7 +102,9 @@ function makeActions({ cells, gallery, saver, detail, views }) {
     },
     confirm: () => {
       const targets = gallery.targets();
-      if (targets.length) {
+      if (saver.isLocked) {
+        say(LOCKED);
+      } else if (targets.length) {
         saver.call(targets.map((cell) => ({ cell, to: standing(cell) })));
         say("Confirmed");
         if ($("advance").checked) {
@@ -102,7 +112,7 @@ function makeActions({ cells, gallery, saver, detail, views }) {
         }
       }
     },
-    acceptRest: () => gallery.current !== null && acceptRest(gallery.find(gallery.current).group),
+    acceptRest: () => gallery.position.has(gallery.current) && acceptRest(gallery.find(gallery.current).group),
     takeBack: () => callAs(gallery.targets(), "", { isAdvancing: false }),
     undo: () => back(saver.undo(), "Undo"),
     redo: () => back(saver.redo(), "Redo"),
@@ -111,7 +121,7 @@ function makeActions({ cells, gallery, saver, detail, views }) {
     toggle: () => gallery.current !== null && gallery.toggle(gallery.current),
     selectNone: () => gallery.go(gallery.current),
     selectGroup: () => {
-      if (gallery.current !== null) {
+      if (gallery.position.has(gallery.current)) {
         gallery.selected = new Set(gallery.find(gallery.current).group.cells);
         gallery.refresh([...gallery.selected]);
         say(`${gallery.selected.size} cells selected`);
