@@ -47,7 +47,7 @@ def test_help_names_every_command() -> None:
     assert result.returncode == 0
     for command in (
         "count", "classify", "mask", "extract", "convert", "import", "train", "evaluate", "experiment",
-        "export", "draw-field", "demo", "doctor",
+        "export", "draw-field", "schema", "demo", "doctor",
     ):  # fmt: skip
         assert command in result.stdout
 

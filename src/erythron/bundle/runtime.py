@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.bundle.bounds import check_file, check_shapes
+from erythron.bundle.folder import DEFAULT_BUNDLE
 from erythron.errors import BundleError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -50,13 +52,16 @@ class OpenVinoRuntime:
         sizes: of the network's inputs and outputs.
 
     Raises:
-        BundleError: OpenVINO refuses the file.
+        BundleError: OpenVINO refuses the file, or it would harm, see :mod:`erythron.bundle.bounds`.
     """
 
     def __init__(self, path: Path, threads: int | None = None, cache: Path | None = None) -> None:
         import openvino
 
         self._lock = Lock()
+        self._ships = path.parent == DEFAULT_BUNDLE
+        if not self._ships:
+            check_file(path)
         settings: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "THROUGHPUT",
@@ -66,7 +71,7 @@ class OpenVinoRuntime:
         core = openvino.Core()
         if cache is not None:
             core.set_property({"CACHE_DIR": str(cache)})
-        self._path = path
+        self._path, self._core = path, core
         self._compile = partial(core.compile_model, device_name="CPU", config=settings)
         try:
             model = core.read_model(str(path))
@@ -80,7 +85,9 @@ class OpenVinoRuntime:
             self._few: openvino.AsyncInferQueue | None = None
             # For a batch of one size OpenVINO plans once, for any size at the first batch of each.
             if self._takes_any:
-                model.reshape({p.any_name: [CHUNK, *list(p.partial_shape)[1:]] for p in model.inputs})
+                _set_batch(model, CHUNK)
+            if not self._ships:
+                check_shapes(path, model)
             self._queue = openvino.AsyncInferQueue(self._compile(model))
         except RuntimeError as error:
             raise BundleError(
@@ -100,7 +107,7 @@ class OpenVinoRuntime:
         queue = self._queue
         if self._takes_any and count < CHUNK:
             if self._few is None:
-                self._few = openvino.AsyncInferQueue(self._compile(str(self._path)))
+                self._few = openvino.AsyncInferQueue(self._compile_any())
             queue = self._few
         parts: dict[int, list[FloatArray]] = {}
 
@@ -117,6 +124,38 @@ class OpenVinoRuntime:
         queue.wait_all()
         columns = zip(*(parts[start] for start in sorted(parts)), strict=True)
         return dict(zip(self._outputs, map(np.concatenate, columns), strict=True))
+
+    def _compile_any(self) -> openvino.CompiledModel:
+        """Compile the network for fewer cells than a chunk, each number of them within bounds."""
+        if not self._ships:
+            _check_batches(self._path, self._core.read_model(str(self._path)), CHUNK - 1)
+        return self._compile(str(self._path))
+
+
+def _check_network(path: Path) -> None:
+    """Refuse a network that would harm, before a program sees it that does not tell the shapes of results."""
+    import openvino
+
+    check_file(path)
+    try:
+        model = openvino.Core().read_model(str(path))
+        _check_batches(path, model, CHUNK if model.is_dynamic() else 0)
+    except RuntimeError as error:
+        raise BundleError(f"{path}: OpenVINO cannot read this network; export it again ({error})") from error
+
+
+def _check_batches(path: Path, model: openvino.Model, most: int) -> None:
+    """Check the shapes of a network for each number of cells up to the most; 0 leaves its own number."""
+    for count in range(1, most + 1):
+        _set_batch(model, count)
+        check_shapes(path, model)
+    if not most:
+        check_shapes(path, model)
+
+
+def _set_batch(model: openvino.Model, count: int) -> None:
+    """Plan a network for a number of cells."""
+    model.reshape({port.any_name: [count, *list(port.partial_shape)[1:]] for port in model.inputs})
 
 
 def _fill(rows: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -149,11 +188,13 @@ class OnnxRuntime:
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
-        BundleError: ONNX Runtime refuses the file.
+        BundleError: ONNX Runtime refuses the file, or it would harm, see :mod:`erythron.bundle.bounds`.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         onnxruntime = import_onnxruntime()
+        if path.parent != DEFAULT_BUNDLE:
+            _check_network(path)
         settings = onnxruntime.SessionOptions()
         if threads is not None:
             settings.intra_op_num_threads = threads

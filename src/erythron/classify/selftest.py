@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from erythron.bundle.folder import CARD, Bundle
@@ -14,6 +17,9 @@ from erythron.read.image import ScaleSource, SmearImage
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE
 from erythron.shape.measure import measure_cells
 
+MOST_PX = 4096
+"""Sides of a stored picture: as the largest single-cell crop that a bundle may state."""
+
 
 def classify_stored_cell(bundle: Bundle, classifier: Classifier) -> tuple[float, ...]:
     """Return the probabilities that a classifier gives the bundle's stored cell, one for each class.
@@ -23,9 +29,9 @@ def classify_stored_cell(bundle: Bundle, classifier: Classifier) -> tuple[float,
     """
     test = bundle.card.self_test
     try:
-        rgb = np.asarray(Image.open(bundle.path / test.image).convert("RGB"))
-        mask = np.asarray(Image.open(bundle.path / test.mask).convert("L"))
-    except OSError as error:
+        rgb = _read_png(bundle.path / test.image, "RGB")
+        mask = _read_png(bundle.path / test.mask, "L")
+    except (OSError, Image.DecompressionBombError) as error:
         raise BundleError(
             f"{bundle.path}: the stored cell cannot be read ({error}); export it again"
         ) from error
@@ -36,6 +42,14 @@ def classify_stored_cell(bundle: Bundle, classifier: Classifier) -> tuple[float,
     measured = measure_cells(rgb, [outline], test.mpp)
     cells = prepare_cells(image, [outline], measured, bundle.card.framing)
     return tuple(float(p) for p in classifier.predict(cells).probabilities[0])
+
+
+def _read_png(path: Path, mode: str) -> NDArray[np.uint8]:
+    """Return the pixels of a stored picture; a larger one than of a cell is not unpacked."""
+    with Image.open(path, formats=["PNG"]) as picture:
+        if max(picture.size) > MOST_PX:
+            raise OSError(f"{path.name} is no picture of a cell, with a side of {max(picture.size)} pixels")
+        return np.asarray(picture.convert(mode))
 
 
 def verify_bundle(bundle: Bundle, classifier: Classifier | None = None) -> float:

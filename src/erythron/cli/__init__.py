@@ -34,6 +34,7 @@ from erythron.cli import (
     mask,
     recount,
     review,
+    schema,
     train,
 )
 from erythron.cli.terminal import make_writable
@@ -63,6 +64,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("experiment")(experiment.experiment)
 app.command("export")(export.export)
 app.command("draw-field")(draw_field.draw_field)
+app.command("schema")(schema.schema)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -41,11 +41,11 @@ from erythron.results.run import (
     REPORT,
     RUN,
     SUMMARY,
-    RunSettings,
     refuse_other_run,
     write_run,
     write_specimens,
 )
+from erythron.results.run_record import RunSettings
 from erythron.results.signature import hash_result, read_signatures
 
 SEGMENTER = "the segmentation network of the model"

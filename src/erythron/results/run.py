@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from erythron.files.reading import read_content
 from erythron.files.writing import write_file
 from erythron.report.model import FailedInput, RunReport
 from erythron.results.record import FieldRecord
+from erythron.results.run_record import ModelUsed, RunRecord, RunSettings, SpecimensRecord
 
 SUMMARY = "summary.csv"
 REPORT = "report.html"
@@ -63,27 +64,6 @@ def _list_failed(run: Mapping[str, Any]) -> set[str]:
     if not isinstance(failures, list):
         return set()
     return {str(failed.get("image")) for failed in failures if isinstance(failed, dict)}
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """What a count was told, as ``run.json`` keeps it, so that it can be done again with the same.
-
-    Attributes:
-        model: bundle folder as given; None for the shipped one.
-        mpp: microns per pixel as given; None where the files say them.
-        reference: file of reference ranges as given; None for the shipped ones.
-        width: of a stage's interval that "count more" aims at, 0 to 1.
-        runtime: what computed the networks.
-        me_ratio: definition of M:E.
-    """
-
-    model: str | None
-    mpp: float | None
-    reference: str | None
-    width: float
-    runtime: str
-    me_ratio: str
 
 
 @dataclass(frozen=True)
@@ -154,20 +134,14 @@ def write_specimens(
         settings: what the count was told.
         finished: whether the summary is there already.
     """
-    description = {
-        "schema_version": 2,
-        "command": "count",
-        "finished": datetime.now(UTC).isoformat() if finished else None,
-        "told": asdict(settings),
-        "inputs": [image for images in specimens.values() for image in images],
-        "specimens": {name: list(images) for name, images in specimens.items()},
-        "failures": _describe_failures(failed),
-    }
-    write_file(out / RUN, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
-
-
-def _describe_failures(failed: Sequence[FailedInput]) -> list[dict[str, str]]:
-    return [{"image": entry.image, "reason": entry.reason} for entry in failed]
+    record = SpecimensRecord(
+        finished=datetime.now(UTC) if finished else None,
+        told=settings,
+        inputs=tuple(image for images in specimens.values() for image in images),
+        specimens={name: tuple(images) for name, images in specimens.items()},
+        failures=tuple(failed),
+    )
+    write_file(out / RUN, record.model_dump_json(indent=2) + "\n")
 
 
 def read_run(out: Path) -> dict[str, Any] | None:
@@ -207,21 +181,19 @@ def write_run(
         finished: whether summary and page are there already.
     """
     now, started = datetime.now(UTC), page.made_at.astimezone(UTC)
-    description = {
-        "schema_version": 2,
-        "command": "count",
-        "started": started.isoformat(),
-        "finished": now.isoformat() if finished else None,
-        "seconds": round((now - started).total_seconds(), 3),
-        "model": {"name": page.model_name, "sha256": page.model_sha256},
-        "details": {entry.name: entry.value for entry in page.details},
-        "settings": {entry.name: entry.value for entry in page.settings},
-        "told": asdict(settings),
-        "versions": {entry.name: entry.value for entry in page.versions},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "inputs": list(inputs),
-        "done": [record.model_dump(mode="json") for record in records],
-        "failures": _describe_failures(page.failed),
-    }
-    write_file(out / RUN, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+    record = RunRecord(
+        started=started,
+        finished=now if finished else None,
+        seconds=round((now - started).total_seconds(), 3),
+        model=ModelUsed(name=page.model_name, sha256=page.model_sha256),
+        details={entry.name: entry.value for entry in page.details},
+        settings={entry.name: entry.value for entry in page.settings},
+        told=settings,
+        versions={entry.name: entry.value for entry in page.versions},
+        python=platform.python_version(),
+        platform=platform.platform(),
+        inputs=tuple(inputs),
+        done=tuple(records),
+        failures=page.failed,
+    )
+    write_file(out / RUN, record.model_dump_json(indent=2) + "\n")
