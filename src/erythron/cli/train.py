@@ -43,8 +43,8 @@ def train(
         typer.Option(
             "--from-review",
             metavar="RESULTS",
-            help="Fit the bundle anew with the cells that persons have called in a count; repeat for several. "
-            "Takes no recipe.",
+            help="Fit the bundle anew with the cells that persons have called in a count; repeat for "
+            "several. Takes no recipe.",
         ),
     ] = None,
     model: Model = None,

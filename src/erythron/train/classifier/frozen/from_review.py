@@ -1,8 +1,8 @@
 """A model that learns from a person's calls: its own training cells and those of a review, fitted together.
 
-In: finished counts whose cells a person has called, and the bundle that is to learn. Out: a run like any other,
-which ``erythron export`` makes a bundle of, and the calls of the reader's cells before and after, those
-after out of fold.
+In: finished counts whose cells a person has called, and the bundle that is to learn. Out: a run, which
+``erythron export`` makes a bundle of, and the calls of the reader's cells before and after, those after out
+of fold.
 """
 
 from __future__ import annotations

@@ -7,8 +7,10 @@ head. In: the sources of a training. Out: one file of arrays, and the same sourc
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
@@ -113,7 +115,7 @@ def read_memory(path: Path) -> Memory:
             f"{path}: is missing: this bundle does not keep what it was trained on, so it cannot learn from "
             "a review; take one that this version of erythron trained"
         ) from error
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
         raise BundleError(f"{path}: cannot be read ({error}); export the bundle again") from error
     return Memory(recipe, sources)
 
