@@ -32,8 +32,8 @@ def order_by_need(probabilities: Floats, traits: Floats, called: NDArray[np.bool
     doubt = 1.0 - (top[:, -1] - top[:, -2])
     scaled = (traits - traits.mean(axis=0)) / (traits.std(axis=0) + 1e-9)
     nearest = np.full(len(scaled), np.inf)
-    for row in np.flatnonzero(called):
-        nearest = np.minimum(nearest, _measure(scaled, row))
+    for known in np.flatnonzero(called).tolist():
+        nearest = np.minimum(nearest, _measure(scaled, known))
     chosen: list[int] = []
     left = ~called
     for _ in range(min(most, int(left.sum()))):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePath
 from zipfile import BadZipFile
 
@@ -17,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.errors import BundleError
-from erythron.files.writing import whole_file
+from erythron.files.writing import write_file
 from erythron.train.classifier.frozen.partial_labels import FINE_CLASSES
 from erythron.train.classifier.frozen.sources import Source
 from erythron.train.recipe import FrozenRecipe
@@ -76,8 +77,9 @@ def store_memory(memory: Memory, path: Path) -> None:
         names = [PurePath(p).name for p in source.rows["path"]]
         rows = source.rows.with_columns(path=pl.Series(names, dtype=pl.String)).select(_COLUMNS)
         arrays[f"rows_{i}"] = _pack(json.dumps(rows.to_dict(as_series=False)))
-    with whole_file(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    stored = BytesIO()
+    np.savez_compressed(stored, **arrays)  # type: ignore[arg-type]
+    write_file(path, stored.getvalue())
 
 
 def read_memory(path: Path) -> Memory:
