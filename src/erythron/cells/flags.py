@@ -17,12 +17,15 @@ class CellFlag(StrEnum):
         TOUCHES_EDGE: the border of the image cuts it, so its size is a least one.
         UNLIKE_TRAINING: it is less like the training cells than 99 % of those.
         LEFT_OUT: it lies in an area that is out of focus or too thick, and is in no count.
+        OUTSIDE_REGION: it lies outside the region that a person drew to count in, or inside one to leave out,
+            and is in no count whatever it is called.
     """
 
     UNCLASSIFIED = "unclassified"
     TOUCHES_EDGE = "touches_edge"
     UNLIKE_TRAINING = "unlike_training"
     LEFT_OUT = "left_out"
+    OUTSIDE_REGION = "outside_region"
 
 
 _SEPARATORS = r"[\s,;]+"
@@ -80,4 +83,15 @@ def add_flag(cells: pl.DataFrame, flag: CellFlag, rows: Sequence[bool]) -> pl.Da
         join_flags(split_flags(text) | ({flag.value} if on else set()))
         for text, on in zip(cells["flags"].to_list(), rows, strict=True)
     ]
+    return cells.with_columns(pl.Series("flags", texts, pl.String()))
+
+
+def drop_flag(cells: pl.DataFrame, flag: CellFlag) -> pl.DataFrame:
+    """Return a table of cells in which no row has a flag; those of another version stay.
+
+    Args:
+        cells: the table.
+        flag: what to take away.
+    """
+    texts = [join_flags(split_flags(text) - {flag.value}) for text in cells["flags"].to_list()]
     return cells.with_columns(pl.Series("flags", texts, pl.String()))

@@ -116,7 +116,7 @@ def count_as() -> pl.Expr:
     A cell that is left out is in no line, an unclassified one in that of its own; every other in its label's.
     """
     return (
-        pl.when(has_flag(CellFlag.LEFT_OUT))
+        pl.when(has_flag(CellFlag.LEFT_OUT) | has_flag(CellFlag.OUTSIDE_REGION))
         .then(pl.lit(LEFT_OUT))
         .when(has_flag(CellFlag.UNCLASSIFIED))
         .then(pl.lit(UNCLASSIFIED))
@@ -126,9 +126,13 @@ def count_as() -> pl.Expr:
 
 
 def count_as_confirmed() -> pl.Expr:
-    """Return the expression of the column ``counted_as``: what a person has called the cell goes before."""
+    """Return the expression of the column ``counted_as``: what a person has called the cell goes before.
+
+    Of cells outside a region that a person drew none is counted, whatever it is called.
+    """
     called = pl.col("confirmed_as").fill_null("")
-    return pl.when(called != "").then(called).otherwise(count_as()).alias("counted_as")
+    is_counted = (called != "") & ~has_flag(CellFlag.OUTSIDE_REGION)
+    return pl.when(is_counted).then(called).otherwise(count_as()).alias("counted_as")
 
 
 def name_groups(cells: pl.DataFrame) -> list[str]:

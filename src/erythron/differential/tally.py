@@ -52,7 +52,9 @@ def count_cells(cells: pl.DataFrame, classes: Sequence[CellClass]) -> CellCounts
     )
     _check_names(counted.filter(pl.col("confirmed_as") != "").filter(is_counted())["counted_as"], names)
     found = dict(counted["counted_as"].value_counts().iter_rows())
-    confirmed = dict(counted["confirmed_as"].value_counts().iter_rows())
+    # A cell outside the region that a person drew is confirmed, and in no line.
+    sure = counted.filter(pl.col("confirmed_as") == pl.col("counted_as"))
+    confirmed = dict(sure["confirmed_as"].value_counts().iter_rows())
     return CellCounts(
         classes=tuple(classes),
         counts=tuple(int(found.get(name, 0)) for name in names),
@@ -60,7 +62,7 @@ def count_cells(cells: pl.DataFrame, classes: Sequence[CellClass]) -> CellCounts
         touching_edge=counted.filter(pl.col("touches_edge") & is_counted()).height,
         left_out=int(found.get(LEFT_OUT, 0)),
         unclassified_as=_deal(cells.filter(counted["counted_as"] == UNCLASSIFIED), classes),
-        confirmed=tuple(int(confirmed.get(name, 0)) for name in names) if set(confirmed) - {""} else (),
+        confirmed=tuple(int(confirmed.get(name, 0)) for name in names) if confirmed else (),
     )
 
 

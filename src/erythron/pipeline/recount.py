@@ -92,21 +92,9 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         UsageError: the folder holds no finished count, or a table in it was edited and is none of ``files``.
         DataError: a file cannot be read, is of an image that the run has not, or names unknown classes.
     """
-    told = read_settings(out)
-    options = RunOptions(
-        model=None if told.model is None else Path(told.model),
-        mpp=told.mpp,
-        reference=None if told.reference is None else Path(told.reference),
-        width=told.width,
-        runtime=RuntimeKind(told.runtime),
-        me_ratio=MERatio(told.me_ratio),
-    )
-    names, specimens = _find_specimens(out)
-    folders = {
-        image.path: out / specimen.folder / image.place for specimen in specimens for image in specimen.images
-    }
-    _refuse_part_of_a_run(out)
-    _need_pictures(folders)
+    finished = find_run(out)
+    folders, options = finished.folders, finished.options
+    need_pictures(folders)
     labels = _assign([found for path in files for found in read_corrections(path)], folders)
     replaced: Counter[str] = Counter()
     with lock_folder(out):
@@ -118,14 +106,10 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         }
         for path, of_image in proposals.items():
             replaced += _grow_review(folders[path], of_image, labels[path], reading)
-    if names is None:
-        [whole] = specimens
-        runs: tuple[CountRun, ...] = (count_images(whole.images, out, options, progress),)
-    else:
-        runs = count_specimens(specimens, out, options, progress)
+    runs = _count_again(finished, out, progress)
     every = [proposal for of_image in proposals.values() for proposal in of_image]
     return Recount(
-        names,
+        finished.names,
         runs,
         sum(len(proposal.called) for proposal in every),
         sum(len(proposal.agreed) for proposal in every) if reading.confirms_all else 0,
@@ -142,6 +126,82 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
             for reason in proposal.left_out
         ),
     )
+
+
+def recount_reviews(
+    out: Path, reviews: Mapping[Path, Review], progress: Progress = no_progress
+) -> tuple[CountRun, ...]:
+    """Count a finished run again with reviews that persons made elsewhere than in files of labels.
+
+    Args:
+        out: folder of the count.
+        reviews: the whole review of each field, by the path of its image.
+        progress: called after each image.
+
+    Returns:
+        What is counted now, one a specimen.
+
+    Raises:
+        UsageError: the folder holds no finished count, or another run writes there.
+        DataError: an image is none of the run's.
+    """
+    finished = find_run(out)
+    need_pictures(finished.folders)
+    with lock_folder(out):
+        for image, review in reviews.items():
+            folder = finished.folders.get(image)
+            if folder is None:
+                raise DataError(f"{image}: is no image of the run {out}")
+            if read_review(folder) != review:
+                write_review(folder, review)
+    return _count_again(finished, out, progress)
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished count as it lies in its folder.
+
+    Attributes:
+        names: of its specimens; None for a run that has none.
+        specimens: with their images.
+        folders: where the results of each image lie, by its path.
+        options: what the count was told.
+    """
+
+    names: tuple[str, ...] | None
+    specimens: tuple[Specimen, ...]
+    folders: Mapping[Path, Path]
+    options: RunOptions
+
+
+def find_run(out: Path) -> FinishedRun:
+    """Return what a folder holds of a finished count.
+
+    Raises:
+        UsageError: it holds none, or that of one specimen of a larger one.
+    """
+    told = read_settings(out)
+    options = RunOptions(
+        model=None if told.model is None else Path(told.model),
+        mpp=told.mpp,
+        reference=None if told.reference is None else Path(told.reference),
+        width=told.width,
+        runtime=RuntimeKind(told.runtime),
+        me_ratio=MERatio(told.me_ratio),
+    )
+    names, specimens = _find_specimens(out)
+    folders = {
+        image.path: out / specimen.folder / image.place for specimen in specimens for image in specimen.images
+    }
+    _refuse_part_of_a_run(out)
+    return FinishedRun(names, specimens, folders, options)
+
+
+def _count_again(finished: FinishedRun, out: Path, progress: Progress) -> tuple[CountRun, ...]:
+    if finished.names is None:
+        [whole] = finished.specimens
+        return (count_images(whole.images, out, finished.options, progress),)
+    return count_specimens(finished.specimens, out, finished.options, progress)
 
 
 def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, ...]]:
@@ -170,7 +230,7 @@ def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, 
     return (tuple(named) if named else None), tuple(specimens)
 
 
-def _assign(labels: Sequence[Labels], folders: dict[Path, Path]) -> dict[Path, list[Labels]]:
+def _assign(labels: Sequence[Labels], folders: Mapping[Path, Path]) -> dict[Path, list[Labels]]:
     """Return the labels of each image of a run; those that lie in the folder of a field are of that field."""
     found: dict[Path, list[Labels]] = {}
     by_folder = {folder.resolve(): image for image, folder in folders.items()}
@@ -197,7 +257,7 @@ def _assign(labels: Sequence[Labels], folders: dict[Path, Path]) -> dict[Path, l
     return found
 
 
-def _restore_edited(folders: dict[Path, Path], files: Sequence[Path], options: RunOptions) -> None:
+def _restore_edited(folders: Mapping[Path, Path], files: Sequence[Path], options: RunOptions) -> None:
     """Count again the fields whose tables were edited in their place, once their edits are read."""
     given = {path.resolve() for path in files}
     edited = []
@@ -227,8 +287,15 @@ def _refuse_part_of_a_run(out: Path) -> None:
         raise UsageError(f"{out}: is one specimen of the run {out.resolve().parent}; recount that")
 
 
-def _need_pictures(folders: Mapping[Path, Path]) -> None:
-    """Check that the picture of every counted field is where it was, before anything is written."""
+def need_pictures(folders: Mapping[Path, Path]) -> None:
+    """Check that the picture of every counted field is where it was, before anything is written.
+
+    Args:
+        folders: where the results of each image lie, by its path.
+
+    Raises:
+        UsageError: one is gone or is another.
+    """
     gone = []
     for image, folder in folders.items():
         record = read_record(folder)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
+from skimage.measure import points_in_poly
 
+from erythron.cells.flags import CellFlag, add_flag, drop_flag
 from erythron.cells.outline import CellOutline
 from erythron.cells.table import count_as, count_as_confirmed
 from erythron.differential.assemble import DifferentialSettings, make_differential, merge_differentials
@@ -18,44 +21,90 @@ from erythron.interchange.outlines import fill_parts
 from erythron.pipeline.field import CountedField, Model, name_cells
 from erythron.quality.flags import FieldQuality, QualityFlag
 from erythron.report.model import ReviewReport
-from erythron.review.record import AddedCell, Review
+from erythron.review.record import AddedCell, Region, Review
 
 MISSED = "missed"
 """What the model's call is said to be of a cell that a person added."""
 
 
-def apply_review(counted: CountedField, review: Review, model: Model) -> CountedField:
-    """Return a field with the cells that persons added and called.
+@dataclass(frozen=True, eq=False)
+class ReviewedCells:
+    """The cells of a field as persons call them.
 
-    A call holds for the cell of its name, and where the field was outlined anew and no cell has that name,
-    for the cell that lies there now. Calls whose cell is no more are named by a flag, and stay in the review.
+    Attributes:
+        outlines: of the cells.
+        cells: their table, in the same order.
+        differential: of them.
+    """
+
+    outlines: tuple[CellOutline, ...]
+    cells: pl.DataFrame
+    differential: Differential
+
+
+def apply_review(counted: CountedField, review: Review, model: Model) -> CountedField:
+    """Return a field with the cells that persons added and called, see :func:`put_calls`.
 
     Args:
         counted: the field by the model alone.
         review: of that field.
         model: that it was counted with.
     """
-    outlines = list(counted.outlines)
+
+    def name_added(added: tuple[CellOutline, ...]) -> pl.DataFrame:
+        return name_cells(counted.image, added, model.get_networks().classifier, is_field=True)
+
+    by_model = ReviewedCells(counted.outlines, counted.cells, counted.differential)
+    found = put_calls(by_model, review, model.settings, counted.quality, name_added)
+    return replace(counted, outlines=found.outlines, cells=found.cells, differential=found.differential)
+
+
+def put_calls(
+    by_model: ReviewedCells,
+    review: Review,
+    settings: DifferentialSettings,
+    quality: FieldQuality,
+    name_added: Callable[[tuple[CellOutline, ...]], pl.DataFrame],
+) -> ReviewedCells:
+    """Return the cells of a field with those that persons added, each as the last person called it.
+
+    A call holds for the cell of its name, and where the field was outlined anew and no cell has that name,
+    for the cell that lies there now. Calls whose cell is no more are named by a flag, and stay in the review.
+
+    Args:
+        by_model: the cells by the model alone.
+        review: of that field.
+        settings: of the differential.
+        quality: what the image showed.
+        name_added: measures and names the cells that were added, as a table of cells.
+    """
+    outlines, cells = list(by_model.outlines), by_model.cells
     known = {outline.cell_id for outline in outlines}
     added = tuple(
-        outline for cell in review.added if cell.cell_id not in known if (outline := _outline_added(cell))
+        outline for cell in review.added if cell.cell_id not in known if (outline := outline_added(cell))
     )
-    cells = counted.cells
     if added:
-        named = name_cells(counted.image, added, model.get_networks().classifier, is_field=True)
-        cells, outlines = pl.concat([cells, named]), [*outlines, *added]
+        cells, outlines = pl.concat([cells, name_added(added)]), [*outlines, *added]
+        known |= {outline.cell_id for outline in added}
     called: dict[str, str] = {}
     lost = 0
     for cell_id, verdict in review.holding.items():
-        place = _find_now(cell_id, outlines)
+        place = cell_id if cell_id in known else _find_at_place(cell_id, outlines)
         lost += place is None
         if place is not None:
             called[place] = verdict.called
     confirmed = [called.get(cell_id) for cell_id in cells["cell_id"]]
-    cells = cells.with_columns(pl.Series("confirmed_as", confirmed, pl.String())).with_columns(
-        count_as_confirmed()
-    )
-    differential = make_differential(cells, model.settings, counted.quality)
+    cells = cells.with_columns(pl.Series("confirmed_as", confirmed, pl.String()))
+    outside = find_outside(cells, review.standing_regions)
+    if any(outside):
+        cells = add_flag(cells, CellFlag.OUTSIDE_REGION, outside)
+    cells = cells.with_columns(count_as_confirmed())
+    differential = make_differential(cells, settings, quality)
+    if any(outside):
+        reader = review.standing_regions[-1].reader
+        text = f"{sum(outside)} cells lie outside the region that {reader} drew, and are in no count"
+        flag = QualityFlag("region_drawn", text, float(sum(outside)))
+        differential = replace(differential, flags=(flag, *differential.flags))
     if lost:
         text = (
             f"{lost} calls of a person belong to cells that are no longer outlined, and are in no count: "
@@ -63,7 +112,7 @@ def apply_review(counted: CountedField, review: Review, model: Model) -> Counted
         )
         flag = QualityFlag("review_lost", text, float(lost))
         differential = replace(differential, flags=(flag, *differential.flags))
-    return replace(counted, outlines=tuple(outlines), cells=cells, differential=differential)
+    return ReviewedCells(tuple(outlines), cells, differential)
 
 
 def undo_review(
@@ -78,7 +127,8 @@ def undo_review(
     """
     added = set() if review is None else {cell.cell_id for cell in review.added}
     own = [cell_id not in added for cell_id in cells["cell_id"]]
-    plain = cells.filter(pl.Series(own, dtype=pl.Boolean)).with_columns(
+    inside = drop_flag(cells, CellFlag.OUTSIDE_REGION)
+    plain = inside.filter(pl.Series(own, dtype=pl.Boolean)).with_columns(
         pl.lit(None, pl.String()).alias("confirmed_as"), count_as()
     )
     return plain, tuple(outline for outline, kept in zip(outlines, own, strict=True) if kept)
@@ -151,21 +201,48 @@ def _list_by_reader(review: Review) -> dict[str, dict[str, str]]:
     for verdict in review.verdicts:
         of_cell = called.setdefault(verdict.cell_id, {})
         of_cell.pop(verdict.reader, None)
-        of_cell[verdict.reader] = verdict.called
+        if verdict.called:
+            of_cell[verdict.reader] = verdict.called
     return called
 
 
-def _outline_added(cell: AddedCell) -> CellOutline | None:
+def find_outside(cells: pl.DataFrame, regions: Sequence[Region]) -> list[bool]:
+    """Return whether each cell is left out by regions that persons drew.
+
+    Args:
+        cells: their table, N rows.
+        regions: those that are drawn now.
+
+    Returns:
+        N values: True outside all regions to count in, where there are any, or inside one to leave out.
+    """
+    if not regions:
+        return [False] * cells.height
+    # Corners are counted from the corner of the first pixel, centres of cells from its middle.
+    centres = cells.select("x_px", "y_px").to_numpy() + 0.5
+    counted = np.zeros(cells.height, np.bool_)
+    left_out = np.zeros(cells.height, np.bool_)
+    for region in regions:
+        inside = points_in_poly(centres, np.array(region.ring))  # type: ignore[no-untyped-call]
+        if region.mode == "count":
+            counted |= inside
+        else:
+            left_out |= inside
+    if not any(region.mode == "count" for region in regions):
+        counted[:] = True
+    return [bool(out) for out in ~counted | left_out]
+
+
+def outline_added(cell: AddedCell) -> CellOutline | None:
+    """Return the cell that a person outlined; None where its polygons hold no pixel."""
     whole, nucleus = fill_parts(cell.cell), fill_parts(cell.nucleus)
     if whole is None or nucleus is None:
         return None
     return outline_labelled(LabelledCell("", whole, nucleus))
 
 
-def _find_now(cell_id: str, outlines: Sequence[CellOutline]) -> str | None:
-    """Return the name of the cell that a name is of now: its own, or of the cell at its place."""
-    if any(outline.cell_id == cell_id for outline in outlines):
-        return cell_id
+def _find_at_place(cell_id: str, outlines: Sequence[CellOutline]) -> str | None:
+    """Return the name of the cell that lies where a name says that its cell lay."""
     place = re.fullmatch(r"x(\d+)y(\d+)", cell_id)
     if place is None:
         return None

@@ -104,14 +104,22 @@ def _cut_cell(rgb: NDArray[np.uint8], row: Mapping[str, Any], mark: CellMark, ha
         label=row["label"] if row["counted_as"] == UNCLASSIFIED else row["counted_as"],
         confidence=float(row["confidence"]),
         unclassified=row["counted_as"] == UNCLASSIFIED,
-        crop=encode_picture(_crop(rgb, x, y, half), _STORED_PX, _QUALITY),
+        crop=encode_picture(crop_around(rgb, x, y, half), _STORED_PX, _QUALITY),
         side_px=2 * half,
         around=tuple((cx - x + half, cy - y + half) for cx, cy in around),
         words=mark.words,
     )
 
 
-def _crop(rgb: NDArray[np.uint8], x: int, y: int, half: int) -> Image.Image:
+def crop_around(rgb: NDArray[np.uint8], x: int, y: int, half: int) -> Image.Image:
+    """Return the square of ``2 * half`` pixels around a pixel; beyond the image's border it is plain grey.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        x: column of the pixel.
+        y: row of the pixel.
+        half: half the side, in pixels.
+    """
     height, width = rgb.shape[:2]
     top, left = max(0, y - half), max(0, x - half)
     part = rgb[top : max(top, min(height, y + half)), left : max(left, min(width, x + half))]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from erythron.interchange.outlines import Part
+from erythron.interchange.outlines import Part, Ring
 
 
 class Verdict(BaseModel):
@@ -15,7 +15,8 @@ class Verdict(BaseModel):
 
     Attributes:
         cell_id: the cell.
-        called: name of a class, ``unclassified`` or ``not_a_cell``.
+        called: name of a class, ``unclassified`` or ``not_a_cell``; empty where the call was taken back,
+            so that the cell counts again as the model calls it.
         was: what the cell was counted as before.
         reader: who called it, as that person gave the name.
         at: when the call was taken in, with a time zone.
@@ -48,6 +49,27 @@ class AddedCell(BaseModel):
     nucleus: tuple[Part, ...]
 
 
+class Region(BaseModel):
+    """A region of the field that a person drew, or took away.
+
+    Attributes:
+        region_id: its name in the field; a later entry of the same name holds in place of an earlier one.
+        mode: ``count``: cells outside all such regions are left out; ``leave_out``: those inside are;
+            ``removed``: the region is no more.
+        ring: its corners, in pixels of the image.
+        reader: who drew it, as that person gave the name.
+        at: when, with a time zone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    region_id: str
+    mode: Literal["count", "leave_out", "removed"]
+    ring: Ring
+    reader: str
+    at: AwareDatetime
+
+
 class Review(BaseModel):
     """All calls that persons made of the cells of one field.
 
@@ -56,6 +78,7 @@ class Review(BaseModel):
         image: path of the field, as the user gave it.
         verdicts: in the order in which they were made; the last one of a cell holds, none is ever removed.
         added: cells that the segmentation missed.
+        regions: in the order in which they were drawn; none is ever removed from the record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,11 +87,19 @@ class Review(BaseModel):
     image: str
     verdicts: tuple[Verdict, ...] = ()
     added: tuple[AddedCell, ...] = ()
+    regions: tuple[Region, ...] = ()
 
     @property
     def holding(self) -> dict[str, Verdict]:
-        """The call that holds, by cell."""
-        return {verdict.cell_id: verdict for verdict in self.verdicts}
+        """The call that holds, by cell; a cell whose last call was taken back has none."""
+        last = {verdict.cell_id: verdict for verdict in self.verdicts}
+        return {cell_id: verdict for cell_id, verdict in last.items() if verdict.called}
+
+    @property
+    def standing_regions(self) -> tuple[Region, ...]:
+        """The regions that are drawn now."""
+        last = {region.region_id: region for region in self.regions}
+        return tuple(region for region in last.values() if region.mode != "removed")
 
     @property
     def last_at(self) -> datetime | None:

@@ -139,6 +139,37 @@ class Segmenter:
             return None
         return outline_cell(follow_stain(nucleus, cell, light, mpp), cell, score=surest[0][1])
 
+    def segment_at(self, light: Pixels, mpp: float, x: float, y: float) -> CellOutline | None:
+        """Outline the cell at a place of a field; None where the network sees no nucleated cell there.
+
+        Args:
+            light: (H, W, 3) uint8, balanced light.
+            mpp: microns per pixel, assumed where unknown.
+            x: column of the place.
+            y: row of the place.
+        """
+        reach = round(self.card.window_px * self.card.window_mpp / mpp)
+        left, top = max(0, round(x) - reach), max(0, round(y) - reach)
+        part = light[top : round(y) + reach, left : round(x) + reach]
+        if min(part.shape[:2]) < 2 or is_blank(part):
+            return None
+        scale = mpp / self.card.window_mpp
+        around = np.concatenate(
+            [
+                np.array([[y - top, x - left]], np.float32) * scale,
+                find_candidate_points(part, mpp, self.card),
+            ]
+        )
+        found = self._outline_points(rescale(part, scale), around)
+        away = np.hypot(*(nucleus_centres(found) / scale - (y - top, x - left)).T)
+        for row in np.argsort(away):
+            maps, score = self._map_cell(part, mpp, nucleus_centres(found)[row] / scale)
+            nucleus, cell = tidy(maps[0] > 0.5, maps[1] > 0.5)
+            inside = cell | nucleus
+            if nucleus.any() and inside[min(round(y) - top, inside.shape[0] - 1), round(x) - left]:
+                return outline_cell(follow_stain(nucleus, cell, part, mpp), cell, left, top, score)
+        return None
+
     def _map_cell(self, light: Pixels, mpp: float, centre: Floats) -> tuple[Floats, float]:
         """Outline the cell around a row and column.
 

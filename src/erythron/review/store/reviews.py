@@ -1,0 +1,92 @@
+"""From events to the reviews that a recount takes, and back for calls that came through files of labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from erythron.review.record import AddedCell, Region, Review, Verdict
+from erythron.review.store.events import Change, Event
+from erythron.review.store.tables import EventKind
+
+_OF_CELLS = {EventKind.CALL, EventKind.ADD}
+
+
+def grow_review(review: Review, events: Iterable[Event]) -> Review:
+    """Return a review with what events of its image say; what it holds already is not added again.
+
+    Args:
+        review: of the image; one that holds nothing where nobody has called a cell.
+        events: of any images, in order.
+    """
+    verdicts, added = list(review.verdicts), list(review.added)
+    regions, drawn = list(review.regions), {(r.region_id, r.at) for r in review.regions}
+    known, outlined = {_key(verdict) for verdict in verdicts}, {cell.cell_id for cell in added}
+    for event in events:
+        if event.image != review.image:
+            continue
+        if event.kind is EventKind.REGION and event.shape and (event.subject, event.at) not in drawn:
+            regions.append(_read_region(event, event.shape))
+        if event.kind not in _OF_CELLS:
+            continue
+        verdict = Verdict(
+            cell_id=event.subject,
+            called=event.becomes,
+            was=event.was,
+            reader=event.reader,
+            at=event.at,
+            source=event.source,
+        )
+        if _key(verdict) not in known:
+            known.add(_key(verdict))
+            verdicts.append(verdict)
+        if event.shape is not None and event.subject not in outlined:
+            outlined.add(event.subject)
+            added.append(AddedCell.model_validate_json(event.shape))
+    return review.model_copy(
+        update={"verdicts": tuple(verdicts), "added": tuple(added), "regions": tuple(regions)}
+    )
+
+
+def list_missing(review: Review, events: Iterable[Event]) -> tuple[tuple[Verdict, Change], ...]:
+    """Return the calls of a review that no event holds, as changes with the version that they follow.
+
+    Such calls came through ``erythron recount``, beside the page.
+
+    Args:
+        review: as it lies in the folder of the image.
+        events: of the shared lane, in order.
+    """
+    known, versions = set(), dict[str, int]()
+    for event in events:
+        if event.image == review.image and event.kind in _OF_CELLS:
+            known.add((event.subject, event.becomes, event.reader, event.at))
+            versions[event.subject] = event.version
+    shapes = {cell.cell_id: cell.model_dump_json() for cell in review.added}
+    missing = []
+    for verdict in review.verdicts:
+        if _key(verdict) in known:
+            continue
+        seen = versions.get(verdict.cell_id, 0)
+        versions[verdict.cell_id] = seen + 1
+        shape = shapes.get(verdict.cell_id) if not seen else None
+        kind = EventKind.CALL if shape is None else EventKind.ADD
+        change = Change(review.image, verdict.cell_id, seen, kind, verdict.was, verdict.called, shape)
+        missing.append((verdict, change))
+    return tuple(missing)
+
+
+def _read_region(event: Event, ring: str) -> Region:
+    return Region.model_validate(
+        {
+            "region_id": event.subject,
+            "mode": event.becomes,
+            "ring": json.loads(ring),
+            "reader": event.reader,
+            "at": event.at,
+        }
+    )
+
+
+def _key(verdict: Verdict) -> tuple[object, ...]:
+    return verdict.cell_id, verdict.called, verdict.reader, verdict.at

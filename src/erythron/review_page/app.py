@@ -1,0 +1,101 @@
+"""The application: routes over the review of one run."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from erythron import __version__
+from erythron.errors import ErythronError
+from erythron.review.store.events import EventLog, StaleError
+from erythron.review_page.access import name_cookie
+from erythron.review_page.book import Book, LockedError
+from erythron.review_page.guard import Guard, Rules
+from erythron.review_page.pixels import Crops, Images, choose_half_sides
+from erythron.review_page.routes import cells, edits, entry, pictures
+from erythron.review_page.run import ReviewedRun
+from erythron.review_page.sessions import Sessions
+from erythron.review_page.static_files import load_assets
+
+
+@dataclass(frozen=True)
+class PageSettings:
+    """How a review is served.
+
+    Attributes:
+        port: of the server; the session's cookie is named by it.
+        targets: cells at which the page says that a target is reached.
+        rules: which requests are let in.
+    """
+
+    port: int = 0
+    targets: tuple[int, ...] = (300, 500)
+    rules: Rules = field(default_factory=Rules)
+
+
+def create_app(run: ReviewedRun, log: EventLog, sessions: Sessions, settings: PageSettings) -> FastAPI:
+    """Return the application that serves the review of a run.
+
+    Args:
+        run: the finished count.
+        log: events of its review.
+        sessions: who may come in.
+        settings: how it is served.
+    """
+    images = Images(run.finished.options.mpp)
+    crops = Crops(images, choose_half_sides(run.fields))
+    stop = threading.Event()
+
+    @asynccontextmanager
+    async def live(_: FastAPI) -> AsyncIterator[None]:
+        ahead = threading.Thread(target=crops.cut_all, args=(run.fields, stop.is_set), daemon=True)
+        ahead.start()
+        yield
+        stop.set()
+        log.close()
+
+    app = FastAPI(
+        title="erythron review",
+        version=__version__,
+        description="The review of a counted run: cells, calls, differential and signature.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=live,
+    )
+    app.state.book = Book(run, log, images)
+    app.state.images, app.state.crops = images, crops
+    app.state.sessions, app.state.settings = sessions, settings
+    app.state.cookie = name_cookie(settings.port)
+    app.state.assets = load_assets()
+    for routes in (entry.router, cells.router, pictures.router, edits.router):
+        app.include_router(routes)
+    app.add_middleware(Guard, rules=settings.rules)
+    app.add_exception_handler(StaleError, cells.answer_conflict)
+    app.add_exception_handler(LockedError, _say_locked)
+    app.add_exception_handler(ErythronError, _say_error)
+    app.add_exception_handler(RequestValidationError, _say_invalid)
+    return app
+
+
+def _say_locked(_: Request, __: Exception) -> JSONResponse:
+    text = "the result is signed; open it again before anything is changed"
+    return JSONResponse({"detail": text}, 423)
+
+
+def _say_error(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 422)
+
+
+def _say_invalid(_: Request, error: Exception) -> JSONResponse:
+    """Say what is wrong with a request, without repeating what was sent."""
+    first = error.errors()[0] if isinstance(error, RequestValidationError) and error.errors() else {}
+    where = ".".join(re.sub(r"\W", "", str(part)) for part in first.get("loc", ()))
+    return JSONResponse({"detail": f"{where}: {first.get('msg', 'is not as the description says')}"}, 422)

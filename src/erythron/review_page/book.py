@@ -1,0 +1,288 @@
+"""What stands in the review of a run: the last event of each cell, by lane, and what follows from them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from erythron.cells.outline import CellOutline
+from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED
+from erythron.differential.assemble import merge_differentials
+from erythron.differential.counts import Differential
+from erythron.errors import DataError
+from erythron.pipeline.field import name_cells
+from erythron.pipeline.reviewed import MISSED, ReviewedCells
+from erythron.review.record import Review, Verdict
+from erythron.review.store.events import SHARED, Change, Event, EventLog, Maker, StaleError, Subject
+from erythron.review.store.reviews import grow_review, list_missing
+from erythron.review.store.tables import EventKind
+from erythron.review_page.edits import describe_added, keep_apart, name_apart
+from erythron.review_page.field import PageField
+from erythron.review_page.pixels import Images
+from erythron.review_page.run import PageSpecimen, ReviewedRun
+
+SIGNATURE = "signature"
+"""Subject of the events that sign a specimen and open it again."""
+
+SIGNED, OPENED = "signed", "opened"
+
+PAGE = "review page"
+"""Source of the changes that a person makes on the page."""
+
+
+class LockedError(Exception):
+    """The result is signed: nothing may be changed until it is opened again."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that is asked for.
+
+    Attributes:
+        field: number of the field.
+        cell_id: the cell.
+        seen: version of the cell that the reader had seen.
+        called: name of a class, ``unclassified`` or ``not_a_cell``; empty to take a call back.
+    """
+
+    field: int
+    cell_id: str
+    seen: int
+    called: str
+
+
+class Book:
+    """The review of a run.
+
+    It follows the database: what other servers store there is seen at the next request.
+
+    Args:
+        run: the run.
+        log: its events.
+        images: pixels of its fields, for cells that persons added.
+    """
+
+    def __init__(self, run: ReviewedRun, log: EventLog, images: Images) -> None:
+        self.run, self.log, self._images = run, log, images
+        self._lock = threading.RLock()
+        self._events: list[Event] = []
+        self._last: dict[tuple[str, str, str], Event] = {}
+        self._by_name = {field.name: field for field in run.fields}
+        self._made: dict[tuple[str, int], tuple[int, ReviewedCells]] = {}
+        self._newest: dict[tuple[str, str], int] = {}
+        self._reviews: dict[tuple[str, str], tuple[int, Review]] = {}
+        classes = run.model.bundle.classes
+        self._names = frozenset(c.name for c in classes) | {UNCLASSIFIED, NOT_A_CELL}
+        self.refresh()
+        self._take_labels()
+
+    def refresh(self) -> int:
+        """Read what is new in the database and return the number of the last event, 0 where there is none."""
+        with self._lock:
+            for event in self.log.read(self._events[-1].id if self._events else 0):
+                self._take(event)
+            return self._events[-1].id if self._events else 0
+
+    def list_events(self, lane: str, specimen: PageSpecimen, after: int = 0) -> list[Event]:
+        """Return the events of a lane that are of one specimen, after one of them."""
+        names = {field.name for field in specimen.fields} | {specimen.name}
+        with self._lock:
+            return [e for e in self._events if e.id > after and e.lane == lane and e.image in names]
+
+    def list_standing(self, lane: str, specimen: PageSpecimen) -> list[Event]:
+        """Return the last event of everything in a specimen that was changed."""
+        names = {field.name for field in specimen.fields} | {specimen.name}
+        with self._lock:
+            return [e for (of, image, _), e in self._last.items() if of == lane and image in names]
+
+    def list_history(self, lane: str, field: PageField, subject: str) -> list[Event]:
+        """Return all events of a cell, the first one first."""
+        with self._lock:
+            return [e for e in self._events if (e.lane, e.image, e.subject) == (lane, field.name, subject)]
+
+    def find(self, lane: str, subject: Subject) -> Event | None:
+        """Return the last event of a cell, region or specimen; None where nothing was done to it."""
+        with self._lock:
+            return self._last.get((lane, *subject))
+
+    def is_signed(self, specimen: PageSpecimen) -> bool:
+        """Return whether the result of a specimen is signed and nothing was changed since."""
+        last = self.find(SHARED, (specimen.name, SIGNATURE))
+        return last is not None and last.becomes == SIGNED
+
+    def call(self, calls: Sequence[Call], maker: Maker, specimen: PageSpecimen) -> tuple[Event, ...]:
+        """Store calls of cells, all or none.
+
+        Args:
+            calls: of one specimen.
+            maker: who calls.
+            specimen: theirs.
+
+        Raises:
+            LockedError: the specimen is signed.
+            StaleError: a cell was called meanwhile by somebody else.
+            DataError: a cell is none of the specimen's, is named twice, or a class is none of the model's.
+        """
+        with self._lock:
+            self.refresh()
+            if len({(call.field, call.cell_id) for call in calls}) < len(calls):
+                raise DataError("a cell stands twice among the changes; name each once")
+            return self._append(
+                [self._as_change(call, maker.lane, specimen) for call in calls], maker, specimen
+            )
+
+    def change(self, changes: Sequence[Change], maker: Maker, specimen: PageSpecimen) -> tuple[Event, ...]:
+        """Store changes of another kind than calls, all or none; raises as :meth:`call`."""
+        with self._lock:
+            self.refresh()
+            return self._append(changes, maker, specimen)
+
+    def need_outline(self, field: PageField, cell_id: str) -> CellOutline:
+        """Return the outline of a cell.
+
+        Raises:
+            DataError: it is no cell of the field.
+        """
+        if not field.has_cell(cell_id):
+            raise DataError(f"cell {cell_id} is no cell of {field.name}")
+        return field.get_outline(cell_id)
+
+    def edit(
+        self, field: PageField, made: Sequence[CellOutline], gone: Mapping[str, int], maker: Maker
+    ) -> tuple[Event, ...]:
+        """Add cells that a person outlined, and take away those that they take the place of.
+
+        Args:
+            field: theirs.
+            made: the new cells.
+            gone: version that the reader had seen of each cell that is no cell any more.
+            maker: who did it.
+
+        Raises:
+            DataError: a new cell is outlined already; else as :meth:`call`.
+        """
+        with self._lock:
+            self.refresh()
+            rows = self.call_cells(maker.lane, field).cells.select("cell_id", "confirmed_as").iter_rows()
+            others = [
+                field.get_outline(cell_id)
+                for cell_id, called in rows
+                if cell_id not in gone and called != NOT_A_CELL
+            ]
+            apart: list[CellOutline] = []
+            for outline in made:
+                names = {other.cell_id for other in apart}
+                free = keep_apart(outline, [*others, *apart])
+                apart.append(name_apart(free, lambda n, names=names: n in names or field.has_cell(n)))  # type: ignore[misc]
+            added = [
+                Change(field.name, new.cell_id, 0, EventKind.ADD, MISSED, "", new.model_dump_json())
+                for new in map(describe_added, apart)
+            ]
+            taken = [
+                Change(
+                    field.name,
+                    cell_id,
+                    seen,
+                    EventKind.CALL,
+                    self.get_call(maker.lane, field, cell_id),
+                    NOT_A_CELL,
+                )
+                for cell_id, seen in gone.items()
+            ]
+            return self._append([*added, *taken], maker, self.run.get_specimen(field))
+
+    def _append(self, changes: Sequence[Change], maker: Maker, specimen: PageSpecimen) -> tuple[Event, ...]:
+        if self.is_signed(specimen):
+            raise LockedError
+        signature = self.find(SHARED, (specimen.name, SIGNATURE))
+        guard = {(specimen.name, SIGNATURE): signature.version if signature else 0}
+        try:
+            events = self.log.append(changes, maker, guard)
+        except StaleError:
+            self.refresh()
+            raise
+        self.refresh()
+        return events
+
+    def _as_change(self, call: Call, lane: str, specimen: PageSpecimen) -> Change:
+        field = next((f for f in specimen.fields if f.number == call.field), None)
+        if field is None or not field.has_cell(call.cell_id):
+            raise DataError(f"cell {call.cell_id} is no cell of field {call.field} of {specimen.name}")
+        if call.called and call.called not in self._names:
+            raise DataError(f"'{call.called}' is no class of the model ({', '.join(sorted(self._names))})")
+        was = self.get_call(lane, field, call.cell_id)
+        return Change(field.name, call.cell_id, call.seen, EventKind.CALL, was, call.called)
+
+    def get_call(self, lane: str, field: PageField, cell_id: str) -> str:
+        """Return what a cell is counted as now."""
+        last = self.find(lane, (field.name, cell_id))
+        if last is not None and last.becomes:
+            return last.becomes
+        return str(field.find_cells([cell_id])["counted_as"][0])
+
+    def get_review(self, lane: str, field: PageField) -> Review:
+        """Return what persons called the cells of a field, as one review."""
+        with self._lock:
+            newest = self._newest.get((lane, field.name), 0)
+            done, review = self._reviews.get((lane, field.name), (0, Review(image=field.name)))
+            if done < newest:
+                new = (e for e in self._events if e.id > done and e.lane == lane)
+                review = grow_review(review, new)
+                self._reviews[lane, field.name] = (newest, review)
+            return review
+
+    def call_cells(self, lane: str, field: PageField) -> ReviewedCells:
+        """Return the cells of a field as they are called now."""
+        with self._lock:
+            newest = self._newest.get((lane, field.name), 0)
+            done, cells = self._made.get((lane, field.number), (-1, field.by_model))
+            if done != newest:
+                cells = field.call_cells(self.get_review(lane, field), self.run.model.settings)
+                self._made[lane, field.number] = (newest, cells)
+            return cells
+
+    def make_differential(self, lane: str, specimen: PageSpecimen) -> Differential:
+        """Return the differential of a specimen as its cells are called now."""
+        found = [self.call_cells(lane, field).differential for field in specimen.fields]
+        return merge_differentials(found, self.run.model.settings)
+
+    def _take(self, event: Event) -> None:
+        field = self._by_name.get(event.image)
+        if event.kind is EventKind.ADD and event.shape is not None and field is not None:
+            review = grow_review(Review(image=event.image), [event])
+            new = field.list_unknown(review.added)
+            for outline in new:
+                image = self._images.read_whole(field)
+                with self.run.computing:
+                    classifier = self.run.model.get_networks().classifier
+                    field.add_cell(outline, name_cells(image, (outline,), classifier, is_field=True))
+        self._events.append(event)
+        self._last[event.lane, event.image, event.subject] = event
+        self._newest[event.lane, event.image] = event.id
+
+    def _take_labels(self) -> None:
+        """Store the calls that came through files of labels, beside the page."""
+        for field in self.run.fields:
+            shared = [e for e in self._events if e.lane == SHARED]
+            missing = list_missing(field.read_review(), shared)
+            for (reader, at, source), same in groupby(missing, key=_get_origin):
+                for changes in _split_repeats([change for _, change in same]):
+                    self.log.append(changes, Maker(reader, at, f"{source} {at.isoformat()}", source))
+        self.refresh()
+
+
+def _split_repeats(changes: Sequence[Change]) -> list[list[Change]]:
+    """Return changes in runs in which each subject stands once."""
+    runs: list[list[Change]] = [[]]
+    for change in changes:
+        if any(change.subject == other.subject for other in runs[-1]):
+            runs.append([])
+        runs[-1].append(change)
+    return runs
+
+
+def _get_origin(pair: tuple[Verdict, Change]) -> tuple[str, datetime, str]:
+    return pair[0].reader, pair[0].at, pair[0].source

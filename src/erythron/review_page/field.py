@@ -1,0 +1,194 @@
+"""One counted field as the page shows it: its cells by the model, and as persons call them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from skimage.measure import approximate_polygon
+
+from erythron.cells.outline import CellOutline
+from erythron.cells.table import PROBABILITY
+from erythron.differential.assemble import DifferentialSettings
+from erythron.interchange.geojson import trace_cells
+from erythron.interchange.outlines import Part
+from erythron.pipeline.reviewed import ReviewedCells, outline_added, put_calls, undo_review
+from erythron.results.field import read_field
+from erythron.results.record import FieldRecord
+from erythron.results.review import read_review
+from erythron.review.record import AddedCell, Review
+
+_SMOOTH_PX = 0.6
+"""How far a drawn outline may lie from that of the mask: under a pixel, and a third of the corners."""
+
+_LEAST_STAGED = 0.25
+"""A cell that is less probably than this of any stage has no place in the order of maturation."""
+
+Rings = list[list[tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class ShownOutline:
+    """The outline of a cell as the page draws it.
+
+    Attributes:
+        cell: outer rings of the whole cell, in pixels of the image.
+        nucleus: those of its nucleus.
+    """
+
+    cell: Rings
+    nucleus: Rings
+
+
+class PageField:
+    """A counted field.
+
+    Args:
+        number: its place in the run, from 0.
+        path: of its image, as the user gave it.
+        folder: of its results.
+        specimen: number of its specimen, from 0.
+
+    Attributes:
+        number: as given.
+        path: as given.
+        folder: as given.
+        specimen: as given.
+        record: where the results come from.
+        by_model: its cells as the model alone calls them.
+
+    Raises:
+        DataError: what is stored of the field cannot be read.
+    """
+
+    def __init__(self, number: int, path: Path, folder: Path, specimen: int) -> None:
+        self.number, self.path, self.folder, self.specimen = number, path, folder, specimen
+        found = read_field(folder)
+        self.record: FieldRecord = found.record
+        cells, outlines = undo_review(found.cells, found.outlines, found.review)
+        self.by_model = ReviewedCells(outlines, cells, found.differential)
+        self._names = frozenset(cells["cell_id"].to_list())
+        self._added: dict[str, pl.DataFrame] = {}
+        self._outlines = {outline.cell_id: outline for outline in outlines}
+        if found.review is not None:
+            kept = {cell.cell_id for cell in found.review.added}
+            for row in found.cells.filter(pl.col("cell_id").is_in(list(kept))).iter_slices(1):
+                self._added[row["cell_id"][0]] = row.with_columns(
+                    pl.lit(None, pl.String()).alias("confirmed_as")
+                )
+            self._outlines |= {o.cell_id: o for o in found.outlines if o.cell_id in self._added}
+
+    @property
+    def name(self) -> str:
+        """The path of the image as the run names it."""
+        return self.record.image
+
+    def read_review(self) -> Review:
+        """Return what lies in the field's folder of what persons called its cells."""
+        return read_review(self.folder) or Review(image=self.name)
+
+    def has_cell(self, cell_id: str) -> bool:
+        """Return whether a cell is one of the model's or was added by a person."""
+        return cell_id in self._outlines
+
+    def is_added(self, cell_id: str) -> bool:
+        """Return whether a person added a cell."""
+        return cell_id in self._added
+
+    def get_outline(self, cell_id: str) -> CellOutline:
+        """Return the outline of a cell that :meth:`has_cell`."""
+        return self._outlines[cell_id]
+
+    def add_cell(self, outline: CellOutline, row: pl.DataFrame) -> None:
+        """Take in a cell that a person outlined.
+
+        Args:
+            outline: of the cell.
+            row: its row in a table of cells, as the model calls it.
+        """
+        self._added[outline.cell_id] = row
+        self._outlines[outline.cell_id] = outline
+
+    def list_unknown(self, cells: Sequence[AddedCell]) -> tuple[CellOutline, ...]:
+        """Return the outlines of cells that persons added and that are not taken in yet."""
+        new = (outline_added(cell) for cell in cells if cell.cell_id not in self._outlines)
+        return tuple(outline for outline in new if outline is not None)
+
+    def call_cells(self, review: Review, settings: DifferentialSettings) -> ReviewedCells:
+        """Return the cells of the field as persons call them, by the same function as a recount.
+
+        Args:
+            review: of this field; every cell that it adds must be taken in.
+            settings: of the differential.
+        """
+
+        def name_added(added: tuple[CellOutline, ...]) -> pl.DataFrame:
+            return pl.concat([self._added[outline.cell_id] for outline in added])
+
+        return put_calls(self.by_model, review, settings, self.record.quality, name_added)
+
+    def list_cells(self) -> pl.DataFrame:
+        """Return the table of all cells as the model calls them, those that persons added last."""
+        return pl.concat([self.by_model.cells, *self._added.values()])
+
+    def find_cells(self, names: Sequence[str]) -> pl.DataFrame:
+        """Return the rows of some cells, as the model calls them."""
+        return self.list_cells().filter(pl.col("cell_id").is_in(list(names)))
+
+    def trace(self, names: Sequence[str] | None = None) -> dict[str, ShownOutline]:
+        """Return the outlines of cells by name.
+
+        Args:
+            names: of the cells; None for all.
+        """
+        wanted = list(self._outlines) if names is None else [n for n in names if n in self._outlines]
+        rings = trace_cells(self._outlines[name] for name in wanted)
+        return {
+            name: ShownOutline(_smooth(of_cell.cell), _smooth(of_cell.nucleus))
+            for name, of_cell in zip(wanted, rings, strict=True)
+        }
+
+
+def _smooth(parts: Sequence[Part]) -> Rings:
+    simple = [
+        approximate_polygon(np.asarray(part[0]), _SMOOTH_PX)  # type: ignore[no-untyped-call]
+        for part in parts
+    ]
+    return [[(round(float(x), 1), round(float(y), 1)) for x, y in ring] for ring in simple]
+
+
+def rate_doubt(cells: pl.DataFrame, classes: Sequence[str]) -> list[float]:
+    """Return how doubtful the model's call of each cell is: 1 less the lead of its most probable class.
+
+    Args:
+        cells: their table, N rows.
+        classes: of the model.
+
+    Returns:
+        N values, 0 sure to 1.
+    """
+    table = cells.select([f"{PROBABILITY}{name}" for name in classes]).to_numpy()
+    best = np.sort(table, axis=1)[:, ::-1]
+    lead = best[:, 0] - (best[:, 1] if best.shape[1] > 1 else 0.0)
+    return [round(1.0 - float(value), 4) for value in lead]
+
+
+def rate_maturity(cells: pl.DataFrame, stages: Sequence[str]) -> list[float | None]:
+    """Return how mature each cell is by its probabilities: the mean number of its stage, 1 the youngest.
+
+    Args:
+        cells: their table, N rows.
+        stages: the erythroid stages of the model, youngest first.
+
+    Returns:
+        N values; None where the stages together are less probable than a quarter.
+    """
+    if not stages:
+        return [None] * cells.height
+    table = cells.select([f"{PROBABILITY}{name}" for name in stages]).to_numpy()
+    total = table.sum(axis=1)
+    mean = (table * np.arange(1, len(stages) + 1)).sum(axis=1) / np.maximum(total, 1e-9)
+    return [round(float(m), 3) if t >= _LEAST_STAGED else None for m, t in zip(mean, total, strict=True)]

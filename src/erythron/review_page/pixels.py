@@ -1,0 +1,196 @@
+"""Pixels for the page: regions of a field at any size, and crops of its cells.
+
+All pixels come through :class:`erythron.read.source.Source`, so that what is too large for memory can be
+shown region by region.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from erythron.errors import UsageError
+from erythron.read.image import SmearImage
+from erythron.read.source import Source, open_source, read_whole
+from erythron.report.gallery import crop_around
+from erythron.review_page.field import PageField
+
+_MAX_OPEN_BYTES = 400_000_000
+"""Bytes of fields that are kept decoded; the one in use is kept whatever its size."""
+
+_MAX_CROP_BYTES = 256_000_000
+"""Bytes of encoded crops that are kept: some 40,000 cells."""
+
+_CROP_PX = 288
+"""The most pixels of a side of a crop: twice its 144 on the screen; none is enlarged."""
+
+_QUALITY = 90
+_WIDEST_REGION_PX = 2048
+
+_WIDTHS = 1.3
+"""Side of a crop over the size that 95 % of the cells keep under: a cell is seen with its neighbours."""
+
+
+class Images:
+    """The fields of a run, a few of them decoded.
+
+    Args:
+        mpp: microns per pixel that the user gave for the run, or None.
+    """
+
+    def __init__(self, mpp: float | None) -> None:
+        self._mpp = mpp
+        self._open: OrderedDict[int, Source] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def open(self, field: PageField) -> Source:
+        """Return the pixels of a field.
+
+        Raises:
+            ImageReadError: the image cannot be read any more.
+        """
+        with self._lock:
+            if field.number in self._open:
+                self._open.move_to_end(field.number)
+                return self._open[field.number]
+            source = open_source(field.path, self._mpp)
+            self._open[field.number] = source
+            while len(self._open) > 1 and sum(map(_size, self._open.values())) > _MAX_OPEN_BYTES:
+                self._open.popitem(last=False)
+            return source
+
+    def read_whole(self, field: PageField) -> SmearImage:
+        """Return the whole image of a field at the scale that it was counted at."""
+        record = field.record
+        return replace(read_whole(self.open(field)), mpp=record.mpp, mpp_source=record.mpp_source)
+
+
+def _size(source: Source) -> int:
+    return source.width_px * source.height_px * 3
+
+
+def cut_region(source: Source, box: tuple[int, int, int, int], width: int) -> bytes:
+    """Return a region of an image as JPEG.
+
+    Args:
+        source: the image.
+        box: left, top, width and height in its pixels.
+        width: of the picture, in pixels; it is never enlarged.
+
+    Raises:
+        UsageError: the region lies outside the image, or the picture would be too large.
+    """
+    left, top, across, down = box
+    inside = left >= 0 and top >= 0 and left + across <= source.width_px and top + down <= source.height_px
+    if not inside or min(across, down, width) < 1:
+        raise UsageError(
+            f"the region lies outside the image, which is {source.width_px} by {source.height_px} pixels"
+        )
+    width = min(width, across)
+    height = max(1, round(down * width / across))
+    if max(width, height) > _WIDEST_REGION_PX:
+        raise UsageError(f"a region is shown with at most {_WIDEST_REGION_PX} pixels a side; ask for less")
+    picture = Image.fromarray(source.read_region(left, top, across, down))
+    if width < across:
+        picture = picture.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
+    return _encode(picture)
+
+
+def _encode(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def choose_half_sides(fields: Sequence[PageField]) -> list[int]:
+    """Return half the side of the crops of each field, in its pixels.
+
+    All crops of a run show the same width in micrometres, so that sizes can be compared; where the scale of a
+    field is not known, those of the field alone.
+    """
+    um = [_box_sizes(field) * field.record.mpp for field in fields if field.record.mpp is not None]
+    joined = np.concatenate(um) if um else np.zeros(0)
+    shared = float(np.percentile(joined, 95)) if len(joined) else None
+    halves = []
+    for field in fields:
+        boxes = _box_sizes(field)
+        if shared is not None and field.record.mpp is not None:
+            side = shared / field.record.mpp
+        else:
+            side = float(np.percentile(boxes, 95)) if len(boxes) else 64.0
+        halves.append(max(12, round(_WIDTHS * side / 2)))
+    return halves
+
+
+def _box_sizes(field: PageField) -> NDArray[np.float64]:
+    cells = field.by_model.cells
+    return np.asarray(cells.select(pl.max_horizontal("width_px", "height_px")).to_series(), np.float64)
+
+
+class Crops:
+    """Pictures of single cells, each made once.
+
+    Args:
+        images: the pixels.
+        halves: half the side of the crops of each field, by its number.
+    """
+
+    def __init__(self, images: Images, halves: Sequence[int]) -> None:
+        self._images, self.halves = images, list(halves)
+        self._made: OrderedDict[tuple[int, str], bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def cut(self, field: PageField, cells: pl.DataFrame) -> list[bytes]:
+        """Return the crops of some cells of a field as JPEG, in the order of the rows.
+
+        Args:
+            field: the field.
+            cells: rows of its table.
+        """
+        rows = list(cells.select("cell_id", "x_px", "y_px").iter_rows())
+        with self._lock:
+            found = {name: self._made.get((field.number, name)) for name, _, _ in rows}
+        missing = [row for row in rows if found[row[0]] is None]
+        if missing:
+            rgb, half = self._images.read_whole(field).rgb, self.halves[field.number]
+            for name, x, y in missing:
+                found[name] = self._keep((field.number, name), _cut(rgb, round(x), round(y), half))
+        return [found[name] or b"" for name, _, _ in rows]
+
+    def cut_all(self, fields: Sequence[PageField], is_stopped: Callable[[], bool]) -> None:
+        """Cut the crops of all fields ahead, field by field, until they are done or no more are to be."""
+        for field in fields:
+            for some in field.by_model.cells.iter_slices(64):
+                if is_stopped() or self._bytes > _MAX_CROP_BYTES // 2:
+                    return
+                self.cut(field, some)
+
+    def _keep(self, key: tuple[int, str], crop: bytes) -> bytes:
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = crop
+                self._bytes += len(crop)
+            while self._bytes > _MAX_CROP_BYTES:
+                self._bytes -= len(self._made.popitem(last=False)[1])
+        return crop
+
+
+def _cut(rgb: NDArray[np.uint8], x: int, y: int, half: int) -> bytes:
+    picture = crop_around(rgb, x, y, half)
+    if picture.width > _CROP_PX:
+        picture = picture.resize((_CROP_PX, _CROP_PX), Image.Resampling.BOX, reducing_gap=2.0)
+    return _encode(picture)
+
+
+def pack(pictures: Sequence[bytes]) -> bytes:
+    """Return pictures one after the other, each after its length as four bytes, the highest first."""
+    return b"".join(len(picture).to_bytes(4, "big") + picture for picture in pictures)

@@ -1,0 +1,84 @@
+"""What several routes share: the parts of the application, and refusals in the OpenAPI description."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import HTTPException, Path, Request
+
+from erythron.review.store.events import SHARED, Event, Maker
+from erythron.review_page.access import Visitor
+from erythron.review_page.book import Book
+from erythron.review_page.field import PageField
+from erythron.review_page.pixels import Crops, Images
+from erythron.review_page.run import PageSpecimen
+from erythron.review_page.schemas import Problem
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "No session, or a wrong password"},
+    403: {"model": Problem, "description": "A request of another site"},
+    404: {"model": Problem, "description": "There is no such thing"},
+    413: {"model": Problem, "description": "Too large"},
+    421: {"model": Problem, "description": "Another name than the server's"},
+    422: {"model": Problem, "description": "The request is not as described"},
+    429: {"model": Problem, "description": "Too many wrong passwords"},
+}
+"""Answers that any route may give."""
+
+SpecimenNumber = Annotated[int, Path(ge=0, le=1_000_000, description="Place of the specimen in the run.")]
+FieldNumber = Annotated[int, Path(ge=0, le=1_000_000, description="Place of the field in the run.")]
+
+
+def get_book(request: Request) -> Book:
+    """Return the review that is served."""
+    book: Book = request.app.state.book
+    return book
+
+
+def get_images(request: Request) -> Images:
+    """Return the pixels of the run."""
+    images: Images = request.app.state.images
+    return images
+
+
+def get_crops(request: Request) -> Crops:
+    """Return the crops of the cells."""
+    crops: Crops = request.app.state.crops
+    return crops
+
+
+def need_specimen(request: Request, number: int) -> PageSpecimen:
+    """Return a specimen by its number.
+
+    Raises:
+        HTTPException: 404 where there is none.
+    """
+    specimens = get_book(request).run.specimens
+    if number >= len(specimens):
+        raise HTTPException(404, f"there are {len(specimens)} specimens")
+    return specimens[number]
+
+
+def need_field(request: Request, number: int) -> PageField:
+    """Return a field by its number.
+
+    Raises:
+        HTTPException: 404 where there is none.
+    """
+    fields = get_book(request).run.fields
+    if number >= len(fields):
+        raise HTTPException(404, f"there are {len(fields)} fields")
+    return fields[number]
+
+
+def make_maker(who: Visitor, action: str | None = None, lane: str = SHARED) -> Maker:
+    """Return who makes changes now."""
+    return Maker(who.reader, datetime.now(UTC), action or uuid.uuid4().hex, who.source, lane)
+
+
+def number_fields(specimen: PageSpecimen, events: list[Event]) -> list[tuple[Event, int]]:
+    """Return events with the numbers of their fields; -1 for what is of the whole specimen."""
+    numbers = {field.name: field.number for field in specimen.fields}
+    return [(event, numbers.get(event.image, -1)) for event in events]

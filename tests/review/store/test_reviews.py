@@ -1,0 +1,54 @@
+"""Events become the review that a recount takes, once each; calls of files become events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from erythron.review.record import AddedCell, Review, Verdict
+from erythron.review.store.events import Event
+from erythron.review.store.reviews import grow_review, list_missing
+from erythron.review.store.tables import EventKind
+
+NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
+SQUARE = [[[[1.0, 1.0], [4.0, 1.0], [4.0, 4.0], [1.0, 4.0], [1.0, 1.0]]]]
+ADDED = AddedCell.model_validate({"cell_id": "x2y2", "cell": SQUARE, "nucleus": SQUARE})
+
+
+def event(number: int, subject: str, becomes: str, shape: str | None = None, image: str = "a.png") -> Event:
+    kind = EventKind.CALL if shape is None else EventKind.ADD
+    at = NOW + timedelta(seconds=number)
+    return Event(
+        number, "", image, subject, 1, kind, "monocyte", becomes, "A. Reader", at, "a", "test", shape
+    )
+
+
+def test_a_review_grows_by_what_is_new_alone() -> None:
+    events = [event(1, "x1y1", "lymphocyte"), event(2, "x2y2", "other", ADDED.model_dump_json())]
+    once = grow_review(Review(image="a.png"), [*events, event(3, "x1y1", "other", image="b.png")])
+    assert [(v.cell_id, v.called, v.was, v.reader) for v in once.verdicts] == [
+        ("x1y1", "lymphocyte", "monocyte", "A. Reader"),
+        ("x2y2", "other", "monocyte", "A. Reader"),
+    ]
+    assert once.added == (ADDED,)
+    twice = grow_review(once, [*events, event(4, "x1y1", "")])
+    assert twice.verdicts[:2] == once.verdicts
+    assert set(twice.holding) == {"x2y2"}  # the call of x1y1 was taken back
+
+
+def test_calls_that_came_through_a_file_follow_those_that_are_known() -> None:
+    known = event(1, "x1y1", "lymphocyte")
+    calls = [
+        ("x1y1", "lymphocyte", "monocyte", "A. Reader", known.at),
+        ("x1y1", "other", "lymphocyte", "B. Reader", NOW),
+        ("x2y2", "other", "missed", "B. Reader", NOW),
+    ]
+    verdicts = tuple(
+        Verdict(cell_id=cell, called=called, was=was, reader=reader, at=at, source="f.csv")
+        for cell, called, was, reader, at in calls
+    )
+    missing = list_missing(Review(image="a.png", verdicts=verdicts, added=(ADDED,)), [known])
+    assert [(v.cell_id, c.seen, c.kind, c.becomes) for v, c in missing] == [
+        ("x1y1", 1, EventKind.CALL, "other"),
+        ("x2y2", 0, EventKind.ADD, "other"),
+    ]
+    assert missing[1][1].shape == ADDED.model_dump_json()

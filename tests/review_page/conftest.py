@@ -1,0 +1,113 @@
+"""A small counted run, and the review of it as a client sees it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from erythron.pipeline.count import count_images
+from erythron.pipeline.options import RunOptions
+from erythron.read.inputs import find_images
+from erythron.review.store.database import name_file, open_database
+from erythron.review.store.events import EventLog
+from erythron.review_page.app import PageSettings, create_app
+from erythron.review_page.run import ReviewedRun
+from erythron.review_page.sessions import Sessions
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
+
+HERE = "http://127.0.0.1:18500"
+PASSWORD = "a password of the laboratory"  # noqa: S105 - of no server
+
+
+@dataclass
+class Visit:
+    """One reader at one browser.
+
+    Attributes:
+        client: sends the session's cookie and the page's token.
+        reader: the person's name.
+    """
+
+    client: TestClient
+    reader: str
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells of the first specimen as columns."""
+        found: dict[str, Any] = self.client.get("/api/specimens/0/cells").json()
+        return found
+
+    def names(self, count: int) -> list[str]:
+        """Return the names of the first cells of the first field."""
+        names: list[str] = self.cells()["cell_id"][:count]
+        return names
+
+    def call(self, cell_id: str, called: str, seen: int = 0, field: int = 0) -> Any:
+        """Call one cell and return the answer."""
+        call = {"field": field, "cell_id": cell_id, "seen": seen, "called": called}
+        return self.client.post("/api/specimens/0/calls", json={"action": "test", "calls": [call]})
+
+
+class Desk:
+    """A served review.
+
+    Args:
+        out: folder of the run.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.sessions = Sessions(PASSWORD)
+        self.log = EventLog(open_database(name_file(out / "review.sqlite")), out)
+        self.app: FastAPI = create_app(ReviewedRun(out), self.log, self.sessions, PageSettings(port=18500))
+
+    def visit(self, reader: str = "A. Reader") -> Visit:
+        """Return a reader who came in by a link."""
+        client = self.stranger()
+        client.get("/enter", params={"token": self.sessions.make_link(reader)})
+        client.headers["x-csrf-token"] = client.get("/api/run").json()["csrf"]
+        return Visit(client, reader)
+
+    def stranger(self) -> TestClient:
+        """Return a client without a session."""
+        return TestClient(self.app, base_url=HERE, follow_redirects=False)
+
+
+@pytest.fixture(scope="session")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run over two synthetic fields; no test writes into it."""
+    folder = tmp_path_factory.mktemp("review")
+    images = folder / "in"
+    images.mkdir()
+    for seed in range(2):
+        Image.fromarray(draw_field(DrawnFieldSpec(300, 240, seed=seed)).rgb).save(images / f"f{seed}.png")
+    assert count_images(find_images([images]), folder / "run", RunOptions(mpp=0.25)).failures == ()
+    return folder / "run"
+
+
+@pytest.fixture
+def run(counted: Path, tmp_path: Path) -> Path:
+    """A finished run of one's own."""
+    shutil.copytree(counted, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def desk(run: Path) -> Iterator[Desk]:
+    """The review of a run of one's own."""
+    made = Desk(run)
+    yield made
+    made.log.close()
+
+
+@pytest.fixture
+def visit(desk: Desk) -> Visit:
+    """A reader at it."""
+    return desk.visit()

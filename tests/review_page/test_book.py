@@ -1,0 +1,42 @@
+"""The review follows its database, and takes in calls that came through files of labels."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from erythron.pipeline.recount import Reading, recount
+from erythron.results.field import read_cells
+from tests.review_page.conftest import Desk, Visit
+
+NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
+
+
+def test_calls_outlive_the_server(desk: Desk, visit: Visit) -> None:
+    [cell] = visit.names(1)
+    visit.call(cell, "monocyte")
+    again = Desk(desk.out).visit("B. Reader")
+    assert [(s["subject"], s["becomes"]) for s in again.cells()["standing"]] == [(cell, "monocyte")]
+
+
+def test_two_servers_of_one_database_see_each_other(desk: Desk, visit: Visit) -> None:
+    other = Desk(desk.out).visit("B. Reader")
+    [cell] = visit.names(1)
+    visit.call(cell, "monocyte")
+    assert other.call(cell, "lymphocyte").status_code == 409
+    assert other.call(cell, "lymphocyte", seen=1).status_code == 200
+    [standing] = visit.cells()["standing"]
+    assert standing["becomes"] == "lymphocyte"
+
+
+def test_calls_of_a_file_of_labels_stand_on_the_page_once(run: Path, tmp_path: Path) -> None:
+    table = read_cells(run / "f0")
+    cell, was = table["cell_id"][0], table["counted_as"][0]
+    new = "monocyte" if was != "monocyte" else "lymphocyte"
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"image,cell_id,counted_as\n{table['image'][0]},{cell},{new}\n", encoding="utf-8")
+    recount(run, [labels], Reading("C. Reader", NOW))
+    for _ in range(2):
+        [standing] = Desk(run).visit().cells()["standing"]
+        assert (standing["subject"], standing["becomes"], standing["reader"]) == (cell, new, "C. Reader")
+        assert standing["version"] == 1
