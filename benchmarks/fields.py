@@ -4,7 +4,8 @@ The segmentation network outlines two nuclei that touch as one where it sees the
 scale at which it may look at a field and each least stain of a candidate point, how many cells of each field
 are found; then, for each field, what the scale and the stain that are best for the other three give in it.
 A call matches the nearest reference cell whose centre lies within half that cell's diameter, nearest first.
-Nothing is trained. F1's interval is that of as many independent cells as there are calls and drawn cells.
+The last line is what the card of the bundle states as ``detection``. Nothing is trained. F1's interval is
+that of as many independent cells as there are calls and drawn cells.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ FIELDS = (
 )
 SCALES = (0.24, 0.27, 0.30, 0.33, 0.36)
 STAINS = (0.25, 0.30)
+LINEAGES = ("erythroid", "other")
 
 Setting = tuple[float, float]
 """Microns per pixel at which the network looks at a field, and least stain of a candidate point."""
@@ -56,6 +58,8 @@ class Found:
         hit: of these, how many are found.
         erythroid: drawn erythroid cells that no border cuts.
         erythroid_hit: of these, how many are found.
+        other: drawn cells of another lineage that no border cuts.
+        other_hit: of these, how many are found.
         calls: what was found.
         matched: of that, how much is a reference cell.
     """
@@ -64,6 +68,8 @@ class Found:
     hit: int
     erythroid: int
     erythroid_hit: int
+    other: int
+    other_hit: int
     calls: int
     matched: int
 
@@ -78,7 +84,8 @@ class Found:
         low, high = clopper_pearson(self.hit + self.matched, self.drawn + self.calls)
         return (
             f"F1 {self.f1:.3f} ({low:.3f} to {high:.3f})  found {self.hit}/{self.drawn}  right "
-            f"{self.matched}/{self.calls}  erythroid {self.erythroid_hit}/{self.erythroid}"
+            f"{self.matched}/{self.calls}  erythroid {self.erythroid_hit}/{self.erythroid}  other "
+            f"{self.other_hit}/{self.other}"
         )
 
 
@@ -115,9 +122,10 @@ def score(field: Field, centres: list[tuple[float, float]]) -> tuple[Found, dict
     """Return the counts of a field, and for each matched reference cell its call."""
     pairs = match(field.reference, np.array(centres).reshape(-1, 2))
     whole = [i for i, cell in enumerate(field.reference) if not cell.get("edge")]
-    erythroid = [i for i in whole if find_lineage(field.reference[i]) == "erythroid"]
-    hit, erythroid_hit = (sum(i in pairs for i in some) for some in (whole, erythroid))
-    return Found(len(whole), hit, len(erythroid), erythroid_hit, len(centres), len(pairs)), pairs
+    kinds = [find_lineage(field.reference[i]) for i in whole]
+    parts = [whole, *([i for i, k in zip(whole, kinds, strict=True) if k == of] for of in LINEAGES)]
+    counts = [count for part in parts for count in (len(part), sum(i in pairs for i in part))]
+    return Found(*counts, len(centres), len(pairs)), pairs
 
 
 def main() -> None:

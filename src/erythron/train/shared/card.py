@@ -60,8 +60,8 @@ draws nucleus and whole cell of the one cell that is centred there, or nothing.
 {_say_scale(card)}Where the scale of a single-cell crop is unknown, its shorter side is taken
 to show {framing.crop_width_um:g} um, and the outline is the mean of the {seg.assumed_kept} surest of those at
 {shares} of that; a field of unknown scale is taken at {framing.field_mpp:g} um per pixel.
-The outline of a nucleus moves by up to {BAND_UM:g} um to where the stain is {EDGE_SHARE:g} of the way from the
-cytoplasm's to the nucleus'.
+The outline of a nucleus moves by up to {BAND_UM:g} um to where the stain is {EDGE_SHARE:g} of the way from
+the cytoplasm's to the nucleus'.
 """
 
 
