@@ -131,7 +131,7 @@ class Segmenter:
         best = found.take(rank.argmax()[None])
         shares = self.card.assumed_shares if assumed else (1.0,)
         centre = nucleus_centres(best)[0] * (self.card.window_mpp / mpp)
-        found_at = [self._map_cell(light, mpp * share, centre) for share in shares]
+        found_at = [self._map_cell(light, mpp * share, centre, self.card) for share in shares]
         surest = sorted(found_at, key=lambda scored: -scored[1])[: self.card.assumed_kept]
         maps = np.mean([m for m, _ in surest], axis=0)
         nucleus, cell = tidy(maps[0] > 0.5, maps[1] > 0.5)
@@ -148,40 +148,43 @@ class Segmenter:
             x: column of the place.
             y: row of the place.
         """
-        reach = round(self.card.window_px * self.card.window_mpp / mpp)
+        card = self._field_card
+        reach = round(card.window_px * card.window_mpp / mpp)
         left, top = max(0, round(x) - reach), max(0, round(y) - reach)
         part = light[top : round(y) + reach, left : round(x) + reach]
         if min(part.shape[:2]) < 2 or is_blank(part):
             return None
-        scale = mpp / self.card.window_mpp
+        scale = mpp / card.window_mpp
         around = np.concatenate(
             [
                 np.array([[y - top, x - left]], np.float32) * scale,
-                find_candidate_points(part, mpp, self.card),
+                find_candidate_points(part, mpp, card),
             ]
         )
-        found = self._outline_points(rescale(part, scale), around)
+        found = self._outline_points(rescale(part, scale), around, card)
         away = np.hypot(*(nucleus_centres(found) / scale - (y - top, x - left)).T)
         for row in np.argsort(away):
-            maps, score = self._map_cell(part, mpp, nucleus_centres(found)[row] / scale)
+            maps, score = self._map_cell(part, mpp, nucleus_centres(found)[row] / scale, card)
             nucleus, cell = tidy(maps[0] > 0.5, maps[1] > 0.5)
             inside = cell | nucleus
             if nucleus.any() and inside[min(round(y) - top, inside.shape[0] - 1), round(x) - left]:
                 return outline_cell(follow_stain(nucleus, cell, part, mpp), cell, left, top, score)
         return None
 
-    def _map_cell(self, light: Pixels, mpp: float, centre: Floats) -> tuple[Floats, float]:
+    def _map_cell(
+        self, light: Pixels, mpp: float, centre: Floats, card: SegmenterCard
+    ) -> tuple[Floats, float]:
         """Outline the cell around a row and column.
 
         Returns:
             (2, H, W), probability of nucleus and of cell, and the trust in them.
         """
-        scale = self.card.window_mpp / mpp
+        scale = card.window_mpp / mpp
         points = (centre / scale)[None]
-        found = outline_points(self._network, rescale(light, 1 / scale), points, self.card.window_px)
+        found = outline_points(self._network, rescale(light, 1 / scale), points, card.window_px)
         maps = np.zeros((2, *light.shape[:2]), np.float32)
         place = (found.corner[0, 0] * scale, found.corner[0, 1] * scale)
-        side = self.card.window_px * scale
+        side = card.window_px * scale
         area = find_area(place, (side, side), light.shape)
         if area is not None:
             for whole, values in zip(maps, found.maps[0], strict=True):
