@@ -48,6 +48,7 @@ from erythron.review_page.schemas import (
 router = APIRouter(prefix="/api", tags=["cells"], responses=REFUSALS, dependencies=[Depends(find_visitor)])
 
 _STAGE_KEYS, _OTHER_KEYS = "1234", "567890qwetipbchjkl"
+_PLACE = ("x_px", "y_px", "width_px", "height_px")
 _MEASURED = [name for name, kind in MEASUREMENT_COLUMNS.items() if kind.is_numeric()]
 
 MOST_CELLS = 200
@@ -113,7 +114,7 @@ def list_cells(request: Request, number: SpecimenNumber) -> CellsOut:
     return CellsOut(
         field=[f.number for f, t in zip(specimen.fields, tables, strict=True) for _ in range(t.height)],
         cell_id=cells["cell_id"].to_list(),
-        place=list(cells.select(pl.col("x_px", "y_px").round(1), "width_px", "height_px").iter_rows()),
+        place=[list(row) for row in cells.select(pl.col(*_PLACE).cast(pl.Float64).round(1)).iter_rows()],
         label=[places[label] for label in cells["label"]],
         confidence=cells["confidence"].round(4).to_list(),
         counted_as=cells["counted_as"].to_list(),
