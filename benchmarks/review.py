@@ -1,6 +1,6 @@
 """Measure the review page: opening, keys, and that nothing acknowledged is lost.
 
-Runs are made of copies of a field whose pixels are shifted round, so that each is another image. In a browser
+Runs are made of copies of a field, see ``make_run``. In a browser
 of this machine, for each number of cells: from the request of the page to the first picture of a cell on the
 screen, and from a key press to the frame that shows its effect. Then a server is killed after each of 200
 acknowledged changes and started again.
@@ -13,6 +13,7 @@ prints tables of docs/results/review.md.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -32,6 +33,11 @@ from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.results.field import read_cells
+from erythron.results.fingerprint import hash_image, hash_pixels
+from erythron.results.record import read_record
+
+COUNTED = 4
+"""Fields that are counted; the others repeat their results."""
 
 KEYS = 200
 """Key presses that are timed."""
@@ -47,24 +53,49 @@ _WATCH = """() => {
 
 
 def make_run(field: Path, cells: int, work: Path) -> Path:
-    """Count as many shifted copies of a field as hold so many cells; a run that is there is taken."""
-    out = work / f"run-{cells}"
-    images = work / f"images-{cells}"
+    """Return a run of so many cells; one that is there is taken.
+
+    Some copies of the field, each shifted round, are counted. A larger run repeats their results, each with a
+    picture that differs in one pixel.
+    """
+    out, images = work / f"run-{cells}", work / f"images-{cells}"
+    if (out / "whole").exists():
+        return out
     images.mkdir(parents=True, exist_ok=True)
     rgb = np.asarray(Image.open(field).convert("RGB"))
-    found = number = 0
+    for copy in range(COUNTED):
+        shift = (37 * copy % rgb.shape[0], 61 * copy % rgb.shape[1])
+        Image.fromarray(np.roll(rgb, shift, (0, 1))).save(images / f"{copy:04d}.png", compress_level=1)
+    count_images(find_images([images]), out, RunOptions(mpp=0.2526))
+    found = sum(read_cells(path.parent).height for path in out.glob("*/cells.csv"))
+    names = [str(images / f"{copy:04d}.png") for copy in range(COUNTED)]
     while found < cells:
-        # As many more as the mean of those so far asks for.
-        wanted = number + (1 if not found else -(-(cells - found) * number // found))
-        for copy in range(number, wanted):
-            shift = (37 * copy % rgb.shape[0], 61 * copy % rgb.shape[1])
-            path = images / f"{copy:04d}.png"
-            if not path.exists():
-                Image.fromarray(np.roll(rgb, shift, (0, 1))).save(path, compress_level=1)
-        number = wanted
-        count_images(find_images([images]), out, RunOptions(mpp=0.2526))
-        found = sum(read_cells(path.parent).height for path in out.glob("*/cells.csv"))
+        found += repeat_field(out, images, len(names))
+        names.append(str(images / f"{len(names):04d}.png"))
+    run = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**run, "inputs": names}))
+    (out / "whole").touch()
     return out
+
+
+def repeat_field(out: Path, images: Path, number: int) -> int:
+    """Write the results of a counted field once more, as those of a picture with another pixel."""
+    old, new = (images / f"{copy:04d}.png" for copy in (number % COUNTED, number))
+    rgb = np.array(Image.open(old))
+    rgb[0, 0] = (number % 251, number // 251, 7)
+    Image.fromarray(rgb).save(new, compress_level=1)
+    shutil.copytree(out / old.stem, out / new.stem)
+    for name in ("cells.csv", "cells.geojson"):
+        path = out / new.stem / name
+        path.write_text(path.read_text().replace(str(old), str(new)))
+    record = read_record(out / new.stem)
+    if record is None:
+        raise SystemExit(f"{old}: was not counted")
+    update = {"image": str(new), "sha256": hash_image(new), "pixels_sha256": hash_pixels(rgb)}
+    update["cells_sha256"] = hash_image(out / new.stem / "cells.csv")
+    path = out / new.stem / "record.json"
+    path.write_text(record.model_copy(update=update).model_dump_json(indent=2))
+    return read_cells(out / new.stem).height
 
 
 def start(run: Path) -> tuple[subprocess.Popen[str], str, float]:

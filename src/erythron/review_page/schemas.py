@@ -215,6 +215,45 @@ class ResultOut(BaseModel):
     versions: list[SignatureOut]
 
 
+class ReadingOut(BaseModel):
+    """How far a reader is."""
+
+    reader: str
+    is_done: bool
+    called: int
+
+
+class CallsOfCell(BaseModel):
+    """What each reader called a cell."""
+
+    field: int
+    cell_id: str
+    calls: dict[str, str]
+
+
+class AgreementOut(BaseModel):
+    """Agreement of two readers over the cells that both called, as ``erythron compare`` finds it."""
+
+    a: str
+    b: str
+    matched: int
+    same_call: float | None
+    same_call_interval: Point | None
+    class_kappa: float | None
+    stage_kappa: float | None
+    within_one_stage: float | None
+
+
+class ReadersOut(BaseModel):
+    """The readers; ``is_reading`` is True while the one who asks still reads without seeing the others."""
+
+    is_blind: bool
+    is_reading: bool
+    readers: list[ReadingOut]
+    calls: list[CallsOfCell]
+    agreement: list[AgreementOut]
+
+
 ExportName = Literal["report", "summary", "cells", "differential"]
 
 

@@ -19,6 +19,7 @@ from erythron.review_page.routes.shared import (
     FieldNumber,
     get_book,
     get_images,
+    get_readings,
     make_maker,
     need_field,
     number_fields,
@@ -100,6 +101,7 @@ Edit = Annotated[ClickIn | DrawIn | SplitIn | MergeIn, Field(discriminator="kind
 def edit_cells(request: Request, who: Who, number: FieldNumber, body: Edit) -> EventsOut:
     """Add a missed cell, split one or merge several; what they take the place of is no cell any more."""
     field = need_field(request, number)
+    get_readings(request).refuse_blind(who.reader, get_book(request).run.get_specimen(field))
     gone: list[SeenCell] = []
     made: tuple[CellOutline, ...]
     if isinstance(body, ClickIn | DrawIn):
@@ -127,6 +129,7 @@ def edit_cells(request: Request, who: Who, number: FieldNumber, body: Edit) -> E
 def draw_region(request: Request, who: Who, number: FieldNumber, body: RegionIn) -> EventsOut:
     """Draw a region to count in or to leave out, or remove one."""
     book, field = get_book(request), need_field(request, number)
+    get_readings(request).refuse_blind(who.reader, book.run.get_specimen(field))
     last = book.find(SHARED, (field.name, body.region_id))
     change = Change(
         field.name,
