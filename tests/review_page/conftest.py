@@ -60,13 +60,16 @@ class Desk:
 
     Args:
         out: folder of the run.
+        is_blind: whether readers call cells without seeing the calls of others.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, is_blind: bool = False) -> None:
         self.out = out
         self.sessions = Sessions(PASSWORD)
         self.log = EventLog(open_database(name_file(out / "review.sqlite")), out)
-        self.app: FastAPI = create_app(ReviewedRun(out), self.log, self.sessions, PageSettings(port=18500))
+        self.app: FastAPI = create_app(
+            ReviewedRun(out), self.log, self.sessions, PageSettings(port=18500, is_blind=is_blind)
+        )
 
     def visit(self, reader: str = "A. Reader") -> Visit:
         """Return a reader who came in by a link."""

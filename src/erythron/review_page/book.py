@@ -98,10 +98,16 @@ class Book:
         with self._lock:
             return [e for (of, image, _), e in self._last.items() if of == lane and image in names]
 
-    def list_history(self, lane: str, field: PageField, subject: str) -> list[Event]:
-        """Return all events of a cell, the first one first."""
+    def list_all(self, specimen: PageSpecimen) -> list[Event]:
+        """Return the events of a whole specimen, such as signatures, in any lane."""
         with self._lock:
-            return [e for e in self._events if (e.lane, e.image, e.subject) == (lane, field.name, subject)]
+            return [e for e in self._events if e.image == specimen.name]
+
+    def list_lanes(self, specimen: PageSpecimen) -> list[str]:
+        """Return the lanes besides the shared one in which anything of a specimen was called."""
+        names = {field.name for field in specimen.fields}
+        with self._lock:
+            return sorted({e.lane for e in self._events if e.lane != SHARED and e.image in names})
 
     def find(self, lane: str, subject: Subject) -> Event | None:
         """Return the last event of a cell, region or specimen; None where nothing was done to it."""

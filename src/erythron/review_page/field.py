@@ -27,7 +27,7 @@ _SMOOTH_PX = 0.6
 _LEAST_STAGED = 0.25
 """A cell that is less probably than this of any stage has no place in the order of maturation."""
 
-Rings = list[list[tuple[float, float]]]
+Rings = list[list[list[float]]]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _smooth(parts: Sequence[Part]) -> Rings:
         approximate_polygon(np.asarray(part[0]), _SMOOTH_PX)  # type: ignore[no-untyped-call]
         for part in parts
     ]
-    return [[(round(float(x), 1), round(float(y), 1)) for x, y in ring] for ring in simple]
+    return [[[round(float(x), 1), round(float(y), 1)] for x, y in ring] for ring in simple]
 
 
 def rate_doubt(cells: pl.DataFrame, classes: Sequence[str]) -> list[float]:

@@ -33,6 +33,7 @@ class ServerOptions:
         password: for readers on other machines and for programs; None where there are none.
         database: URL of the database; None for a file in the folder of the run.
         names: further names of this machine that browsers may ask for.
+        is_blind: whether each reader calls the cells without seeing the calls of others, until done.
     """
 
     reader: str
@@ -41,6 +42,7 @@ class ServerOptions:
     password: str | None = None
     database: str | None = None
     names: tuple[str, ...] = ()
+    is_blind: bool = False
 
 
 def serve_review(out: Path, options: ServerOptions, announce: Callable[[str], None]) -> None:
@@ -67,7 +69,7 @@ def serve_review(out: Path, options: ServerOptions, announce: Callable[[str], No
     port = int(listening.getsockname()[1])
     sessions = Sessions(options.password)
     rules = Rules(names=options.names, is_local=is_local)
-    app = create_app(run, log, sessions, PageSettings(port=port, rules=rules))
+    app = create_app(run, log, sessions, PageSettings(port=port, rules=rules, is_blind=options.is_blind))
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -19,6 +19,7 @@ from erythron.review_page.routes.shared import (
     REFUSALS,
     SpecimenNumber,
     get_book,
+    get_readings,
     get_signer,
     make_maker,
     need_specimen,
@@ -79,6 +80,7 @@ def show_signature(request: Request, number: SpecimenNumber) -> ResultOut:
 def sign(request: Request, who: Who, number: SpecimenNumber, body: SignIn) -> ResultOut:
     """Sign the result as it stands: the run is counted again with the calls, and nothing more is changed."""
     specimen = need_specimen(request, number)
+    get_readings(request).refuse_blind(who.reader, specimen)
     get_signer(request).sign(specimen, body.seen, make_maker(who))
     return show_signature(request, number)
 
@@ -87,24 +89,29 @@ def sign(request: Request, who: Who, number: SpecimenNumber, body: SignIn) -> Re
 def open_again(request: Request, who: Who, number: SpecimenNumber) -> EventsOut:
     """Open a signed result again; the signed version is kept, and the next signature is of a new one."""
     book, specimen = get_book(request), need_specimen(request, number)
+    get_readings(request).refuse_blind(who.reader, specimen)
     events = number_fields(specimen, list(get_signer(request).open_again(specimen, make_maker(who))))
     return EventsOut(events=[as_event(event, field) for event, field in events], last=book.refresh())
 
 
 @router.post("/recount", status_code=204)
-def recount(request: Request, number: SpecimenNumber) -> None:
+def recount(request: Request, who: Who, number: SpecimenNumber) -> None:
     """Count the run again with the calls so far, as ``erythron recount`` would, without a signature."""
-    get_signer(request).recount(need_specimen(request, number))
+    specimen = need_specimen(request, number)
+    get_readings(request).refuse_blind(who.reader, specimen)
+    get_signer(request).recount(specimen)
 
 
 @router.get("/exports/{name}", response_class=Response, responses=_FILE)
 def export(
     request: Request,
+    who: Who,
     number: SpecimenNumber,
     name: Annotated[ExportName, FromPath(description="Which file of the result.")],
 ) -> Response:
     """Return a file of the result as it lies in the folder of the run: as last signed or counted again."""
     specimen = need_specimen(request, number)
+    get_readings(request).refuse_blind(who.reader, specimen)
     file_name, kind = _KINDS[name]
     try:
         content = _read(request, specimen, name)

@@ -3,6 +3,7 @@
 import { read } from "./api.js";
 import { baseName, words } from "./cells.js";
 import { listNeighbours } from "./groups.js";
+import { sayReaders } from "./readers.js";
 
 const AHEAD = 16;
 const SVG = "http://www.w3.org/2000/svg";
@@ -90,6 +91,12 @@ export class Detail {
     const strong = document.createElement("strong");
     strong.textContent = title;
     this.call.replaceChildren(strong, ` ${by}`);
+    if (cell.readers) {
+      const others = document.createElement("span");
+      others.className = "readers";
+      others.textContent = sayReaders(cell);
+      this.call.append(others);
+    }
     if (cell.conflict) {
       const note = document.createElement("span");
       note.className = "conflict";

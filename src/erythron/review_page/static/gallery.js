@@ -73,7 +73,8 @@ export class Gallery extends EventTarget {
     if (group.accepts) {
       const accept = document.createElement("button");
       accept.type = "button";
-      accept.textContent = `Accept the rest as ${group.title.toLowerCase()}`;
+      accept.textContent =
+        group.accepts === "agreed" ? "Accept what they agree on" : `Accept the rest as ${group.title.toLowerCase()}`;
       accept.addEventListener("click", () => this.dispatchEvent(new CustomEvent("accept", { detail: group })));
       head.append(accept);
     }

@@ -9,6 +9,7 @@ import { Edits } from "./edits.js";
 import { FieldView } from "./field.js";
 import { Gallery } from "./gallery.js";
 import { HELP, listenToKeys } from "./keys.js";
+import { Readers } from "./readers.js";
 import { Saver } from "./saver.js";
 import { Signing } from "./sign.js";
 import { Views } from "./views.js";
@@ -43,8 +44,10 @@ async function start() {
   const edits = new Edits({ cells, gallery, saver, field, say });
   const views = new Views({ cells, gallery, field, edits, detail });
   const signing = new Signing({ cells, saver, say });
+  const readers = new Readers({ cells, gallery, saver, detail });
   saver.addEventListener("foreign", async () => {
     await signing.load();
+    await readers.load();
     await edits.reload();
   });
   const actions = makeActions({ cells, gallery, saver, detail, views });
@@ -79,6 +82,11 @@ function makeActions({ cells, gallery, saver, detail, views }) {
   };
   const acceptRest = (group) => {
     const open = group.cells.filter((cell) => !cell.called);
+    if (group.accepts === "agreed" && !saver.isLocked) {
+      saver.call(open.map((cell) => ({ cell, to: Object.values(cell.readers)[0] })));
+      say(`${open.length} cells called as the readers agree; Z takes it back`);
+      return;
+    }
     if (group.accepts && open.length) {
       callAs(open, group.accepts);
       say(`${open.length} cells accepted as ${group.title}; Z takes it back`);
