@@ -69,6 +69,7 @@ def test_a_comparison_by_hand() -> None:
     pairs += [("2.png", STAGES[1], STAGES[1])] * 4 + [("2.png", "granulocyte", "unclassified")]
     found = compare_cells(pairs, only_a=2, only_b=1)
     assert (found.matched, found.images, found.staged) == (10, 2, 9)
+    assert found.classified == 9  # the granulocyte that B leaves unclassified is not among them
     assert found.names == (STAGES[0], STAGES[1], "granulocyte", "unclassified")
     assert found.table == ((3, 2, 0, 0), (0, 4, 0, 0), (0, 0, 0, 1), (0, 0, 0, 0))
     assert found.same_stage.value == pytest.approx(7 / 9)

@@ -297,7 +297,7 @@ def test_an_excess_of_unclassified_cells_is_found_said_and_bounded() -> None:
     assert odd.erythroid_share is not None
     assert odd.erythroid_share.corrected is not None
     low, high = odd.erythroid_share.corrected.bound or (0.0, 0.0)
-    assert f"between {low:.1%} and {high:.1%}" in said[0]
+    assert f"between {100 * low:.1f} % and {100 * high:.1f} %" in said[0]
     assert "unclassified_unexplained" not in [flag.name for flag in usual.flags]
     assert usual.erythroid_share is not None
     assert usual.erythroid_share.corrected is not None

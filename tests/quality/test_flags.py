@@ -53,7 +53,7 @@ def test_an_area_at_the_limit_is_none_to_flag() -> None:
 
 def test_the_share_left_out_is_said_in_per_cent() -> None:
     flag = flag_left_out(0.256, THRESHOLDS)
-    assert flag.text.startswith("26% of the area")
+    assert flag.text.startswith("26 % of the area")
     assert (flag.value, flag.threshold) == (0.256, THRESHOLDS.most_left_out)
 
 

@@ -40,8 +40,8 @@ def test_limits_with_a_negative_one_are_no_sum_of_dashes() -> None:
 
 def test_a_ratio_may_have_no_upper_limit() -> None:
     estimate = Estimate(0.4, (0.2, None))
-    assert format_estimate_limits(estimate, is_share=False) == "0.20–no limit"
-    assert format_estimate_with_limits(estimate, is_share=False) == "0.40 (0.20–no limit)"
+    assert format_estimate_limits(estimate, is_share=False) == "at least 0.20"
+    assert format_estimate_with_limits(estimate, is_share=False) == "0.40 (at least 0.20)"
     assert format_estimate_with_limits(None, is_share=False) == ""
     assert (
         format_estimate(None, is_share=True),

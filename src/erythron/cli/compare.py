@@ -72,7 +72,7 @@ def _print_cells(console: Console, cells: CellComparison) -> None:
     console.print(table)
     for title, agreement in (
         ("Same call", cells.same_call),
-        ("Kappa over all classes", cells.class_kappa),
+        (f"Kappa of the class ({cells.classified} cells, the unclassified left out)", cells.class_kappa),
         (f"Same stage ({cells.staged} cells staged by both)", cells.same_stage),
         ("Within one stage", cells.within_one_stage),
         ("Quadratic kappa of the stage", cells.stage_kappa),

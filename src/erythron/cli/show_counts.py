@@ -117,7 +117,7 @@ def _print_differential(differential: Differential, fields: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from erythron.quality.flags import is_provisional
+    from erythron.quality.flags import in_percent, is_provisional
     from erythron.report.lines import order_lines, sum_lines
     from erythron.report.numbers import (
         NOTHING,
@@ -136,7 +136,7 @@ def _print_differential(differential: Differential, fields: int) -> None:
         else:
             console.print(f"No nucleated cell in {fields} field(s).")
         return
-    level = f"{differential.interval_level:.0%}"
+    level = in_percent(differential.interval_level)
     is_doubtful = is_provisional(differential.flags)
     is_corrected = differential.correction.method is not None
     what = "PROVISIONAL, not to be reported as it stands: " if is_doubtful else ""

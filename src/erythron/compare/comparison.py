@@ -79,7 +79,8 @@ class CellComparison:
         same_stage: share of them with the same stage.
         within_one_stage: share of them at most one stage apart.
         same_call: share of all matched cells with the same call, unclassified being one.
-        class_kappa: unweighted, over cells that both classify.
+        classified: matched cells that neither calls unclassified; the next is of these.
+        class_kappa: unweighted.
         differences: one a class that either calls.
     """
 
@@ -94,6 +95,7 @@ class CellComparison:
     same_stage: Agreement
     within_one_stage: Agreement
     same_call: Agreement
+    classified: int
     class_kappa: Agreement
     differences: tuple[ClassDifference, ...]
 
@@ -185,6 +187,7 @@ def compare_cells(
             tolerant_agreement(whole[stages], 1), tolerant_agreement(drawn[stages], 1), by_image[stages]
         ),
         same_call=judge(tolerant_agreement(whole, 0), tolerant_agreement(drawn, 0), by_image),
+        classified=int(whole[classified].sum()),
         class_kappa=judge(kappa(whole[classified], 0), kappa(drawn[classified], 0), by_image[classified]),
         differences=tuple(
             ClassDifference(name, a, b, p[k], adjusted[k]) for k, (name, a, b) in enumerate(apart)

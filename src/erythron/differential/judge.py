@@ -13,7 +13,13 @@ from scipy.special import chdtrc
 
 from erythron.differential.combined import EXCESS
 from erythron.differential.counts import CellCounts, Correction, Estimate
-from erythron.quality.flags import LOOKS_LIKE_BLOOD, QualityFlag, QualityThresholds, flag_left_out
+from erythron.quality.flags import (
+    LOOKS_LIKE_BLOOD,
+    QualityFlag,
+    QualityThresholds,
+    flag_left_out,
+    in_percent,
+)
 
 Ints = NDArray[np.int64]
 
@@ -51,8 +57,8 @@ def judge_counts(nucleated: int, unclassified: int, limits: QualityThresholds) -
         flags.append(
             QualityFlag(
                 "many_unclassified",
-                f"{share:.0%} of the nucleated cells were called with less than the stated confidence: "
-                "raw shares of the classes are too low by what these cells are",
+                f"{in_percent(share)} of the nucleated cells were called with less than the stated "
+                "confidence: raw shares of the classes are too low by what these cells are",
                 share,
                 limits.most_unclassified,
             )
@@ -70,15 +76,15 @@ def judge_correction(correction: Correction, erythroid: Estimate | None) -> list
     if not correction.unexplained:
         return []
     text = (
-        f"{correction.unexplained:.0%} of the cells are unclassified beyond what the evaluation of the model "
-        "leads to expect: the specimen is unlike the training data. The corrected figures deal these cells "
-        "out by the model's own probabilities"
+        f"{in_percent(correction.unexplained)} of the cells are unclassified beyond what the evaluation of "
+        "the model leads to expect: the specimen is unlike the training data. The corrected figures deal "
+        "these cells out by the model's own probabilities"
     )
     if erythroid is not None and erythroid.bound is not None:
         low, high = erythroid.bound
         text += (
-            f"; if they were all of one lineage, the erythroid share would lie between {low:.1%} and "
-            f"{1.0 if high is None else high:.1%}"
+            f"; if they were all of one lineage, the erythroid share would lie between "
+            f"{in_percent(low, 1)} and {in_percent(1.0 if high is None else high, 1)}"
         )
     return [QualityFlag("unclassified_unexplained", text, correction.unexplained, EXCESS)]
 

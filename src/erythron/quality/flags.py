@@ -140,6 +140,15 @@ class FieldQuality:
         return sum(area.area_fraction for area in self.left_out)
 
 
+def in_percent(fraction: float, decimals: int = 0) -> str:
+    """Return a share in percent, as every message writes it.
+
+    >>> in_percent(0.08)
+    '8 %'
+    """
+    return f"{100 * fraction:.{decimals}f} %"
+
+
 def is_provisional(flags: Iterable[QualityFlag]) -> bool:
     """Return whether one of the flags says that the figures are no result yet, see :data:`PROVISIONAL`."""
     return any(flag.name in PROVISIONAL for flag in flags)
@@ -171,8 +180,8 @@ def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[Qualit
         flags.append(
             QualityFlag(
                 "cells_unlike_training",
-                f"{quality.unlike_fraction:.0%} of the cells are less like those of the training than 99 % "
-                "of them: the image may show another stain, tissue or kind of picture",
+                f"{in_percent(quality.unlike_fraction)} of the cells are less like those of the training "
+                "than 99 % of them: the image may show another stain, tissue or kind of picture",
                 quality.unlike_fraction,
                 limits.most_unlike,
             )
@@ -223,7 +232,7 @@ def flag_left_out(fraction: float, limits: QualityThresholds) -> QualityFlag:
     """Return the flag of a share of the area, 0 to 1, that is left out."""
     return QualityFlag(
         "area_left_out",
-        f"{fraction:.0%} of the area is out of focus or too thick; its cells are not counted",
+        f"{in_percent(fraction)} of the area is out of focus or too thick; its cells are not counted",
         fraction,
         limits.most_left_out,
     )

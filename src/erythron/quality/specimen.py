@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from erythron.cells.classes import ERYTHROID_STAGES, PLATELET
 from erythron.cells.flags import CellFlag, has_flag
 from erythron.quality.flags import THRESHOLDS as FIELD_THRESHOLDS
+from erythron.quality.flags import in_percent
 from erythron.read.image import SmearImage
 from erythron.segment.scale import RED_CELL_UM, estimate_scale
 from erythron.segment.stain import MIN_CONTRAST, otsu
@@ -87,8 +88,8 @@ def find_other_specimen(
         score = float(cells.select(pl.col("outline_score").mean()).item())
         if unlike + 2 * (1 - score) > limits.most_strange and not _has_red_cells(image):
             return (
-                f"no red cell is seen in it, and {unlike:.0%} of what might be cells are unlike those of "
-                "smears and have no clear outline: it may be a section, or a photograph of something else"
+                f"no red cell is seen in it, and {in_percent(unlike)} of what may be cells are unlike those "
+                "of smears and have no clear outline: it may be a section, or a photograph of something else"
             )
     elif (
         image.mpp is None

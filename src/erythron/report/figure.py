@@ -13,6 +13,7 @@ from erythron.cells.outline import CellOutline
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Differential
 from erythron.errors import MissingExtraError
+from erythron.quality.flags import in_percent
 from erythron.report.lines import order_lines
 from erythron.report.numbers import scale_value
 from erythron.report.overlay import draw_overlay
@@ -58,6 +59,6 @@ def plot_differential(
     bars.set_yticks(range(len(lines)), [f"{title} ({share.count})" for title, share, _ in lines])
     bars.invert_yaxis()
     bars.set_xlim(left=0)
-    bars.set_xlabel(f"% of nucleated cells, with {differential.interval_level:.0%} interval")
+    bars.set_xlabel(f"% of nucleated cells, with {in_percent(differential.interval_level)} interval")
     bars.set_title(f"{differential.nucleated_cells} nucleated cells")
     return figure

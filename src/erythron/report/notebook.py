@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from erythron.cells.outline import CellOutline
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Differential, Proportion
-from erythron.quality.flags import is_provisional
+from erythron.quality.flags import in_percent, is_provisional
 from erythron.report.lines import order_lines
 from erythron.report.numbers import format_index, format_index_limits, format_limits, format_percent
 from erythron.report.overlay import draw_overlay, make_overlay_picture
@@ -48,7 +48,7 @@ def render_notebook(
         f"<li>{escape(i.title)}: {format_index(i)} ({format_index_limits(i)})</li>"
         for i in differential.indices
     )
-    level = f"{differential.interval_level:.0%}"
+    level = in_percent(differential.interval_level)
     overlay = draw_overlay(rgb, outlines, cells, legend=False)
     picture = make_overlay_picture(overlay, 1, _SHOWN_PX)
     return (

@@ -45,17 +45,19 @@ def format_ratio(value: float | None) -> str:
 
 
 def format_limits(limits: Limits | None, *, is_share: bool = True) -> str:
-    """Return an interval, fractions as per cent; an upper limit of None is "no limit".
+    """Return an interval, fractions as per cent; without an upper limit "at least" the lower one.
+
+    Only a ratio to what may be none at all has no upper limit, as of M:E where no erythroid cell was called.
 
     >>> format_limits((0.0164, 0.1128))
     '1.6–11.3'
     >>> format_limits((-0.5, None), is_share=False)
-    '-0.50 to no limit'
+    'at least -0.50'
     """
     if limits is None:
         return NOTHING
     low, high = (format_value(limit, is_share=is_share) for limit in limits)
-    return _join(low, "no limit" if limits[1] is None else high)
+    return f"at least {low}" if limits[1] is None else _join(low, high)
 
 
 def format_with_limits(value: float | None, limits: Limits | None, *, is_share: bool) -> str:

@@ -63,7 +63,7 @@ def test_a_calibration_says_what_it_was_chosen_on() -> None:
     assert found.temperature > 1.2
     assert found.cells == "validation part"
     assert (
-        "at most 10% of calls are wrong with a certainty of 95 %, classes that are not erythroid"
+        "at most 10 % of calls are wrong with a certainty of 95 %, classes that are not erythroid"
         in found.rule
     )
     bare = calibrate(HeldOut(logits, truth, "validation part"), np.zeros(6, bool), 0.1)

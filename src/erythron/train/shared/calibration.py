@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from erythron.classify.classifier import soften
 from erythron.compare.bootstrap import choose_confidence
+from erythron.quality.flags import in_percent
 from erythron.train.shared.metrics import Floats, Ints, confusion
 
 
@@ -59,7 +60,7 @@ def calibrate(held: HeldOut, is_erythroid: NDArray[np.bool_], risk: float) -> Ca
     probabilities = soften(held.logits, temperature)
     threshold = round(choose_threshold(held.truth, probabilities, is_erythroid, risk), 4)
     merged = ", classes that are not erythroid counted as one" if is_erythroid.any() else ""
-    calls = f"at most {risk:.0%} of calls are wrong with a certainty of 95 %{merged}"
+    calls = f"at most {in_percent(risk)} of calls are wrong with a certainty of 95 %{merged}"
     rule = f"least confidence at or above which {calls}, by the {held.name}"
     return Calibration(temperature, threshold, rule, held.name)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from erythron.bundle.schema import MaskInput
 from erythron.errors import UsageError
+from erythron.quality.flags import in_percent
 from erythron.train.classifier.fine_tuned.evaluate import LIMIT, FeatureNovelty, read_novelty
 from erythron.train.classifier.fine_tuned.run import find_recipe, load_network
 from erythron.train.classifier.networks.settings import Pretraining
@@ -90,7 +91,7 @@ def _describe(recipe: FineTunedRecipe) -> str:
 
 
 def _list_limits(recipe: FineTunedRecipe, record: RunRecord) -> tuple[str, ...]:
-    mix = f"the mix of the training cells, of which the largest class has {max(record.priors):.0%}"
+    mix = f"the mix of the training cells, of which the largest class has {in_percent(max(record.priors))}"
     if recipe.fit.sampling is Sampling.BALANCED:
         mix = "classes of like frequency, as training drew them"
     return (f"Probabilities assume {mix}; that of a smear is another.",)
