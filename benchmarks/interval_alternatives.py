@@ -7,26 +7,27 @@ limits; unclassified cells as a call of their own, and those that no mix explain
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
-from erythron.differential import combined
+from erythron.differential import combined, overdispersion
 from erythron.differential.calls import Calls, Contrast, Knowledge
 from erythron.differential.combined import DRAWS, EXCESS, ROUNDS, SEED, estimate_contrasts, make_rates
 from erythron.differential.correction import ConfusionMatrix, fit_mixture
 from erythron.differential.counts import Estimate
 from erythron.differential.intervals import shortest_interval
-from erythron.differential.overdispersion import CallDraws
+from erythron.differential.overdispersion import CallDraws, Overdispersion
 
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
 LEAST_SHAPE = 0.05
+MOST_OVERDISPERSED = 20.0
 
 
 @dataclass(frozen=True)
@@ -74,26 +75,39 @@ def estimate_dealing(cells: int, specimen: Specimen, contrasts: Sequence[Contras
 
 def estimate_with_pearson(specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
     """Return estimates with Pearson's overdispersion for all classes and no part of the single class."""
-    with _draw_by_pearson():
+    with mock.patch.object(combined, "draw_calls", _draw_by_pearson):
         return estimate_as_now(specimen, contrasts)
 
 
-@contextmanager
-def _draw_by_pearson() -> Iterator[None]:
-    def draw(counts: NDArray[np.int64], further: Floats, draws: int, rng: np.random.Generator) -> CallDraws:
-        table = counts[:, counts.sum(axis=0) > 0].astype(np.float64)
-        ratio = np.ones((draws, 1))
-        if min(table.shape) > 1:
-            expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-            freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
-            statistic = ((table - expected) ** 2 / expected).sum()
-            ratio = np.maximum(1.0, statistic / rng.chisquare(freedom, (draws, 1)))
-        gammas = rng.standard_gamma(counts.sum(axis=0) / ratio + 0.5)
-        sums = np.broadcast_to(further.sum(axis=0), (draws, further.shape[1]))
-        return CallDraws(gammas / gammas.sum(axis=1, keepdims=True), sums)
+def estimate_with_spike(specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
+    """Return estimates that think it as likely as not that fields differ by chance alone."""
+    with mock.patch.object(overdispersion, "_draw_ratios", _draw_ratios_with_spike):
+        return estimate_as_now(specimen, contrasts)
 
-    with mock.patch.object(combined, "draw_calls", draw):
-        yield
+
+def _draw_by_pearson(
+    counts: NDArray[np.int64], further: Floats, draws: int, rng: np.random.Generator
+) -> CallDraws:
+    table = counts[:, counts.sum(axis=0) > 0].astype(np.float64)
+    ratio = np.ones((draws, 1))
+    if min(table.shape) > 1:
+        expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+        freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+        statistic = ((table - expected) ** 2 / expected).sum()
+        ratio = np.maximum(1.0, statistic / rng.chisquare(freedom, (draws, 1)))
+    gammas = rng.standard_gamma(counts.sum(axis=0) / ratio + 0.5)
+    sums = np.broadcast_to(further.sum(axis=0), (draws, further.shape[1]))
+    return CallDraws(gammas / gammas.sum(axis=1, keepdims=True), sums)
+
+
+def _draw_ratios_with_spike(found: Overdispersion, draws: int, rng: np.random.Generator) -> Floats:
+    """Return (B, 1) draws given a prior of half on 1 and half on 1 to 20, even on the logarithm."""
+    if not found.freedom:
+        return np.ones((draws, 1))
+    grid = np.exp(np.linspace(0.0, np.log(MOST_OVERDISPERSED), 120))
+    likelihood = chi2.pdf(found.ratio * found.freedom / grid, found.freedom) / grid
+    weights = likelihood * np.where(grid == 1.0, 0.5, 0.5 / (len(grid) - 1))
+    return np.asarray(rng.choice(grid, size=(draws, 1), p=weights / weights.sum()))
 
 
 def estimate_as_before(specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+# Some hundred tests start a process of their own; each would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 REQUIRE_ALL = os.environ.get("ERYTHRON_REQUIRE_ALL_TESTS") == "1"
 
 

@@ -26,7 +26,7 @@ program.run()
 FINISHED = """
 import sys, time, typer
 from erythron import cli
-cli.app = lambda: print("finished", flush=True)
+cli.app = lambda words: print("finished", flush=True)
 cli.main()
 time.sleep(60)
 """

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from erythron.bundle import runtime
+from erythron.bundle import loading, runtime
 from erythron.bundle.folder import DEFAULT_BUNDLE, load_bundle
 from erythron.bundle.loading import describe_device, load_runtimes, open_runtime
 from erythron.bundle.runtime import OnnxRuntime, OpenVinoRuntime, list_providers
@@ -77,6 +77,15 @@ def test_each_kind_opens_its_runtime_and_says_where_it_computes() -> None:
     assert device == f"ONNX Runtime, {opened.provider.removesuffix('ExecutionProvider')}"
 
 
+def test_a_network_is_loaded_once_in_a_process_and_anew_where_its_file_changed(tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    shutil.copyfile(load_bundle().classifier_path, path)
+    first = open_runtime(path)
+    assert open_runtime(path) is first
+    shutil.copyfile(load_bundle().segmentation_path, path)
+    assert open_runtime(path).sizes != first.sizes
+
+
 @pytest.mark.parametrize(
     ("installed", "expected"),
     [
@@ -105,6 +114,7 @@ def test_a_missing_extra_is_named_with_the_way_to_get_it(monkeypatch: pytest.Mon
         return plain(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
+    loading._load_once.cache_clear()
     with pytest.raises(MissingExtraError, match=r"pip install 'erythron\[onnxruntime\]'"):
         load_runtimes(load_bundle(), RuntimeKind.ONNXRUNTIME)
 

@@ -10,11 +10,12 @@ import pytest
 
 from erythron.bundle.folder import load_bundle
 from erythron.bundle.runtime import OnnxRuntime, OpenVinoRuntime
+from erythron.bundle.schema import MaskInput
 from erythron.cells.flags import CellFlag, has_flag, split_flags
 from erythron.cells.outline import CellOutline, outlines_from_labels
 from erythron.cells.table import list_cell_columns
 from erythron.classify.calls import call_cells
-from erythron.classify.classifier import CellInputs, Classifier, Predictions, soften
+from erythron.classify.classifier import CellInputs, Classifier, Predictions, select_planes, soften
 from erythron.classify.crops import CellCrops
 from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp
 from erythron.errors import BundleError
@@ -50,6 +51,19 @@ def test_probabilities_sum_to_one_for_any_number_of_cells(classifier: Classifier
     assert probabilities.dtype == np.float64
     assert (probabilities >= 0).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-9)
+
+
+def test_a_network_gets_the_planes_that_it_was_trained_on() -> None:
+    masks = np.zeros((2, 24, 24, 2), np.uint8)
+    masks[:, 8:16, 8:12, 0] = 255
+    masks[:, 4:20, 4:20, 1] = 255
+    masks[:, 4:12, 12:20, 1] = 0
+    assert np.array_equal(select_planes(masks, MaskInput.NUCLEUS_CELL), masks)
+    assert np.array_equal(select_planes(masks, MaskInput.CELL), masks[..., 1:])
+    hull = select_planes(masks, MaskInput.HULL)
+    assert hull.shape == (2, 24, 24, 1)
+    assert hull[0, 10, 13, 0] == 255 > masks[0, 10, 13, 1]
+    assert hull[0, 4, 19, 0] == 0
 
 
 def test_a_cell_does_not_depend_on_its_batch(classifier: Classifier) -> None:

@@ -11,15 +11,12 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from tests.program import run_program
 
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 ERYTHRON = [sys.executable, "-c", "from erythron.cli import main; main()"]
 PER_IMAGE = {"cells.csv", "cells.geojson", "differential.json", "overlay.png", "page.json", "record.json"}
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*ERYTHRON, *map(str, arguments)], capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +30,8 @@ def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def counted(fields: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("counted") / "out"
-    result = run("count", fields, "--out", out)
+    command = [*ERYTHRON, "count", str(fields), "--out", str(out)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return out
 
@@ -45,7 +43,7 @@ def read_results(out: Path) -> dict[str, bytes]:
 
 
 def test_help_names_every_command() -> None:
-    result = run("--help")
+    result = run_program("--help")
     assert result.returncode == 0
     for command in (
         "count", "classify", "mask", "extract", "convert", "import", "train", "evaluate", "experiment",
@@ -98,7 +96,7 @@ def test_count_writes_what_the_contract_names(counted: Path) -> None:
 def test_the_printed_table_shows_raw_and_corrected_shares_within_80_columns(
     fields: Path, tmp_path: Path
 ) -> None:
-    result = run("count", fields / "field0.png", "--out", tmp_path / "out")
+    result = run_program("count", fields / "field0.png", "--out", tmp_path / "out")
     assert max(len(line) for line in result.stdout.splitlines() if "(" in line and ":" not in line) <= 80
     found = json.loads((tmp_path / "out" / "field0" / "differential.json").read_text())
     for line in found["classes"]:
@@ -116,7 +114,7 @@ def test_the_printed_table_shows_raw_and_corrected_shares_within_80_columns(
 def test_flags_are_said_on_stderr_and_the_table_of_such_a_count_is_provisional(
     fields: Path, tmp_path: Path
 ) -> None:
-    result = run("count", fields / "field0.png", "--out", tmp_path / "out")
+    result = run_program("count", fields / "field0.png", "--out", tmp_path / "out")
     found = json.loads((tmp_path / "out" / "field0" / "differential.json").read_text())
     assert "too_few_cells" in {flag["name"] for flag in found["flags"]}
     for flag in found["flags"]:
@@ -126,7 +124,9 @@ def test_flags_are_said_on_stderr_and_the_table_of_such_a_count_is_provisional(
 
 
 def test_json_is_on_stdout_and_everything_else_on_stderr(fields: Path, tmp_path: Path) -> None:
-    result = run("count", fields / "field0.png", tmp_path / "absent.png", "--out", tmp_path / "out", "--json")
+    result = run_program(
+        "count", fields / "field0.png", tmp_path / "absent.png", "--out", tmp_path / "out", "--json"
+    )
     assert result.returncode == 1
     printed = json.loads(result.stdout)
     assert [entry["image"] for entry in printed["fields"]] == [str(fields / "field0.png")]
@@ -137,7 +137,7 @@ def test_json_is_on_stdout_and_everything_else_on_stderr(fields: Path, tmp_path:
 def test_the_same_run_again_keeps_its_results(fields: Path, counted: Path) -> None:
     before = read_results(counted)
     made = (counted / "field0" / "cells.csv").stat().st_mtime_ns
-    assert run("count", fields, "--out", counted).returncode == 0
+    assert run_program("count", fields, "--out", counted).returncode == 0
     assert read_results(counted) == before
     assert (counted / "field0" / "cells.csv").stat().st_mtime_ns == made
 
@@ -150,18 +150,18 @@ def test_nothing_is_overwritten_without_force(
     shutil.copytree(counted, out)
     before = read_results(out)
     inputs = [fields] if arguments else [fields / "field0.png"]
-    result = run("count", *inputs, "--out", out, *arguments)
+    result = run_program("count", *inputs, "--out", out, *arguments)
     assert result.returncode == 2
     assert "--force" in result.stderr
     assert read_results(out) == before
-    assert run("count", *inputs, "--out", out, *arguments, "--force").returncode == 0
+    assert run_program("count", *inputs, "--out", out, *arguments, "--force").returncode == 0
     assert read_results(out) != before
 
 
 def test_two_inputs_with_one_output_are_refused(fields: Path, tmp_path: Path) -> None:
     twin = tmp_path / "field0.png"
     shutil.copy(fields / "field0.png", twin)
-    result = run("count", fields / "field0.png", twin, "--out", tmp_path / "out")
+    result = run_program("count", fields / "field0.png", twin, "--out", tmp_path / "out")
     assert result.returncode == 2
     assert str(twin) in result.stderr
     assert not (tmp_path / "out").exists()
@@ -182,13 +182,13 @@ def test_an_interrupted_run_continues_to_the_same_results(
     assert process.wait(30) != 0
     for folder in out.glob("field*"):
         assert {p.name for p in folder.iterdir()} == PER_IMAGE
-    assert run("count", fields, "--out", out).returncode == 0
+    assert run_program("count", fields, "--out", out).returncode == 0
     assert read_results(out) == read_results(counted)
 
 
 def test_a_field_without_nucleated_cells_says_so(tmp_path: Path) -> None:
     Image.new("RGB", (300, 200), (236, 230, 228)).save(tmp_path / "empty.png")
-    result = run("count", tmp_path / "empty.png", "--out", tmp_path / "out")
+    result = run_program("count", tmp_path / "empty.png", "--out", tmp_path / "out")
     assert result.returncode == 0, result.stderr
     assert "No nucleated cell" in result.stdout
     assert "No nucleated cell" in (tmp_path / "out" / "report.html").read_text()
@@ -196,7 +196,7 @@ def test_a_field_without_nucleated_cells_says_so(tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_every_image_failed_does_not_speak_of_cells(tmp_path: Path) -> None:
-    result = run("count", tmp_path / "absent.png", "--out", tmp_path / "out")
+    result = run_program("count", tmp_path / "absent.png", "--out", tmp_path / "out")
     assert result.returncode == 1
     assert "No image could be counted" in result.stdout
     assert "No nucleated cell" not in result.stdout + (tmp_path / "out" / "report.html").read_text()
@@ -204,14 +204,14 @@ def test_a_run_in_which_every_image_failed_does_not_speak_of_cells(tmp_path: Pat
 
 def test_a_mask_has_its_images_size_and_values(fields: Path, tmp_path: Path) -> None:
     out = tmp_path / "masks"
-    assert run("mask", fields, "--out", out, "--all").returncode == 0
+    assert run_program("mask", fields, "--out", out, "--all").returncode == 0
     mask = np.asarray(Image.open(out / "field0.png"))
     assert mask.shape == (300, 400)
     assert set(np.unique(mask)) == {0, 128, 255}
-    again = run("mask", fields, "--out", out, "--all")
+    again = run_program("mask", fields, "--out", out, "--all")
     assert again.returncode == 0
     assert "0 masks written" in again.stdout
-    other = run("mask", fields, "--out", out)
+    other = run_program("mask", fields, "--out", out)
     assert other.returncode == 1
     assert "--force" in other.stderr
 
@@ -225,19 +225,19 @@ def test_classify_gives_one_row_an_image(fields: Path, tmp_path: Path) -> None:
         part = field.rgb[round(y) - 64 : round(y) + 64, round(x) - 64 : round(x) + 64]
         Image.fromarray(part).save(crops / f"{cell_id}.png")
     (crops / "broken.png").write_text("not an image")
-    result = run("classify", crops, "--out", tmp_path / "calls.csv", "--mpp", "0.25")
+    result = run_program("classify", crops, "--out", tmp_path / "calls.csv", "--mpp", "0.25")
     assert result.returncode == 1
     assert "broken.png" in result.stderr
     calls = pl.read_csv(tmp_path / "calls.csv")
     assert calls.columns[:3] == ["image", "label", "confidence"]
     assert calls.height == min(4, inner.height)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
-    assert run("classify", crops, "--out", tmp_path / "calls.csv").returncode == 2
+    assert run_program("classify", crops, "--out", tmp_path / "calls.csv").returncode == 2
 
 
 def test_extract_gives_a_crop_and_a_mask_for_every_cell(fields: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
-    assert run("extract", fields / "field0.png", "--out", out).returncode == 0
+    assert run_program("extract", fields / "field0.png", "--out", out).returncode == 0
     cells = pl.read_csv(out / "cells.csv")
     assert cells.height > 0
     for crop, mask in cells.select("crop", "mask").iter_rows():
@@ -248,7 +248,7 @@ def test_extract_gives_a_crop_and_a_mask_for_every_cell(fields: Path, tmp_path: 
 
 
 def test_doctor_finds_this_installation_healthy() -> None:
-    result = run("doctor", "--json")
+    result = run_program("doctor", "--json")
     assert result.returncode == 0, result.stdout
     states = {check["name"]: check["state"] for check in json.loads(result.stdout)["checks"]}
     assert states["model"] == "ok"
@@ -256,16 +256,16 @@ def test_doctor_finds_this_installation_healthy() -> None:
 
 
 def test_doctor_names_a_broken_bundle(tmp_path: Path) -> None:
-    result = run("doctor", "--model", tmp_path)
+    result = run_program("doctor", "--model", tmp_path)
     assert result.returncode == 1
     assert "model.json" in result.stdout
 
 
 def test_a_drawn_field_has_its_truth_beside_it(tmp_path: Path) -> None:
     png = tmp_path / "field.png"
-    assert run("draw-field", png, "--width", "300", "--height", "256", "--seed", "4").returncode == 0
+    assert run_program("draw-field", png, "--width", "300", "--height", "256", "--seed", "4").returncode == 0
     assert Image.open(png).size == (300, 256)
     assert Image.open(tmp_path / "field.mask.png").size == (300, 256)
     assert pl.read_csv(tmp_path / "field.cells.csv").height > 0
-    assert run("draw-field", png).returncode == 2
-    assert run("draw-field", tmp_path / "field.jpg").returncode == 2
+    assert run_program("draw-field", png).returncode == 2
+    assert run_program("draw-field", tmp_path / "field.jpg").returncode == 2

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +10,17 @@ import polars as pl
 import pytest
 from PIL import Image
 from scipy import ndimage
+from tests.program import Done, run_program
 
 from erythron.datasets.manifest import read_manifest, verify_split, write_manifest
 from erythron.files.hashing import hash_file
 
 
-def run(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "erythron", "data", *map(str, words)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "COLUMNS": "200", "ERYTHRON_DATA_DIR": "", **environment},
-        timeout=120,
-    )
+def run(*words: str | Path, **environment: str) -> Done:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"COLUMNS": "200", "ERYTHRON_DATA_DIR": "", **environment}.items():
+            patch.setenv(name, value)
+        return run_program("data", *words)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,14 @@ from erythron.quality.flags import LeftOutArea
 from erythron.read.light import estimate_background
 
 
-def draw_ground(seed: int = 0) -> NDArray[np.uint8]:
+def draw_ground() -> NDArray[np.uint8]:
     """Sharp cells of 40 px on glass, 480 x 720."""
-    rng = np.random.default_rng(seed)
+    return _draw_ground().copy()
+
+
+@cache
+def _draw_ground() -> NDArray[np.uint8]:
+    rng = np.random.default_rng(0)
     rgb = np.full((480, 720, 3), 225.0)
     y, x = np.mgrid[:480, :720]
     for cx, cy in rng.uniform((0, 0), (720, 480), (150, 2)):

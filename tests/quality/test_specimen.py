@@ -79,9 +79,11 @@ def test_a_field_with_red_cells_is_a_smear_whatever_its_cells() -> None:
 
 
 def test_a_full_picture_in_which_nothing_can_be_made_out_is_no_smear_and_an_empty_one_may_be() -> None:
-    full = np.full((200, 200, 3), 150)
-    full[:30] = 240
+    full = np.full((500, 500, 3), 150)
+    full[:60] = 240
     assert find_other_specimen(make_image(full, None), make_cells([])) is not None
+    one_cell = full[:420, :420]
+    assert find_other_specimen(make_image(one_cell, None), make_cells([])) is None
     assert find_other_specimen(make_image(full), make_cells([])) is None
     empty = np.full((200, 200, 3), 240)
     empty[:30] = 150

@@ -36,7 +36,7 @@ def test_crops_of_one_piece_of_smear_share_a_fold(data_dir: Path) -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("folds", range(3, 9))
+@pytest.mark.parametrize("folds", [3, 8])
 def test_no_series_of_bcisc_straddles_folds(data_dir: Path, folds: int) -> None:
     folded = read_folded("bcisc", folds, 0, data_dir)
     series = {Path(p).stem.split("_")[1].split("-")[0] for p in folded.rows["path"]}
@@ -46,7 +46,7 @@ def test_no_series_of_bcisc_straddles_folds(data_dir: Path, folds: int) -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("folds", range(3, 9))
+@pytest.mark.parametrize("folds", [5])  # Likeness is measured over the whole set anew for each number.
 def test_no_overlapping_fields_of_bccd_straddle_folds(data_dir: Path, folds: int) -> None:
     folded = read_folded("bccd", folds, 0, data_dir)
     fold_of = dict(zip(folded.rows["path"], folded.fold.tolist(), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from erythron.bundle.folder import CARD, Bundle, load_bundle
@@ -12,6 +12,9 @@ from erythron.bundle.runtime import OnnxRuntime, OpenVinoRuntime, Runtime, Sizes
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.bundle.schema import MaskInput, ModelCard
 from erythron.errors import BundleError
+
+MOST_KEPT = 4
+"""Networks that stay loaded, some 100 MB each: those of two bundles."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ class LoadingBundle:
 
 
 def open_runtime(path: Path, kind: RuntimeKind = RuntimeKind.OPENVINO) -> OpenVinoRuntime | OnnxRuntime:
-    """Load one network, on all cores or on the best device that the runtime drives.
+    """Load one network, on all cores or on the best device that the runtime drives, or take the one loaded.
+
+    A process that counts again and again, a server or a notebook, loads its networks once.
 
     Args:
         path: the ONNX file.
@@ -51,6 +56,20 @@ def open_runtime(path: Path, kind: RuntimeKind = RuntimeKind.OPENVINO) -> OpenVi
         MissingExtraError: the runtime is not installed.
         BundleError: the network cannot be loaded.
     """
+    try:
+        found = path.stat()
+    except OSError:
+        return _load(path, kind)
+    return _load_once(path.resolve(), kind, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _load_once(path: Path, kind: RuntimeKind, _changed: int, _size: int) -> OpenVinoRuntime | OnnxRuntime:
+    """Return a network of a file that is as it was."""
+    return _load(path, kind)
+
+
+def _load(path: Path, kind: RuntimeKind) -> OpenVinoRuntime | OnnxRuntime:
     return OnnxRuntime(path) if kind is RuntimeKind.ONNXRUNTIME else OpenVinoRuntime(path)
 
 

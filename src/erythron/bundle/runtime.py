@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
@@ -55,6 +56,7 @@ class OpenVinoRuntime:
     def __init__(self, path: Path, threads: int | None = None, cache: Path | None = None) -> None:
         import openvino
 
+        self._lock = Lock()
         settings: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "THROUGHPUT",
@@ -87,7 +89,11 @@ class OpenVinoRuntime:
         self._outputs = [port.any_name for port in model.outputs]
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, FloatArray]:
-        """Return the outputs by name for a batch of any size from 1."""
+        """Return the outputs by name for a batch of any size from 1; threads that share it take turns."""
+        with self._lock:
+            return self._run(inputs)
+
+    def _run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, FloatArray]:
         import openvino
 
         count = len(next(iter(inputs.values())))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -95,12 +96,29 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; every foreseen error ends in one line on stderr and its exit status."""
+    """Run the command line as a process of its own."""
     _hasten_start()
     make_writable(sys.stdout, sys.stderr)
     raise_interrupt()
     try:
-        app()
+        run_command()
+    finally:
+        end_at_once()
+        # The process ends: a last walk over every object that it holds would free nothing sooner.
+        gc.freeze()
+
+
+def run_command(words: Sequence[str] | None = None) -> None:
+    """Run one command; every foreseen error ends in one line on stderr and its exit status.
+
+    Args:
+        words: of the command line, without the program's name; None are those of the process.
+
+    Raises:
+        SystemExit: always, with the exit status.
+    """
+    try:
+        app(words)
     except (SystemExit, KeyboardInterrupt) as ending:
         if isinstance(ending, SystemExit) and ending.code != INTERRUPTED:
             raise
@@ -117,10 +135,6 @@ def main() -> None:
         log.debug("traceback", exc_info=True)
         typer.echo(f"erythron: {describe_os_error(error)}", err=True)
         raise SystemExit(1) from error
-    finally:
-        end_at_once()
-        # The process ends: a last walk over every object that it holds would free nothing sooner.
-        gc.freeze()
 
 
 def _hasten_start() -> None:

@@ -111,10 +111,7 @@ def draw_calls(counts: Ints, further: Floats, draws: int, rng: np.random.Generat
     filled = counts.sum(axis=1) > 0
     counts, further = counts[filled], further[filled]
     fields = len(counts)
-    found = measure_overdispersion(counts)
-    ratio = np.ones((draws, 1))
-    if found.freedom:
-        ratio = np.maximum(1.0, found.ratio * found.freedom / rng.chisquare(found.freedom, (draws, 1)))
+    ratio = _draw_ratios(measure_overdispersion(counts), draws, rng)
     both = np.column_stack([counts, further]).astype(np.float64)
     left = 1.0
     if fields > 1:
@@ -128,6 +125,13 @@ def draw_calls(counts: Ints, further: Floats, draws: int, rng: np.random.Generat
     gammas += ratio * rng.standard_gamma(CALLS_PRIOR, gammas.shape)
     shares = np.asarray(gammas / gammas.sum(axis=1, keepdims=True))
     return CallDraws(shares, np.asarray(weighted[:, columns:]))
+
+
+def _draw_ratios(found: Overdispersion, draws: int, rng: np.random.Generator) -> Floats:
+    """Return (B, 1) draws of the overdispersion, given its estimate; never less than chance."""
+    if not found.freedom:
+        return np.ones((draws, 1))
+    return np.maximum(1.0, found.ratio * found.freedom / rng.chisquare(found.freedom, (draws, 1)))
 
 
 def _weigh_fields(table: Floats, draws: int, rng: np.random.Generator) -> Floats:

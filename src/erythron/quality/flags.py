@@ -192,7 +192,7 @@ def _judge_scale(quality: FieldQuality, limits: QualityThresholds) -> list[Quali
     if not quality.scale_known:
         text = (
             "the microns per pixel are not known, neither from the file nor from red cells or nuclei: no "
-            "cell is counted; give them with --mpp"
+            "cell is counted; give them with --mpp (a picture of one cell is named by erythron classify)"
         )
         return [QualityFlag("scale_unknown", text)]
     flags = []

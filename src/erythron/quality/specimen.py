@@ -39,6 +39,8 @@ class SpecimenThresholds:
             in it. Smears have 0.77 and more, the clot 0.40.
         most_filled: share of pixels that are stained from which a picture is full: where neither nuclei nor
             red cells can be made out in it, it is no smear, or out of focus.
+        largest_crop_px: a picture of which no side is longer may be of one cell that fills it, which is a
+            smear all the same.
         most_nucleated: nucleated cells to a red cell under which a field may be one of blood. Fields of blood
             that were chosen for their white cells have up to 0.09, marrow 0.05 (much diluted) to 2.
         most_erythroid: share of erythroid cells up to which it then is; the diluted marrow has a sixth and
@@ -50,6 +52,7 @@ class SpecimenThresholds:
     most_orange: float = 0.36
     most_tinted: float = 0.6
     most_filled: float = 0.5
+    largest_crop_px: int = 420
     most_nucleated: float = 0.1
     most_erythroid: float = 0.05
 
@@ -87,7 +90,11 @@ def find_other_specimen(
                 f"no red cell is seen in it, and {unlike:.0%} of what might be cells are unlike those of "
                 "smears and have no clear outline: it may be a section, or a photograph of something else"
             )
-    elif image.mpp is None and float((light[..., 1] < _STAINED).mean()) > limits.most_filled:
+    elif (
+        image.mpp is None
+        and max(image.width_px, image.height_px) > limits.largest_crop_px
+        and float((light[..., 1] < _STAINED).mean()) > limits.most_filled
+    ):
         return "neither nuclei nor red cells can be made out in it: it is no smear, or out of focus"
     return None
 

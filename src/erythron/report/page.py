@@ -13,7 +13,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
@@ -36,6 +36,7 @@ from erythron.report.numbers import (
     format_ratio,
     scale_value,
 )
+from erythron.report.templating import open_templates
 from erythron.report.wording import (
     describe_range,
     describe_run_scale,
@@ -188,15 +189,7 @@ def _hash_source(text: str) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("erythron.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # A page is rendered once: what folding its constants saves then is less than what it costs first.
-        optimized=False,
-    )
+    environment = open_templates()
     environment.filters |= {
         "percent": format_percent,
         "limits": format_limits,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -30,6 +31,7 @@ from erythron.train.segmenter.use import CARD, WINDOW_PX
 from erythron.train.segmenter.windows import Windows
 
 from .test_annotations import make_own_set
+from .test_network import check_graph
 
 FRAMING = Framing(input_px=112, input_mpp=0.22, crop_width_um=32.0, crop_max_px=420, field_mpp=0.25)
 
@@ -50,6 +52,7 @@ def test_networks_are_fitted_exported_and_taken_again(data: Path, tmp_path: Path
     shipped = OpenVinoRuntime(tmp_path / SEGMENTATION).run({"pixels": pixels})["probabilities"]
     np.testing.assert_allclose(mine, shipped, atol=2e-3)
     assert b"recipe.py" not in (tmp_path / SEGMENTATION).read_bytes()
+    check_graph(onnx.load(tmp_path / SEGMENTATION))
 
     segmenters = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_networks.items()}
     scores = outline_out_of_fold(config, segmenters, FRAMING, tmp_path / "outlines")

@@ -46,6 +46,8 @@ def test_a_card_says_only_what_is_true_of_its_bundle() -> None:
     assert "every call is unclassified" in other
     assert "was not measured: corrected figures do not allow for missed cells" in other
     assert "76 of 85" not in other
+    same = render_card(vary(evaluation=test_part, calibrated_on="test part, for there is no validation part"))
+    assert "chosen on the test part, for there is no validation part. These are the cells" in same
 
 
 @pytest.mark.parametrize("name", ["proerythroblast", "plasma_cell"])

@@ -18,7 +18,6 @@ from erythron.train.shared.evaluation import FOLDER, RESULT
 from erythron.train.shared.hardware import Hardware
 from erythron.train.shared.novelty import LEAST_LIMIT
 from erythron.train.shared.run_folder import WEIGHTS_FILE
-from erythron.train.trainer import export
 
 QUIET = Hardware(threads=1, loggers=())
 
@@ -89,9 +88,6 @@ def test_without_a_validation_part_the_test_part_calibrates_and_that_is_said(
     train_run(vary_recipe(tiny, {"fit.epochs": 1}), rows, tmp_path / "run", QUIET, cache=cell_cache)
     result = evaluate_fine_tuned(tmp_path / "run")
     assert result.calibration.cells == "test part, for the manifest has no validation part"
-    export(tmp_path / "run", tmp_path / "bundle")
-    card = (tmp_path / "bundle" / "card.md").read_text()
-    assert "chosen on the test part, for the manifest has no validation part. These are the cells" in card
 
 
 def test_novelty_is_that_of_the_features_and_its_limits_of_cells_not_trained_on(run: Path) -> None:

@@ -73,7 +73,6 @@ def hide_masks(rows: pl.DataFrame) -> pl.DataFrame:
     "changes",
     [
         {"network.mask_kind": "hull", "network.fusion": "logits_gate"},
-        {"network.mask_kind": "cell"},
         {"network.fusion": "image"},
     ],
 )
