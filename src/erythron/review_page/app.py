@@ -59,7 +59,7 @@ def create_app(run: ReviewedRun, log: EventLog, sessions: Sessions, settings: Pa
 
     @asynccontextmanager
     async def live(_: FastAPI) -> AsyncIterator[None]:
-        ahead = threading.Thread(target=crops.cut_all, args=(run.fields, stop.is_set), daemon=True)
+        ahead = threading.Thread(target=crops.cut_all, args=(run.fields, stop), daemon=True)
         ahead.start()
         yield
         stop.set()

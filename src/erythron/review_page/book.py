@@ -245,11 +245,11 @@ class Book:
         """Return the cells of a field as they are called now."""
         with self._lock:
             newest = self._newest.get((lane, field.name), 0)
-            done, cells = self._made.get((lane, field.number), (-1, field.by_model))
-            if done != newest:
+            known = self._made.get((lane, field.number))
+            if known is None or known[0] != newest:
                 cells = field.call_cells(self.get_review(lane, field), self.run.model.settings)
-                self._made[lane, field.number] = (newest, cells)
-            return cells
+                known = self._made[lane, field.number] = (newest, cells)
+            return known[1]
 
     def make_differential(self, lane: str, specimen: PageSpecimen) -> Differential:
         """Return the differential of a specimen as its cells are called now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def serve_review(out: Path, options: ServerOptions, announce: Callable[[str], No
         h11_max_incomplete_event_size=65_536,
     )
     server = _Server(config, lambda: announce(_make_link(options, port, sessions)))
-    server.run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how one ends it
+        server.run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):

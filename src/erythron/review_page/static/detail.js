@@ -5,7 +5,7 @@ import { baseName, words } from "./cells.js";
 import { listNeighbours } from "./groups.js";
 import { sayReaders } from "./readers.js";
 
-const AHEAD = 16;
+const AHEAD = 8;
 const SVG = "http://www.w3.org/2000/svg";
 const SHOWN = [
   ["cell_diameter", "Diameter", 1],
