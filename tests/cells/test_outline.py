@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from erythron.cells.outline import (
     BoxedMask,
     CellOutline,
+    check_side,
     clip_mask,
     name_cell,
     outline_cell,
@@ -22,6 +23,7 @@ from erythron.cells.outline import (
     trim_mask,
     unite_masks,
 )
+from erythron.errors import DataError
 
 Masks = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 Seeds = st.integers(0, 2**32 - 1)
@@ -226,3 +228,14 @@ def test_a_nucleus_outside_its_whole_cell_belongs_to_it() -> None:
     (outline,) = outlines_from_labels(nucleus, cell)
     assert outline.cell.shape == (6, 6)
     assert np.count_nonzero(outline.cell) == 8
+
+
+def test_an_outline_may_be_4096_pixels_wide_and_no_wider() -> None:
+    check_side((4096, 1))
+    ends = [BoxedMask(left, 0, np.ones((1, 1), np.bool_)) for left in (0, 4095, 4096)]
+    assert unite_masks(ends[:2]).mask.shape == (1, 4096)
+    for sides in ((4097, 1), (1, 4096.5)):
+        with pytest.raises(DataError, match="over 4096 pixels"):
+            check_side(sides)
+    with pytest.raises(DataError, match="over 4096 pixels"):
+        unite_masks(ends)

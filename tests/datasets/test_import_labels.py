@@ -60,6 +60,16 @@ def test_a_cell_drawn_without_its_nucleus_has_a_mask_of_the_cell(fields: Path, t
     assert pl.read_csv(tmp_path / "out" / "cells.csv")["cell_id"].to_list() == ["x19y19", "x59y19"]
 
 
+def test_two_cells_of_one_name_stay_two_with_names_of_their_own(fields: Path, tmp_path: Path) -> None:
+    features = qupath("lymphocyte", "monocyte", "lymphocyte")
+    for feature in features:
+        feature["properties"]["name"] = "x19y19"
+    (tmp_path / "f0.geojson").write_text(json.dumps(features))
+    assert import_file(tmp_path / "f0.geojson", fields, tmp_path / "out").cells == 3
+    named = pl.read_csv(tmp_path / "out" / "cells.csv")["cell_id"].to_list()
+    assert named == ["x19y19", "x59y19", "x99y19"]
+
+
 def test_unknown_names_stop_the_import_before_anything_is_written(fields: Path, tmp_path: Path) -> None:
     (tmp_path / "f0.geojson").write_text(json.dumps(qupath("lymphocyte", "mystery")))
     with pytest.raises(DataError, match="'mystery'"):

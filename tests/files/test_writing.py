@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from erythron.files import writing
 from erythron.files.writing import open_at, partial_path, sweep, whole_file, whole_folder, write_file
 
 
@@ -223,3 +225,26 @@ def test_partial_names_are_hidden_and_short_enough() -> None:
         assert partial.name.startswith(".")
         assert partial.name.endswith(".partial")
         assert len(os.fsencode(partial.name)) <= 255
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_bytes_are_on_the_disk_before_a_name_is(
+    synced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename that outlives the bytes in a power cut leaves an empty file under the final name."""
+    kept: list[tuple[str, bool]] = []
+    file, folder = tmp_path / "table.csv", tmp_path / "field"
+
+    def sync(number: int) -> None:
+        kept.append((Path(f"/proc/self/fd/{number}").resolve().name, file.exists() or folder.exists()))
+
+    monkeypatch.setattr(writing.os, "fsync", sync)
+    with whole_folder(folder, synced=synced) as partial:
+        (partial / "in").mkdir()
+        (partial / "in" / "cells.csv").write_text("a")
+        (partial / "record.json").write_text("b")
+    assert sorted(kept) == ([("cells.csv", False), ("record.json", False)] if synced else [])
+    kept.clear()
+    shutil.rmtree(folder)
+    write_file(file, "a")
+    assert [early for _, early in kept] == [False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from erythron.quality import areas as module
 from erythron.quality.areas import find_cells_inside, find_unreadable_areas
 from erythron.quality.flags import LeftOutArea
 from erythron.read.light import estimate_background
@@ -31,6 +33,50 @@ def _draw_ground() -> NDArray[np.uint8]:
         rgb[np.hypot(x - cx, y - cy) < 18] = (150, 120, 180)
         rgb[np.hypot(x - cx, y - cy) < 10] = (90, 50, 130)
     return np.asarray((rgb + rng.normal(0, 3, rgb.shape)).clip(0, 255), dtype=np.uint8)
+
+
+CONSTANTS = Path(__file__).parents[2] / "docs" / "results" / "constants.md"
+"""Its tables have a value below, the value, and one above, and what each is worth on real fields."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["_WINDOW", *(field.name for field in fields(module.AreaThresholds) if field.name != "fallback_mpp")],
+)
+def test_each_threshold_is_the_one_that_was_measured(name: str) -> None:
+    used = getattr(module, name, None) or getattr(module.THRESHOLDS, name)
+    (row,) = [line for line in CONSTANTS.read_text().splitlines() if line.startswith(f"| `areas.{name}` |")]
+    assert float(row.split("|")[2].split("/")[1]) == used
+
+
+@pytest.mark.parametrize(
+    ("light", "bright", "share", "is_thick"),
+    [
+        (43, 200, 0.0, True),  # light of 0.215 and 0.225 on both sides of 0.22
+        (45, 200, 0.0, False),
+        (20, 200, 0.0199, True),  # glass on both sides of 0.02
+        (20, 200, 0.0204, False),
+        (20, 159, 0.03, True),  # brightness on both sides of that of glass, 0.8
+        (20, 161, 0.03, False),
+    ],
+)
+def test_an_area_is_too_thick_by_its_light_and_by_glass_in_it(
+    light: int, bright: int, share: float, is_thick: bool
+) -> None:
+    square = np.full((48, 48), light, np.uint8)
+    square.flat[: round(share * square.size)] = bright
+    rgb = np.repeat(np.tile(square, (6, 6))[..., None], 3, axis=2)
+    found = find_unreadable_areas(rgb, np.full(3, 200, np.float32), 0.25)
+    assert ("too_thick" in {area.cause for area in found}) is is_thick
+
+
+def test_an_area_as_large_as_a_window_is_left_out_and_a_smaller_one_is_not() -> None:
+    mask = np.zeros((8, 8), np.bool_)
+    mask[1:6, 1:6] = True
+    (found,) = module._outline(mask, 10, "too_thick", (80, 80), module.THRESHOLDS)
+    assert found.area_fraction == pytest.approx(25 / 64)
+    mask[1, 1] = False
+    assert module._outline(mask, 10, "too_thick", (80, 80), module.THRESHOLDS) == []
 
 
 def find_areas(rgb: NDArray[np.uint8], mpp: float | None) -> tuple[LeftOutArea, ...]:

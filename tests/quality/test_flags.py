@@ -45,6 +45,14 @@ def test_a_measure_raises_its_flag_only_beyond_its_limit(name: str, limit: float
     assert (flag.name, flag.value, flag.threshold) == (name, 1.01 * limit, limit)
 
 
+def test_a_scale_at_the_limit_is_counted_and_a_coarser_one_is_not() -> None:
+    at, beyond = (FieldQuality(mpp=mpp) for mpp in (THRESHOLDS.most_mpp, 1.01 * THRESHOLDS.most_mpp))
+    assert is_countable(at)
+    assert judge_field(at, THRESHOLDS) == []
+    assert not is_countable(beyond)
+    assert names(judge_field(beyond, THRESHOLDS)) == ["magnification_too_low"]
+
+
 def test_an_area_at_the_limit_is_none_to_flag() -> None:
     area = LeftOutArea("out_of_focus", ((0, 0), (1, 0), (1, 1)), THRESHOLDS.most_left_out)
     assert judge_field(FieldQuality(left_out=(area,)), THRESHOLDS) == []

@@ -175,6 +175,19 @@ def test_what_is_no_run_or_is_damaged_is_named(run: Path, tmp_path: Path) -> Non
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("change", ["another", "twice"])
+def test_a_table_with_other_cells_than_outlined_is_refused(change: str, run: Path, tmp_path: Path) -> None:
+    """As many cells of other names, and one cell in two rows."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run / "f0", copy)
+    head, first, *rest = (copy / "cells.csv").read_text().splitlines(keepends=True)
+    cell_id = first.split(",")[1]
+    rows = [first, first] if change == "twice" else [first.replace(cell_id, "x0y0", 1)]
+    (copy / "cells.csv").write_text("".join([head, *rows, *rest]))
+    with pytest.raises(DataError, match=r"cells\.geojson: its cells are not those of cells\.csv"):
+        read_field(copy)
+
+
 def accept(tasks: list[dict[str, Any]]) -> None:
     """Label every cell that the model left open, and confirm the rest, as in Label Studio."""
     for task in tasks:

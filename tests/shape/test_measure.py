@@ -248,3 +248,43 @@ def test_five_hundred_cells_are_measured_quickly() -> None:
         seconds.append(time.process_time() - start)
     assert table.height == 500
     assert min(seconds) < 0.3
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 4), (3, 4), (5, 13)])
+def test_a_rectangle_of_pixels_has_the_eccentricity_of_the_rectangle(rows: int, columns: int) -> None:
+    """Its second moments are a twelfth of its squared sides, each pixel being a square and not a point."""
+    cell = np.zeros((9, 20), np.int32)
+    cell[2 : 2 + rows, 3 : 3 + columns] = 1
+    drawn = Drawn(cell.copy(), cell)
+    found = measure_cells(grey_image(drawn), drawn.outlines, 0.25)["nucleus_eccentricity"].item()
+    assert found == pytest.approx(math.sqrt(1 - (rows / columns) ** 2))
+
+
+def test_lobes_that_touch_at_a_corner_are_one() -> None:
+    cell = np.ones((6, 12), np.int32)
+    nucleus = np.zeros_like(cell)
+    nucleus[1:3, 1:3] = nucleus[3:5, 3:5] = 1
+    drawn = Drawn(nucleus.copy(), cell)
+    assert measure_cells(grey_image(drawn), drawn.outlines, 0.25)["nucleus_lobes"].item() == 1
+    nucleus[3:5, 3:5], nucleus[3:5, 4:6] = 0, 1
+    drawn = Drawn(nucleus, cell)
+    assert measure_cells(grey_image(drawn), drawn.outlines, 0.25)["nucleus_lobes"].item() == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "touches"),
+    [
+        ((1, 4), (1, 4), False),
+        ((0, 3), (1, 4), True),
+        ((1, 4), (0, 3), True),
+        ((2, 5), (1, 4), True),
+        ((1, 4), (3, 6), True),
+    ],
+)
+def test_each_border_of_an_image_cuts_the_cells_on_it_alone(
+    rows: tuple[int, int], columns: tuple[int, int], touches: bool
+) -> None:
+    cell = np.zeros((5, 6), np.int32)
+    cell[slice(*rows), slice(*columns)] = 1
+    drawn = Drawn(cell.copy(), cell)
+    assert measure_cells(grey_image(drawn), drawn.outlines, 0.25)["touches_edge"].item() is touches
