@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import multiprocessing
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from erythron.read.inputs import find_images
 from erythron.results.field import read_cells
 from erythron.results.fingerprint import hash_image, hash_pixels
 from erythron.results.record import read_record
+from erythron.review_page.server import ServerOptions, serve_review
 
 COUNTED = 4
 """Fields that are counted; the others repeat their results."""
@@ -151,13 +151,20 @@ def measure_page(run: Path) -> str:
 
 
 def kill_after_each(run: Path, kills: int) -> str:
-    """Kill the server after each acknowledged change; return what was lost in words."""
+    """Kill the server after each acknowledged change; return what was lost in words.
+
+    The servers are forks of this process, which has imported all already.
+    """
     for path in run.glob("review.sqlite*"):
         path.unlink()
     lost = 0
-    for number in range(kills):
-        process, link, _ = start(run)
-        with httpx.Client(base_url=link.split("/enter")[0]) as client:
+    fork = multiprocessing.get_context("fork")
+    for number in range(kills + 1):
+        here, there = fork.Pipe()
+        process = fork.Process(target=serve_review, args=(run, ServerOptions("bench"), there.send))
+        process.start()
+        link = here.recv()
+        with httpx.Client(base_url=link.split("/enter")[0], timeout=60) as client:
             client.get(link)
             client.headers["x-csrf-token"] = client.get("/api/run").json()["csrf"]
             cells = client.get("/api/specimens/0/cells").json()
@@ -170,8 +177,8 @@ def kill_after_each(run: Path, kills: int) -> str:
             called = "monocyte" if number % 2 else "lymphocyte"
             body = {"action": f"kill-{number}", "calls": [{**call, "called": called}]}
             client.post("/api/specimens/0/calls", json=body).raise_for_status()
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+            process.kill()
+        process.join()
     return f"{kills} kills, each right after an acknowledged change: {lost} changes lost."
 
 

@@ -25,7 +25,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 
-EXAMPLES = 8
+EXAMPLES = 4
 """Requests of each route; ``schemathesis run`` against a server makes as many as one wants."""
 
 
