@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,7 @@ from erythron.pipeline.count import count_images
 from erythron.pipeline.extract import extract_cells
 from erythron.pipeline.mask import MaskOptions, mask_images
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.recount import Reading, recount
 from erythron.read.inputs import find_images
 from erythron.results.convert import ExportFormat, convert_run
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
@@ -75,6 +77,25 @@ def test_a_run_of_such_names_is_kept_converted_and_compared(
     assert found.cells is not None
     assert found.cells.only_a == found.cells.only_b == 0
     assert found.cells.same_call.value == 1
+
+
+def test_calls_of_a_person_find_images_of_such_names(images: list[Path], run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    tables = [
+        next(copy.glob(f"{start}*/cells.csv"))
+        for start in ("d\udcff", "two")
+        if next(copy.glob(f"{start}*/cells.csv")).read_text().count("\n") > 1
+    ]
+    assert tables
+    for table in tables:
+        head, first, *rest = table.read_text().splitlines(keepends=True)
+        columns, row = head.rstrip("\n").split(","), first.rstrip("\n").split(",")
+        row[columns.index("counted_as")] = "not_a_cell"
+        table.write_text(head + ",".join(row) + "\n" + "".join(rest))
+    done = recount(copy, tables, Reading("A. Reader", datetime(2026, 5, 4, tzinfo=UTC)))
+    assert done.changed == len(tables)
+    assert len(list(copy.rglob("review.json"))) == len(tables)
 
 
 def test_extract_mask_and_classify_take_such_names(images: list[Path], run: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from erythron.cli.options import Force, Json
+from erythron.cli.options import Json
 
 
 def convert(
@@ -32,7 +32,9 @@ def convert(
         Literal[".", ","],
         typer.Option("--decimal", help="CSV: sign before decimals; with a comma, columns have semicolons."),
     ] = ".",
-    force: Force = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file of this name, whoever wrote it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write the cells of a finished run for another program, without counting again.

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from erythron.cli.options import Force
-
 
 def draw_field(
     out: Annotated[
@@ -17,7 +15,9 @@ def draw_field(
     width: Annotated[int, typer.Option(min=256, help="Width in pixels.")] = 1024,
     height: Annotated[int, typer.Option(min=256, help="Height in pixels.")] = 1024,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same field.")] = 0,
-    force: Force = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the files of these names, whoever wrote them.")
+    ] = False,
 ) -> None:
     """Draw a marrow field with known cells: a test instrument, not a measure of accuracy.
 

@@ -17,7 +17,7 @@ from erythron.cells.class_map import ClassMap
 from erythron.differential.me_ratio import MERatio
 from erythron.errors import DataError, ImageReadError, UsageError
 from erythron.files.locking import lock_folder
-from erythron.files.naming import as_text
+from erythron.files.naming import as_text, find_named
 from erythron.interchange.labels import find_image
 from erythron.pipeline.count import CountRun, count_images, count_specimens
 from erythron.pipeline.count_worker import CountJob, CountTask
@@ -216,7 +216,7 @@ def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, 
                 place = path.parent.relative_to(one.folder)
                 places[record.image] = place.with_name(place.name + Path(record.image).suffix)
         images = tuple(
-            InputImage(Path(image), places.get(image, Path(Path(image).name))) for image in one.images
+            InputImage(find_named(image), places.get(image, Path(Path(image).name))) for image in one.images
         )
         specimens.append(
             Specimen(
