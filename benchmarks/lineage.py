@@ -59,9 +59,9 @@ from erythron.train.shared.sets import open_sets
 CLASSES = tuple(c.name for c in DEFAULT_CLASSES)
 STAGES = len(ERYTHROID_STAGES)
 MARROW, BLOOD, CROPS, MUNICH = "pathology-bites-cells", "pbc-acevedo", "bcisc", "matek-marrow"
-BEFORE = SampleSettings(scale=0.15, stain=0.6, colour=0.3, tint=0.15)
+USUAL = SampleSettings(scale=0.15, stain=0.6, colour=0.3, tint=0.15)
 WIDE = SampleSettings(scale=0.25, stain=0.8, colour=0.5, tint=0.25)
-LOOSE, FIRM = HeadSettings(l2=3e-3, limit=6.0), HeadSettings(l2=1e-2, limit=3.0)
+LOOSE, FIRM, CUT = (HeadSettings(l2=l2, limit=at) for l2, at in ((3e-3, 6.0), (1e-2, 6.0), (1e-2, 3.0)))
 
 Floats = NDArray[np.float64]
 
@@ -76,15 +76,16 @@ class Arm:
     head: HeadSettings
 
 
+SHIPPED = Arm("penalty 0.01, as shipped", {}, USUAL, FIRM)
 ARMS = (
-    Arm("as before", {}, BEFORE, LOOSE),
-    Arm("a firmer head", {}, BEFORE, FIRM),
-    Arm("more variation of stain", {}, WIDE, LOOSE),
-    Arm("both, as shipped", {}, WIDE, FIRM),
-    Arm("both, crops of bcisc at 0.15", {CROPS: 0.15}, WIDE, FIRM),
-    *(Arm(f"both, Munich set at {w:g}", {MUNICH: w}, WIDE, FIRM) for w in (0.02, 0.1, 0.5)),
+    Arm("penalty 0.003, as bundle 8", {}, USUAL, LOOSE),
+    SHIPPED,
+    Arm("penalty 0.01, cut at 3", {}, USUAL, CUT),
+    Arm("wider stain", {}, WIDE, LOOSE),
+    Arm("wider stain, penalty 0.01, cut at 3", {}, WIDE, CUT),
+    Arm("penalty 0.01, crops of bcisc at 0.15", {CROPS: 0.15}, USUAL, FIRM),
+    *(Arm(f"penalty 0.01, Munich set at {w:g}", {MUNICH: w}, USUAL, FIRM) for w in (0.02, 0.1, 0.5)),
 )
-SHIPPED = ARMS[3]
 
 
 @dataclass(frozen=True)
