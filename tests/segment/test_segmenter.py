@@ -110,7 +110,7 @@ def test_a_crop_of_unknown_scale_is_outlined_whole_though_it_shows_less_than_ass
 
 
 def test_a_segmented_nucleus_is_of_one_cell(segmenter):
-    # 1.2 um of cytoplasm lie between the lobes; drawn further apart they are taken for three cells in a field.
+    # 1.2 um lie between the lobes; drawn further apart they are taken for three cells in a field.
     lobes = [(90 + 17 * np.cos(a), 90 + 17 * np.sin(a), 0, 11) for a in (0.3, 2.4, 4.5)]
     rgb = draw((180, 180), cells=[(90, 90, 38, 0), *lobes])
     found = Found([segmenter.segment_central(rgb, 0.17)], (180, 180))
