@@ -59,12 +59,21 @@ def test_a_brown_picture_is_no_smear() -> None:
 
 @pytest.mark.parametrize(
     ("flags", "score", "is_refused"),
-    [("unlike_training", 0.7, True), ("unlike_training", 0.85, False), ("", 0.66, False)],
+    [("unlike_training", 0.7, True), ("unlike_training", 0.9, False), ("", 0.66, False)],
 )
 def test_cells_unlike_those_of_smears_and_without_clear_outline_are_of_something_else(
     flags: str, score: float, is_refused: bool
 ) -> None:
     cells = make_cells(["granulocyte"] * 12, flags, score)
+    assert (find_other_specimen(make_image(draw_smear(0)), cells) is not None) is is_refused
+
+
+@pytest.mark.parametrize(
+    ("count", "score", "is_refused"), [(5, 0.63, True), (5, 0.8, False), (2, 0.66, True), (1, 0.5, False)]
+)
+def test_few_cells_must_be_stranger(count: int, score: float, is_refused: bool) -> None:
+    """A crowded picture by telephone, five of whose red cells passed for nuclei, got a differential."""
+    cells = make_cells(["granulocyte"] * count, "unlike_training", score)
     assert (find_other_specimen(make_image(draw_smear(0)), cells) is not None) is is_refused
 
 

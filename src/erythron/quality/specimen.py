@@ -29,10 +29,12 @@ class SpecimenThresholds:
 
     Attributes:
         most_strange: share of cells with the flag ``unlike_training``, plus twice what their mean score
-            lacks of 1, over which a field without red cells is none. Sections have 1.47 to 1.48, the clot
-            1.41, photographs 1.60 and more; crops of marrow without red cells, some of them blurred or made
-            pink on purpose, at most 1.25.
+            lacks of 1, over which a field without red cells is none. Sections have 1.40 to 1.46, the clot
+            1.32, photographs 1.56 and more; crops of marrow without red cells, some of them blurred or made
+            pink on purpose, at most 1.16.
         fewest_cells: cells to judge these by.
+        most_strange_few: the same of two to so few cells. A photograph has 1.68, a picture of crowded red
+            cells by telephone 1.74, crops of marrow that show one to four cells at most 1.35.
         most_orange: share of pixels in which blue is lower than red and green by a tenth of the light: no
             stain of smears is orange, yellow or brown. Smears have at most 0.01, pictures under a yellow
             lamp that drowns the blue 0.33, photographs and brown immunostains 0.32 to 0.67.
@@ -48,8 +50,9 @@ class SpecimenThresholds:
             more.
     """
 
-    most_strange: float = 1.35
+    most_strange: float = 1.28
     fewest_cells: int = 10
+    most_strange_few: float = 1.5
     most_orange: float = 0.36
     most_tinted: float = 0.6
     most_filled: float = 0.5
@@ -83,16 +86,19 @@ def find_other_specimen(
         return "it is orange, yellow or brown, as no stained smear is"
     if image.mpp is not None and image.mpp > FIELD_THRESHOLDS.most_mpp:
         return None  # such cells are in no count, and too small to judge by
-    if cells.height >= limits.fewest_cells:
+    is_few = cells.height < limits.fewest_cells
+    if cells.height > 1:
+        most = limits.most_strange_few if is_few else limits.most_strange
         unlike = float(cells.select(has_flag(CellFlag.UNLIKE_TRAINING).mean()).item())
         score = float(cells.select(pl.col("outline_score").mean()).item())
-        if unlike + 2 * (1 - score) > limits.most_strange and not _has_red_cells(image):
+        if unlike + 2 * (1 - score) > most and not _has_red_cells(image):
             return (
                 f"no red cell is seen in it, and {in_percent(unlike)} of what may be cells are unlike those "
                 "of smears and have no clear outline: it may be a section, or a photograph of something else"
             )
-    elif (
-        image.mpp is None
+    if (
+        is_few
+        and image.mpp is None
         and max(image.width_px, image.height_px) > limits.largest_crop_px
         and float((light[..., 1] < _STAINED).mean()) > limits.most_filled
     ):
