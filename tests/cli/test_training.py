@@ -108,7 +108,7 @@ def test_the_default_recipe_on_a_set_of_one_s_own_and_another_added(tmp_path: Pa
     (tmp_path / "more" / "band").mkdir()
     for i in range(4):
         image = np.asarray(Image.open(tmp_path / f"{i}.png"))
-        Image.fromarray(255 - (255 - image) // 2).save(
+        Image.fromarray(255 - (255 - image) // 4 * 3).save(
             tmp_path / "more" / ("EBO", "band")[i % 2] / f"{i}.png"
         )
     words = ["train", "--data", str(manifest), "--add-set", str(tmp_path / "more"), "--out", str(run)]

@@ -181,6 +181,7 @@ def test_a_broken_list_of_overlaps_is_refused(tmp_path: Path) -> None:
         ("pathology-bites-cells", 404, 16),
         ("pbc-acevedo", 4450, 8),
         ("matek-samples", 11, 7),
+        ("matek-marrow", 700, 7),
         ("segmentation_WBC", 300, 5),
         ("bcisc", 234, 5),
         ("bccd", 3971, 3),

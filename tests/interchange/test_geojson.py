@@ -23,7 +23,7 @@ from erythron.cells.outline import outlines_from_labels
 from erythron.cells.palette import colour_of
 from erythron.errors import DataError
 from erythron.interchange.cells import CountedImage
-from erythron.interchange.geojson import cells_to_geojson, read_geojson, trace_cells
+from erythron.interchange.geojson import cells_to_geojson, read_geojson, read_rings, trace_cells
 
 
 def make_cells(count: int, **columns: list[Any]) -> pl.DataFrame:
@@ -229,3 +229,17 @@ def test_objects_that_give_no_cell_are_named() -> None:
 def test_what_is_no_geojson_is_named(wrong: Any) -> None:
     with pytest.raises(DataError, match="export the objects"):
         read_geojson(wrong, "a.png")
+
+
+def test_rings_of_ones_own_file_are_read_as_they_were_written() -> None:
+    cell = np.zeros((12, 20), np.int32)
+    cell[1:8, 1:8], cell[3:9, 10:18] = 1, 2
+    cell[4, 4] = 0  # a hole
+    nucleus = np.where(np.isin(cell, (1, 2)), cell, 0)
+    nucleus[1] = 0
+    rings = trace_cells(outlines_from_labels(nucleus, cell))
+    found = read_rings(cells_to_geojson(rings, make_cells(2)))
+    assert found == {"x0y0": rings[0], "x1y0": rings[1]}
+    for broken in ("", "{}", '{"features": [{}]}', "[" * 100_000):
+        with pytest.raises(DataError, match="no cells as erythron writes them"):
+            read_rings(broken)

@@ -25,7 +25,7 @@ def test_the_shipped_card_says_how_often_cells_are_found() -> None:
     card = load_bundle().card
     found = make_detection(card)
     assert found is not None
-    assert (found.erythroid, found.other) == ((76, 85), (47, 47))
+    assert (found.erythroid, found.other) == ((83, 85), (45, 47))
     assert make_detection(card.model_copy(update={"detection": None})) is None
 
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import shutil
-import subprocess
-import tarfile
 from datetime import UTC, datetime
 
 import numpy as np
@@ -107,26 +102,3 @@ def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunRe
         model_sha256="0" * 64,
         settings=(Entry("mpp", "not given"),),
     )
-
-
-AXE_VERSION = "4.14.1"
-AXE_SHA512 = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe-core (MPL-2.0), which checks a page's accessibility, from the npm registry."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm, which brings axe-core, is not installed")
-    folder = tmp_path_factory.mktemp("axe")
-    command = [npm, "pack", f"axe-core@{AXE_VERSION}", "--silent", "--pack-destination", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode:
-        pytest.fail(f"npm could not bring axe-core {AXE_VERSION}: {done.stderr.strip()}")
-    archive = folder / f"axe-core-{AXE_VERSION}.tgz"
-    assert base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() == AXE_SHA512
-    with tarfile.open(archive) as package:
-        source = package.extractfile("package/axe.min.js")
-        assert source is not None
-        return source.read().decode("utf-8")

@@ -60,13 +60,16 @@ class Desk:
 
     Args:
         out: folder of the run.
+        is_blind: whether readers call cells without seeing the calls of others.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, is_blind: bool = False) -> None:
         self.out = out
         self.sessions = Sessions(PASSWORD)
         self.log = EventLog(open_database(name_file(out / "review.sqlite")), out)
-        self.app: FastAPI = create_app(ReviewedRun(out), self.log, self.sessions, PageSettings(port=18500))
+        self.app: FastAPI = create_app(
+            ReviewedRun(out), self.log, self.sessions, PageSettings(port=18500, is_blind=is_blind)
+        )
 
     def visit(self, reader: str = "A. Reader") -> Visit:
         """Return a reader who came in by a link."""
@@ -78,6 +81,13 @@ class Desk:
     def stranger(self) -> TestClient:
         """Return a client without a session."""
         return TestClient(self.app, base_url=HERE, follow_redirects=False)
+
+
+def find_free(cells: dict[str, Any]) -> tuple[float, float]:
+    """Return a corner of the field far from every cell."""
+    places = [p for p, f in zip(cells["place"], cells["field"], strict=True) if f == 0]
+    corners = [(x, y) for x in range(20, 290, 10) for y in range(20, 230, 10)]
+    return max(corners, key=lambda c: min((c[0] - x) ** 2 + (c[1] - y) ** 2 for x, y, _, _ in places))
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,10 @@ def come_in(link: str) -> httpx.Client:
     return client
 
 
-def test_every_acknowledged_change_is_there_after_a_kill(run: Path) -> None:
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 0)])
+def test_every_acknowledged_change_is_there_after_the_end(
+    run: Path, how: signal.Signals, status: int
+) -> None:
     process, link = start(run)
     client = come_in(link)
     names = client.get("/api/specimens/0/cells").json()["cell_id"][:3]
@@ -45,8 +48,8 @@ def test_every_acknowledged_change_is_there_after_a_kill(run: Path) -> None:
         call = {"field": 0, "cell_id": name, "seen": 0, "called": "monocyte"}
         done = client.post("/api/specimens/0/calls", json={"action": "a", "calls": [call]})
         assert done.status_code == 200
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(how)
+    assert process.wait(timeout=30) == status
     standing = Desk(run).visit().cells()["standing"]
     assert [s["subject"] for s in standing] == names
 

@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from erythron.bundle.folder import load_bundle
 from erythron.cells.outline import render_labels
-from erythron.segment.segmenter import Segmenter, load_segmenter, rescale
+from erythron.segment.segmenter import Segmenter, adapt_to_field, load_segmenter, rescale
 
 MPP = 0.25
 SMEAR, RED, CYTOPLASM, NUCLEUS = (235, 225, 230), (205, 150, 140), (165, 155, 205), (80, 35, 125)
@@ -110,7 +110,8 @@ def test_a_crop_of_unknown_scale_is_outlined_whole_though_it_shows_less_than_ass
 
 
 def test_a_segmented_nucleus_is_of_one_cell(segmenter):
-    lobes = [(90 + 22 * np.cos(a), 90 + 22 * np.sin(a), 0, 11) for a in (0.3, 2.4, 4.5)]
+    # 1.2 um lie between the lobes; drawn further apart they are taken for three cells in a field.
+    lobes = [(90 + 17 * np.cos(a), 90 + 17 * np.sin(a), 0, 11) for a in (0.3, 2.4, 4.5)]
     rgb = draw((180, 180), cells=[(90, 90, 38, 0), *lobes])
     found = Found([segmenter.segment_central(rgb, 0.17)], (180, 180))
     assert all(found.nucleus[round(y), round(x)] for x, y, *_ in lobes)
@@ -127,6 +128,38 @@ def test_tiles_change_no_cell_count(segmenter, monkeypatch):
     tiled = Found(segmenter.segment_field(rgb, MPP), (400, 500))
     assert tiled.count == whole.count == 30
     assert dice(tiled.cell > 0, whole.cell > 0) > 0.98
+
+
+class Recorder:
+    """A network that finds nothing and keeps the windows that it was shown."""
+
+    def __init__(self):
+        self.windows = []
+
+    def run(self, inputs):
+        self.windows.append(inputs["pixels"])
+        count, side = inputs["pixels"].shape[:2]
+        return {"probabilities": np.zeros((count, 2, side, side), np.float32)}
+
+
+def test_a_field_is_seen_larger_than_a_crop_where_the_bundle_says_so():
+    """Nuclei that touch were outlined as one, in a field whose cells lie close."""
+    card = load_bundle().card.segmenter.model_copy(update={"field_window_mpp": 0.3, "window_mpp": 0.36})
+    rgb = draw((200, 200), (), [(100, 100, 24, 16)])
+
+    def measure(card):
+        recorder = Recorder()
+        Segmenter(card, recorder).segment_field(rgb, MPP)
+        return np.sqrt(np.count_nonzero(np.concatenate(recorder.windows)[0][..., 0] < 120))
+
+    same = card.model_copy(update={"field_window_mpp": None})
+    assert measure(card) / measure(same) == pytest.approx(0.36 / 0.3, rel=0.03)
+
+
+def test_a_field_has_a_least_stain_of_its_own():
+    card = load_bundle().card.segmenter.model_copy(update={"least_stain": 0.2, "field_least_stain": 0.4})
+    assert adapt_to_field(card).least_stain == 0.4
+    assert adapt_to_field(card.model_copy(update={"field_least_stain": None})).least_stain == 0.2
 
 
 def test_rescaling_never_loses_the_last_pixel():

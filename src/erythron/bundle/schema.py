@@ -68,12 +68,14 @@ class SegmenterCard(_Model):
 
     Maxima of the nuclear stain, blurred with a standard deviation of ``stain_blur_um`` at ``stain_mpp``,
     above ``least_stain`` are candidate points. The network sees a square of ``window_px`` at ``window_mpp``
-    around each, and once more around the nucleus where that lies over ``recentre_um`` away. A cell counts
-    where its score is at least ``least_score``, its nucleus at least ``least_nucleus_um2`` large and shared
-    by a surer cell to at most ``most_overlap`` of the smaller nucleus. In a crop, the trust in a cell falls
-    with its distance from the middle as a normal curve with a standard deviation of ``central_spread`` half
-    sides; where the crop's scale is only assumed, the outline is the mean of the ``assumed_kept`` surest of
-    those at ``assumed_shares`` of it.
+    around each, and once more around the nucleus where that lies over ``recentre_um`` away. In a field
+    ``field_window_mpp`` and ``field_least_stain`` stand in their place where they are given: the network
+    tells nuclei that touch apart where it sees them larger. A cell counts where its score is at least
+    ``least_score``, its nucleus at least ``least_nucleus_um2`` large and shared by a surer cell to at most
+    ``most_overlap`` of the smaller nucleus. In a crop, the trust in a cell falls with its distance from the
+    middle as a normal curve with a standard deviation of ``central_spread`` half sides; where the crop's
+    scale is only assumed, the outline is the mean of the ``assumed_kept`` surest of those at
+    ``assumed_shares`` of it.
     """
 
     stain_mpp: Mpp
@@ -81,6 +83,8 @@ class SegmenterCard(_Model):
     least_stain: Probability
     window_px: Annotated[int, Field(ge=32, le=512)]
     window_mpp: Mpp
+    field_window_mpp: Mpp | None = None
+    field_least_stain: Probability | None = None
     recentre_um: Micrometres
     least_score: Probability
     least_nucleus_um2: Annotated[float, Field(ge=0, le=10_000)]

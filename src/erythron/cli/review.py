@@ -55,6 +55,12 @@ def review(
             "--database", metavar="URL", help="Database in SQLAlchemy's spelling; RUN_DIR/review.sqlite."
         ),
     ] = None,
+    blind: Annotated[
+        bool,
+        typer.Option(
+            "--blind", help="Each reader calls the cells without seeing the calls of others, until done."
+        ),
+    ] = False,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     mpp: Mpp = None,
     model: Model = None,
@@ -78,6 +84,7 @@ def review(
         password=_read_password(password_file),
         database=database,
         names=tuple(name or ()),
+        is_blind=blind,
     )
 
     def announce(link: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from erythron.cli.options import Json
+from erythron.cli.options import Json, Model
 
 DEFAULT_RECIPE = "default"
 
@@ -37,6 +38,16 @@ def train(
         list[str] | None,
         typer.Option("--add-set", metavar="SET", help="A further set beside those; repeat for several."),
     ] = None,
+    from_review: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from-review",
+            metavar="RESULTS",
+            help="Fit the bundle anew with the cells that persons have called in a count; repeat for "
+            "several. Takes no recipe.",
+        ),
+    ] = None,
+    model: Model = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as fit.epochs=20."),
@@ -68,6 +79,15 @@ def train(
 
     if out is None:
         raise typer.BadParameter("give --out RUN, the folder of the run")
+    if from_review:
+        if recipe or named or data or add_set or settings:
+            raise typer.BadParameter(
+                "--from-review fits a bundle anew as it was fitted; it takes no recipe, set or setting"
+            )
+        learn_from_review(from_review, model, out, threads=threads, as_json=as_json)
+        return
+    if model is not None:
+        raise typer.BadParameter("--model is the bundle that learns from a review; give --from-review too")
     if recipe is not None and named is not None:
         raise typer.BadParameter("name the recipe once, as the argument or by --recipe")
     require_torch()
@@ -101,6 +121,47 @@ def train(
     epochs = "" if record.epochs_run is None else f"{record.epochs_run} epochs of "
     typer.echo(f"{epochs}{record.cells} cells in {record.seconds:.0f} s: {out}")
     typer.echo(f"Figures: erythron evaluate {out}; bundle: erythron export {out} --out BUNDLE")
+
+
+def learn_from_review(
+    runs: Sequence[Path], model: Path | None, out: Path, *, threads: int, as_json: bool
+) -> None:
+    """Fit a bundle anew with the cells that persons have called, and say what got better and what worse.
+
+    Raises:
+        MissingExtraError: the extra 'train' is not installed.
+    """
+    import json
+    from dataclasses import asdict
+
+    from erythron.cli.progress import show_stages
+
+    require_torch()
+    from erythron.bundle.folder import load_bundle
+    from erythron.files.locking import lock_folder
+    from erythron.train.classifier.frozen.from_review import train_from_review
+
+    with show_stages() as progress, lock_folder(out):
+        record, found = train_from_review(runs, load_bundle(model), out, threads, progress)
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), "seconds": record.seconds, **asdict(found)}))
+        return
+    kept = {
+        "specimen": "specimens kept whole",
+        "field": "fields kept whole; cells of one specimen are alike, so this flatters",
+        "cell": "cells of one field lie on both sides, so this flatters",
+    }[found.apart_by]
+    typer.echo(f"{found.cells} cells that were called, each judged by a fit on the others ({kept})")
+    lines = {name.replace("_", " ").capitalize(): line for name, line in found.by_class.items()}
+    lines["Called as the reader does"] = (found.cells, found.right_before, found.right_after)
+    typer.echo(f"{'':<30}{'cells':>7}{'before':>8}{'after':>8}")
+    for name, (cells, before, after) in lines.items():
+        typer.echo(f"{name:<30}{cells:>7}{before:>8}{after:>8}")
+    typer.echo(
+        f"{found.better} got better, {found.worse} worse: exact McNemar test, p = {found.probability:.2g}; "
+        f"each cell stands in {out / 'evaluation' / 'before_after.csv'}"
+    )
+    typer.echo(f"If you want it: erythron export {out} --out BUNDLE, then erythron count ... --model BUNDLE")
 
 
 def require_torch() -> None:

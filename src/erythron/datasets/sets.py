@@ -22,6 +22,7 @@ READERS: dict[str, Callable[[Path], list[FoundCell]]] = {
     "pbc-acevedo": readers.read_pbc_acevedo,
     "matek": readers.read_matek,
     "matek-samples": readers.read_matek,
+    "matek-marrow": readers.read_matek,
     "segmentation_WBC": readers.read_segmentation_wbc,
     "bcisc": readers.read_bcisc,
     "bccd": readers.read_bccd,

@@ -111,6 +111,29 @@ def read_geojson(document: Any, default_name: str) -> tuple[LabelledImage, ...]:
     return tuple(LabelledImage(name, tuple(cells[name]), tuple(left_out[name])) for name in names)
 
 
+def read_rings(text: str) -> dict[str, CellRings]:
+    """Return the polygons of the cells in a text of :func:`cells_to_geojson` by name, without filling them.
+
+    Raises:
+        DataError: the text is none of erythron's.
+    """
+    try:
+        features = json.loads(text)["features"]
+        return {
+            str(feature["properties"]["name"]): CellRings(
+                _as_parts(feature["geometry"]), _as_parts(feature["nucleusGeometry"])
+            )
+            for feature in features
+        }
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError("this holds no cells as erythron writes them; count the image again") from error
+
+
+def _as_parts(geometry: Mapping[str, Any]) -> list[Part]:
+    coordinates: Any = geometry["coordinates"]
+    return [coordinates] if geometry["type"] == "Polygon" else coordinates
+
+
 def _take_object(value: Any) -> Mapping[str, Any]:
     """Return a JSON object, an empty one in place of anything else."""
     return value if isinstance(value, dict) else {}

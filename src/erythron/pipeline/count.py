@@ -31,7 +31,7 @@ from erythron.pipeline.specimens import Specimen, name_run
 from erythron.pipeline.tally import Tally
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import make_distributions
-from erythron.report.model import Entry, FailedInput, FieldReport, ReviewReport, RunReport
+from erythron.report.model import Entry, FailedInput, FieldReport, ReviewReport, RunReport, SignedVersion
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
 from erythron.results.field import is_edited, refuse_foreign_folder
@@ -46,6 +46,7 @@ from erythron.results.run import (
     write_specimens,
 )
 from erythron.results.run_record import RunSettings
+from erythron.results.signature import hash_result, read_signatures
 
 SEGMENTER = "the segmentation network of the model"
 
@@ -289,6 +290,7 @@ class Counting:
         card, options = self.bundle.card, self._options
         differential = merge_differentials((field.differential for field in tally.done), self._settings)
         measured = [field.measured for field in tally.done]
+        signed = read_signatures(self._out / specimen.folder)
         review = merge_reviews([(field.differential, field.review) for field in tally.done], self._settings)
         return RunReport(
             specimen=specimen.name,
@@ -298,6 +300,10 @@ class Counting:
             fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
             failed=tuple(entry for entry in tally.entries if isinstance(entry, FailedInput)),
             review=review,
+            signed=tuple(
+                SignedVersion(s.version, s.reader, s.at, s.nucleated_cells, s.confirmed_cells) for s in signed
+            ),
+            is_signed=bool(signed) and signed[-1].sha256 == hash_result(tally.records),
             distributions=make_distributions(pl.concat(measured)) if measured else (),
             unclassified_under=card.unclassified_below,
             segmenter=SEGMENTER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,13 +32,13 @@ class ReviewedCells:
     """The cells of a field as persons call them.
 
     Attributes:
-        outlines: of the cells.
-        cells: their table, in the same order.
-        differential: of them.
+        cells: their table, those that persons added last.
+        added: outlines of the latter.
+        differential: of all.
     """
 
-    outlines: tuple[CellOutline, ...]
     cells: pl.DataFrame
+    added: tuple[CellOutline, ...]
     differential: Differential
 
 
@@ -54,65 +54,85 @@ def apply_review(counted: CountedField, review: Review, model: Model) -> Counted
     def name_added(added: tuple[CellOutline, ...]) -> pl.DataFrame:
         return name_cells(counted.image, added, model.get_networks().classifier, is_field=True)
 
-    by_model = ReviewedCells(counted.outlines, counted.cells, counted.differential)
-    found = put_calls(by_model, review, model.settings, counted.quality, name_added)
-    return replace(counted, outlines=found.outlines, cells=found.cells, differential=found.differential)
+    field = FieldByModel(counted.cells, lambda: counted.outlines, counted.quality)
+    found = put_calls(field, review, model.settings, name_added)
+    outlines = (*counted.outlines, *found.added)
+    return replace(counted, outlines=outlines, cells=found.cells, differential=found.differential)
+
+
+@dataclass(frozen=True, eq=False)
+class FieldByModel:
+    """A counted field as the model alone calls its cells.
+
+    Attributes:
+        cells: their table.
+        get_outlines: gives their outlines, in the same order; asked only where a call is of none of them.
+        quality: what the image showed.
+    """
+
+    cells: pl.DataFrame
+    get_outlines: Callable[[], Sequence[CellOutline]]
+    quality: FieldQuality
 
 
 def put_calls(
-    by_model: ReviewedCells,
+    field: FieldByModel,
     review: Review,
     settings: DifferentialSettings,
-    quality: FieldQuality,
     name_added: Callable[[tuple[CellOutline, ...]], pl.DataFrame],
 ) -> ReviewedCells:
     """Return the cells of a field with those that persons added, each as the last person called it.
 
     A call holds for the cell of its name, and where the field was outlined anew and no cell has that name,
     for the cell that lies there now. Calls whose cell is no more are named by a flag, and stay in the review.
+    Cells outside the regions that persons drew are in no count.
 
     Args:
-        by_model: the cells by the model alone.
+        field: its cells by the model alone.
         review: of that field.
         settings: of the differential.
-        quality: what the image showed.
         name_added: measures and names the cells that were added, as a table of cells.
     """
-    outlines, cells = list(by_model.outlines), by_model.cells
-    known = {outline.cell_id for outline in outlines}
+    known = set(field.cells["cell_id"])
     added = tuple(
         outline for cell in review.added if cell.cell_id not in known if (outline := outline_added(cell))
     )
-    if added:
-        cells, outlines = pl.concat([cells, name_added(added)]), [*outlines, *added]
-        known |= {outline.cell_id for outline in added}
-    called: dict[str, str] = {}
-    lost = 0
-    for cell_id, verdict in review.holding.items():
-        place = cell_id if cell_id in known else _find_at_place(cell_id, outlines)
-        lost += place is None
-        if place is not None:
-            called[place] = verdict.called
+    cells = pl.concat([field.cells, name_added(added)]) if added else field.cells
+    known |= {outline.cell_id for outline in added}
+    called, lost = _place_calls(review, known, lambda: [*field.get_outlines(), *added])
     confirmed = [called.get(cell_id) for cell_id in cells["cell_id"]]
     cells = cells.with_columns(pl.Series("confirmed_as", confirmed, pl.String()))
     outside = find_outside(cells, review.standing_regions)
     if any(outside):
         cells = add_flag(cells, CellFlag.OUTSIDE_REGION, outside)
     cells = cells.with_columns(count_as_confirmed())
-    differential = make_differential(cells, settings, quality)
-    if any(outside):
-        reader = review.standing_regions[-1].reader
-        text = f"{sum(outside)} cells lie outside the region that {reader} drew, and are in no count"
-        flag = QualityFlag("region_drawn", text, float(sum(outside)))
-        differential = replace(differential, flags=(flag, *differential.flags))
+    differential = make_differential(cells, settings, field.quality)
+    flags = []
     if lost:
         text = (
             f"{lost} calls of a person belong to cells that are no longer outlined, and are in no count: "
             "look at the field again"
         )
-        flag = QualityFlag("review_lost", text, float(lost))
-        differential = replace(differential, flags=(flag, *differential.flags))
-    return ReviewedCells(tuple(outlines), cells, differential)
+        flags.append(QualityFlag("review_lost", text, float(lost)))
+    if any(outside):
+        reader = review.standing_regions[-1].reader
+        text = f"{sum(outside)} cells lie outside the region that {reader} drew, and are in no count"
+        flags.append(QualityFlag("region_drawn", text, float(sum(outside))))
+    return ReviewedCells(cells, added, replace(differential, flags=(*flags, *differential.flags)))
+
+
+def _place_calls(
+    review: Review, known: Set[str], list_outlines: Callable[[], Sequence[CellOutline]]
+) -> tuple[dict[str, str], int]:
+    """Return what each cell is called that a person has called, and how many calls have no cell any more."""
+    called: dict[str, str] = {}
+    lost = 0
+    for cell_id, verdict in review.holding.items():
+        place = cell_id if cell_id in known else _find_at_place(cell_id, list_outlines())
+        lost += place is None
+        if place is not None:
+            called[place] = verdict.called
+    return called, lost
 
 
 def undo_review(
@@ -125,13 +145,18 @@ def undo_review(
         outlines: in the same order.
         review: that was applied, or one that grew from it.
     """
-    added = set() if review is None else {cell.cell_id for cell in review.added}
-    own = [cell_id not in added for cell_id in cells["cell_id"]]
-    inside = drop_flag(cells, CellFlag.OUTSIDE_REGION)
-    plain = inside.filter(pl.Series(own, dtype=pl.Boolean)).with_columns(
-        pl.lit(None, pl.String()).alias("confirmed_as"), count_as()
+    plain = undo_calls(cells, review)
+    own = set(plain["cell_id"])
+    return plain, tuple(
+        outline for outline, name in zip(outlines, cells["cell_id"], strict=True) if name in own
     )
-    return plain, tuple(outline for outline, kept in zip(outlines, own, strict=True) if kept)
+
+
+def undo_calls(cells: pl.DataFrame, review: Review | None) -> pl.DataFrame:
+    """Return the table of cells of a field as the model alone counts it, see :func:`undo_review`."""
+    added = [] if review is None else [cell.cell_id for cell in review.added]
+    inside = drop_flag(cells, CellFlag.OUTSIDE_REGION).filter(~pl.col("cell_id").is_in(added))
+    return inside.with_columns(pl.lit(None, pl.String()).alias("confirmed_as"), count_as())
 
 
 def report_review(

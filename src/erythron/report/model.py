@@ -225,6 +225,25 @@ class Entry:
     value: str
 
 
+@dataclass(frozen=True)
+class SignedVersion:
+    """A signature of a result.
+
+    Attributes:
+        version: 1 for the first.
+        reader: who signed, as that person gave the name.
+        at: when, with a time zone.
+        nucleated_cells: cells of the signed differential.
+        confirmed_cells: calls of persons that held.
+    """
+
+    version: int
+    reader: str
+    at: datetime
+    nucleated_cells: int
+    confirmed_cells: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
     """One run over one or many images.
@@ -260,3 +279,5 @@ class RunReport:
     versions: tuple[Entry, ...] = ()
     details: tuple[Entry, ...] = ()
     review: ReviewReport | None = None
+    signed: tuple[SignedVersion, ...] = ()
+    is_signed: bool = False

@@ -19,9 +19,11 @@ from erythron.review_page.access import name_cookie
 from erythron.review_page.book import Book, LockedError
 from erythron.review_page.guard import Guard, Rules
 from erythron.review_page.pixels import Crops, Images, choose_half_sides
-from erythron.review_page.routes import cells, edits, entry, pictures
+from erythron.review_page.readings import BlindError, Readings
+from erythron.review_page.routes import cells, edits, entry, pictures, readers, results
 from erythron.review_page.run import ReviewedRun
 from erythron.review_page.sessions import Sessions
+from erythron.review_page.signer import Signer
 from erythron.review_page.static_files import load_assets
 
 
@@ -33,11 +35,13 @@ class PageSettings:
         port: of the server; the session's cookie is named by it.
         targets: cells at which the page says that a target is reached.
         rules: which requests are let in.
+        is_blind: whether each reader calls the cells without seeing the calls of others, until done.
     """
 
     port: int = 0
     targets: tuple[int, ...] = (300, 500)
     rules: Rules = field(default_factory=Rules)
+    is_blind: bool = False
 
 
 def create_app(run: ReviewedRun, log: EventLog, sessions: Sessions, settings: PageSettings) -> FastAPI:
@@ -55,7 +59,7 @@ def create_app(run: ReviewedRun, log: EventLog, sessions: Sessions, settings: Pa
 
     @asynccontextmanager
     async def live(_: FastAPI) -> AsyncIterator[None]:
-        ahead = threading.Thread(target=crops.cut_all, args=(run.fields, stop.is_set), daemon=True)
+        ahead = threading.Thread(target=crops.cut_all, args=(run.fields, stop), daemon=True)
         ahead.start()
         yield
         stop.set()
@@ -71,15 +75,19 @@ def create_app(run: ReviewedRun, log: EventLog, sessions: Sessions, settings: Pa
         lifespan=live,
     )
     app.state.book = Book(run, log, images)
+    app.state.readings = Readings(app.state.book, is_blind=settings.is_blind)
+    app.state.signer = Signer(app.state.book)
+    app.state.signer.finish_all()
     app.state.images, app.state.crops = images, crops
     app.state.sessions, app.state.settings = sessions, settings
     app.state.cookie = name_cookie(settings.port)
     app.state.assets = load_assets()
-    for routes in (entry.router, cells.router, pictures.router, edits.router):
+    for routes in (entry.router, cells.router, pictures.router, edits.router, results.router, readers.router):
         app.include_router(routes)
     app.add_middleware(Guard, rules=settings.rules)
     app.add_exception_handler(StaleError, cells.answer_conflict)
     app.add_exception_handler(LockedError, _say_locked)
+    app.add_exception_handler(BlindError, _say_blind)
     app.add_exception_handler(ErythronError, _say_error)
     app.add_exception_handler(RequestValidationError, _say_invalid)
     return app
@@ -87,6 +95,13 @@ def create_app(run: ReviewedRun, log: EventLog, sessions: Sessions, settings: Pa
 
 def _say_locked(_: Request, __: Exception) -> JSONResponse:
     text = "the result is signed; open it again before anything is changed"
+    return JSONResponse({"detail": text}, 423)
+
+
+def _say_blind(_: Request, __: Exception) -> JSONResponse:
+    text = (
+        "you read without seeing the calls of others: say that you have done before anything else is changed"
+    )
     return JSONResponse({"detail": text}, 423)
 
 

@@ -98,10 +98,16 @@ class Book:
         with self._lock:
             return [e for (of, image, _), e in self._last.items() if of == lane and image in names]
 
-    def list_history(self, lane: str, field: PageField, subject: str) -> list[Event]:
-        """Return all events of a cell, the first one first."""
+    def list_all(self, specimen: PageSpecimen) -> list[Event]:
+        """Return the events of a whole specimen, such as signatures, in any lane."""
         with self._lock:
-            return [e for e in self._events if (e.lane, e.image, e.subject) == (lane, field.name, subject)]
+            return [e for e in self._events if e.image == specimen.name]
+
+    def list_lanes(self, specimen: PageSpecimen) -> list[str]:
+        """Return the lanes besides the shared one in which anything of a specimen was called."""
+        names = {field.name for field in specimen.fields}
+        with self._lock:
+            return sorted({e.lane for e in self._events if e.lane != SHARED and e.image in names})
 
     def find(self, lane: str, subject: Subject) -> Event | None:
         """Return the last event of a cell, region or specimen; None where nothing was done to it."""
@@ -166,16 +172,12 @@ class Book:
         """
         with self._lock:
             self.refresh()
-            rows = self.call_cells(maker.lane, field).cells.select("cell_id", "confirmed_as").iter_rows()
-            others = [
-                field.get_outline(cell_id)
-                for cell_id, called in rows
-                if cell_id not in gone and called != NOT_A_CELL
-            ]
             apart: list[CellOutline] = []
+            # What comes in the place of other cells has their pixels, which are nobody else's.
+            others = [] if gone else self._list_outlines(maker.lane, field)
             for outline in made:
                 names = {other.cell_id for other in apart}
-                free = keep_apart(outline, [*others, *apart])
+                free = keep_apart(outline, others)
                 apart.append(name_apart(free, lambda n, names=names: n in names or field.has_cell(n)))  # type: ignore[misc]
             added = [
                 Change(field.name, new.cell_id, 0, EventKind.ADD, MISSED, "", new.model_dump_json())
@@ -193,6 +195,11 @@ class Book:
                 for cell_id, seen in gone.items()
             ]
             return self._append([*added, *taken], maker, self.run.get_specimen(field))
+
+    def _list_outlines(self, lane: str, field: PageField) -> list[CellOutline]:
+        """Return the outlines of what nobody has said to be no cell."""
+        rows = self.call_cells(lane, field).cells.select("cell_id", "confirmed_as").iter_rows()
+        return [field.get_outline(cell_id) for cell_id, called in rows if called != NOT_A_CELL]
 
     def _append(self, changes: Sequence[Change], maker: Maker, specimen: PageSpecimen) -> tuple[Event, ...]:
         if self.is_signed(specimen):
@@ -238,11 +245,11 @@ class Book:
         """Return the cells of a field as they are called now."""
         with self._lock:
             newest = self._newest.get((lane, field.name), 0)
-            done, cells = self._made.get((lane, field.number), (-1, field.by_model))
-            if done != newest:
+            known = self._made.get((lane, field.number))
+            if known is None or known[0] != newest:
                 cells = field.call_cells(self.get_review(lane, field), self.run.model.settings)
-                self._made[lane, field.number] = (newest, cells)
-            return cells
+                known = self._made[lane, field.number] = (newest, cells)
+            return known[1]
 
     def make_differential(self, lane: str, specimen: PageSpecimen) -> Differential:
         """Return the differential of a specimen as its cells are called now."""

@@ -18,7 +18,7 @@ from erythron.pipeline.field import Model
 from erythron.read.image import SmearImage
 from erythron.review.record import AddedCell
 
-_MOST_CUT = 0.1
+_MOST_CUT = 0.2
 """Part of a nucleus that may be cut off to give it a name of its own."""
 
 Bools = NDArray[np.bool_]
@@ -226,7 +226,7 @@ def keep_apart(outline: CellOutline, others: Sequence[CellOutline]) -> CellOutli
 
 
 def name_apart(outline: CellOutline, is_taken: Callable[[str], bool]) -> CellOutline:
-    """Return a new cell with a name that no other has, a few columns off its nucleus where need be.
+    """Return a new cell with a name that no other has, a few pixels off its nucleus where need be.
 
     A cell is named by the centre of its nucleus, so one that is outlined anew may meet the name of the one in
     whose place it comes.
@@ -238,15 +238,14 @@ def name_apart(outline: CellOutline, is_taken: Callable[[str], bool]) -> CellOut
     Raises:
         DataError: no small cut gives it another name.
     """
-    nucleus = outline.nucleus.copy()
-    least = (1 - _MOST_CUT) * np.count_nonzero(nucleus)
-    named = outline
-    while is_taken(named.cell_id):
-        nucleus[:, int(np.flatnonzero(nucleus.any(axis=0))[0])] = False
-        if np.count_nonzero(nucleus) < least:
-            raise DataError("a cell with the centre of its nucleus just there is outlined already")
-        named = replace(outline, nucleus=nucleus.copy())
-    return named
+    columns, rows = np.nonzero(outline.nucleus.T)  # from left to right
+    for cut in range(round(_MOST_CUT * len(rows)) + 1):
+        nucleus = outline.nucleus.copy()
+        nucleus[rows[:cut], columns[:cut]] = False
+        named = replace(outline, nucleus=nucleus)
+        if not is_taken(named.cell_id):
+            return named
+    raise DataError("a cell with the centre of its nucleus just there is outlined already")
 
 
 def describe_added(outline: CellOutline) -> AddedCell:

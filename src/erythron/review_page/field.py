@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from skimage.measure import approximate_polygon
 
+from erythron.cells.flags import CellFlag, drop_flag
 from erythron.cells.outline import CellOutline
-from erythron.cells.table import PROBABILITY
+from erythron.cells.table import PROBABILITY, count_as
 from erythron.differential.assemble import DifferentialSettings
-from erythron.interchange.geojson import trace_cells
+from erythron.interchange.geojson import CellRings, trace_cells
 from erythron.interchange.outlines import Part
-from erythron.pipeline.reviewed import ReviewedCells, outline_added, put_calls, undo_review
-from erythron.results.field import read_field
+from erythron.pipeline.reviewed import FieldByModel, ReviewedCells, outline_added, put_calls, undo_calls
+from erythron.results.field import need_record, read_cells, read_differential, read_field, read_field_rings
 from erythron.results.record import FieldRecord
 from erythron.results.review import read_review
 from erythron.review.record import AddedCell, Review
@@ -27,7 +29,7 @@ _SMOOTH_PX = 0.6
 _LEAST_STAGED = 0.25
 """A cell that is less probably than this of any stage has no place in the order of maturation."""
 
-Rings = list[list[tuple[float, float]]]
+Rings = list[list[list[float]]]
 
 
 @dataclass(frozen=True)
@@ -66,20 +68,29 @@ class PageField:
 
     def __init__(self, number: int, path: Path, folder: Path, specimen: int) -> None:
         self.number, self.path, self.folder, self.specimen = number, path, folder, specimen
-        found = read_field(folder)
-        self.record: FieldRecord = found.record
-        cells, outlines = undo_review(found.cells, found.outlines, found.review)
-        self.by_model = ReviewedCells(outlines, cells, found.differential)
-        self._names = frozenset(cells["cell_id"].to_list())
-        self._added: dict[str, pl.DataFrame] = {}
-        self._outlines = {outline.cell_id: outline for outline in outlines}
-        if found.review is not None:
-            kept = {cell.cell_id for cell in found.review.added}
-            for row in found.cells.filter(pl.col("cell_id").is_in(list(kept))).iter_slices(1):
-                self._added[row["cell_id"][0]] = row.with_columns(
-                    pl.lit(None, pl.String()).alias("confirmed_as")
-                )
-            self._outlines |= {o.cell_id: o for o in found.outlines if o.cell_id in self._added}
+        self.record: FieldRecord = need_record(folder)
+        cells, review = read_cells(folder), read_review(folder)
+        plain = undo_calls(cells, review)
+        self.by_model = FieldByModel(plain, self._list_own, self.record.quality)
+        kept = cells.filter(~pl.col("cell_id").is_in(plain["cell_id"].to_list()))
+        blank = drop_flag(kept, CellFlag.OUTSIDE_REGION).with_columns(
+            pl.lit(None, pl.String()).alias("confirmed_as"), count_as()
+        )
+        self._added = {str(row["cell_id"][0]): row for row in blank.iter_slices(1)}
+        self._names = {*plain["cell_id"], *self._added}
+        self._new: dict[str, CellOutline] = {}
+
+    @cached_property
+    def _stored(self) -> dict[str, CellOutline]:
+        """The outlines in the field's folder; reading them takes longer than all the rest."""
+        return {outline.cell_id: outline for outline in read_field(self.folder).outlines}
+
+    @cached_property
+    def _rings(self) -> dict[str, CellRings]:
+        return read_field_rings(self.folder)
+
+    def _list_own(self) -> list[CellOutline]:
+        return [self._stored[name] for name in self.by_model.cells["cell_id"]]
 
     @property
     def name(self) -> str:
@@ -92,7 +103,7 @@ class PageField:
 
     def has_cell(self, cell_id: str) -> bool:
         """Return whether a cell is one of the model's or was added by a person."""
-        return cell_id in self._outlines
+        return cell_id in self._names
 
     def is_added(self, cell_id: str) -> bool:
         """Return whether a person added a cell."""
@@ -100,7 +111,7 @@ class PageField:
 
     def get_outline(self, cell_id: str) -> CellOutline:
         """Return the outline of a cell that :meth:`has_cell`."""
-        return self._outlines[cell_id]
+        return self._new.get(cell_id) or self._stored[cell_id]
 
     def add_cell(self, outline: CellOutline, row: pl.DataFrame) -> None:
         """Take in a cell that a person outlined.
@@ -110,11 +121,12 @@ class PageField:
             row: its row in a table of cells, as the model calls it.
         """
         self._added[outline.cell_id] = row
-        self._outlines[outline.cell_id] = outline
+        self._names.add(outline.cell_id)
+        self._new[outline.cell_id] = outline
 
     def list_unknown(self, cells: Sequence[AddedCell]) -> tuple[CellOutline, ...]:
         """Return the outlines of cells that persons added and that are not taken in yet."""
-        new = (outline_added(cell) for cell in cells if cell.cell_id not in self._outlines)
+        new = (outline_added(cell) for cell in cells if cell.cell_id not in self._names)
         return tuple(outline for outline in new if outline is not None)
 
     def call_cells(self, review: Review, settings: DifferentialSettings) -> ReviewedCells:
@@ -128,7 +140,10 @@ class PageField:
         def name_added(added: tuple[CellOutline, ...]) -> pl.DataFrame:
             return pl.concat([self._added[outline.cell_id] for outline in added])
 
-        return put_calls(self.by_model, review, settings, self.record.quality, name_added)
+        if review == Review(image=self.name) and read_review(self.folder) is None:
+            # Nobody has changed anything: the differential is the stored one, in a thirtieth of the time.
+            return ReviewedCells(self.by_model.cells, (), read_differential(self.folder))
+        return put_calls(self.by_model, review, settings, name_added)
 
     def list_cells(self) -> pl.DataFrame:
         """Return the table of all cells as the model calls them, those that persons added last."""
@@ -144,11 +159,12 @@ class PageField:
         Args:
             names: of the cells; None for all.
         """
-        wanted = list(self._outlines) if names is None else [n for n in names if n in self._outlines]
-        rings = trace_cells(self._outlines[name] for name in wanted)
+        wanted = [n for n in (self.list_cells()["cell_id"] if names is None else names) if n in self._names]
+        new = [name for name in wanted if name in self._new]
+        rings = dict(zip(new, trace_cells(self._new[name] for name in new), strict=True))
+        rings |= {name: self._rings[name] for name in wanted if name not in rings}
         return {
-            name: ShownOutline(_smooth(of_cell.cell), _smooth(of_cell.nucleus))
-            for name, of_cell in zip(wanted, rings, strict=True)
+            name: ShownOutline(_smooth(rings[name].cell), _smooth(rings[name].nucleus)) for name in wanted
         }
 
 
@@ -157,7 +173,7 @@ def _smooth(parts: Sequence[Part]) -> Rings:
         approximate_polygon(np.asarray(part[0]), _SMOOTH_PX)  # type: ignore[no-untyped-call]
         for part in parts
     ]
-    return [[(round(float(x), 1), round(float(y), 1)) for x, y in ring] for ring in simple]
+    return [[[round(float(x), 1), round(float(y), 1)] for x, y in ring] for ring in simple]
 
 
 def rate_doubt(cells: pl.DataFrame, classes: Sequence[str]) -> list[float]:

@@ -43,9 +43,7 @@ _HEADERS = {
 _SAFE = {"GET", "HEAD"}
 
 MAX_BODY_BYTES = 8_000_000
-"""Bytes of a request that is no upload: changes of 50,000 cells have room in it."""
-
-UPLOADS = "/api/uploads"
+"""Bytes of a request: changes of 50,000 cells have room in it."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,10 @@ class Rules:
     Attributes:
         names: names of this server besides addresses and ``localhost``, such as ``bench-3.lab``.
         is_local: whether only this machine may ask, by its own addresses.
-        max_upload_bytes: bytes of an upload.
     """
 
     names: Collection[str] = ()
     is_local: bool = True
-    max_upload_bytes: int = 200_000_000
 
 
 class Guard:
@@ -89,18 +85,17 @@ class Guard:
             status, text = problem
             await JSONResponse({"detail": text}, status)(scope, receive, sent)
             return
-        limit = self._rules.max_upload_bytes if scope["path"] == UPLOADS else MAX_BODY_BYTES
-        if _read_length(headers) > limit:
-            await _refuse_size(limit)(scope, receive, sent)
+        if _read_length(headers) > MAX_BODY_BYTES:
+            await _refuse_size()(scope, receive, sent)
             return
-        body = _LimitedBody(receive, limit)
+        body = _LimitedBody(receive, MAX_BODY_BYTES)
 
         async def answer(message: Message) -> None:
             if not body.is_over:
                 await sent(message)
             elif message["type"] == "http.response.start":
                 # Whatever the routes made of the break, this is what it was.
-                await _refuse_size(limit)(scope, receive, sent)
+                await _refuse_size()(scope, receive, sent)
 
         await self._app(scope, body.receive, answer)
 
@@ -168,8 +163,8 @@ def _read_length(headers: Headers) -> int:
         return 0
 
 
-def _refuse_size(limit: int) -> JSONResponse:
-    return JSONResponse({"detail": f"more than {limit} bytes are not taken"}, 413)
+def _refuse_size() -> JSONResponse:
+    return JSONResponse({"detail": f"more than {MAX_BODY_BYTES} bytes are not taken"}, 413)
 
 
 def _with_headers(send: Send, *, is_private: bool) -> Send:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +34,9 @@ _CROP_PX = 288
 
 _QUALITY = 90
 _WIDEST_REGION_PX = 2048
+
+_AHEAD, _PAUSE_S = 16, 0.05
+"""Crops that are cut ahead at once, and the pause before them, in which requests are answered."""
 
 _WIDTHS = 1.3
 """Side of a crop over the size that 95 % of the cells keep under: a cell is seen with its neighbours."""
@@ -166,11 +169,16 @@ class Crops:
                 found[name] = self._keep((field.number, name), _cut(rgb, round(x), round(y), half))
         return [found[name] or b"" for name, _, _ in rows]
 
-    def cut_all(self, fields: Sequence[PageField], is_stopped: Callable[[], bool]) -> None:
-        """Cut the crops of all fields ahead, field by field, until they are done or no more are to be."""
+    def cut_all(self, fields: Sequence[PageField], stop: threading.Event) -> None:
+        """Cut the crops of all fields ahead, field by field, in what time requests leave.
+
+        Args:
+            fields: the fields.
+            stop: set when no more are to be cut.
+        """
         for field in fields:
-            for some in field.by_model.cells.iter_slices(64):
-                if is_stopped() or self._bytes > _MAX_CROP_BYTES // 2:
+            for some in field.by_model.cells.iter_slices(_AHEAD):
+                if stop.wait(_PAUSE_S) or self._bytes > _MAX_CROP_BYTES // 2:
                     return
                 self.cut(field, some)
 

@@ -12,6 +12,9 @@ from erythron.review.store.events import Event
 CellId = Annotated[str, Field(pattern=r"^x\d{1,7}y\d{1,7}$")]
 """The name of a cell in its image."""
 
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+"""Column and row in an image; a list, since not every reader of a description knows tuples."""
+
 Number = Annotated[int, Field(ge=0, le=1_000_000)]
 Version = Annotated[int, Field(ge=0, le=1_000_000)]
 
@@ -113,7 +116,7 @@ class CellsOut(BaseModel):
 
     field: list[int]
     cell_id: list[str]
-    place: list[tuple[float, float, int, int]]
+    place: list[Annotated[list[float], Field(min_length=4, max_length=4)]]
     label: list[int]
     confidence: list[float]
     counted_as: list[str]
@@ -132,8 +135,8 @@ class CellDetail(BaseModel):
     probabilities: list[float]
     measurements: dict[str, float | None]
     flags: list[str]
-    outline: list[list[tuple[float, float]]]
-    nucleus: list[list[tuple[float, float]]]
+    outline: list[list[Point]]
+    nucleus: list[list[Point]]
 
 
 class CallIn(Strict):
@@ -189,7 +192,69 @@ class DifferentialOut(BaseModel):
     last: int
 
 
-ExportName = Literal["report", "summary", "cells", "workbook"]
+class SignIn(Strict):
+    """A signature of what the reader has seen; ``seen`` is the number of the last event."""
+
+    seen: int = Field(ge=0, le=2**53)
+
+
+class SignatureOut(BaseModel):
+    """A signed version of the result."""
+
+    version: int
+    reader: str
+    at: str
+    nucleated_cells: int
+    confirmed_cells: int
+
+
+class ResultOut(BaseModel):
+    """Whether the result is signed, and every version that was."""
+
+    is_signed: bool
+    versions: list[SignatureOut]
+
+
+class ReadingOut(BaseModel):
+    """How far a reader is."""
+
+    reader: str
+    is_done: bool
+    called: int
+
+
+class CallsOfCell(BaseModel):
+    """What each reader called a cell."""
+
+    field: int
+    cell_id: str
+    calls: dict[str, str]
+
+
+class AgreementOut(BaseModel):
+    """Agreement of two readers over the cells that both called, as ``erythron compare`` finds it."""
+
+    a: str
+    b: str
+    matched: int
+    same_call: float | None
+    same_call_interval: Point | None
+    class_kappa: float | None
+    stage_kappa: float | None
+    within_one_stage: float | None
+
+
+class ReadersOut(BaseModel):
+    """The readers; ``is_reading`` is True while the one who asks still reads without seeing the others."""
+
+    is_blind: bool
+    is_reading: bool
+    readers: list[ReadingOut]
+    calls: list[CallsOfCell]
+    agreement: list[AgreementOut]
+
+
+ExportName = Literal["report", "summary", "cells", "differential"]
 
 
 def as_standing(event: Event, field: int) -> StandingOut:

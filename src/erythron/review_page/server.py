@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class ServerOptions:
         password: for readers on other machines and for programs; None where there are none.
         database: URL of the database; None for a file in the folder of the run.
         names: further names of this machine that browsers may ask for.
+        is_blind: whether each reader calls the cells without seeing the calls of others, until done.
     """
 
     reader: str
@@ -41,6 +43,7 @@ class ServerOptions:
     password: str | None = None
     database: str | None = None
     names: tuple[str, ...] = ()
+    is_blind: bool = False
 
 
 def serve_review(out: Path, options: ServerOptions, announce: Callable[[str], None]) -> None:
@@ -67,7 +70,7 @@ def serve_review(out: Path, options: ServerOptions, announce: Callable[[str], No
     port = int(listening.getsockname()[1])
     sessions = Sessions(options.password)
     rules = Rules(names=options.names, is_local=is_local)
-    app = create_app(run, log, sessions, PageSettings(port=port, rules=rules))
+    app = create_app(run, log, sessions, PageSettings(port=port, rules=rules, is_blind=options.is_blind))
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -78,7 +81,8 @@ def serve_review(out: Path, options: ServerOptions, announce: Callable[[str], No
         h11_max_incomplete_event_size=65_536,
     )
     server = _Server(config, lambda: announce(_make_link(options, port, sessions)))
-    server.run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how one ends it
+        server.run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):

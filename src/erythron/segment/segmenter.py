@@ -58,6 +58,7 @@ class Segmenter:
 
     def __init__(self, card: SegmenterCard, network: Runtime) -> None:
         self.card = card
+        self._field_card = adapt_to_field(card)
         self._network = network
 
     def segment_field(self, light: Pixels, mpp: float) -> tuple[CellOutline, ...]:
@@ -73,8 +74,9 @@ class Segmenter:
         assembly = Assembly(light, mpp)
         if is_blank(light):
             return ()
-        step = max(1, round(TILE_PX * self.card.window_mpp / mpp))
-        margin = round(self.card.window_px * self.card.window_mpp / mpp)
+        window_mpp = self._field_card.window_mpp
+        step = max(1, round(TILE_PX * window_mpp / mpp))
+        margin = round(self.card.window_px * window_mpp / mpp)
         for top in range(0, height, step):
             for left in range(0, width, step):
                 rows = slice(max(0, top - margin), min(height, top + step + margin))
@@ -101,7 +103,7 @@ class Segmenter:
             return np.zeros(0)
         points = find_candidate_points(light, mpp, self.card)
         points = points[np.random.default_rng(0).permutation(len(points))[:most]]
-        found = self._outline_points(rescale(light, mpp / self.card.window_mpp), points)
+        found = self._outline_points(rescale(light, mpp / self.card.window_mpp), points, self.card)
         found = found.take(find_distinct(found, self.card.most_overlap))
         area = np.count_nonzero(found.maps[:, 0] > 0.5, axis=(1, 2)) * (self.card.window_mpp / mpp) ** 2
         return np.asarray(np.sqrt(4 * area / np.pi), np.float64)
@@ -120,9 +122,8 @@ class Segmenter:
         image = rescale(light, mpp / self.card.window_mpp)
         middle = np.array(image.shape[:2]) / 2
         # The middle itself is a candidate, for a crop is cut around its cell.
-        found = self._outline_points(
-            image, np.concatenate([middle[None], find_candidate_points(light, mpp, self.card)])
-        )
+        points = np.concatenate([middle[None], find_candidate_points(light, mpp, self.card)])
+        found = self._outline_points(image, points, self.card)
         if not len(found.score):
             return None
         away = np.hypot(*(nucleus_centres(found) - middle).T) / (min(image.shape[:2]) / 2)
@@ -130,7 +131,7 @@ class Segmenter:
         best = found.take(rank.argmax()[None])
         shares = self.card.assumed_shares if assumed else (1.0,)
         centre = nucleus_centres(best)[0] * (self.card.window_mpp / mpp)
-        found_at = [self._map_cell(light, mpp * share, centre) for share in shares]
+        found_at = [self._map_cell(light, mpp * share, centre, self.card) for share in shares]
         surest = sorted(found_at, key=lambda scored: -scored[1])[: self.card.assumed_kept]
         maps = np.mean([m for m, _ in surest], axis=0)
         nucleus, cell = tidy(maps[0] > 0.5, maps[1] > 0.5)
@@ -147,40 +148,43 @@ class Segmenter:
             x: column of the place.
             y: row of the place.
         """
-        reach = round(self.card.window_px * self.card.window_mpp / mpp)
+        card = self._field_card
+        reach = round(card.window_px * card.window_mpp / mpp)
         left, top = max(0, round(x) - reach), max(0, round(y) - reach)
         part = light[top : round(y) + reach, left : round(x) + reach]
         if min(part.shape[:2]) < 2 or is_blank(part):
             return None
-        scale = mpp / self.card.window_mpp
+        scale = mpp / card.window_mpp
         around = np.concatenate(
             [
                 np.array([[y - top, x - left]], np.float32) * scale,
-                find_candidate_points(part, mpp, self.card),
+                find_candidate_points(part, mpp, card),
             ]
         )
-        found = self._outline_points(rescale(part, scale), around)
+        found = self._outline_points(rescale(part, scale), around, card)
         away = np.hypot(*(nucleus_centres(found) / scale - (y - top, x - left)).T)
         for row in np.argsort(away):
-            maps, score = self._map_cell(part, mpp, nucleus_centres(found)[row] / scale)
+            maps, score = self._map_cell(part, mpp, nucleus_centres(found)[row] / scale, card)
             nucleus, cell = tidy(maps[0] > 0.5, maps[1] > 0.5)
             inside = cell | nucleus
             if nucleus.any() and inside[min(round(y) - top, inside.shape[0] - 1), round(x) - left]:
                 return outline_cell(follow_stain(nucleus, cell, part, mpp), cell, left, top, score)
         return None
 
-    def _map_cell(self, light: Pixels, mpp: float, centre: Floats) -> tuple[Floats, float]:
+    def _map_cell(
+        self, light: Pixels, mpp: float, centre: Floats, card: SegmenterCard
+    ) -> tuple[Floats, float]:
         """Outline the cell around a row and column.
 
         Returns:
             (2, H, W), probability of nucleus and of cell, and the trust in them.
         """
-        scale = self.card.window_mpp / mpp
+        scale = card.window_mpp / mpp
         points = (centre / scale)[None]
-        found = outline_points(self._network, rescale(light, 1 / scale), points, self.card.window_px)
+        found = outline_points(self._network, rescale(light, 1 / scale), points, card.window_px)
         maps = np.zeros((2, *light.shape[:2]), np.float32)
         place = (found.corner[0, 0] * scale, found.corner[0, 1] * scale)
-        side = self.card.window_px * scale
+        side = card.window_px * scale
         area = find_area(place, (side, side), light.shape)
         if area is not None:
             for whole, values in zip(maps, found.maps[0], strict=True):
@@ -195,17 +199,25 @@ class Segmenter:
         origin: tuple[int, int],
         owned: tuple[int, int, int],
     ) -> None:
-        image = rescale(light, mpp / self.card.window_mpp)
-        found = self._outline_points(image, find_candidate_points(light, mpp, self.card))
-        kept = found.take(find_distinct(found, self.card.most_overlap))
+        card = self._field_card
+        image = rescale(light, mpp / card.window_mpp)
+        found = self._outline_points(image, find_candidate_points(light, mpp, card), card)
+        kept = found.take(find_distinct(found, card.most_overlap))
         top, left, step = owned
-        place = nucleus_centres(kept) * (self.card.window_mpp / mpp) + origin
+        place = nucleus_centres(kept) * (card.window_mpp / mpp) + origin
         inside = (place >= (top, left)).all(1) & (place < (top + step, left + step)).all(1)
-        assembly.add(kept.take(np.flatnonzero(inside)), self.card.window_mpp / mpp, origin)
+        assembly.add(kept.take(np.flatnonzero(inside)), card.window_mpp / mpp, origin)
 
-    def _outline_points(self, image: Pixels, points: NDArray[np.floating]) -> OutlinedCells:
-        """Outline the cell at each point; those whose nucleus lies elsewhere once more, centred on it."""
-        card = self.card
+    def _outline_points(
+        self, image: Pixels, points: NDArray[np.floating], card: SegmenterCard
+    ) -> OutlinedCells:
+        """Outline the cell at each point; those whose nucleus lies elsewhere once more, centred on it.
+
+        Args:
+            image: at the card's ``window_mpp``.
+            points: (N, 2) row and column in it.
+            card: how the network is used here.
+        """
         found = outline_points(self._network, image, points, card.window_px)
         index = np.flatnonzero(found.score > card.least_score / 2)
         index = index[find_distinct(found.take(index), SAME_NUCLEUS)]
@@ -218,6 +230,12 @@ class Segmenter:
         return both.take(
             np.flatnonzero((both.score >= card.least_score) & (area_um2 >= card.least_nucleus_um2))
         )
+
+
+def adapt_to_field(card: SegmenterCard) -> SegmenterCard:
+    """Return how the network is used in a field, where cells touch and nobody has put one in the middle."""
+    of_field = {"window_mpp": card.field_window_mpp, "least_stain": card.field_least_stain}
+    return card.model_copy(update={name: value for name, value in of_field.items() if value is not None})
 
 
 def find_candidate_points(light: Pixels, mpp: float, card: SegmenterCard) -> Floats:

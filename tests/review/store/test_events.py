@@ -24,15 +24,25 @@ def change(subject: str, seen: int, becomes: str = "lymphocyte") -> Change:
     return Change("a.png", subject, seen, EventKind.CALL, "monocyte", becomes)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        found: str = request.getfixturevalue("postgresql")
+        return found
+    return name_file(tmp_path / "review.sqlite")
+
+
 @pytest.fixture
-def log(tmp_path: Path) -> EventLog:
-    return EventLog(open_database(name_file(tmp_path / "review.sqlite")), tmp_path)
+def log(url: str, tmp_path: Path) -> EventLog:
+    return EventLog(open_database(url), tmp_path)
 
 
-def test_what_is_appended_is_read_in_order_by_another_program(log: EventLog, tmp_path: Path) -> None:
+def test_what_is_appended_is_read_in_order_by_another_program(
+    log: EventLog, url: str, tmp_path: Path
+) -> None:
     first = log.append([change("x1y1", 0), change("x2y2", 0)], maker())
     second = log.append([change("x1y1", 1, "")], maker("B. Reader"))
-    again = EventLog(open_database(name_file(tmp_path / "review.sqlite")), tmp_path)
+    again = EventLog(open_database(url), tmp_path)
     assert again.read() == (*first, *second)
     assert again.read(after=first[-1].id) == second
     assert [(e.subject, e.version, e.becomes, e.reader, e.at) for e in again.read()] == [
@@ -64,15 +74,14 @@ def test_readers_who_read_blind_have_lanes_of_their_own(log: EventLog) -> None:
     assert [(e.lane, e.version) for e in log.read()] == [("A. Reader", 1), ("B. Reader", 1)]
 
 
-def test_runs_in_one_database_do_not_see_each_other(log: EventLog, tmp_path: Path) -> None:
-    other = EventLog(open_database(name_file(tmp_path / "review.sqlite")), tmp_path / "other")
+def test_runs_in_one_database_do_not_see_each_other(log: EventLog, url: str, tmp_path: Path) -> None:
+    other = EventLog(open_database(url), tmp_path / "other")
     log.append([change("x1y1", 0)], maker())
     assert other.read() == ()
     other.append([change("x1y1", 0)], maker())
 
 
-def test_of_many_who_change_one_cell_at_once_one_wins_and_the_others_know(tmp_path: Path) -> None:
-    url = name_file(tmp_path / "review.sqlite")
+def test_of_many_who_change_one_cell_at_once_one_wins_and_the_others_know(url: str, tmp_path: Path) -> None:
     logs = [EventLog(open_database(url), tmp_path) for _ in range(4)]
     won: list[str] = []
     refused: list[str] = []
@@ -96,7 +105,8 @@ def test_of_many_who_change_one_cell_at_once_one_wins_and_the_others_know(tmp_pa
     assert len(logs[0].read()) == 5
 
 
-def test_the_file_waits_for_the_disk_and_writes_ahead(log: EventLog, tmp_path: Path) -> None:
+def test_the_file_waits_for_the_disk_and_writes_ahead(tmp_path: Path) -> None:
+    log = EventLog(open_database(name_file(tmp_path / "review.sqlite")), tmp_path)
     log.append([change("x1y1", 0)], maker())
     with log._engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2

@@ -6,18 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.review_page.conftest import Desk, Visit
+from tests.review_page.conftest import Desk, Visit, find_free
 
 
 def edit(visit: Visit, **body: Any) -> Any:
     return visit.client.post("/api/fields/0/edits", json={"action": "e", **body})
-
-
-def find_free(cells: dict[str, Any]) -> tuple[float, float]:
-    """Return a corner of the field far from every cell."""
-    places = [p for p, f in zip(cells["place"], cells["field"], strict=True) if f == 0]
-    corners = [(x, y) for x in range(20, 290, 10) for y in range(20, 230, 10)]
-    return max(corners, key=lambda c: min((c[0] - x) ** 2 + (c[1] - y) ** 2 for x, y, _, _ in places))
 
 
 def square(x: float, y: float, half: float) -> list[tuple[float, float]]:

@@ -24,6 +24,7 @@ from erythron.review_page.routes.shared import (
     SpecimenNumber,
     get_book,
     get_crops,
+    get_readings,
     make_maker,
     need_specimen,
     number_fields,
@@ -48,6 +49,7 @@ from erythron.review_page.schemas import (
 router = APIRouter(prefix="/api", tags=["cells"], responses=REFUSALS, dependencies=[Depends(find_visitor)])
 
 _STAGE_KEYS, _OTHER_KEYS = "1234", "567890qwetipbchjkl"
+_PLACE = ("x_px", "y_px", "width_px", "height_px")
 _MEASURED = [name for name, kind in MEASUREMENT_COLUMNS.items() if kind.is_numeric()]
 
 MOST_CELLS = 200
@@ -100,20 +102,21 @@ def show_run(request: Request, who: Who) -> RunOut:
 
 
 @router.get("/specimens/{number}/cells")
-def list_cells(request: Request, number: SpecimenNumber) -> CellsOut:
+def list_cells(request: Request, who: Who, number: SpecimenNumber) -> CellsOut:
     """Return the cells of a specimen and what persons called them."""
     book, specimen = get_book(request), need_specimen(request, number)
     last = book.refresh()
+    lane = get_readings(request).choose_lane(who.reader, specimen)
     names = [c.name for c in book.run.model.settings.classes]
     stages = [stage.name for stage in ERYTHROID_STAGES if stage.name in names]
     tables = [field.list_cells() for field in specimen.fields]
     cells = pl.concat(tables)
     places = {name: i for i, name in enumerate(names)}
-    standing = number_fields(specimen, book.list_standing(SHARED, specimen))
+    standing = number_fields(specimen, book.list_standing(lane, specimen))
     return CellsOut(
         field=[f.number for f, t in zip(specimen.fields, tables, strict=True) for _ in range(t.height)],
         cell_id=cells["cell_id"].to_list(),
-        place=list(cells.select(pl.col("x_px", "y_px").round(1), "width_px", "height_px").iter_rows()),
+        place=[list(row) for row in cells.select(pl.col(*_PLACE).cast(pl.Float64).round(1)).iter_rows()],
         label=[places[label] for label in cells["label"]],
         confidence=cells["confidence"].round(4).to_list(),
         counted_as=cells["counted_as"].to_list(),
@@ -156,7 +159,9 @@ def call_cells(request: Request, who: Who, number: SpecimenNumber, body: CallsIn
     """Call cells; the answer comes when the calls are on the disk, and all of them are, or none."""
     book, specimen = get_book(request), need_specimen(request, number)
     calls = [Call(call.field, call.cell_id, call.seen, call.called) for call in body.calls]
-    events = book.call(calls, make_maker(who, body.action), specimen)
+    book.refresh()
+    lane = get_readings(request).choose_lane(who.reader, specimen)
+    events = book.call(calls, make_maker(who, body.action, lane), specimen)
     stored = number_fields(specimen, list(events))
     return EventsOut(events=[as_event(event, field) for event, field in stored], last=events[-1].id)
 
@@ -164,24 +169,27 @@ def call_cells(request: Request, who: Who, number: SpecimenNumber, body: CallsIn
 @router.get("/specimens/{number}/events")
 def list_events(
     request: Request,
+    who: Who,
     number: SpecimenNumber,
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,
 ) -> EventsOut:
     """Return every change after one, in order; who, when, from and to."""
     book, specimen = get_book(request), need_specimen(request, number)
     last = book.refresh()
-    events = number_fields(specimen, book.list_events(SHARED, specimen, after))
+    lane = get_readings(request).choose_lane(who.reader, specimen)
+    events = number_fields(specimen, book.list_events(lane, specimen, after))
     return EventsOut(events=[as_event(event, field) for event, field in events], last=last)
 
 
 @router.get("/specimens/{number}/differential")
-def show_differential(request: Request, number: SpecimenNumber) -> DifferentialOut:
+def show_differential(request: Request, who: Who, number: SpecimenNumber) -> DifferentialOut:
     """Return the differential as the cells are called now, as a recount would give it."""
     book, specimen = get_book(request), need_specimen(request, number)
     last = book.refresh()
-    found = book.make_differential(SHARED, specimen)
+    lane = get_readings(request).choose_lane(who.reader, specimen)
+    found = book.make_differential(lane, specimen)
     confirmed = sum(
-        book.call_cells(SHARED, field).cells.filter(pl.col("confirmed_as").fill_null("") != "").height
+        book.call_cells(lane, field).cells.filter(pl.col("confirmed_as").fill_null("") != "").height
         for field in specimen.fields
     )
     return DifferentialOut(differential=found, confirmed=confirmed, last=last)

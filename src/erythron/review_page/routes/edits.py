@@ -19,6 +19,7 @@ from erythron.review_page.routes.shared import (
     FieldNumber,
     get_book,
     get_images,
+    get_readings,
     make_maker,
     need_field,
     number_fields,
@@ -37,7 +38,7 @@ router = APIRouter(
 )
 
 Coordinate = Annotated[float, Field(ge=-1000, le=10_000_000)]
-Place = tuple[Coordinate, Coordinate]
+Place = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
 Ring = Annotated[list[Place], Field(min_length=3, max_length=2000)]
 ActionName = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,64}$")]
 
@@ -100,6 +101,7 @@ Edit = Annotated[ClickIn | DrawIn | SplitIn | MergeIn, Field(discriminator="kind
 def edit_cells(request: Request, who: Who, number: FieldNumber, body: Edit) -> EventsOut:
     """Add a missed cell, split one or merge several; what they take the place of is no cell any more."""
     field = need_field(request, number)
+    get_readings(request).refuse_blind(who.reader, get_book(request).run.get_specimen(field))
     gone: list[SeenCell] = []
     made: tuple[CellOutline, ...]
     if isinstance(body, ClickIn | DrawIn):
@@ -107,12 +109,15 @@ def edit_cells(request: Request, who: Who, number: FieldNumber, body: Edit) -> E
         run = get_book(request).run
         with run.computing:
             if isinstance(body, ClickIn):
-                made = (edits.outline_click(image, body.at, run.model),)
+                made = (edits.outline_click(image, _pair(body.at), run.model),)
             else:
-                made = (edits.outline_drawn(image, body.cell, body.nucleus, run.model),)
+                nucleus = None if body.nucleus is None else _pairs(body.nucleus)
+                made = (edits.outline_drawn(image, _pairs(body.cell), nucleus, run.model),)
     elif isinstance(body, SplitIn):
         gone = [body.cell]
-        made = edits.split_outline(get_book(request).need_outline(field, body.cell.cell_id), body.points)
+        made = edits.split_outline(
+            get_book(request).need_outline(field, body.cell.cell_id), _pairs(body.points)
+        )
     else:
         gone = body.cells
         made = (edits.merge_outlines([get_book(request).need_outline(field, c.cell_id) for c in body.cells]),)
@@ -124,6 +129,7 @@ def edit_cells(request: Request, who: Who, number: FieldNumber, body: Edit) -> E
 def draw_region(request: Request, who: Who, number: FieldNumber, body: RegionIn) -> EventsOut:
     """Draw a region to count in or to leave out, or remove one."""
     book, field = get_book(request), need_field(request, number)
+    get_readings(request).refuse_blind(who.reader, book.run.get_specimen(field))
     last = book.find(SHARED, (field.name, body.region_id))
     change = Change(
         field.name,
@@ -156,6 +162,15 @@ def list_regions(request: Request, number: FieldNumber) -> list[dict[str, Any]]:
         for event in standing
         if event.kind is EventKind.REGION and event.image == field.name and event.becomes != "removed"
     ]
+
+
+def _pair(point: list[float]) -> edits.Point:
+    x, y = point
+    return x, y
+
+
+def _pairs(points: list[list[float]]) -> list[edits.Point]:
+    return [_pair(point) for point in points]
 
 
 def _answer(request: Request, field: PageField, events: tuple[Event, ...]) -> EventsOut:

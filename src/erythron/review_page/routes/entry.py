@@ -49,6 +49,12 @@ def enter(request: Request, token: Annotated[str, Query(max_length=200)] = "") -
     return response
 
 
+@router.get("/favicon.ico", include_in_schema=False)
+def show_icon(request: Request) -> Response:
+    """Serve the icon under the name that browsers ask for by themselves."""
+    return _serve(request, "icon.svg")
+
+
 @router.get("/assets/{name}", include_in_schema=False)
 def show_asset(request: Request, name: str) -> Response:
     """Serve a file of the page."""

@@ -17,6 +17,7 @@ from erythron.review_page.routes.shared import (
     get_images,
     need_field,
 )
+from erythron.review_page.schemas import Point
 
 router = APIRouter(prefix="/api", tags=["pictures"], responses=REFUSALS, dependencies=[Depends(find_visitor)])
 
@@ -60,6 +61,6 @@ def show_crops(request: Request, cells: CellList) -> Response:
 
 
 @router.get("/fields/{number}/outlines")
-def show_outlines(request: Request, number: FieldNumber) -> dict[str, list[list[tuple[float, float]]]]:
+def show_outlines(request: Request, number: FieldNumber) -> dict[str, list[list[Point]]]:
     """Return the outlines of all cells of a field by name, outer rings in pixels of the image."""
     return {name: outline.cell for name, outline in need_field(request, number).trace().items()}

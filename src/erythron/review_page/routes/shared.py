@@ -13,8 +13,10 @@ from erythron.review_page.access import Visitor
 from erythron.review_page.book import Book
 from erythron.review_page.field import PageField
 from erythron.review_page.pixels import Crops, Images
+from erythron.review_page.readings import Readings
 from erythron.review_page.run import PageSpecimen
 from erythron.review_page.schemas import Problem
+from erythron.review_page.signer import Signer
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "No session, or a wrong password"},
@@ -47,6 +49,18 @@ def get_crops(request: Request) -> Crops:
     """Return the crops of the cells."""
     crops: Crops = request.app.state.crops
     return crops
+
+
+def get_signer(request: Request) -> Signer:
+    """Return what signs results."""
+    signer: Signer = request.app.state.signer
+    return signer
+
+
+def get_readings(request: Request) -> Readings:
+    """Return the readings of several readers."""
+    readings: Readings = request.app.state.readings
+    return readings
 
 
 def need_specimen(request: Request, number: int) -> PageSpecimen:

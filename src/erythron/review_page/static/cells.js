@@ -26,31 +26,33 @@ export class Cells extends EventTarget {
     this.last = 0;
   }
 
-  /** Take in the columns that the server sends. */
+  /** Take in the columns that the server sends; a cell that is known stays the same object. */
   load(columns) {
-    this.list = columns.cell_id.map((id, i) => ({
-      key: `${columns.field[i]}:${id}`,
-      field: columns.field[i],
-      id,
-      x: columns.place[i][0],
-      y: columns.place[i][1],
-      width: columns.place[i][2],
-      height: columns.place[i][3],
-      label: this.run.classes[columns.label[i]].name,
-      confidence: columns.confidence[i],
-      counted: columns.counted_as[i],
-      outside: columns.outside[i],
-      doubt: columns.doubt[i],
-      maturity: columns.maturity[i],
-      called: OPEN,
-      version: 0,
-      reader: "",
-      waiting: 0,
-      conflict: "",
-    }));
+    const known = this.index;
+    this.list = columns.cell_id.map((id, i) => {
+      const key = `${columns.field[i]}:${id}`;
+      const cell = known.get(key) ?? { key, id, called: OPEN, version: 0, reader: "", waiting: 0, conflict: "" };
+      const [x, y, width, height] = columns.place[i];
+      return Object.assign(cell, {
+        field: columns.field[i],
+        x,
+        y,
+        width,
+        height,
+        label: this.run.classes[columns.label[i]].name,
+        confidence: columns.confidence[i],
+        counted: columns.counted_as[i],
+        outside: columns.outside[i],
+        doubt: columns.doubt[i],
+        maturity: columns.maturity[i],
+      });
+    });
     this.index = new Map(this.list.map((cell) => [cell.key, cell]));
     for (const standing of columns.standing) {
-      this.stand(standing);
+      const cell = this.find(standing.field, standing.subject);
+      if (!cell?.waiting) {
+        this.stand(standing);
+      }
     }
     this.last = columns.last;
     this.dispatchEvent(new Event("loaded"));

@@ -3,15 +3,15 @@
 import { read } from "./api.js";
 import { baseName, words } from "./cells.js";
 import { listNeighbours } from "./groups.js";
+import { sayReaders } from "./readers.js";
 
-const AHEAD = 16;
+const AHEAD = 8;
 const SVG = "http://www.w3.org/2000/svg";
 const SHOWN = [
   ["cell_diameter", "Diameter", 1],
   ["nucleus_diameter", "Nucleus", 1],
   ["nc_ratio", "N:C ratio", 2],
-  ["nucleus_circularity", "Roundness of the nucleus", 2],
-  ["nucleus_sd_grey", "Texture of the chromatin", 1],
+  ["nucleus_sd_grey", "Chromatin texture", 1],
 ];
 const FLAGS = {
   unclassified: "The model is not sure",
@@ -91,6 +91,12 @@ export class Detail {
     const strong = document.createElement("strong");
     strong.textContent = title;
     this.call.replaceChildren(strong, ` ${by}`);
+    if (cell.readers) {
+      const others = document.createElement("span");
+      others.className = "readers";
+      others.textContent = sayReaders(cell);
+      this.call.append(others);
+    }
     if (cell.conflict) {
       const note = document.createElement("span");
       note.className = "conflict";
@@ -153,7 +159,7 @@ export class Detail {
     const ranked = found.probabilities
       .map((value, i) => ({ value, kind: this.cells.classes[i] }))
       .sort((a, b) => b.value - a.value)
-      .slice(0, 5);
+      .filter(({ value }, i) => i < 2 || (i < 4 && value >= 0.01));
     for (const { value, kind } of ranked) {
       const line = document.createElement("li");
       const bar = document.createElement("span");
@@ -162,7 +168,7 @@ export class Detail {
       bar.style.background = kind.colour;
       const text = document.createElement("span");
       text.className = "text";
-      text.textContent = `${kind.title} ${(100 * value).toFixed(0)} %`;
+      text.textContent = `${kind.title.replace(/ erythroblast$/, "")} ${(100 * value).toFixed(0)} %`;
       const track = document.createElement("span");
       track.className = "track";
       track.append(bar);
@@ -180,7 +186,7 @@ export class Detail {
         addFact(list, title, `${value.toFixed(digits)}${unit}`);
       }
     }
-    addFact(list, "Cell", `${cell.id} in ${baseName(field.name)}`);
+    addFact(list, "Name", `${cell.id} in ${baseName(field.name)}`).className = "wide";
     this.facts.append(list);
     for (const flag of found.flags) {
       const note = document.createElement("p");
@@ -227,4 +233,5 @@ function addFact(list, title, text) {
   const value = document.createElement("dd");
   value.textContent = text;
   list.append(term, value);
+  return value;
 }

@@ -40,7 +40,10 @@ export class DifferentialPanel {
     this.table = document.createElement("table");
     this.indices = document.createElement("dl");
     this.indices.className = "indices";
-    this.root.append(this.status, this.progress, label, this.table, this.indices);
+    const goal = document.createElement("div");
+    goal.className = "goal";
+    goal.append(this.status, label, this.progress);
+    this.root.append(goal, this.table, this.indices);
   }
 
   ask() {
@@ -80,7 +83,7 @@ export class DifferentialPanel {
     const head = row("th", ["Class", "Cells", "Confirmed", "%", "95 % interval"]);
     const body = rows
       .filter(([kind, count]) => count || kind.lineage === "erythroid")
-      .map(([kind, ...rest]) => row("td", [kind.title, ...rest], kind.colour));
+      .map(([kind, ...rest]) => row("td", [kind.title.replace(/ (erythroblast|and precursors)$/, ""), ...rest], kind.colour));
     const foot = row("td", ["Nucleated cells", total, confirmed, "", ""]);
     foot.className = "total";
     this.table.replaceChildren(head, ...body, foot);
@@ -91,11 +94,11 @@ export class DifferentialPanel {
     this.progress.max = Math.max(1, this.target);
     this.progress.value = Math.min(confirmed, this.target);
     const isReached = confirmed >= this.target;
-    let text = `${confirmed} of ${total} nucleated cells confirmed; target ${this.target}`;
+    let text = `${confirmed} of ${total} nucleated cells confirmed`;
     if (isReached) {
       text = `Target reached: ${confirmed} cells confirmed of ${this.target}`;
     } else if (total < this.target) {
-      text += `, for which ${this.target - total} more must be counted`;
+      text += `; ${this.target - total} more must be counted for ${this.target}`;
     }
     this.status.textContent = text;
     this.status.classList.toggle("done", isReached);

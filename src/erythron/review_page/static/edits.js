@@ -6,7 +6,7 @@ import { makeName } from "./saver.js";
 
 const HINTS = {
   select: "A click selects a cell; drag to move, turn the wheel to zoom.",
-  click: "Click on a cell that has no outline: the network outlines it.",
+  click: "Click on a cell that has no outline, or move it under the cross and press Enter: the network outlines it.",
   draw: "Click around the cell, Enter closes it; then around its nucleus, or Enter again to let the network find it. Esc starts anew.",
   split: "Click on each of the cells in the current outline, then Enter; Enter alone parts it along its longest axis.",
   merge: "Select the parts with Shift, then Enter makes one cell of them.",
@@ -23,6 +23,7 @@ export class Edits {
 
   choose(mode) {
     this.mode = mode;
+    this.field.isAiming = mode === "click";
     this.clear();
     for (const button of document.querySelectorAll("#modes button")) {
       button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
@@ -80,7 +81,9 @@ export class Edits {
   /** Enter: what is sketched is done. Returns whether there was something to do. */
   finish() {
     const { sketch } = this.field;
-    if (this.mode === "draw") {
+    if (this.mode === "click") {
+      this.post({ kind: "click", at: [this.field.view.x, this.field.view.y] });
+    } else if (this.mode === "draw") {
       this.finishDrawing();
     } else if (this.mode === "split") {
       const cell = this.gallery.current;
@@ -152,7 +155,6 @@ export class Edits {
       ];
       this.saver.done.push(step);
       this.saver.undone = [];
-      this.gallery.arrange();
       this.gallery.go(step[0].cell);
       this.say(added.length === 1 ? "One cell outlined; call it by its key" : `${added.length} cells outlined; call them by their keys`);
     });
@@ -160,7 +162,6 @@ export class Edits {
 
   async postRegion(body) {
     await this.store("regions", { action: makeName(), ...body }, () => {
-      this.gallery.arrange();
       this.say(body.mode === "removed" ? "Region removed" : "Region drawn");
     });
   }
@@ -188,13 +189,8 @@ export class Edits {
 
   /** Take the cells and outlines as they are on the server, such as after an edit of another reader. */
   async reload() {
-    const current = this.gallery.current?.key;
-    const selected = [...this.gallery.selected].map((cell) => cell.key);
     this.cells.load(await read(`/api/specimens/${this.cells.specimen.number}/cells`));
-    this.saver.rebind();
-    this.gallery.current = this.cells.index.get(current) ?? null;
-    this.gallery.selected = new Set(selected.map((key) => this.cells.index.get(key)).filter(Boolean));
-    this.gallery.anchor = this.gallery.current;
+    this.gallery.arrange();
     if (this.field.isShown) {
       await this.field.reload();
     } else {

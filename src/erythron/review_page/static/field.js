@@ -201,6 +201,34 @@ export class FieldView extends EventTarget {
     }
     this.paintCurrent();
     this.paintSketch();
+    if (this.isAiming) {
+      this.paintCross();
+    }
+  }
+
+  paintCross() {
+    const { pen } = this;
+    const { x, y, zoom } = this.view;
+    const reach = 12 / zoom;
+    for (const [colour, width] of [["#fff", 5], ["#111", 2]]) {
+      pen.strokeStyle = colour;
+      pen.lineWidth = width / zoom;
+      pen.beginPath();
+      pen.moveTo(x - reach, y);
+      pen.lineTo(x + reach, y);
+      pen.moveTo(x, y - reach);
+      pen.lineTo(x, y + reach);
+      pen.stroke();
+    }
+  }
+
+  /** Bring the current cell to the middle of the view. */
+  centre() {
+    const cell = this.gallery.current;
+    if (cell !== null && cell.field === this.field.number) {
+      Object.assign(this.view, { x: cell.x, y: cell.y });
+      this.draw();
+    }
   }
 
   paintPixels() {

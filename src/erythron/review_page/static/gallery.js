@@ -73,7 +73,8 @@ export class Gallery extends EventTarget {
     if (group.accepts) {
       const accept = document.createElement("button");
       accept.type = "button";
-      accept.textContent = `Accept the rest as ${group.title.toLowerCase()}`;
+      accept.textContent =
+        group.accepts === "agreed" ? "Accept what they agree on" : `Accept the rest as ${group.title.toLowerCase()}`;
       accept.addEventListener("click", () => this.dispatchEvent(new CustomEvent("accept", { detail: group })));
       head.append(accept);
     }
@@ -134,7 +135,7 @@ export class Gallery extends EventTarget {
       }
     }
     for (const [cell, tile] of this.tiles) {
-      if (!wanted.has(cell) && cell !== this.current) {
+      if (!wanted.has(cell) && (cell !== this.current || !this.position.has(cell))) {
         this.tiles.delete(cell);
         tile.remove();
         this.spare.push(tile);
@@ -174,6 +175,7 @@ export class Gallery extends EventTarget {
     const caption = tile.lastChild;
     caption.firstChild.style.background = known?.colour ?? "transparent";
     caption.childNodes[1].textContent = title.replace(/ erythroblast$/, "");
+    caption.childNodes[2].textContent = this.describe(cell, title);
     caption.lastChild.textContent = cell.called ? (cell.called === cell.counted ? "✓" : "✎") : cell.confidence.toFixed(2);
     tile.classList.toggle("confirmed", Boolean(cell.called));
     tile.classList.toggle("changed", Boolean(cell.called) && cell.called !== cell.counted);
@@ -181,13 +183,14 @@ export class Gallery extends EventTarget {
     tile.classList.toggle("current", cell === this.current);
     tile.setAttribute("aria-selected", String(this.selected.has(cell)));
     tile.tabIndex = cell === this.current ? 0 : -1;
-    tile.setAttribute("aria-label", this.describe(cell, title));
   }
 
+  /** What a screen reader says of a cell after what is seen of its class. */
   describe(cell, title) {
+    const rest = / erythroblast$/.test(title) ? " erythroblast" : "";
     const sure = `${Math.round(100 * cell.confidence)} % sure`;
     const by = cell.called ? `confirmed by ${cell.reader}` : `by the model, ${sure}`;
-    return `${title}, ${by}${cell.conflict ? `; ${cell.conflict} called it meanwhile` : ""}`;
+    return `${rest}, ${by}${cell.conflict ? `; ${cell.conflict} called it meanwhile` : ""}`;
   }
 
   refresh(cells) {
@@ -235,6 +238,9 @@ export class Gallery extends EventTarget {
   }
 
   reveal(cell) {
+    if (!this.position.has(cell)) {
+      return; // what is shown now leaves it out
+    }
     const top = this.topOf(cell);
     const margin = HEADER;
     if (top - margin < this.root.scrollTop) {
@@ -247,7 +253,7 @@ export class Gallery extends EventTarget {
 
   /** The cell that lies so many columns and rows away; rows end with their group. */
   neighbour(columns, rows) {
-    if (this.current === null) {
+    if (!this.position.has(this.current)) {
       return this.sequence[0] ?? null;
     }
     if (rows === 0) {
@@ -365,7 +371,10 @@ function makeTile() {
   title.className = "title";
   const mark = document.createElement("span");
   mark.className = "mark";
-  caption.append(chip, title, mark);
+  mark.setAttribute("aria-hidden", "true");
+  const spoken = document.createElement("span");
+  spoken.className = "unseen";
+  caption.append(chip, title, spoken, mark);
   tile.append(image, caption);
   return tile;
 }

@@ -21,6 +21,9 @@ export function listGroups(cells, order, filter) {
   if (order === "next") {
     return [makeGroup("Most doubtful first", "transparent", "", [...shown].sort(byDoubt))].filter(isFull);
   }
+  if (order === "agreement") {
+    return groupByAgreement(shown);
+  }
   if (order === "place") {
     return [...cells.fields.values()]
       .map((field) => {
@@ -55,6 +58,20 @@ function groupByClass(cells, shown) {
     const accepts = known?.lineage ? name : "";
     const title = known?.title ?? "In areas left out of the count";
     groups.push(makeGroup(title, known?.colour ?? "transparent", accepts, own.sort(byDoubt)));
+  }
+  return groups.filter(isFull);
+}
+
+function groupByAgreement(shown) {
+  const groups = [
+    makeGroup("The readers differ", "transparent", "", []),
+    makeGroup("The readers agree", "transparent", "agreed", []),
+    makeGroup("Called by fewer than two", "transparent", "", []),
+  ];
+  for (const cell of [...shown].sort(byDoubt)) {
+    const calls = Object.values(cell.readers ?? {});
+    const group = groups[calls.length < 2 ? 2 : new Set(calls).size > 1 ? 0 : 1];
+    group.members.set(cell, group.cells.push(cell) - 1);
   }
   return groups.filter(isFull);
 }

@@ -26,6 +26,7 @@ export const HELP = [
   ["?", "These keys"],
   ["V A D S M R", "In the field: select, add, draw, split, merge, region"],
   ["+ and −", "In the field: zoom; arrows move the view"],
+  ["C", "In the field: the current cell into the middle"],
   [", and .", "In the field: the cell before and the next one"],
 ];
 

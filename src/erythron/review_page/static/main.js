@@ -9,12 +9,16 @@ import { Edits } from "./edits.js";
 import { FieldView } from "./field.js";
 import { Gallery } from "./gallery.js";
 import { HELP, listenToKeys } from "./keys.js";
+import { Readers } from "./readers.js";
 import { Saver } from "./saver.js";
+import { Signing } from "./sign.js";
 import { Views } from "./views.js";
 
 const NOTICE_MS = 15000;
 const OFFLINE =
   "The server does not answer. Your last calls are kept on this page and sent when it is back; do not close the page.";
+
+const LOCKED = "The result is signed: open it again before anything is changed.";
 
 const $ = (id) => document.getElementById(id);
 
@@ -39,9 +43,12 @@ async function start() {
   const field = new FieldView($("field"), cells, gallery);
   const edits = new Edits({ cells, gallery, saver, field, say });
   const views = new Views({ cells, gallery, field, edits, detail });
+  const signing = new Signing({ cells, saver, say });
+  const readers = new Readers({ cells, gallery, saver, detail });
   saver.addEventListener("foreign", async () => {
+    await signing.load();
+    await readers.load();
     await edits.reload();
-    gallery.arrange();
   });
   const actions = makeActions({ cells, gallery, saver, detail, views });
   listenToKeys(actions);
@@ -52,6 +59,10 @@ async function start() {
 
 function makeActions({ cells, gallery, saver, detail, views }) {
   const callAs = (targets, to, { isAdvancing = true } = {}) => {
+    if (saver.isLocked) {
+      say(LOCKED);
+      return;
+    }
     saver.call(targets.map((cell) => ({ cell, to })));
     const title = cells.byName.get(to)?.title ?? words(to);
     say(targets.length === 1 ? `${title}, confirmed` : `${targets.length} cells: ${title}, confirmed`);
@@ -71,6 +82,11 @@ function makeActions({ cells, gallery, saver, detail, views }) {
   };
   const acceptRest = (group) => {
     const open = group.cells.filter((cell) => !cell.called);
+    if (group.accepts === "agreed" && !saver.isLocked) {
+      saver.call(open.map((cell) => ({ cell, to: Object.values(cell.readers)[0] })));
+      say(`${open.length} cells called as the readers agree; Z takes it back`);
+      return;
+    }
     if (group.accepts && open.length) {
       callAs(open, group.accepts);
       say(`${open.length} cells accepted as ${group.title}; Z takes it back`);
@@ -94,7 +110,9 @@ function makeActions({ cells, gallery, saver, detail, views }) {
     },
     confirm: () => {
       const targets = gallery.targets();
-      if (targets.length) {
+      if (saver.isLocked) {
+        say(LOCKED);
+      } else if (targets.length) {
         saver.call(targets.map((cell) => ({ cell, to: standing(cell) })));
         say("Confirmed");
         if ($("advance").checked) {
@@ -102,7 +120,7 @@ function makeActions({ cells, gallery, saver, detail, views }) {
         }
       }
     },
-    acceptRest: () => gallery.current !== null && acceptRest(gallery.find(gallery.current).group),
+    acceptRest: () => gallery.position.has(gallery.current) && acceptRest(gallery.find(gallery.current).group),
     takeBack: () => callAs(gallery.targets(), "", { isAdvancing: false }),
     undo: () => back(saver.undo(), "Undo"),
     redo: () => back(saver.redo(), "Redo"),
@@ -111,7 +129,7 @@ function makeActions({ cells, gallery, saver, detail, views }) {
     toggle: () => gallery.current !== null && gallery.toggle(gallery.current),
     selectNone: () => gallery.go(gallery.current),
     selectGroup: () => {
-      if (gallery.current !== null) {
+      if (gallery.position.has(gallery.current)) {
         gallery.selected = new Set(gallery.find(gallery.current).group.cells);
         gallery.refresh([...gallery.selected]);
         say(`${gallery.selected.size} cells selected`);

@@ -19,6 +19,7 @@ export class Saver extends EventTarget {
     this.undone = [];
     this.done = [];
     this.offline = false;
+    this.isLocked = false;
     this.timer = setInterval(() => this.poll(), POLL_MS);
     addEventListener("beforeunload", (event) => {
       if (this.queue.length) {
@@ -33,6 +34,10 @@ export class Saver extends EventTarget {
 
   /** Call cells: `changes` is a list of {cell, to}. */
   call(changes) {
+    if (this.isLocked) {
+      this.dispatchEvent(new Event("locked"));
+      return 0;
+    }
     const real = changes.filter(({ cell, to }) => cell.called !== to);
     if (real.length) {
       this.done.push(this.apply(real));
@@ -51,6 +56,10 @@ export class Saver extends EventTarget {
   }
 
   turn(from, to) {
+    if (this.isLocked) {
+      this.dispatchEvent(new Event("locked"));
+      return [];
+    }
     const step = from.pop();
     if (step === undefined) {
       return [];
@@ -118,16 +127,6 @@ export class Saver extends EventTarget {
     while (this.queue.length) {
       await new Promise((resolve) => this.addEventListener("told", resolve, { once: true }));
     }
-  }
-
-  /** The cells were loaded anew: what can be undone is of the new ones. */
-  rebind() {
-    const renew = (steps) =>
-      steps
-        .map((step) => step.map((change) => ({ ...change, cell: this.cells.index.get(change.cell.key) })))
-        .filter((step) => step.every(({ cell }) => cell !== undefined));
-    this.done = renew(this.done);
-    this.undone = renew(this.undone);
   }
 
   settle(events) {

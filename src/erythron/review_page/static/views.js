@@ -98,6 +98,7 @@ export class Views {
       ".": () => this.gallery.go(this.gallery.neighbour(1, 0)),
       o: () => this.outline(!this.field.areOutlined),
       Escape: () => this.edits.clear(),
+      c: () => this.field.centre(),
       f: () => this.show("cells"),
       Enter: () => this.edits.finish(),
       x: () => this.edits.leaveOut(),

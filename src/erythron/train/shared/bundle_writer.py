@@ -48,6 +48,8 @@ class ClassifierPart:
         limit: standard deviations at which measurements are cut.
         description: what it is, in words.
         limits: what it cannot do, one sentence each.
+        memory: file of what it was fitted on, which the bundle keeps so that it can learn on; None where
+            there is none.
     """
 
     network: nn.Module
@@ -57,6 +59,7 @@ class ClassifierPart:
     limit: float
     description: str
     limits: tuple[str, ...]
+    memory: Path | None = None
 
 
 def write_bundle(run: Path, record: RunRecord, part: ClassifierPart, out: Path) -> Bundle:
@@ -81,6 +84,8 @@ def write_bundle(run: Path, record: RunRecord, part: ClassifierPart, out: Path) 
         model = export_onnx(part.network, part.inputs, ("logits", "novelty"))
         difference = store_onnx(model, folder / CLASSIFIER, part.network, part.inputs, MAX_EXPORT_DIFFERENCE)
         shutil.copyfile(network, folder / SEGMENTATION)
+        if part.memory is not None:
+            shutil.copyfile(part.memory, folder / part.memory.name)
         draw_test_cell(folder)
         scores = evaluation.scores
         present = [i for i, row in enumerate(scores.confusion) if any(row)]

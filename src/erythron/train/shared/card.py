@@ -56,12 +56,24 @@ a patient.
 {framing.input_mpp:g} um per pixel, colours relative to the empty smear.
 
 The segmentation network is {card.outlines_from}. It is asked at every maximum of the nuclear stain and
-draws nucleus and whole cell of the one cell that is centred there, or nothing. Where the scale of a
-single-cell crop is unknown, its shorter side is taken to show {framing.crop_width_um:g} um, and the outline
-is the mean of the {seg.assumed_kept} surest of those at {shares} of that; a field of unknown scale is taken
-at {framing.field_mpp:g} um per pixel. The outline of a nucleus moves by up to {BAND_UM:g} um to where the
-stain is {EDGE_SHARE:g} of the way from the cytoplasm's to the nucleus'.
+draws nucleus and whole cell of the one cell that is centred there, or nothing.
+{_say_scale(card)}Where the scale of a single-cell crop is unknown, its shorter side is taken
+to show {framing.crop_width_um:g} um, and the outline is the mean of the {seg.assumed_kept} surest of those at
+{shares} of that; a field of unknown scale is taken at {framing.field_mpp:g} um per pixel.
+The outline of a nucleus moves by up to {BAND_UM:g} um to where the stain is {EDGE_SHARE:g} of the way from
+the cytoplasm's to the nucleus'.
 """
+
+
+def _say_scale(card: ModelCard) -> str:
+    """Return the scales that the segmentation network sees crops and fields at, where they differ."""
+    seg = card.segmenter
+    if seg.field_window_mpp is None:
+        return ""
+    return (
+        f"It sees a crop at {seg.window_mpp:g} um per pixel, a field, where cells touch, at "
+        f"{seg.field_window_mpp:g}.\n"
+    )
 
 
 def _list_data(card: ModelCard) -> str:

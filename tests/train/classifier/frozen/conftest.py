@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from erythron.bundle.folder import Bundle
+from erythron.train.classifier.frozen.train import train_frozen
 from erythron.train.recipe import FrozenRecipe, FrozenSet
+from erythron.train.shared.run_folder import RunRecord
+from erythron.train.trainer import evaluate, export
 
 MARROW = {"proerythroblast": 30, "basophilic": 25, "polychromatic": 19, "orthochromatic": 14, "band": 22}
 BLOOD = {"erythroblast": 15, "monocyte": 28}
@@ -29,7 +34,7 @@ def draw(path: Path, radius: float, shade: int, seed: int) -> None:
     Image.fromarray((image + rng.normal(0, 3, image.shape)).clip(0, 255).astype(np.uint8)).save(path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def drawn_sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of sets: two as the public ones lie there, and ``mine`` with red cells among erythroblasts."""
     folder = tmp_path_factory.mktemp("sets")
@@ -67,3 +72,21 @@ def small_frozen() -> FrozenRecipe:
             FrozenSet(data="pbc-acevedo", samples=1, weight=0.5, per_label=3),
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def trained(
+    drawn_sets: Path, small_frozen: FrozenRecipe, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, RunRecord]:
+    """The run of the small recipe on its two sets."""
+    run = tmp_path_factory.mktemp("frozen") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "ERYTHRON_DATA_DIR", str(drawn_sets))
+        return run, train_frozen(small_frozen, run, 1)
+
+
+@pytest.fixture(scope="session")
+def exported(trained: tuple[Path, RunRecord], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle of that run."""
+    evaluate(trained[0])
+    return export(trained[0], tmp_path_factory.mktemp("exported") / "bundle")

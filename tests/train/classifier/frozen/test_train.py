@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +18,6 @@ from erythron.train.recipe_file import add_set, load_recipe, vary_recipe
 from erythron.train.shared.evaluation import FOLDER, read_evaluation
 from erythron.train.shared.run_folder import ROWS_FILE, RunRecord
 from erythron.train.trainer import evaluate, export
-
-
-@pytest.fixture(scope="module")
-def trained(
-    drawn_sets: Path, small_frozen: FrozenRecipe, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, RunRecord]:
-    """The run of the small recipe on its two sets."""
-    run = tmp_path_factory.mktemp("frozen") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "ERYTHRON_DATA_DIR", str(drawn_sets))
-        return run, train_frozen(small_frozen, run, 1)
-
-
-@pytest.fixture(scope="module")
-def exported(trained: tuple[Path, RunRecord], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The bundle of that run."""
-    evaluate(trained[0])
-    return export(trained[0], tmp_path_factory.mktemp("exported") / "bundle")
 
 
 def test_a_run_is_judged_out_of_fold_and_its_bundle_verifies(

@@ -8,6 +8,7 @@ import torch
 
 from erythron.bundle.schema import MaskInput
 from erythron.classify.framing import MEASUREMENT_INPUTS
+from erythron.train.classifier.frozen.memory import MEMORY
 from erythron.train.classifier.frozen.network import rebuild_network
 from erythron.train.recipe import FrozenRecipe
 from erythron.train.shared.bundle_writer import ClassifierPart
@@ -47,4 +48,5 @@ def describe_frozen(run: Path, recipe: FrozenRecipe) -> ClassifierPart:
         limit=recipe.head.limit,
         description=DESCRIPTION,
         limits=LIMITS,
+        memory=run / MEMORY if (run / MEMORY).exists() else None,
     )

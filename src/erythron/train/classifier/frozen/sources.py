@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,13 +151,21 @@ def make_source(folded: FoldedSet, recipe: FrozenRecipe, maker: FeatureMaker, pr
         folds[kept],
         folded.settings.weight / counts[key] / len(counts),
         open_labels(labels),
-        _make_samples(cells, folded.settings.samples, recipe, maker),
+        make_samples(cells, folded.settings.samples, recipe, maker),
     )
 
 
-def _make_samples(
+def make_samples(
     cells: FramedCells, count: int, recipe: FrozenRecipe, maker: FeatureMaker
 ) -> tuple[NDArray[np.float32], ...]:
+    """Return features and measurements of N cells as they are, then of augmented samples, (N, D) each.
+
+    Args:
+        cells: framed with ``MARGIN``.
+        count: of augmented samples.
+        recipe: how they are varied.
+        maker: of the features.
+    """
     size, first = recipe.inputs.px, recipe.seed * 1000
     varied = (augment(cells, size, recipe.samples, seed) for seed in range(first, first + count))
     return tuple(
@@ -166,7 +174,7 @@ def _make_samples(
     )
 
 
-def join_examples(sources: list[Source], without: int | None) -> Examples:
+def join_examples(sources: Sequence[Source], without: int | None) -> Examples:
     """Return the examples of several sets, all or those outside a fold."""
     features, allowed, weights = [], [], []
     for source in sources:

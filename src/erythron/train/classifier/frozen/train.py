@@ -12,7 +12,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from erythron.bundle.schema import Method, SetFigures
+from erythron.bundle.schema import DataUsed, Method, SetFigures
 from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.classify.classifier import soften
 from erythron.classify.framing import MEASUREMENT_INPUTS
@@ -20,6 +20,7 @@ from erythron.datasets.manifest import hash_rows
 from erythron.errors import DataError, UsageError
 from erythron.files.tables import write_csv
 from erythron.train.classifier.frozen.head import FittedHead, fit_head
+from erythron.train.classifier.frozen.memory import MEMORY, Memory, store_memory
 from erythron.train.classifier.frozen.network import ShapeFeatures, assemble_network
 from erythron.train.classifier.frozen.partial_labels import merge_logits
 from erythron.train.classifier.frozen.segmenters import make_segmenters
@@ -89,12 +90,41 @@ def train_frozen(
     if not any(entry.judged for entry in recipe.sets):
         raise UsageError(f"{recipe.name}: no set is judged; add judged = true to one of its [[sets]]")
     sets = [fold_set(part, recipe) for part in opened]
-    split_hash = _hash_folds(sets)
+    split_hash = hash_folds(sets)
     claim_folder(out, recipe, split_hash, (SEGMENTATION_FOLDER,))
     maker = FeatureMaker(
         ShapeFeatures(load_encoder()).eval(), find_scaling(ENCODER), make_segmenters(recipe, out)
     )
     sources = [make_source(part, recipe, maker, progress) for part in sets]
+    write_csv(_list_left_out(sets, sources), out / LEFT_OUT)
+    used = {s: o.entry for o in opened for s in o.rows["source"].unique()}
+    data = describe_data(pl.concat([s.rows for s in sources], how="diagonal"), used)
+    return fit_run(sources, data, maker, recipe, out, (split_hash, started, progress))
+
+
+def fit_run(
+    sources: Sequence[Source],
+    data: tuple[DataUsed, ...],
+    maker: FeatureMaker,
+    recipe: FrozenRecipe,
+    out: Path,
+    course: tuple[str, float, Progress],
+) -> RunRecord:
+    """Cross-validate a head on its sources, fit it on all of them, and write the run's folder.
+
+    Args:
+        sources: ready to fit; one at least is judged.
+        data: what they came from.
+        maker: of their features.
+        recipe: how to fit.
+        out: folder of the run, which is claimed.
+        course: hash of the folds, when the training began by ``time.monotonic``, and what to call after each
+            fold.
+
+    Raises:
+        DataError: no cell of a judged source has a known class.
+    """
+    split_hash, started, progress = course
     found = _cross_validate(sources, recipe, progress)
     head = fit_head(join_examples(sources, None), recipe.head)
     novelty = set_limits(_fit_novelty(sources, head, None), found.distances)
@@ -102,8 +132,8 @@ def train_frozen(
     rows = pl.concat([s.rows for s in sources], how="diagonal")
     judged, held = _judge(sources, found, recipe)
     network = assemble_network(maker.encoder, head, novelty)
-    write_csv(_list_left_out(sets, sources), out / LEFT_OUT)
     store_weights(out, network.state_dict(), rows)
+    store_memory(Memory(recipe, tuple(sources)), out / MEMORY)
     calibration = calibrate(held, mark_erythroid(CLASSES), recipe.risk)
     evaluation = store_evaluation(out, split_hash, judged, calibration, recipe.seed)
     _store_other_calls(sources, found, evaluation, out)
@@ -112,7 +142,7 @@ def train_frozen(
         classes=CLASSES,
         priors=_find_priors(rows),
         scaling=maker.scaling,
-        data=describe_data(rows, {s: o.entry for o in opened for s in o.rows["source"].unique()}),
+        data=data,
         measurements=describe_measurements(head.mean[-k:], head.sd[-k:]),
         split_hash=split_hash,
         cells=rows.height,
@@ -123,13 +153,13 @@ def train_frozen(
     return record
 
 
-def _hash_folds(sets: Sequence[FoldedSet]) -> str:
+def hash_folds(sets: Sequence[FoldedSet | Source]) -> str:
     """Return the SHA-256 over which content, with which class and group, is in which fold."""
     rows = [s.rows.select("source", "sha256", "class", "group").with_columns(fold=s.folds) for s in sets]
     return hash_rows(pl.concat(rows).with_columns(group=pl.concat_str("group", pl.lit("/"), "fold")))
 
 
-def _cross_validate(sources: list[Source], recipe: FrozenRecipe, progress: Progress) -> _OutOfFold:
+def _cross_validate(sources: Sequence[Source], recipe: FrozenRecipe, progress: Progress) -> _OutOfFold:
     distances = []
     logits = [np.zeros((len(s.folds), len(CLASSES))) for s in sources]
     for fold in range(recipe.folds):
@@ -143,7 +173,7 @@ def _cross_validate(sources: list[Source], recipe: FrozenRecipe, progress: Progr
     return _OutOfFold(logits, np.concatenate(distances))
 
 
-def _fit_novelty(sources: list[Source], head: FittedHead, without: int | None) -> Novelty:
+def _fit_novelty(sources: Sequence[Source], head: FittedHead, without: int | None) -> Novelty:
     examples = join_examples(sources, without)
     return fit_novelty(_pooled(examples.features, head), examples.allowed.argmax(axis=1))
 
@@ -153,7 +183,7 @@ def _pooled(features: NDArray[np.float32], head: FittedHead) -> Floats:
     return head.standardise(features)[:, : -len(MEASUREMENT_INPUTS)].astype(np.float64)
 
 
-def _judge(sources: list[Source], found: _OutOfFold, recipe: FrozenRecipe) -> tuple[JudgedCells, HeldOut]:
+def _judge(sources: Sequence[Source], found: _OutOfFold, recipe: FrozenRecipe) -> tuple[JudgedCells, HeldOut]:
     """Return the judged cells of known class, and the same cells as what calibration is chosen on."""
     chosen = [
         (source.rows.filter(known), logits[known.to_numpy()])
@@ -173,7 +203,7 @@ def _judge(sources: list[Source], found: _OutOfFold, recipe: FrozenRecipe) -> tu
 
 
 def _find_set_figures(
-    sources: list[Source], found: _OutOfFold, recipe: FrozenRecipe
+    sources: Sequence[Source], found: _OutOfFold, recipe: FrozenRecipe
 ) -> dict[str, SetFigures]:
     """Return what each set says of erythroid or not: out of fold, and by a head that saw no cell of it."""
     figures = {}
@@ -203,7 +233,7 @@ def _find_priors(rows: pl.DataFrame) -> tuple[float, ...]:
     return tuple(known.count(name) / max(len(known), 1) for name in CLASSES)
 
 
-def _list_left_out(sets: Sequence[FoldedSet], sources: list[Source]) -> pl.DataFrame:
+def _list_left_out(sets: Sequence[FoldedSet], sources: Sequence[Source]) -> pl.DataFrame:
     parts = []
     for folded, source in zip(sets, sources, strict=True):
         unfound = folded.rows.join(source.rows, on=["path", "sha256"], how="anti")
@@ -212,7 +242,9 @@ def _list_left_out(sets: Sequence[FoldedSet], sources: list[Source]) -> pl.DataF
     return pl.concat(parts)
 
 
-def _store_other_calls(sources: list[Source], found: _OutOfFold, evaluation: Evaluation, out: Path) -> None:
+def _store_other_calls(
+    sources: Sequence[Source], found: _OutOfFold, evaluation: Evaluation, out: Path
+) -> None:
     """Write the out-of-fold calls of the sets that are not judged, with the label as the set has it."""
     for source, logits in zip(sources, found.logits, strict=True):
         if not source.is_judged:

@@ -1,0 +1,106 @@
+"""A result is signed: counted again with a person's calls, marked as signed, and its version kept.
+
+In: the folder of a run and the reviews of its fields. Out: ``signatures.json``, a report that says who
+signed, and copies of report and tables of the version in the folder ``signed-versions``, which no later count
+changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from erythron.errors import DataError
+from erythron.files.reading import read_content
+from erythron.files.tables import format_csv
+from erythron.files.writing import write_file
+from erythron.pipeline.count import CountRun
+from erythron.pipeline.recount import find_run, recount_reviews
+from erythron.results.field import read_cells
+from erythron.results.record import read_record
+from erythron.results.run import REPORT, SUMMARY
+from erythron.results.signature import Signature, hash_result, read_signatures, write_signatures
+from erythron.review.record import Review
+
+VERSIONS = "signed-versions"
+"""Folder beside a result that holds each signed version of it."""
+
+
+@dataclass(frozen=True)
+class Signing:
+    """Who signs what.
+
+    Attributes:
+        specimen: its number in the run, from 0.
+        version: of the result, 1 for the first.
+        reader: the person's name.
+        at: when, with a time zone.
+    """
+
+    specimen: int
+    version: int
+    reader: str
+    at: datetime
+
+
+def sign_result(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> Signature:
+    """Count a run again with reviews and sign the result of one specimen.
+
+    Args:
+        out: folder of the run.
+        reviews: the whole review of each reviewed field, by the path of its image.
+        signing: who signs what.
+
+    Returns:
+        The signature as it is kept.
+
+    Raises:
+        UsageError: the folder holds no finished count, or another run writes there.
+        DataError: a field could not be counted again.
+    """
+    run = _count(out, reviews, signing.specimen)
+    finished = find_run(out)
+    specimen = finished.specimens[signing.specimen]
+    folders = [finished.folders[image.path] for image in specimen.images]
+    records = [record for folder in folders if (record := read_record(folder)) is not None]
+    confirmed = 0 if run.review is None else run.review.confirmed
+    signature = Signature(
+        version=signing.version,
+        reader=signing.reader,
+        at=signing.at,
+        nucleated_cells=run.differential.nucleated_cells,
+        confirmed_cells=confirmed,
+        sha256=hash_result(records),
+    )
+    place = out / specimen.folder
+    earlier = [known for known in read_signatures(place) if known.version < signing.version]
+    write_signatures(place, [*earlier, signature])
+    _count(out, {}, signing.specimen)  # the report says that it is signed
+    _keep_version(place, folders, signing.version)
+    return signature
+
+
+def _count(out: Path, reviews: Mapping[Path, Review], specimen: int) -> CountRun:
+    """Count a run again; what could not be counted before the review need not be now."""
+    finished = find_run(out)
+    done = {path for path, folder in finished.folders.items() if read_record(folder) is not None}
+    run = recount_reviews(out, reviews)[specimen]
+    for failure in run.failures:
+        path = Path(failure.image)
+        if path in done or path not in finished.folders:
+            raise DataError(f"{out}: could not be counted again: {failure.reason}")
+    return run
+
+
+def _keep_version(place: Path, folders: list[Path], version: int) -> None:
+    """Copy report and tables of a signed result to where no later count writes."""
+    kept = place / VERSIONS
+    kept.mkdir(exist_ok=True)
+    for name in (REPORT, SUMMARY):
+        write_file(kept / f"version-{version}-{name}", read_content(place / name))
+    cells = pl.concat([read_cells(folder) for folder in folders if read_record(folder) is not None])
+    write_file(kept / f"version-{version}-cells.csv", format_csv(cells))

@@ -1,0 +1,117 @@
+"""The signature of a result: it locks, the run is counted again, and a later change is a new version.
+
+The signature is an event like every change. It is stored first, so that nothing can be changed while the run
+is counted again. Where that fails the result is opened again; what a crash left is done at the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from erythron.pipeline.recount import recount_reviews
+from erythron.pipeline.signing import Signing, sign_result
+from erythron.results.signature import Signature, read_signatures
+from erythron.review.record import Review
+from erythron.review.store.events import SHARED, Change, Event, Maker, StaleError
+from erythron.review.store.reviews import grow_review
+from erythron.review.store.tables import EventKind
+from erythron.review_page.book import OPENED, SIGNATURE, SIGNED, Book
+from erythron.review_page.run import PageSpecimen
+
+_FAILED = "failed recount"
+"""Source of the event that opens a result whose signature could not be finished."""
+
+log = logging.getLogger(__name__)
+
+
+class Signer:
+    """Signs the results of a run and opens them again.
+
+    Args:
+        book: the review of the run.
+    """
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._counting = threading.Lock()
+
+    def sign(self, specimen: PageSpecimen, seen: int, maker: Maker) -> Signature:
+        """Sign the result of a specimen as the reader has seen it.
+
+        Args:
+            specimen: what is signed.
+            seen: number of the last event that the reader had seen.
+            maker: who signs.
+
+        Raises:
+            LockedError: it is signed already.
+            StaleError: somebody has changed it since.
+            UsageError: the pictures are gone, or another run writes into the folder.
+            DataError: a field could not be counted again; the result is open then.
+        """
+        with self._counting:
+            self._book.refresh()
+            if later := self._book.list_events(SHARED, specimen, seen):
+                raise StaleError(later)
+            [event] = self._book.change([self._change(specimen, SIGNED)], maker, specimen)
+            try:
+                return self._finish(specimen, event)
+            except Exception:
+                log.exception("%s: the signed result could not be counted again", specimen.name)
+                self._open(specimen, Maker(maker.reader, datetime.now(UTC), maker.action, _FAILED))
+                raise
+
+    def open_again(self, specimen: PageSpecimen, maker: Maker) -> tuple[Event, ...]:
+        """Open a signed result, so that a new version can be made; of one that is open nothing changes."""
+        with self._counting:
+            self._book.refresh()
+            return self._open(specimen, maker) if self._book.is_signed(specimen) else ()
+
+    def recount(self, specimen: PageSpecimen) -> None:
+        """Count the run again with the calls so far, without a signature."""
+        with self._counting:
+            recount_reviews(self._book.run.out, self._gather(specimen))
+
+    def finish_all(self) -> None:
+        """Count again what was signed just before the server ended."""
+        for specimen in self._book.run.specimens:
+            event = self._book.find(SHARED, (specimen.name, SIGNATURE))
+            if event is None or event.becomes != SIGNED:
+                continue
+            known = read_signatures(specimen.folder)
+            if not known or known[-1].version < self._number(specimen):
+                self._finish(specimen, event)
+
+    def _finish(self, specimen: PageSpecimen, event: Event) -> Signature:
+        signing = Signing(specimen.number, self._number(specimen), event.reader, event.at)
+        return sign_result(self._book.run.out, self._gather(specimen), signing)
+
+    def _open(self, specimen: PageSpecimen, maker: Maker) -> tuple[Event, ...]:
+        events = self._book.log.append([self._change(specimen, OPENED)], maker)
+        self._book.refresh()
+        return events
+
+    def _change(self, specimen: PageSpecimen, becomes: str) -> Change:
+        last = self._book.find(SHARED, (specimen.name, SIGNATURE))
+        seen, was = (0, OPENED) if last is None else (last.version, last.becomes)
+        return Change(specimen.name, SIGNATURE, seen, EventKind.SIGN, was, becomes)
+
+    def _number(self, specimen: PageSpecimen) -> int:
+        """Return how often a specimen was signed: the number of its version."""
+        events = self._book.list_events(SHARED, specimen)
+        signed = sum(e.becomes == SIGNED for e in events if e.kind is EventKind.SIGN)
+        failed = sum(e.source == _FAILED for e in events if e.kind is EventKind.SIGN)
+        return signed - failed
+
+    def _gather(self, specimen: PageSpecimen) -> dict[Path, Review]:
+        """Return the whole review of each field of a specimen that anybody has changed."""
+        events = self._book.list_events(SHARED, specimen)
+        touched = {event.image for event in events}
+        return {
+            field.path: grow_review(field.read_review(), events)
+            for field in specimen.fields
+            if field.name in touched
+        }

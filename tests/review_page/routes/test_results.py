@@ -1,0 +1,141 @@
+"""A signed result locks, is what a recount and every export give, and a later change makes a new version."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import polars as pl
+import pytest
+
+from erythron.cells.table import NOT_A_CELL
+from erythron.results.review import read_review
+from erythron.results.signature import read_signatures
+from erythron.review.store.events import Maker
+from tests.review_page.conftest import Desk, Visit, find_free
+
+
+def sign(visit: Visit) -> httpx.Response:
+    last = visit.client.get("/api/specimens/0/events").json()["last"]
+    answer: httpx.Response = visit.client.post("/api/specimens/0/signature", json={"seen": last})
+    return answer
+
+
+def export(visit: Visit, name: str) -> bytes:
+    answer = visit.client.get(f"/api/specimens/0/exports/{name}")
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"].startswith("attachment; filename=")
+    return answer.content
+
+
+def test_a_signed_result_is_what_the_page_the_run_and_every_export_say(desk: Desk, visit: Visit) -> None:
+    first, second, third = visit.names(3)
+    visit.call(first, "plasma_cell")
+    visit.call(second, NOT_A_CELL)
+    visit.call(third, "monocyte")
+    visit.call(third, "", seen=1)
+    x, y = find_free(visit.cells())
+    ring = [(x - 8, y - 8), (x + 8, y - 8), (x + 8, y + 8), (x - 8, y + 8)]
+    body = {"kind": "draw", "action": "e", "cell": ring, "nucleus": ring}
+    added = visit.client.post("/api/fields/0/edits", json=body).json()["events"][0]["subject"]
+    visit.call(added, "lymphocyte", seen=1)
+    shown = visit.client.get("/api/specimens/0/differential").json()["differential"]
+    answer = sign(visit)
+    assert answer.status_code == 200, answer.text
+
+    stored = json.loads(export(visit, "differential"))
+    names = ("nucleated_cells", "classes", "unclassified", "me_ratio", "erythroid_share")
+    assert {n: stored[n] for n in names} == {n: shown[n] for n in names}
+    cells = pl.read_csv(export(visit, "cells"))
+    confirmed = dict(cells.drop_nulls("confirmed_as").select("cell_id", "confirmed_as").iter_rows())
+    assert confirmed == {first: "plasma_cell", second: NOT_A_CELL, added: "lymphocyte"}
+    summary = pl.read_csv(export(visit, "summary"))
+    line = next(c for c in shown["classes"] if c["name"] == "plasma_cell")
+    assert summary["count_plasma_cell"].sum() == line["count"]
+    report = export(visit, "report").decode()
+    assert "Signed by A. Reader" in report
+    assert "version 1" in report
+    review = read_review(desk.out / "f0")
+    assert review is not None
+    assert [(v.cell_id, v.called, v.reader) for v in review.verdicts] == [
+        (first, "plasma_cell", "A. Reader"),
+        (second, NOT_A_CELL, "A. Reader"),
+        (third, "monocyte", "A. Reader"),
+        (third, "", "A. Reader"),
+        (added, "", "A. Reader"),
+        (added, "lymphocyte", "A. Reader"),
+    ]
+
+
+def test_a_signed_result_is_locked_and_a_later_change_is_a_new_version(desk: Desk, visit: Visit) -> None:
+    [cell] = visit.names(1)
+    visit.call(cell, "plasma_cell")
+    assert sign(visit).status_code == 200
+    assert visit.call(cell, "monocyte", seen=1).status_code == 423
+    assert sign(visit).status_code == 423
+    # The lock holds for the next server, and for a signature that was just missed.
+    again = Desk(desk.out).visit("B. Reader")
+    assert again.call(cell, "monocyte", seen=1).status_code == 423
+    first = (desk.out / "signed-versions/version-1-report.html").read_bytes()
+    assert visit.client.delete("/api/specimens/0/signature").status_code == 200
+    assert visit.call(cell, "monocyte", seen=1).status_code == 200
+    assert visit.client.post("/api/specimens/0/recount").status_code == 204
+    report = export(visit, "report").decode()
+    assert "Not signed as it stands" in report
+    assert "Signed by" not in report
+    assert sign(visit).status_code == 200
+    found = visit.client.get("/api/specimens/0/signature").json()
+    assert found["is_signed"]
+    assert [v["version"] for v in found["versions"]] == [1, 2]
+    assert (desk.out / "signed-versions/version-1-report.html").read_bytes() == first
+    assert "version 2" in export(visit, "report").decode()
+    events = [e["becomes"] for e in again.client.get("/api/specimens/0/events").json()["events"]]
+    assert events == ["plasma_cell", "signed", "opened", "monocyte", "signed"]
+
+
+def test_what_somebody_changed_since_is_not_signed_unseen(desk: Desk, visit: Visit) -> None:
+    [cell] = visit.names(1)
+    desk.visit("B. Reader").call(cell, "monocyte")
+    answer = visit.client.post("/api/specimens/0/signature", json={"seen": 0})
+    assert answer.status_code == 409
+    assert answer.json()["current"][0]["reader"] == "B. Reader"
+    assert not visit.client.get("/api/specimens/0/signature").json()["is_signed"]
+
+
+def test_a_signature_that_a_crash_cut_short_is_finished_at_the_next_start(
+    desk: Desk, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [cell] = visit.names(1)
+    visit.call(cell, "plasma_cell")
+
+    def crash(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr("erythron.review_page.signer.sign_result", crash)
+    book = desk.app.state.book
+    maker = Maker("A. Reader", datetime.now(UTC), "action", "test")
+    with pytest.raises(SystemExit):
+        desk.app.state.signer.sign(book.run.specimens[0], book.refresh(), maker)
+    monkeypatch.undo()
+    assert read_signatures(desk.out) == ()
+    assert Desk(desk.out).visit().client.get("/api/specimens/0/signature").json()["is_signed"]
+    [signature] = read_signatures(desk.out)
+    assert signature.reader == "A. Reader"
+
+
+def test_a_result_that_cannot_be_counted_again_stays_open(desk: Desk, visit: Visit) -> None:
+    [cell] = visit.names(1)
+    visit.call(cell, "plasma_cell")
+    picture = Path(desk.app.state.book.run.fields[0].path)
+    moved = picture.with_suffix(".away")
+    picture.rename(moved)
+    try:
+        answer = sign(visit)
+    finally:
+        moved.rename(picture)
+    assert answer.status_code == 422
+    assert not visit.client.get("/api/specimens/0/signature").json()["is_signed"]
+    assert visit.call(cell, "monocyte", seen=1).status_code == 200
+    assert sign(visit).json()["versions"][0]["version"] == 1

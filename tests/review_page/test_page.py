@@ -1,0 +1,249 @@
+"""The page in a browser: a review of the real field by keyboard alone, from the first call to the export."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+import uvicorn
+
+from erythron.pipeline.count import count_images
+from erythron.pipeline.options import RunOptions
+from erythron.read.inputs import find_images
+from erythron.results.field import read_cells, read_differential
+from erythron.results.review import read_review
+from erythron.review.store.database import name_file, open_database
+from erythron.review.store.events import EventLog
+from erythron.review_page.app import PageSettings, create_app
+from erythron.review_page.run import ReviewedRun
+from erythron.review_page.server import DATABASE
+from erythron.review_page.sessions import Sessions
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.real_data]
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+
+
+@dataclass
+class Served:
+    """A review that is served on this machine.
+
+    Attributes:
+        out: folder of the run.
+        address: of the server.
+        sessions: who may come in.
+    """
+
+    out: Path
+    address: str
+    sessions: Sessions
+
+    def link(self, reader: str = "A. Reader") -> str:
+        return f"{self.address}/enter?token={self.sessions.make_link(reader)}"
+
+
+@pytest.fixture(scope="module")
+def real_run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A count of the real marrow field; no test writes into it."""
+    out = tmp_path_factory.mktemp("real") / "run"
+    count_images(find_images([data_dir / "marrow-field" / "marrow-field-left.png"]), out, RunOptions())
+    return out
+
+
+@pytest.fixture
+def served(real_run: Path, tmp_path: Path) -> Iterator[Served]:
+    out = tmp_path / "run"
+    shutil.copytree(real_run, out)
+    sessions = Sessions()
+    log = EventLog(open_database(name_file(out / DATABASE)), out)
+    app = create_app(ReviewedRun(out), log, sessions, PageSettings(targets=(50, 300)))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        threading.Event().wait(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Served(out, f"http://127.0.0.1:{port}", sessions)
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Desk:
+    """A page, what it said went wrong, and which hosts it asked.
+
+    Args:
+        browser: that opens it.
+        link: one-time link.
+        options: of the browser's context.
+    """
+
+    def __init__(self, browser: Browser, link: str, **options: Any) -> None:
+        self.page: Page = browser.new_context(**options).new_page()
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(link)
+        self.page.locator(".tile img[src]").first.wait_for()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def wait_saved(self) -> None:
+        self.page.locator("#saved", has_text="All changes saved").wait_for()
+
+    def said(self) -> str:
+        return self.page.locator("#live").inner_text()
+
+
+def count_rows(page: Page) -> dict[str, int]:
+    """Return the counts that the page's differential shows."""
+    page.wait_for_timeout(600)
+    rows = page.locator("#differential-body tr").all_inner_texts()
+    return {parts[0].strip(): int(parts[1]) for row in rows[1:] if (parts := row.split("\t"))[1].isdigit()}
+
+
+def test_a_review_by_keyboard_alone_from_the_first_call_to_the_export(
+    browser: Browser, served: Served
+) -> None:
+    desk = Desk(browser, served.link())
+    page = desk.page
+    # Fifty cells: some confirmed, some called otherwise, one taken back and done again.
+    desk.press(*["Enter", "4", "Enter", "5", "3"] * 10)
+    desk.wait_saved()
+    assert "Target reached" in page.locator(".reached").inner_text()
+    desk.press("z", "z", "y")
+    desk.press("n", "3")
+    desk.wait_saved()
+
+    # A cell is taken away and found again where the cross is, as one that was missed is.
+    page.locator("#advance").focus()
+    desk.press(" ")
+    page.locator("#advance").blur()
+    desk.press("n", "f")
+    page.locator("#field-hint", has_text="A click selects").wait_for()
+    desk.press("c", "x")
+    desk.wait_saved()
+    desk.press("a", "Enter")
+    page.locator("#live", has_text="One cell outlined").wait_for()
+    desk.press("4")
+    # The next one is two cells.
+    desk.press("n", "s", "Enter")
+    page.locator("#live", has_text="2 cells outlined").wait_for()
+    desk.press("4")
+    desk.wait_saved()
+    shown = count_rows(page)
+
+    page.locator("#result-button").focus()
+    page.keyboard.press("Enter")
+    page.locator("#sign").wait_for()
+    page.locator("#sign").focus()
+    page.keyboard.press("Enter")
+    page.locator("#result-title", has_text="The result is signed").wait_for()
+    with page.expect_download() as download:
+        page.locator("#export-cells").focus()
+        page.keyboard.press("Enter")
+    exported = pl.read_csv(download.value.path())
+    page.reload()
+    page.locator("#locked", has_text="Signed by A. Reader").wait_for()
+    page.locator(".tile img[src]").first.wait_for()
+    assert count_rows(page) == shown
+    desk.press("2")
+    assert "signed" in desk.said()
+
+    [folder] = [path for path in served.out.iterdir() if (path / "cells.csv").exists()]
+    table, differential = read_cells(folder), read_differential(folder)
+    assert exported["counted_as"].to_list() == table["counted_as"].to_list()
+    assert exported["confirmed_as"].to_list() == table["confirmed_as"].to_list()
+    for line in differential.classes:
+        title = line.title.removesuffix(" erythroblast").removesuffix(" and precursors")
+        assert shown.get(title, 0) == line.count, title
+    database = sqlite3.connect(served.out / DATABASE)
+    last = dict(database.execute("SELECT subject, becomes FROM event WHERE kind != 'sign' ORDER BY id"))
+    database.close()
+    confirmed = table.drop_nulls("confirmed_as").select("cell_id", "confirmed_as")
+    assert {name: called for name, called in last.items() if called} == dict(confirmed.iter_rows())
+    review = read_review(folder)
+    assert review is not None
+    assert len(review.added) == 3
+    assert desk.errors == []
+    assert {url.split("/")[2] for url in desk.requests if url.startswith("http")} == {
+        served.address.split("/")[2]
+    }
+
+
+def test_a_call_that_another_reader_made_meanwhile_is_shown_and_not_overwritten(
+    browser: Browser, served: Served
+) -> None:
+    first, second = (Desk(browser, served.link(reader)) for reader in ("A. Reader", "B. Reader"))
+    first.press("3")
+    first.wait_saved()
+    second.press("5")
+    second.page.locator("#banner", has_text="A. Reader had called").wait_for()
+    assert second.page.locator(".tile.conflict").count() == 1
+    database = sqlite3.connect(served.out / DATABASE)
+    assert database.execute("SELECT reader FROM event").fetchall() == [("A. Reader",)]
+    database.close()
+    # What the first reader calls next reaches the second without a reload.
+    first.press("2")
+    first.wait_saved()
+    second.page.locator(".tile.confirmed").nth(1).wait_for()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width", "zoom"), [("light", 1400, 1), ("dark", 1400, 1), ("light", 700, 2)]
+)
+def test_the_page_is_sound_for_every_reader(
+    browser: Browser, served: Served, axe: str, scheme: Any, width: int, zoom: int
+) -> None:
+    """A page at 200 % is one of half the width with two pixels to a pixel."""
+    size = {"width": width, "height": 900 // zoom}
+    desk = Desk(browser, served.link(), color_scheme=scheme, viewport=size, device_scale_factor=zoom)
+    page = desk.page
+    found = []
+    for keys in ((), ("f",), ("f", "?")):
+        desk.press(*keys)
+        page.wait_for_timeout(400)
+        page.evaluate(axe)
+        found += page.evaluate(
+            "axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))"
+        )
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert [v for v in found if v[0] in {"serious", "critical"}] == []
+    assert desk.errors == []
+
+
+def test_a_script_in_a_name_is_text(browser: Browser, served: Served) -> None:
+    name = '<img src=x onerror="alert(1)">'
+    desk = Desk(browser, served.link(name))
+    desk.press("3")
+    desk.wait_saved()
+    assert desk.page.locator("#reader").inner_text() == name
+    assert name in desk.page.locator(".call").inner_text() or desk.page.locator(".confirmed").count() == 1
+    assert desk.page.locator("img[onerror]").count() == 0
+    assert desk.errors == []

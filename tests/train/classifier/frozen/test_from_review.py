@@ -1,0 +1,138 @@
+"""A bundle that learns from the cells that a reader called in a finished count."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+from tests.program import run_program
+
+from erythron.bundle.folder import Bundle, load_bundle
+from erythron.compare.agreement import mcnemar
+from erythron.errors import BundleError, DataError
+from erythron.files.tables import read_csv
+from erythron.pipeline.count import count_images
+from erythron.pipeline.options import RunOptions
+from erythron.pipeline.recount import Reading, recount
+from erythron.read.inputs import find_images
+from erythron.results.field import read_cells
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
+from erythron.train.classifier.frozen.from_review import (
+    BEFORE_AFTER,
+    SOURCE,
+    gather_reviewed,
+    train_from_review,
+    weigh_labels,
+)
+from erythron.train.classifier.frozen.memory import MEMORY, read_memory
+from erythron.train.classifier.frozen.train import LEFT_OUT
+from erythron.train.recipe import FrozenRecipe
+from erythron.train.shared.evaluation import FOLDER
+from erythron.train.trainer import export
+
+READER = Reading("A. Reader", datetime(2026, 5, 4, tzinfo=UTC), confirms_all=True)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A count of two fields in which every cell is called, one of each field as no cell."""
+    folder = tmp_path_factory.mktemp("reviewed")
+    for seed in range(2):
+        Image.fromarray(draw_field(DrawnFieldSpec(420, 360, seed=seed)).rgb).save(folder / f"f{seed}.png")
+    out = folder / "run"
+    count_images(find_images([folder / "f0.png", folder / "f1.png"]), out, RunOptions(mpp=0.25))
+    tables = []
+    for name in ("f0", "f1"):
+        cells = read_cells(out / name)
+        called = ["not_a_cell", *["lymphocyte", "orthochromatic_erythroblast"] * cells.height][: cells.height]
+        table = cells.select("image", "cell_id", "x_px", "y_px").with_columns(label=pl.Series(called))
+        table.write_csv(folder / f"{name}.csv")
+        tables.append(folder / f"{name}.csv")
+    recount(out, tables, READER)
+    return out
+
+
+def test_cells_that_were_called_are_framed_as_in_use(run: Path, small_frozen: FrozenRecipe) -> None:
+    found = gather_reviewed([run], small_frozen)
+    tables = pl.concat([read_cells(run / name) for name in ("f0", "f1")])
+    called = tables.filter(pl.col("confirmed_as").fill_null("") != "")
+    assert called.height > 30
+    none = called.filter(pl.col("confirmed_as") == "not_a_cell").height
+    assert found.left_out.height == none >= 2
+    assert found.cells.rows.height == called.height - none
+    assert set(found.cells.rows["label"]) == {"lymphocyte", "orthochromatic_erythroblast"}
+    assert found.left_out["reason"].str.contains("not_a_cell").all()
+    assert found.cells.pixels.shape[1:] == (144, 144, 3)
+    # The nucleus stands in the middle of its crop.
+    assert (found.cells.masks[:, 72, 72, 1] == 255).mean() > 0.9
+    assert found.cells.rows["sha256"].n_unique() == found.cells.rows.height
+
+
+def test_a_bundle_learns_and_says_what_got_better(run: Path, exported: Bundle, tmp_path: Path) -> None:
+    record, found = train_from_review([run], exported, tmp_path / "run", 1)
+    assert [d.name for d in record.data] == ["pathology-bites-cells", "pbc-acevedo", SOURCE]
+    assert record.data[2].cells == found.cells
+    table = read_csv(tmp_path / "run" / FOLDER / BEFORE_AFTER)
+    was, now = (table["reader"] == table[c] for c in ("before", "after"))
+    assert table.height == found.cells
+    assert (found.right_before, found.right_after) == (was.sum(), now.sum())
+    assert (found.better, found.worse) == ((now & ~was).sum(), (was & ~now).sum())
+    assert found.probability == mcnemar(found.better, found.worse)
+    assert sum(cells for cells, _, _ in found.by_class.values()) == found.cells
+    assert found.apart_by == "field"
+    assert read_csv(tmp_path / "run" / LEFT_OUT).height >= 2
+
+    learned = export(tmp_path / "run", tmp_path / "bundle")
+    assert learned.card.outlines_from.startswith("taken from")
+    assert load_bundle(learned.path).card.evaluation.cells == 20 + found.cells
+    # It can learn again; the review of before is replaced by that of now.
+    assert [s.name for s in read_memory(learned.path / MEMORY).sources][-1] == SOURCE
+    again, _ = train_from_review([run], learned, tmp_path / "again", 1)
+    assert [d.name for d in again.data] == [d.name for d in record.data]
+
+
+def test_what_cannot_be_learned_from_is_refused_in_words(
+    run: Path, exported: Bundle, small_frozen: FrozenRecipe, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    with pytest.raises(BundleError, match="does not keep what it was trained on"):
+        train_from_review([run], Bundle(bare, exported.card, exported.classes), tmp_path / "a", 1)
+    picture = tmp_path / "field.png"
+    Image.fromarray(draw_field(DrawnFieldSpec(300, 260, seed=4)).rgb).save(picture)
+    out = tmp_path / "uncalled"
+    count_images(find_images([picture]), out, RunOptions(mpp=0.25))
+    with pytest.raises(DataError, match="nobody has called a cell"):
+        gather_reviewed([out], small_frozen)
+    done = run_program("train", "default", "--from-review", run, "--out", tmp_path / "b")
+    assert done.returncode == 2
+    assert "it takes no" in done.stderr
+    done = run_program("train", "--model", exported.path, "--out", tmp_path / "b")
+    assert done.returncode == 2
+    assert not (tmp_path / "b").exists()
+
+
+def test_the_command_says_what_got_better_and_writes_no_bundle(
+    run: Path, exported: Bundle, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    words = ("train", "--from-review", run, "--model", exported.path, "--out", out)
+    done = run_program(*words)
+    assert done.returncode == 0, done.stderr
+    assert "fields kept whole" in done.stdout
+    assert "exact McNemar test" in done.stdout
+    assert f"erythron export {out}" in done.stdout
+    assert not list(out.rglob("*.onnx")) or [p.name for p in out.rglob("*.onnx")] == ["segmentation.onnx"]
+    again = run_program(*words[:-1], tmp_path / "json", "--json")
+    assert json.loads(again.stdout)["apart_by"] == "field"
+
+
+def test_every_label_of_a_review_counts_the_same() -> None:
+    weights = weigh_labels(["a", "a", "a", "b"])
+    assert weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose(weights, [1 / 6, 1 / 6, 1 / 6, 1 / 2])
