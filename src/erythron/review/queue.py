@@ -1,7 +1,7 @@
 """Which cells a reader should call next: those in doubt, and no two that are alike.
 
-In: the table of the cells of a count. Out: their order. A reader who calls the first hundred teaches a model
-more than by a hundred at random (``docs/results/active-learning.md``).
+In: probabilities and traits of the cells of a count. Out: their order. ``benchmarks/active_learning.py``
+measures what cells in this order teach a model, against cells at random.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ SAMPLES = 6
 FULL_WEIGHT = 100
 """Cells from which on a review weighs as much as the first set of the bundle; fewer weigh in proportion.
 
-Chosen by ``benchmarks/active_learning.py`` among 25, 100 and 400.
+A round number between the cells that one sitting brings and the 404 of that set; no measurement chose it.
 """
 
 
