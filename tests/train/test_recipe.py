@@ -57,7 +57,7 @@ def test_the_default_recipe_is_that_of_the_shipped_model() -> None:
         5,
         0,
         0.05,
-        3e-3,
+        1e-2,
         True,
     )
     assert (recipe.inputs.px, recipe.inputs.mpp) == (96, 0.25)
