@@ -12,8 +12,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.read.fields import read_image
+from erythron.read.fields import MAX_PIXELS, check_mpp, read_image
 from erythron.read.image import ScaleSource, SmearImage
+from erythron.read.kind import FileKind, find_kind
 
 
 class Source(Protocol):
@@ -105,15 +106,32 @@ class Slide(Source, Protocol):
 def open_source(path: str | Path, mpp: float | None = None) -> Source:
     """Open an image file with the reader of its kind; another kind of file gets its reader here.
 
+    An image of up to ``MAX_PIXELS`` is read into memory, whatever its format; a larger one is a
+    :class:`Slide`.
+
     Args:
-        path: a JPEG, PNG, BMP or TIFF file, see :func:`erythron.read.fields.read_image`.
+        path: a field (:func:`erythron.read.fields.read_image`) or a slide, see :func:`find_kind`.
         mpp: microns per pixel, which overrule the file's; None takes the file's.
 
     Raises:
         UsageError: ``mpp`` is not a number from 0.01 to 10.
         ImageReadError: the file cannot be read.
+        MissingExtraError: the format needs OpenSlide, which is not installed.
     """
-    return read_image(path, mpp)
+    check_mpp(mpp)
+    kind = find_kind(Path(path))
+    if kind is FileKind.FIELD:
+        return read_image(path, mpp)
+    slide: Slide
+    if kind is FileKind.TIFF_SLIDE:
+        from erythron.read.tiff_slide import TiffSlide
+
+        slide = TiffSlide(path, mpp)
+    else:
+        from erythron.read.openslide_slide import OpenSlideSlide
+
+        slide = OpenSlideSlide(path, mpp)
+    return read_whole(slide) if slide.width_px * slide.height_px <= MAX_PIXELS else slide
 
 
 def read_whole(source: Source) -> SmearImage:
@@ -125,4 +143,5 @@ def read_whole(source: Source) -> SmearImage:
     if isinstance(source, SmearImage):
         return source
     rgb = source.read_region(0, 0, source.width_px, source.height_px)
-    return SmearImage(source.name, rgb, source.mpp, source.mpp_source)
+    note = source.note if isinstance(source, Slide) else ""
+    return SmearImage(source.name, rgb, source.mpp, source.mpp_source, note)
