@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -22,12 +23,21 @@ from erythron.files.locking import lock_folder
 from erythron.files.naming import as_text
 from erythron.files.tables import write_csv
 from erythron.files.writing import sweep, write_file
-from erythron.pipeline.count_worker import CountJob, CountTask, describe_steps
-from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, check_distinct, no_progress
+from erythron.pipeline.count_worker import CountJob, CountTask, DoneField, describe_steps
+from erythron.pipeline.executor import (
+    Executor,
+    Failure,
+    LocalExecutor,
+    Progress,
+    attempt,
+    check_distinct,
+    no_progress,
+)
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import merge_reviews
 from erythron.pipeline.settings import choose_settings
 from erythron.pipeline.specimens import Specimen, name_run
+from erythron.pipeline.stream import CountStream
 from erythron.pipeline.tally import Tally
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import make_distributions
@@ -253,18 +263,24 @@ class Counting:
         seen: dict[str, tuple[str, str]] = {}
         tallies = [Tally(specimen.name, seen) for specimen in self._specimens]
 
-        def list_jobs() -> Iterator[CountJob]:
-            for folders, tally in zip(self._folders, tallies, strict=True):
-                shown = min(len(folders), MAX_FIELDS_IN_FULL)
-                for image, folder in folders.items():
-                    yield CountJob(image, folder, shown if len(tally.done) < shown else 0)
-
-        outcomes = (executor or LocalExecutor()).run(self._task, list_jobs())
+        stream = CountStream(self._task, executor or LocalExecutor(), progress)
+        outcomes = stream.run(
+            CountJob(image, folder, min(len(folders), MAX_FIELDS_IN_FULL) if n < MAX_FIELDS_IN_FULL else 0)
+            for folders in self._folders
+            for n, (image, folder) in enumerate(folders.items())
+        )
         for specimen, folders, tally in zip(self._specimens, self._folders, tallies, strict=True):
             for job, outcome in islice(outcomes, len(folders)):
-                tally.add(outcome)
-                progress(job.name)
+                tally.add(outcome, job)
+            self._show_more(tally, min(len(folders), MAX_FIELDS_IN_FULL), stream)
             yield self._write(specimen, tally, started)
+
+    def _show_more(self, tally: Tally, shown: int, stream: CountStream) -> None:
+        """Make what the page shows of further fields where some of the first could not be counted."""
+        for number, job in tally.list_unshown(shown):
+            done = attempt(job.name, partial(stream.worker, replace(job, fields_shown=shown)))
+            if isinstance(done, DoneField):
+                tally.replace(number, done)
 
     def _write(self, specimen: Specimen, tally: Tally, started: datetime) -> CountRun:
         out = self._out / specimen.folder

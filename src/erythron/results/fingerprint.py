@@ -123,6 +123,29 @@ def hash_image(path: Path) -> str:
         raise explain_refusal(path, error) from error
 
 
+def hash_slide(path: Path, plan: tuple[object, ...]) -> tuple[str, str]:
+    """Return the SHA-256 of a slide, and one over it and what else its outlines depend on.
+
+    A slide may be a file, a folder of files, or a file (``.mrxs``) with a folder of its name beside it.
+
+    Args:
+        path: the slide.
+        plan: where on it is counted, as numbers and text.
+
+    Raises:
+        ImageReadError: a file is not there or may not be read; the message gives the next step.
+    """
+    beside = path.with_suffix("")
+    folders = [folder for folder in (path, beside) if folder.is_dir()]
+    parts = sorted(found for folder in folders for found in folder.rglob("*") if found.is_file())
+    if not path.is_dir() and (path.suffix.lower() != ".mrxs" or not parts):
+        sha256 = hash_image(path)
+    else:
+        listed = [path, *parts] if path.is_file() else parts
+        sha256 = fingerprint(*((one.name, hash_image(one)) for one in listed))
+    return sha256, fingerprint("slide", sha256, *plan)
+
+
 def hash_pixels(rgb: NDArray[np.uint8]) -> str:
     """Return the SHA-256 over size and pixels of an image, (H, W, 3) uint8, as hexadecimal."""
     return hash_bytes(f"{rgb.shape[1]}x{rgb.shape[0]}:".encode() + np.ascontiguousarray(rgb).tobytes())
