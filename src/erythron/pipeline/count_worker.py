@@ -161,6 +161,16 @@ class CountWorker:
             return self._slides.count(job)
         return self._count_slide(job) if is_slide(job.image.path) else self._count_field(job)
 
+    def fingerprint(self, job: CountJob) -> Fingerprints:
+        """Return the fingerprints of the steps of an image of which nobody has called a cell.
+
+        Raises:
+            ImageReadError: the image is not there or may not be read.
+        """
+        if is_slide(job.image.path):
+            return self._find_work(job).fingerprints
+        return fingerprint_steps(self._steps, job.name, hash_image(job.image.path), job.fields_shown)
+
     def divide(self, job: CountJob) -> DividedSlide | DoneField:
         """Divide a slide into tiles; one that is counted already is returned as it is.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from erythron.pipeline.count_worker import CountJob, CountTask, CountWorker, DoneField
-from erythron.pipeline.executor import Executor, Failure, Progress, Task, attempt
+from erythron.pipeline.executor import Executor, Failure, Progress, Task, attempt, no_progress
 from erythron.pipeline.slides.counter import DividedSlide, TileDone, TileJob
 from erythron.read.source import is_slide
 
@@ -46,12 +46,11 @@ class CountStream:
 
     Args:
         task: the count.
-        executor: where it is done.
-        progress: told of every image and tile.
     """
 
-    def __init__(self, task: CountTask, executor: Executor, progress: Progress) -> None:
-        self._task, self._executor, self._progress = task, executor, progress
+    def __init__(self, task: CountTask) -> None:
+        self._task = task
+        self._progress: Progress = no_progress
         self._pending: deque[_Pending] = deque()
 
     @cached_property
@@ -59,15 +58,23 @@ class CountStream:
         """Counts in this process; it plans slides and puts them together."""
         return self._task.start()
 
-    def run(self, jobs: Iterable[CountJob]) -> Iterator[tuple[CountJob, Outcome]]:
+    def run(
+        self, jobs: Iterable[CountJob], executor: Executor, progress: Progress
+    ) -> Iterator[tuple[CountJob, Outcome]]:
         """Yield each image with what came of it, in order.
+
+        Args:
+            jobs: the images.
+            executor: where they are counted.
+            progress: told of every image and tile.
 
         Raises:
             BundleError: the model cannot be used.
         """
+        self._progress = progress
         items: Iterator[CountJob | TileJob] = self._expand(jobs)
         task: Task[CountJob | TileJob, DoneField | TileDone] = self._task
-        for item, outcome in self._executor.run(task, items):
+        for item, outcome in executor.run(task, items):
             # Slides of which no tile was left to do are passed before the next item comes back.
             while self._pending[0].job.folder != item.folder:
                 yield self._settle()
@@ -108,8 +115,9 @@ class CountStream:
         self._progress(first.job.name)
         found = first.divided
         if isinstance(found, DividedSlide):
-            whole = partial(self.worker.finish, found)
-            return first.job, first.failure or attempt(first.job.name, whole)
+            if first.failure is not None:
+                return first.job, first.failure
+            return first.job, attempt(first.job.name, partial(self.worker.finish, found))
         if found is None:
             raise RuntimeError(f"{first.job.name} gave no outcome")
         return first.job, found

@@ -123,27 +123,18 @@ def hash_image(path: Path) -> str:
         raise explain_refusal(path, error) from error
 
 
-def hash_slide(path: Path, plan: tuple[object, ...]) -> tuple[str, str]:
-    """Return the SHA-256 of a slide, and one over it and what else its outlines depend on.
-
-    A slide may be a file, a folder of files, or a file (``.mrxs``) with a folder of its name beside it.
-
-    Args:
-        path: the slide.
-        plan: where on it is counted, as numbers and text.
+def hash_slide(path: Path) -> str:
+    """Return the SHA-256 over the files of a slide: one, a folder, or an ``.mrxs`` with a folder beside it.
 
     Raises:
         ImageReadError: a file is not there or may not be read; the message gives the next step.
     """
-    beside = path.with_suffix("")
-    folders = [folder for folder in (path, beside) if folder.is_dir()]
-    parts = sorted(found for folder in folders for found in folder.rglob("*") if found.is_file())
-    if not path.is_dir() and (path.suffix.lower() != ".mrxs" or not parts):
-        sha256 = hash_image(path)
-    else:
-        listed = [path, *parts] if path.is_file() else parts
-        sha256 = fingerprint(*((one.name, hash_image(one)) for one in listed))
-    return sha256, fingerprint("slide", sha256, *plan)
+    folder = path.with_suffix("") if path.suffix.lower() == ".mrxs" else path
+    if not folder.is_dir():
+        return hash_image(path)
+    parts = sorted(found for found in folder.rglob("*") if found.is_file())
+    listed = parts if path == folder else [path, *parts]
+    return fingerprint(*((one.name, hash_image(one)) for one in listed))
 
 
 def hash_pixels(rgb: NDArray[np.uint8]) -> str:

@@ -141,7 +141,8 @@ class SlideCounter:
         Raises:
             ImageReadError: it cannot be read.
         """
-        return hash_slide(path, self._scope)
+        sha256 = hash_slide(path)
+        return sha256, fingerprint("slide", sha256, *self._scope)
 
     def count_best(self, work: SlideWork) -> tuple[SlideResult, SlideDigest]:
         """Count the best areas of a slide until there are cells enough, and write its folder.

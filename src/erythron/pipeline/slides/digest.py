@@ -107,7 +107,7 @@ class SlideDigest:
 
     def list_picked(self) -> list[PickedCell]:
         """Return the cells that the page may show, of each line of the differential the same number."""
-        return [cell for picked in self._picked.values() for cell in picked]
+        return [cell for _, picked in sorted(self._picked.items()) for cell in picked]
 
     def judge(self, traits: SlideTraits, note: str) -> FieldQuality:
         """Return what the slide showed.
