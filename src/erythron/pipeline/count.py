@@ -364,6 +364,10 @@ def _keep_settings(options: RunOptions) -> RunSettings:
         options.width,
         options.runtime.value,
         options.me_ratio.value,
+        options.slides.cells,
+        options.slides.whole,
+        None if options.slides.region is None else str(options.slides.region),
+        options.slides.seed,
     )
 
 

@@ -249,7 +249,9 @@ class CountWorker:
 
     def _get_networks(self) -> Networks:
         if self._networks is None:
-            loading = self._loading or start_loading(self._options.model, self._options.runtime)
+            loading = self._loading or start_loading(
+                self._options.model, self._options.runtime, self._options.threads
+            )
             self._networks = load_networks(loading.bundle, loading.runtimes.result())
         return self._networks
 

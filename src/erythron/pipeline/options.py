@@ -50,6 +50,7 @@ class RunOptions:
         runtime: what computes the networks.
         me_ratio: which cells the numerator of M:E counts; of a count only.
         slides: where on slides is counted; of a count only.
+        threads: of the CPU that each network takes in a process; None for all. It changes no result.
     """
 
     model: Path | None = None
@@ -60,3 +61,4 @@ class RunOptions:
     runtime: RuntimeKind = RuntimeKind.OPENVINO
     me_ratio: MERatio = MERatio.ICSH
     slides: SlideOptions = SlideOptions()
+    threads: int | None = None
