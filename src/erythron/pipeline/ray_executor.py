@@ -10,8 +10,8 @@ in no order unless told to keep all of it back, and gives up a whole set for one
 here each input must fail alone and be named. What it would bring, batches of rows in the object store, is not
 needed where rows are a few hundred bytes.
 
-A worker that is lost is started again and its item done again; an item that is lost with its worker
-:data:`RETRIES` times more fails, and the others are done. At most :data:`AHEAD` items a worker are handed out
+A worker that is lost is started again and its item done again; an item with which :data:`RETRIES` more are
+lost fails, and the others are done. At most :data:`AHEAD` items a worker are handed out
 beyond the one whose turn it is, so neither the driver nor the object store fills up.
 """
 
@@ -113,7 +113,7 @@ def _connect(ray: ModuleType, address: str | None) -> None:
         ) from error
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Sent(Generic[Item]):
     """An item that a worker has been given.
 
@@ -121,64 +121,101 @@ class _Sent(Generic[Item]):
         item: it.
         worker: number of the worker.
         answer: Ray's reference to what will come of it.
+        lost: how many workers were lost while they did it.
     """
 
     item: Item
     worker: int
     answer: Any
+    lost: int = 0
 
 
 class _Pool(Generic[Item, Result]):
-    """The workers of one run."""
+    """The workers of one run.
+
+    Items are tried again here and not by Ray, which would count the loss of a worker against all that waited
+    for it: the one that it was doing is to blame, and that is the first of those it had not answered.
+    """
 
     def __init__(self, ray: ModuleType, task: Task[Item, Result], count: int) -> None:
         self._ray = ray
-        actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES)(_Worker)
+        actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(_Worker)
         self._workers = [actor.remote(task) for _ in range(count)]
+        self._sent: deque[_Sent[Item]] = deque()
 
     def run(self, items: Iterator[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """Yield each item with what came of it, in order."""
-        sent: deque[_Sent[Item]] = deque()
         room = AHEAD * len(self._workers)
         while True:
-            for item in islice(items, room - len(sent)):
-                worker = self._find_idlest(sent)
-                sent.append(_Sent(item, worker, self._workers[worker].do.remote(item)))
-            if not sent:
+            for item in islice(items, room - len(self._sent)):
+                worker = self._find_idlest()
+                self._sent.append(_Sent(item, worker, self._workers[worker].do.remote(item)))
+            if not self._sent:
                 return
-            first = sent.popleft()
-            yield first.item, self._fetch(first)
+            outcome = self._fetch()
+            yield self._sent.popleft().item, outcome
 
     def stop(self) -> None:
         """End the workers, whatever they do."""
         for worker in self._workers:
             self._ray.kill(worker)
 
-    def _find_idlest(self, sent: deque[_Sent[Item]]) -> int:
+    def _find_idlest(self) -> int:
         """Return the worker that has the fewest items before it."""
         load = [0] * len(self._workers)
-        if sent:
-            _, open_answers = self._ray.wait([one.answer for one in sent], num_returns=len(sent), timeout=0)
+        if self._sent:
+            answers = [one.answer for one in self._sent]
+            _, open_answers = self._ray.wait(answers, num_returns=len(answers), timeout=0)
             waiting = set(open_answers)
-            for one in sent:
+            for one in self._sent:
                 load[one.worker] += one.answer in waiting
         return load.index(min(load))
 
-    def _fetch(self, sent: _Sent[Item]) -> Result | Failure:
-        name = sent.item.name
+    def _fetch(self) -> Result | Failure:
+        """Return what came of the first item."""
+        first = self._sent[0]
+        while True:
+            try:
+                outcome = self._ray.get(first.answer)
+            except self._ray.exceptions.RayActorError as error:
+                first.lost += 1
+                if first.lost > RETRIES:
+                    self._send_again(first.worker, but=first)
+                    return Failure(first.item.name, _describe_loss(first.item.name, error))
+                self._send_again(first.worker)
+                continue
+            if isinstance(outcome, BundleError):
+                raise outcome
+            done: Result | Failure = outcome
+            return done
+
+    def _send_again(self, worker: int, but: _Sent[Item] | None = None) -> None:
+        """Hand out once more what was lost with a worker.
+
+        Args:
+            worker: its number.
+            but: an item that is given up.
+        """
+        for one in self._sent:
+            if one.worker == worker and one is not but and self._is_lost(one):
+                one.answer = self._workers[worker].do.remote(one.item)
+
+    def _is_lost(self, sent: _Sent[Item]) -> bool:
         try:
-            outcome = self._ray.get(sent.answer)
-        except self._ray.exceptions.RayActorError as error:
-            cause = str(error).strip().partition("\n")[0]
-            return Failure(
-                name,
-                f"{name}: the worker was lost {RETRIES + 1} times while it did this ({cause}); there may be "
-                "too little memory on its node, so give it fewer workers",
-            )
-        if isinstance(outcome, BundleError):
-            raise outcome
-        done: Result | Failure = outcome
-        return done
+            self._ray.get(sent.answer, timeout=0)
+        except self._ray.exceptions.GetTimeoutError:
+            return False  # it waits for the worker that takes the place of the lost one
+        except self._ray.exceptions.RayActorError:
+            return True
+        return False
+
+
+def _describe_loss(name: str, error: BaseException) -> str:
+    cause = str(error).strip().partition("\n")[0]
+    return (
+        f"{name}: the worker was lost {RETRIES + 1} times while it did this ({cause}); there may be too "
+        "little memory on its node, so give it fewer workers"
+    )
 
 
 class _Worker:
