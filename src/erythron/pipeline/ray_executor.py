@@ -17,6 +17,7 @@ beyond the one whose turn it is, so neither the driver nor the object store fill
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ AHEAD = 3
 
 RETRIES = 2
 """Times that an item is tried again after the worker that did it was lost."""
+
+RESTART_S, _PAUSE_S = 60.0, 0.1
+"""How long a worker may take to start again, and how often it is asked."""
 
 _STORE_BYTES = 128 * 1024**2
 """Object store of a cluster that is started here; Ray would take a third of the memory."""
@@ -196,9 +200,22 @@ class _Pool(Generic[Item, Result]):
             worker: its number.
             but: an item that is given up.
         """
+        self._wait_for(worker)
         for one in self._sent:
             if one.worker == worker and one is not but and self._is_lost(one):
                 one.answer = self._workers[worker].do.remote(one.item)
+
+    def _wait_for(self, worker: int) -> None:
+        """Wait until a worker has taken the place of a lost one; what it is told sooner would be lost too."""
+        for _ in range(int(RESTART_S / _PAUSE_S)):
+            try:
+                self._ray.get(self._workers[worker].answer.remote(), timeout=RESTART_S)
+            except self._ray.exceptions.RayActorError:
+                time.sleep(_PAUSE_S)
+            except self._ray.exceptions.GetTimeoutError:
+                return  # what is sent to it waits for it
+            else:
+                return
 
     def _is_lost(self, sent: _Sent[Item]) -> bool:
         try:
@@ -224,6 +241,9 @@ class _Worker:
     def __init__(self, task: Task[Any, Any]) -> None:
         self._task = task
         self._work: Callable[[Any], Any] | None = None
+
+    def answer(self) -> None:
+        """Say that the worker is there."""
 
     def do(self, item: Any) -> object:
         """Return what came of an item; an error of the model is returned, for Ray would wrap it."""
