@@ -11,8 +11,8 @@ here each input must fail alone and be named. What it would bring, batches of ro
 needed where rows are a few hundred bytes.
 
 A worker that is lost is started again and its item done again; an item with which :data:`RETRIES` more are
-lost fails, and the others are done. At most :data:`AHEAD` items a worker are handed out
-beyond the one whose turn it is, so neither the driver nor the object store fills up.
+lost fails, and the others are done. At most :data:`AHEAD` items a worker are taken before their turn, so
+neither the driver nor the object store fills up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from types import ModuleType
@@ -30,7 +30,7 @@ from erythron.errors import BundleError, MissingExtraError, UsageError
 from erythron.pipeline.executor import Failure, Item, Result, Task, attempt
 
 AHEAD = 3
-"""Items a worker that are handed out at once: one is done while the next waits, and one evens out sizes."""
+"""Items a worker that are taken at once: outcomes come in order, and a slow one must not hold up others."""
 
 RETRIES = 2
 """Times that an item is tried again after the worker that did it was lost."""
@@ -117,96 +117,86 @@ def _connect(ray: ModuleType, address: str | None) -> None:
         ) from error
 
 
-@dataclass
-class _Sent(Generic[Item]):
-    """An item that a worker has been given.
+@dataclass(eq=False)
+class _Given(Generic[Item]):
+    """An item that was taken and is not yielded yet.
 
     Attributes:
         item: it.
-        worker: number of the worker.
-        answer: Ray's reference to what will come of it.
+        outcome: what came of it, in a list of one; empty until it is known.
         lost: how many workers were lost while they did it.
     """
 
     item: Item
-    worker: int
-    answer: Any
+    outcome: list[Any] = field(default_factory=list)
     lost: int = 0
 
 
 class _Pool(Generic[Item, Result]):
-    """The workers of one run.
+    """The workers of one run; each is given one item at a time.
 
-    Items are tried again here and not by Ray, which would count the loss of a worker against all that waited
-    for it: the one that it was doing is to blame, and that is the first of those it had not answered.
+    A queue of items at each worker would save the milliseconds between two items. But when a worker is lost,
+    all that waits for it is lost as well, and nobody could tell which item is to blame.
     """
 
     def __init__(self, ray: ModuleType, task: Task[Item, Result], count: int) -> None:
         self._ray = ray
+        # Ray tries again without saying so, and at a worker that may not be there yet; that is done here.
         actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(_Worker)
         self._workers = [actor.remote(task) for _ in range(count)]
-        self._sent: deque[_Sent[Item]] = deque()
+        self._idle = list(range(count))
+        self._busy: dict[Any, tuple[int, _Given[Item]]] = {}
 
     def run(self, items: Iterator[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """Yield each item with what came of it, in order."""
+        given: deque[_Given[Item]] = deque()
+        waiting: deque[_Given[Item]] = deque()
         room = AHEAD * len(self._workers)
         while True:
-            for item in islice(items, room - len(self._sent)):
-                worker = self._find_idlest()
-                self._sent.append(_Sent(item, worker, self._workers[worker].do.remote(item)))
-            if not self._sent:
+            for item in islice(items, room - len(given)):
+                given.append(_Given(item))
+                waiting.append(given[-1])
+                self._hand_out(waiting)
+            if not given:
                 return
-            outcome = self._fetch()
-            yield self._sent.popleft().item, outcome
+            while not given[0].outcome:
+                self._hand_out(waiting)
+                self._collect(waiting)
+            self._hand_out(waiting)
+            first = given.popleft()
+            if isinstance(first.outcome[0], BundleError):
+                raise first.outcome[0]
+            yield first.item, first.outcome[0]
 
     def stop(self) -> None:
         """End the workers, whatever they do."""
         for worker in self._workers:
             self._ray.kill(worker)
 
-    def _find_idlest(self) -> int:
-        """Return the worker that has the fewest items before it."""
-        load = [0] * len(self._workers)
-        if self._sent:
-            answers = [one.answer for one in self._sent]
-            _, open_answers = self._ray.wait(answers, num_returns=len(answers), timeout=0)
-            waiting = set(open_answers)
-            for one in self._sent:
-                load[one.worker] += one.answer in waiting
-        return load.index(min(load))
+    def _hand_out(self, waiting: deque[_Given[Item]]) -> None:
+        while waiting and self._idle:
+            worker, one = self._idle.pop(0), waiting.popleft()
+            self._busy[self._workers[worker].do.remote(one.item)] = (worker, one)
 
-    def _fetch(self) -> Result | Failure:
-        """Return what came of the first item."""
-        first = self._sent[0]
-        while True:
-            try:
-                outcome = self._ray.get(first.answer)
-            except self._ray.exceptions.RayActorError as error:
-                first.lost += 1
-                if first.lost > RETRIES:
-                    self._send_again(first.worker, but=first)
-                    return Failure(first.item.name, _describe_loss(first.item.name, error))
-                self._send_again(first.worker)
-                continue
-            if isinstance(outcome, BundleError):
-                raise outcome
-            done: Result | Failure = outcome
-            return done
-
-    def _send_again(self, worker: int, but: _Sent[Item] | None = None) -> None:
-        """Hand out once more what was lost with a worker.
-
-        Args:
-            worker: its number.
-            but: an item that is given up.
-        """
-        self._wait_for(worker)
-        for one in self._sent:
-            if one.worker == worker and one is not but and self._is_lost(one):
-                one.answer = self._workers[worker].do.remote(one.item)
+    def _collect(self, waiting: deque[_Given[Item]]) -> None:
+        """Wait for an answer; an item that was lost with its worker is put before those that wait."""
+        [answer, *_], _ = self._ray.wait(list(self._busy), num_returns=1)
+        worker, one = self._busy.pop(answer)
+        try:
+            outcome = self._ray.get(answer)
+        except self._ray.exceptions.RayActorError as error:
+            one.lost += 1
+            if one.lost > RETRIES:
+                one.outcome.append(Failure(one.item.name, _describe_loss(one.item.name, error)))
+            else:
+                waiting.appendleft(one)
+            self._wait_for(worker)
+        else:
+            one.outcome.append(outcome)
+        self._idle.append(worker)
 
     def _wait_for(self, worker: int) -> None:
-        """Wait until a worker has taken the place of a lost one; what it is told sooner would be lost too."""
+        """Wait until a worker has taken the place of a lost one; what it is told sooner is lost too."""
         for _ in range(int(RESTART_S / _PAUSE_S)):
             try:
                 self._ray.get(self._workers[worker].answer.remote(), timeout=RESTART_S)
@@ -216,15 +206,6 @@ class _Pool(Generic[Item, Result]):
                 return  # what is sent to it waits for it
             else:
                 return
-
-    def _is_lost(self, sent: _Sent[Item]) -> bool:
-        try:
-            self._ray.get(sent.answer, timeout=0)
-        except self._ray.exceptions.GetTimeoutError:
-            return False  # it waits for the worker that takes the place of the lost one
-        except self._ray.exceptions.RayActorError:
-            return True
-        return False
 
 
 def _describe_loss(name: str, error: BaseException) -> str:
