@@ -1,12 +1,13 @@
 """Where pixels come from: one interface for a field in memory and for whatever is too large for that.
 
-A reader of another kind of file makes a class with the attributes and the method of :class:`Source`.
+A reader of another kind of file makes a class with the attributes and the method of :class:`Source`; one of
+slides has those of :class:`Slide` as well.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,54 @@ class Source(Protocol):
 
         Raises:
             ValueError: the region reaches beyond the image.
+            ImageReadError: the pixels cannot be read.
+        """
+
+
+@runtime_checkable
+class Slide(Source, Protocol):
+    """An image too large to be held in memory: a whole slide, or a stitched field over 64 million pixels.
+
+    It is opened again by itself after it was pickled or the process was forked, and several threads may read
+    from it at once.
+    """
+
+    @property
+    def magnification(self) -> float | None:
+        """Power of the objective as the file states it, such as 40, or None."""
+
+    @property
+    def note(self) -> str:
+        """What a reader of the results should know of how the file is read; mostly nothing."""
+
+    def read_scaled(
+        self, left: int, top: int, width: int, height: int, downsample: float
+    ) -> NDArray[np.uint8]:
+        """Return a region made smaller, from the level of the pyramid next above it.
+
+        Args:
+            left: its first column at full resolution.
+            top: its first row at full resolution.
+            width: in pixels at full resolution.
+            height: in pixels at full resolution.
+            downsample: pixels at full resolution to one of the result, 1 or more.
+
+        Returns:
+            (round(height / downsample), round(width / downsample), 3) uint8 sRGB, at least one pixel a side;
+            what the scanner left out is white.
+
+        Raises:
+            ValueError: the region reaches beyond the image.
+            ImageReadError: the pixels cannot be read.
+        """
+
+    def read_overview(self, most_px: int) -> tuple[NDArray[np.uint8], float]:
+        """Return the whole image made smaller, and how much: pixels at full resolution to one of it.
+
+        Args:
+            most_px: the most pixels, width times height, that it may have.
+
+        Raises:
             ImageReadError: the pixels cannot be read.
         """
 
