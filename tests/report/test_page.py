@@ -188,7 +188,8 @@ def test_values_outside_their_range_are_marked_and_sources_stand_under_methods(f
         for line in report.differential.classes
     )
     page = render_report(replace(report, differential=replace(report.differential, classes=classes)))
-    assert '<strong class="out" role="img" aria-label="below">↓</strong> <span class="nowrap">90–99</span></td>' in page
+    arrow = '<strong class="out" role="img" aria-label="below">↓</strong>'
+    assert f'{arrow} <span class="nowrap">90–99</span></td>' in page
     assert page.index("adults; A laboratory.") > page.index('id="methods"')
     bare = tuple(replace(line, reference=None) for line in classes)
     page = render_report(replace(report, differential=replace(report.differential, classes=bare)))
