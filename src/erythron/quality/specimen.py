@@ -122,17 +122,67 @@ def measure_blood(
     if image.mpp is None:
         return None
     green = _sample(image)[..., 1]
+    level = find_stained_level(green)
+    if level is None:
+        return None
+    stained = float((green < level).mean()) * image.width_px * image.height_px
+    return judge_blood(stained, tally_nucleated(cells), image.mpp, limits)
+
+
+@dataclass(frozen=True)
+class NucleatedTally:
+    """The nucleated cells of an image, or of a part of one.
+
+    Attributes:
+        cells: how many.
+        erythroid: how many of them are erythroid.
+        area_px: of all of them.
+    """
+
+    cells: int = 0
+    erythroid: int = 0
+    area_px: int = 0
+
+    def __add__(self, other: NucleatedTally) -> NucleatedTally:
+        return NucleatedTally(
+            self.cells + other.cells, self.erythroid + other.erythroid, self.area_px + other.area_px
+        )
+
+
+def tally_nucleated(cells: pl.DataFrame) -> NucleatedTally:
+    """Count the nucleated cells of a table of cells."""
     nucleated = cells.filter(pl.col("label") != PLATELET.name)
-    if nucleated.is_empty() or float(np.ptp(green)) < MIN_CONTRAST:
-        return None
-    stained = float((green < otsu(green)).mean()) * image.width_px * image.height_px
-    rest = stained - float(nucleated["cell_area_px"].sum())
-    red_cells = rest / (np.pi / 4 * (RED_CELL_UM / image.mpp) ** 2)
     erythroid = nucleated["label"].is_in([stage.name for stage in ERYTHROID_STAGES]).sum()
-    few = red_cells > 0 and nucleated.height < limits.most_nucleated * red_cells
-    if not few or erythroid > limits.most_erythroid * nucleated.height:
+    return NucleatedTally(nucleated.height, int(erythroid), int(nucleated["cell_area_px"].sum()))
+
+
+def find_stained_level(green: NDArray[np.float32]) -> float | None:
+    """Return the green light under which a pixel is stained; None where the pixels hardly differ.
+
+    Args:
+        green: (...) light of pixels over that of the empty smear.
+    """
+    return None if float(np.ptp(green)) < MIN_CONTRAST else otsu(green)
+
+
+def judge_blood(
+    stained_px: float, nucleated: NucleatedTally, mpp: float, limits: SpecimenThresholds = THRESHOLDS
+) -> float | None:
+    """Return the nucleated cells to a thousand red cells where what was looked at is like blood, else None.
+
+    Args:
+        stained_px: area that is stained, nucleated cells among it.
+        nucleated: the nucleated cells on it.
+        mpp: microns per pixel.
+        limits: thresholds.
+    """
+    if not nucleated.cells:
         return None
-    return float(1000 * nucleated.height / red_cells)
+    red_cells = (stained_px - nucleated.area_px) / (np.pi / 4 * (RED_CELL_UM / mpp) ** 2)
+    few = red_cells > 0 and nucleated.cells < limits.most_nucleated * red_cells
+    if not few or nucleated.erythroid > limits.most_erythroid * nucleated.cells:
+        return None
+    return float(1000 * nucleated.cells / red_cells)
 
 
 def _has_red_cells(image: SmearImage) -> bool:

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.errors import ImageReadError
 from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource, SmearImage
 
@@ -102,6 +103,11 @@ class Slide(Source, Protocol):
         """
 
 
+def is_slide(path: str | Path) -> bool:
+    """Return whether a file is a slide, which is read piece by piece; its head tells, not its pixels."""
+    return False
+
+
 def open_source(path: str | Path, mpp: float | None = None) -> Source:
     """Open an image file with the reader of its kind; another kind of file gets its reader here.
 
@@ -120,9 +126,14 @@ def read_whole(source: Source) -> SmearImage:
     """Return the whole image in memory; one that is there already is returned itself.
 
     Raises:
-        ImageReadError: the pixels cannot be read.
+        ImageReadError: the pixels cannot be read, or it is a slide.
     """
     if isinstance(source, SmearImage):
         return source
+    if isinstance(source, Slide):
+        raise ImageReadError(
+            f"{source.name}: a slide of {source.width_px}x{source.height_px} pixels is too large to be taken "
+            "whole; erythron count counts it, and for anything else cut the field of interest out of it"
+        )
     rgb = source.read_region(0, 0, source.width_px, source.height_px)
     return SmearImage(source.name, rgb, source.mpp, source.mpp_source)

@@ -10,7 +10,7 @@ from erythron.bundle.folder import load_bundle
 from erythron.bundle.loading import start_loading
 from erythron.errors import UsageError
 from erythron.pipeline.field import Model, Networks, load_networks
-from erythron.pipeline.recount import FinishedRun, find_run, need_pictures
+from erythron.pipeline.recount import FinishedRun, find_run, need_pictures, refuse_slide
 from erythron.pipeline.settings import choose_settings
 from erythron.results.record import RECORD
 from erythron.review_page.field import PageField
@@ -49,7 +49,7 @@ class ReviewedRun:
 
     Raises:
         UsageError: the folder holds no finished count of any image, or its pictures are gone.
-        DataError: what is stored cannot be read.
+        DataError: what is stored cannot be read, or is of a slide.
     """
 
     def __init__(self, out: Path) -> None:
@@ -80,6 +80,7 @@ class ReviewedRun:
             if not (folder / RECORD).exists():
                 continue  # it could not be counted
             field = PageField(len(self.fields), image.path, folder, number)
+            refuse_slide(field.record)
             if field.record.pixels_sha256 in seen:
                 continue
             seen.add(field.record.pixels_sha256)

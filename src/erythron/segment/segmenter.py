@@ -113,14 +113,15 @@ class Segmenter:
         left, top, right, bottom = core
         points = find_candidate_points(light, mpp, card)
         place, reach = points * (card.window_mpp / mpp), REACH_UM / mpp
-        near = (place >= (top - reach, left - reach)).all(1) & (place < (bottom + reach, right + reach)).all(1)
+        low, high = (top - reach, left - reach), (bottom + reach, right + reach)
+        near = (place >= low).all(1) & (place < high).all(1)
         if not near.any():
             return ()
         found = self._outline_points(rescale(light, mpp / card.window_mpp), points[near], card)
         kept = found.take(find_distinct(found, card.most_overlap))
         place = nucleus_centres(kept) * (card.window_mpp / mpp)
         inside = (place >= (top, left)).all(1) & (place < (bottom, right)).all(1)
-        return assemble_cells(kept, (light, mpp), card.window_mpp / mpp, inside)
+        return assemble_cells(kept, (light, mpp), card.window_mpp / mpp, np.asarray(inside))
 
     def sample_nuclei(self, light: Pixels, mpp: float, most: int) -> NDArray[np.float64]:
         """Return the diameters, in pixels of ``light``, of nuclei at some of the candidate points of a field.
