@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.cells.classes import ERYTHROID_STAGES, PLATELET
-from erythron.cells.flags import CellFlag, has_flag
+from erythron.cells.table import is_unlike_training
 from erythron.quality.flags import THRESHOLDS as FIELD_THRESHOLDS
 from erythron.quality.flags import in_percent
 from erythron.read.image import SmearImage
@@ -28,7 +28,7 @@ class SpecimenThresholds:
     Sections, clot and photographs were each judged by limits that the other two set: all are told.
 
     Attributes:
-        most_strange: share of cells with the flag ``unlike_training``, plus twice what their mean score
+        most_strange: share of cells that are unlike those of the training, plus twice what their mean score
             lacks of 1, over which a field without red cells is none. Sections have 1.40 to 1.46, the clot
             1.32, photographs 1.56 and more; crops of marrow without red cells, some of them blurred or made
             pink on purpose, at most 1.16.
@@ -89,7 +89,7 @@ def find_other_specimen(
     is_few = cells.height < limits.fewest_cells
     if cells.height > 1:
         most = limits.most_strange_few if is_few else limits.most_strange
-        unlike = float(cells.select(has_flag(CellFlag.UNLIKE_TRAINING).mean()).item())
+        unlike = float(cells.select(is_unlike_training().mean()).item())
         score = float(cells.select(pl.col("outline_score").mean()).item())
         if unlike + 2 * (1 - score) > most and not _has_red_cells(image):
             return (

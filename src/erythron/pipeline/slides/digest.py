@@ -16,8 +16,7 @@ import numpy as np
 import polars as pl
 
 from erythron.bundle.folder import Bundle
-from erythron.cells.flags import CellFlag, has_flag
-from erythron.cells.table import is_counted, list_cell_columns, make_empty_table
+from erythron.cells.table import is_counted, is_unlike_training, list_cell_columns, make_empty_table
 from erythron.differential.counts import CellCounts
 from erythron.differential.tally import count_cells
 from erythron.files.hashing import hash_text
@@ -94,7 +93,7 @@ class SlideDigest:
             first += rows.cells
         self.counted_px += part.counted_px
         self._cells += cells.height
-        self._unlike += int(cells.select(has_flag(CellFlag.UNLIKE_TRAINING).sum()).item())
+        self._unlike += int(cells.select(is_unlike_training().sum()).item())
         self._stained_px += part.stained_px
         self._blurred_px += part.blurred_px
         self._thick_px += part.thick_px
