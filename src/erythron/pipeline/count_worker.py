@@ -13,7 +13,7 @@ from erythron.bundle.folder import Bundle, load_bundle
 from erythron.bundle.loading import LoadingBundle, start_loading
 from erythron.differential.assemble import make_differential, set_references
 from erythron.differential.counts import Differential
-from erythron.errors import DataError
+from erythron.errors import DataError, ImageReadError
 from erythron.interchange.geojson import trace_cells
 from erythron.pipeline.field import (
     CountedField,
@@ -226,6 +226,11 @@ class CountWorker:
         )
 
     def _count_field(self, job: CountJob) -> DoneField:
+        if self._options.slides.region is not None:
+            raise ImageReadError(
+                f"{job.name}: is a field, and --region is of slides; count it without, and draw the region "
+                "on the page of erythron review"
+            )
         record = None if self._options.force else read_record(job.folder)
         review, sha256 = read_review(job.folder), hash_image(job.image.path)
         wanted = fingerprint_steps(self._steps, job.name, sha256, job.fields_shown, hash_review(review))

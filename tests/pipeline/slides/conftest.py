@@ -19,10 +19,10 @@ GLASS = (232, 227, 239)
 
 @pytest.fixture(scope="module")
 def slide_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A slide of 1,500 by 1,200 px: a quarter of it glass, the rest smear with some hundred cells."""
-    rgb = np.empty((1200, 1500, 3), np.uint8)
+    """A slide of 1,500 by 1,000 px: its left half glass, the rest smear with a hundred cells."""
+    rgb = np.empty((1000, 1500, 3), np.uint8)
     rgb[:] = GLASS
-    rgb[:, 560:] = draw_field(DrawnFieldSpec(940, 1200, seed=4, cells_per_mm2=1800)).rgb
+    rgb[:, 740:] = draw_field(DrawnFieldSpec(760, 1000, seed=4, cells_per_mm2=1800)).rgb
     path = tmp_path_factory.mktemp("slides") / "marrow.slide"
     Image.fromarray(rgb).save(path, format="PNG")
     return path
