@@ -2,10 +2,11 @@
 
     python benchmarks/slide.py count 10000 30000  # truth, time and memory; --cells 500 beside --all
     python benchmarks/slide.py same 8200          # tile sizes, one process against Ray workers
-    python benchmarks/slide.py kill 20            # SIGKILL at random points of a run of two slides
+    python benchmarks/slide.py kill 20            # SIGKILL at random points, two slides
 
-A slide is laid of sixteen drawn tiles in a seeded order, with glass between, so that 30,000 pixels a side take
-seconds to draw and the place of every cell is known. Accuracy on drawn cells says nothing of real smears.
+A slide is laid of sixteen drawn tiles in a seeded order, with glass between, so that one of 30,000 pixels a
+side is drawn in seconds and the place of every cell is known. Accuracy on drawn cells says nothing of real
+smears.
 """
 
 from __future__ import annotations

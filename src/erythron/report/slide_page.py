@@ -42,7 +42,7 @@ def draw_areas(
         box = (left, top, max(left + 1, right - 1), max(top + 1, bottom - 1))
         if min(box[2] - left, box[3] - top) > 6:
             pen.rectangle((left - 1, top - 1, box[2] + 1, box[3] + 1), outline=_CASING)
-        pen.rectangle(box, outline=_LINE)
+        pen.rectangle(box, outline=_LINE, width=2)
     return image
 
 
@@ -52,6 +52,7 @@ def make_slide_page(
     schema: Mapping[str, pl.DataType],
     mpp: float,
     read: ReadPixels,
+    note: str = "",
 ) -> FieldPage:
     """Return picture and crops of cells of a slide; its cells are not outlined on so small a picture.
 
@@ -61,10 +62,11 @@ def make_slide_page(
         schema: of the table.
         mpp: microns per pixel.
         read: gives pixels of the slide.
+        note: what was counted, in words.
     """
     rings = read_rings(COLLECTION_START + ",".join(feature for _, feature in cells) + COLLECTION_END)
     rows = [row for row, _ in cells]
     table = pl.DataFrame(rows, schema=dict(schema), orient="row")
     marks = make_marks([rings[row["cell_id"]] for row in rows], table)
     gallery = cut_sample(rows, marks, round(_HALF_UM / mpp), read)
-    return FieldPage(make_overlay_picture(overlay, 1), (), gallery)
+    return FieldPage(make_overlay_picture(overlay, 1), (), gallery, note)

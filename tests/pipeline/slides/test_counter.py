@@ -163,24 +163,24 @@ def test_a_counted_slide_is_kept_and_other_ranges_take_no_pixel(
 def test_the_best_areas_are_counted_until_there_are_cells_enough(
     whole: Path, slide_path: Path, tmp_path: Path
 ) -> None:
-    run = count(slide_path, tmp_path / "few", SlideOptions(cells=30))
+    run = count(slide_path, tmp_path / "few", SlideOptions(cells=20))
     record = read_record(tmp_path / "few" / "marrow")
     assert record is not None
     assert record.slide is not None
-    assert record.slide.cells_wanted == 30
+    assert record.slide.cells_wanted == 20
     counted = run.differential.nucleated_cells
-    assert 30 <= counted < read_cells(whole / "marrow").height
+    assert 20 <= counted < read_cells(whole / "marrow").height
     # Without the last area there would not have been enough.
     cells = read_cells(tmp_path / "few" / "marrow")
     left, top, right, bottom = record.slide.areas[-1]
     last = cells.filter(cells["x_px"].is_between(left, right) & cells["y_px"].is_between(top, bottom)).height
-    assert counted - last < 30
+    assert counted - last < 20
     # They are cells of the whole slide.
     assert set(cells["cell_id"]) <= set(read_cells(whole / "marrow")["cell_id"])
-    again = count(slide_path, tmp_path / "again", SlideOptions(cells=30))
+    again = count(slide_path, tmp_path / "again", SlideOptions(cells=20))
     assert again.differential == run.differential
     assert read_all(tmp_path / "again" / "marrow") == read_all(tmp_path / "few" / "marrow")
-    assert read_settings(tmp_path / "few").cells == 30
+    assert read_settings(tmp_path / "few").cells == 20
 
 
 def test_a_region_holds_the_cells_of_the_slide_that_lie_in_it(
@@ -254,4 +254,4 @@ def test_a_slide_of_other_settings_is_not_replaced_unasked(
 ) -> None:
     shutil.copytree(whole, tmp_path / "run")
     with pytest.raises(UsageError, match="--force"):
-        count(slide_path, tmp_path / "run", SlideOptions(cells=30))
+        count(slide_path, tmp_path / "run", SlideOptions(cells=20))

@@ -304,6 +304,7 @@ class SlideCounter:
             list_cell_columns(self._model.bundle.classes),
             traits.mpp,
             lambda *edges: read_padded(slide, Box(*edges)),
+            _describe_counted(told),
         )
         return SlideResult(record, differential, overlay, page)
 
@@ -320,6 +321,20 @@ class SlideCounter:
             counted_mm2=round(digest.counted_px * setting.traits.mpp**2 * 1e-6, 6),
             glass=setting.traits.glass,
         )
+
+
+def _describe_counted(told: SlideRecord) -> str:
+    """Return in words what of a slide was counted."""
+    what = {
+        "cells": f"The best areas of a slide, until there were {told.cells_wanted} nucleated cells",
+        "whole": "A whole slide but its empty glass",
+        "region": "A region of a slide",
+    }[told.scope]
+    areas = "1 area" if len(told.areas) == 1 else f"{len(told.areas)} areas"
+    return (
+        f"{what}: {areas}, framed in red, {told.counted_mm2:.2f} mm². The cells to judge are a random sample "
+        "of each class."
+    )
 
 
 def _frame(tile: Tile, plan: SlidePlan) -> Box:
