@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.killing import Doing, Item
 
 from erythron.cli.engine import Engine, EngineOptions, check_engine, open_engine
-from erythron.errors import BundleError, ImageReadError, MissingExtraError, UsageError
+from erythron.errors import BundleError, MissingExtraError, UsageError
 from erythron.pipeline import ray_executor
 from erythron.pipeline.count import count_images
 from erythron.pipeline.executor import Failure
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.process_executor import ProcessExecutor
 from erythron.pipeline.ray_executor import AHEAD, RayExecutor
 from erythron.read.inputs import find_images
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
@@ -30,42 +29,6 @@ def cluster() -> Iterator[None]:
     ray_executor._connect(ray, None)
     yield
     ray.shutdown()
-
-
-@dataclass(frozen=True)
-class Item:
-    """What a worker is told to do."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Doing:
-    """A task whose items fail in every way, and kill their workers.
-
-    Attributes:
-        folder: where a worker notes that it was killed, so that it is killed once.
-    """
-
-    folder: Path
-
-    def start(self) -> Callable[[Item], str]:
-        folder = self.folder
-
-        def work(item: Item) -> str:
-            match item.name.split("-")[0]:
-                case "broken":
-                    raise ImageReadError("broken: copy it again")
-                case "model":
-                    raise BundleError("the model is no model")
-                case "killed":
-                    note = folder / item.name
-                    if not note.exists() or item.name == "killed-always":
-                        note.touch()
-                        os.kill(os.getpid(), signal.SIGKILL)
-            return item.name.upper()
-
-        return work
 
 
 def test_items_come_back_in_order_and_fail_alone(
@@ -132,8 +95,8 @@ def test_an_address_where_nothing_answers_is_named() -> None:
 def test_options_of_ray_need_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     check_engine(EngineOptions())
     assert open_engine(EngineOptions()) is None
-    with pytest.raises(UsageError, match="--workers"):
-        check_engine(EngineOptions(workers=2))
+    check_engine(EngineOptions(workers=2))
+    assert isinstance(open_engine(EngineOptions(workers=2)), ProcessExecutor)
     with pytest.raises(UsageError, match="--ray-address"):
         check_engine(EngineOptions(address="auto"))
     assert isinstance(open_engine(EngineOptions(Engine.RAY, workers=2)), RayExecutor)

@@ -81,6 +81,7 @@ def count(
     """
     from erythron.pipeline.options import RunOptions
 
+    where = EngineOptions(engine, ray_address, workers)
     slides = replace(_choose_scope(cells, region, whole=whole), seed=seed)
     if tile_px is not None:
         slides = replace(slides, tile_px=tile_px)
@@ -93,9 +94,8 @@ def count(
         runtime,
         me_ratio,
         slides,
-        threads=1 if engine is Engine.RAY else None,
+        threads=1 if where.has_workers else None,
     )
-    where = EngineOptions(engine, ray_address, workers)
     raise typer.Exit(run_count(images, out, run, as_json=as_json, pdf=pdf, specimen=specimen, engine=where))
 
 
@@ -140,7 +140,7 @@ def run_count(
     # mostly needs none.
     loading = (
         None
-        if ((out / "run.json").exists() and not options.force) or engine.engine is Engine.RAY
+        if ((out / "run.json").exists() and not options.force) or engine.has_workers
         else start_loading(options.model, options.runtime)
     )
     import numpy as np

@@ -101,7 +101,11 @@ RayAddress = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", metavar="N", help="Workers on the Ray cluster; one a core of it by default.", min=1
+        "--workers",
+        metavar="N",
+        help="Processes that count, each on one core; one on all cores by default, and on a Ray cluster one "
+        "for each core of it.",
+        min=1,
     ),
 ]
 ClassMap = Annotated[list[str] | None, typer.Option("--class-map", metavar="NAME=CLASS", help=CLASS_MAP_HELP)]
