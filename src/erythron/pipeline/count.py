@@ -22,7 +22,7 @@ from erythron.files.locking import lock_folder
 from erythron.files.naming import as_text
 from erythron.files.tables import write_csv
 from erythron.files.writing import sweep, write_file
-from erythron.pipeline.count_worker import CountJob, CountTask, describe_steps
+from erythron.pipeline.count_worker import CountJob, CountTask, describe_steps, settle_steps
 from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, check_distinct, no_progress
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import merge_reviews
@@ -325,7 +325,7 @@ def _refuse_foreign(image: InputImage, folder: Path, steps: StepSettings) -> Non
     if not folder.exists():
         return
     try:
-        wanted = fingerprint_steps(steps, image.name, hash_image(image.path))
+        wanted = fingerprint_steps(settle_steps(steps, image), image.name, hash_image(image.path))
     except ImageReadError:
         return
     record = read_record(folder)

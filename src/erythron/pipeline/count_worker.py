@@ -145,13 +145,14 @@ class CountWorker:
         """Count one field, or only those of its steps that are not done yet."""
         record = None if self._options.force else read_record(job.folder)
         review, sha256 = read_review(job.folder), hash_image(job.image.path)
-        wanted = fingerprint_steps(self._steps, job.name, sha256, job.fields_shown, hash_review(review))
+        steps = settle_steps(self._steps, job.image)
+        wanted = fingerprint_steps(steps, job.name, sha256, job.fields_shown, hash_review(review))
         if record is not None and record.fingerprints.outlines == wanted.outlines and is_whole(job.folder):
             try:
                 return self._go_on(record, job, wanted, review)
             except DataError:
                 log.info("%s: what is kept of it is damaged, so it is counted again", job.name, exc_info=True)
-        image = read_whole(open_source(job.image.path, self._options.mpp))
+        image = read_whole(open_source(job.image.path, steps.mpp))
         return self._store(count_field(image, self._model), job, sha256, wanted, review)
 
     def _go_on(
@@ -202,6 +203,7 @@ class CountWorker:
         if review is not None:
             counted = apply_review(counted, review, self._model)
         result = make_result(counted, job.name, sha256, wanted, review)
+        result = replace(result, record=result.record.model_copy(update={"title": job.image.title}))
         rgb = counted.image.rgb
 
         def show() -> ShownField:
@@ -267,6 +269,11 @@ def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
     """
     reference = "" if options.reference is None else hash_image(options.reference)
     return StepSettings(bundle, options.mpp, reference, options.width, options.runtime, options.me_ratio)
+
+
+def settle_steps(steps: StepSettings, image: InputImage) -> StepSettings:
+    """Return what the steps of an image depend on, which may have a scale of its own."""
+    return steps if image.mpp is None else replace(steps, mpp=image.mpp)
 
 
 def make_result(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import polars as pl
@@ -96,6 +96,11 @@ class PageField:
     def name(self) -> str:
         """The path of the image as the run names it."""
         return self.record.image
+
+    @property
+    def title(self) -> str:
+        """What a reader is shown: the name of the image without folders, or that which was sent with it."""
+        return self.record.title or PureWindowsPath(self.record.image).name
 
     def read_review(self) -> Review:
         """Return what lies in the field's folder of what persons called its cells."""

@@ -63,6 +63,7 @@ class FieldOut(BaseModel):
 
     number: int
     name: str
+    title: str
     width_px: int
     height_px: int
     mpp: float | None
@@ -171,10 +172,11 @@ class EventOut(BaseModel):
 
 
 class EventsOut(BaseModel):
-    """Changes in order; ``last`` is the number of the newest one of the run."""
+    """Changes in order; ``last`` is the newest one of the run, ``fields`` how many the specimen has now."""
 
     events: list[EventOut]
     last: int
+    fields: int
 
 
 class Conflict(BaseModel):
@@ -213,6 +215,33 @@ class ResultOut(BaseModel):
 
     is_signed: bool
     versions: list[SignatureOut]
+
+
+class JobOut(BaseModel):
+    """A picture that was sent, and how far it is.
+
+    ``field`` is the number of its field once it is counted; ``repeats`` names the field that has the same
+    pixels, which are counted once; ``reason`` says why it could not be counted; ``links`` are addresses of
+    results.
+    """
+
+    id: int
+    state: Literal["queued", "counting", "done", "failed"]
+    name: str
+    specimen: int | None
+    field: int | None
+    repeats: str
+    reason: str
+    reader: str
+    at: str
+    links: dict[str, str]
+
+
+class JobsOut(BaseModel):
+    """Pictures that were sent, the newest first; ``waiting`` are neither counted nor refused yet, of all."""
+
+    jobs: list[JobOut]
+    waiting: int
 
 
 class ReadingOut(BaseModel):

@@ -22,6 +22,7 @@ from erythron.review_page.field import PageField, rate_doubt, rate_maturity
 from erythron.review_page.routes.shared import (
     REFUSALS,
     SpecimenNumber,
+    answer_events,
     get_book,
     get_crops,
     get_readings,
@@ -42,7 +43,6 @@ from erythron.review_page.schemas import (
     Problem,
     RunOut,
     SpecimenOut,
-    as_event,
     as_standing,
 )
 
@@ -85,10 +85,11 @@ def show_run(request: Request, who: Who) -> RunOut:
                     FieldOut(
                         number=field.number,
                         name=field.name,
+                        title=field.title,
                         width_px=field.record.width_px,
                         height_px=field.record.height_px,
                         mpp=field.record.mpp,
-                        crop_px=2 * crops.halves[field.number],
+                        crop_px=2 * crops.half_side(field),
                         cells=field.by_model.cells.height,
                     )
                     for field in specimen.fields
@@ -162,8 +163,7 @@ def call_cells(request: Request, who: Who, number: SpecimenNumber, body: CallsIn
     book.refresh()
     lane = get_readings(request).choose_lane(who.reader, specimen)
     events = book.call(calls, make_maker(who, body.action, lane), specimen)
-    stored = number_fields(specimen, list(events))
-    return EventsOut(events=[as_event(event, field) for event, field in stored], last=events[-1].id)
+    return answer_events(request, specimen, events)
 
 
 @router.get("/specimens/{number}/events")
@@ -177,8 +177,7 @@ def list_events(
     book, specimen = get_book(request), need_specimen(request, number)
     last = book.refresh()
     lane = get_readings(request).choose_lane(who.reader, specimen)
-    events = number_fields(specimen, book.list_events(lane, specimen, after))
-    return EventsOut(events=[as_event(event, field) for event, field in events], last=last)
+    return answer_events(request, specimen, book.list_events(lane, specimen, after), last)
 
 
 @router.get("/specimens/{number}/differential")
