@@ -128,6 +128,14 @@ class CellsOut(BaseModel):
     last: int
 
 
+class QueueOut(BaseModel):
+    """The cells to call next as columns of equal length, the most useful first; ``last`` as in `CellsOut`."""
+
+    field: list[int]
+    cell_id: list[str]
+    last: int
+
+
 class CellDetail(BaseModel):
     """All that the model says of a cell; a measurement that is missing is None."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
+import numpy as np
 import polars as pl
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
@@ -13,12 +14,14 @@ from erythron import __version__
 from erythron.cells.classes import ERYTHROID_STAGES, Lineage
 from erythron.cells.flags import split_flags
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
-from erythron.cells.table import MEASUREMENT_COLUMNS, NOT_A_CELL, PROBABILITY, UNCLASSIFIED
+from erythron.cells.table import LEFT_OUT, MEASUREMENT_COLUMNS, NOT_A_CELL, PROBABILITY, UNCLASSIFIED
 from erythron.pipeline.reviewed import find_outside
+from erythron.review.queue import rate_doubt
 from erythron.review.store.events import SHARED, StaleError
 from erythron.review_page.access import Who, find_visitor
 from erythron.review_page.book import Book, Call
-from erythron.review_page.field import PageField, rate_doubt, rate_maturity
+from erythron.review_page.field import PageField
+from erythron.review_page.ranking import rank_cells, rate_maturity, read_probabilities
 from erythron.review_page.routes.shared import (
     REFUSALS,
     SpecimenNumber,
@@ -41,6 +44,7 @@ from erythron.review_page.schemas import (
     EventsOut,
     FieldOut,
     Problem,
+    QueueOut,
     RunOut,
     SpecimenOut,
     as_standing,
@@ -122,10 +126,34 @@ def list_cells(request: Request, who: Who, number: SpecimenNumber) -> CellsOut:
         confidence=cells["confidence"].round(4).to_list(),
         counted_as=cells["counted_as"].to_list(),
         outside=_find_outside(book, specimen, tables),
-        doubt=rate_doubt(cells, names),
+        doubt=rate_doubt(read_probabilities(cells, names)).round(4).tolist(),
         maturity=rate_maturity(cells, stages),
         standing=[as_standing(event, field) for event, field in standing],
         last=last,
+    )
+
+
+@router.get("/specimens/{number}/queue")
+def list_next(
+    request: Request,
+    who: Who,
+    number: SpecimenNumber,
+    most: Annotated[int, Query(ge=1, le=500, description="Cells that are listed.")] = 200,
+) -> QueueOut:
+    """Return the cells that the reader should call next: in doubt, and unlike each other and those called."""
+    book, specimen = get_book(request), need_specimen(request, number)
+    last = book.refresh()
+    lane = get_readings(request).choose_lane(who.reader, specimen)
+    fields = [(field, field.list_cells()) for field in specimen.fields]
+    keys = [(field, cell_id) for field, table in fields for cell_id in table["cell_id"]]
+    standing = {(e.image, e.subject) for e in book.list_standing(lane, specimen) if e.becomes}
+    called = np.array([(field.name, cell_id) in standing for field, cell_id in keys], np.bool_)
+    outside = np.array(_find_outside(book, specimen, [table for _, table in fields]), np.bool_)
+    counted = pl.concat([table["counted_as"] for _, table in fields]) != LEFT_OUT
+    names = [c.name for c in book.run.model.settings.classes]
+    rows = rank_cells(fields, names, called, counted.to_numpy() & ~outside, most)
+    return QueueOut(
+        field=[keys[row][0].number for row in rows], cell_id=[keys[row][1] for row in rows], last=last
     )
 
 
