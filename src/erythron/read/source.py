@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.errors import ImageReadError, MissingExtraError
 from erythron.read.fields import MAX_PIXELS, check_mpp, read_image
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.kind import FileKind, find_kind
@@ -103,6 +104,18 @@ class Slide(Source, Protocol):
         """
 
 
+def is_slide(path: str | Path) -> bool:
+    """Return whether a file is a slide, which is read piece by piece; its head tells, not its pixels.
+
+    What cannot be opened is none: :func:`open_source` says why.
+    """
+    try:
+        slide = _open_slide(path, None)
+    except (ImageReadError, MissingExtraError):
+        return False
+    return slide is not None and _is_large(slide)
+
+
 def open_source(path: str | Path, mpp: float | None = None) -> Source:
     """Open an image file with the reader of its kind; another kind of file gets its reader here.
 
@@ -119,29 +132,45 @@ def open_source(path: str | Path, mpp: float | None = None) -> Source:
         MissingExtraError: the format needs OpenSlide, which is not installed.
     """
     check_mpp(mpp)
-    kind = find_kind(Path(path))
-    if kind is FileKind.FIELD:
+    slide = _open_slide(path, mpp)
+    if slide is None:
         return read_image(path, mpp)
-    slide: Slide
+    if _is_large(slide):
+        return slide
+    rgb = slide.read_region(0, 0, slide.width_px, slide.height_px)
+    return SmearImage(slide.name, rgb, slide.mpp, slide.mpp_source, slide.note)
+
+
+def _open_slide(path: str | Path, mpp: float | None) -> Slide | None:
+    """Return the file opened by a reader of slides, None where it is a field's."""
+    kind = find_kind(Path(path))
     if kind is FileKind.TIFF_SLIDE:
         from erythron.read.tiff_slide import TiffSlide
 
-        slide = TiffSlide(path, mpp)
-    else:
+        return TiffSlide(path, mpp)
+    if kind is FileKind.OPENSLIDE:
         from erythron.read.openslide_slide import OpenSlideSlide
 
-        slide = OpenSlideSlide(path, mpp)
-    return read_whole(slide) if slide.width_px * slide.height_px <= MAX_PIXELS else slide
+        return OpenSlideSlide(path, mpp)
+    return None
+
+
+def _is_large(slide: Slide) -> bool:
+    return slide.width_px * slide.height_px > MAX_PIXELS
 
 
 def read_whole(source: Source) -> SmearImage:
     """Return the whole image in memory; one that is there already is returned itself.
 
     Raises:
-        ImageReadError: the pixels cannot be read.
+        ImageReadError: the pixels cannot be read, or it is a slide.
     """
     if isinstance(source, SmearImage):
         return source
+    if isinstance(source, Slide):
+        raise ImageReadError(
+            f"{source.name}: a slide of {source.width_px}x{source.height_px} pixels is too large to be taken "
+            "whole; erythron count counts it, and for anything else cut the field of interest out of it"
+        )
     rgb = source.read_region(0, 0, source.width_px, source.height_px)
-    note = source.note if isinstance(source, Slide) else ""
-    return SmearImage(source.name, rgb, source.mpp, source.mpp_source, note)
+    return SmearImage(source.name, rgb, source.mpp, source.mpp_source)
