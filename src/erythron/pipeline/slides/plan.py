@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from erythron.bundle.folder import Bundle
 from erythron.errors import ImageReadError
 from erythron.pipeline.options import SlideOptions
@@ -23,6 +25,7 @@ from erythron.pipeline.slides.traits import (
     measure_traits,
     sample_slide,
 )
+from erythron.quality.spread import AreaFitness, judge_spread, measure_spread
 from erythron.read.image import SmearImage
 from erythron.read.source import Slide
 from erythron.segment.blocks import Block, BlockGrid, Box, make_grid
@@ -81,12 +84,17 @@ class SlidePlan:
         taken: set[Block] = set()
         number = 0
         side_px = AREA_BLOCKS * grid.block_px
-        for area in rank_places(self.overview, grid, side_px, seed):
+        for area in rank_places(self.overview, grid, side_px, seed, self._look):
             blocks = [block for block in _snap(area, grid) if block not in taken]
             if blocks:
                 taken.update(blocks)
                 yield Tile(number, divide(blocks, 2 * AREA_BLOCKS)[0].blocks)
                 number += 1
+
+    def _look(self, box: Box) -> AreaFitness:
+        rgb = self.slide.read_region(box.left, box.top, box.right - box.left, box.bottom - box.top)
+        traits = self.setting.traits
+        return judge_spread(measure_spread(rgb, np.array(traits.glass, np.float32), traits.mpp))
 
     def _has_cells(self, square: Box) -> bool:
         box = square.cut(self.setting.grid.slide)
