@@ -22,12 +22,12 @@ from erythron.interchange.labels import find_image
 from erythron.pipeline.count import CountRun, count_images, count_specimens
 from erythron.pipeline.count_worker import CountJob, CountTask
 from erythron.pipeline.executor import Progress, no_progress
-from erythron.pipeline.options import RunOptions
+from erythron.pipeline.options import RunOptions, SlideOptions
 from erythron.pipeline.specimens import Specimen, name_run
 from erythron.read.image import ScaleSource
 from erythron.read.inputs import InputImage
 from erythron.results.field import FieldResult, is_edited, read_field
-from erythron.results.fingerprint import hash_image
+from erythron.results.fingerprint import hash_slide
 from erythron.results.record import CELLS, RECORD, FieldRecord, read_record
 from erythron.results.review import read_review, write_review
 from erythron.results.run import read_run, read_settings, read_specimens
@@ -153,6 +153,9 @@ def recount_reviews(
             folder = finished.folders.get(image)
             if folder is None:
                 raise DataError(f"{image}: is no image of the run {out}")
+            record = read_record(folder)
+            if record is not None:
+                refuse_slide(record)
             if read_review(folder) != review:
                 write_review(folder, review)
     return count_again(finished, out, progress)
@@ -189,6 +192,9 @@ def find_run(out: Path) -> FinishedRun:
         width=told.width,
         runtime=RuntimeKind(told.runtime),
         me_ratio=MERatio(told.me_ratio),
+        slides=SlideOptions(
+            told.cells, told.whole, None if told.region is None else Path(told.region), told.seed
+        ),
     )
     names, specimens = _find_specimens(out)
     folders = {
@@ -275,9 +281,24 @@ def _assign(labels: Sequence[Labels], folders: Mapping[Path, Path]) -> dict[Path
                 ) from error
         found.setdefault(image, []).append(one)
     for image in found:
-        if not (folders[image] / RECORD).exists():
+        record = read_record(folders[image])
+        if record is None:
             raise DataError(f"{image}: was not counted, so no label of it can be taken; count it again")
+        refuse_slide(record)
     return found
+
+
+def refuse_slide(record: FieldRecord) -> None:
+    """Refuse labels of a slide, which are not taken yet.
+
+    Raises:
+        DataError: the record is of one.
+    """
+    if record.slide is not None:
+        raise DataError(
+            f"{record.image}: is a slide, and calls of persons are taken of fields alone; cut the areas to "
+            "be reviewed out of it, and count and review these as fields"
+        )
 
 
 def _restore_edited(finished: FinishedRun, files: Sequence[Path]) -> None:
@@ -324,7 +345,7 @@ def need_pictures(folders: Mapping[Path, Path]) -> None:
     for image, folder in folders.items():
         record = read_record(folder)
         try:
-            is_same = record is None or hash_image(image) == record.sha256
+            is_same = record is None or hash_slide(image) == record.sha256
         except ImageReadError:
             is_same = False
         if not is_same:

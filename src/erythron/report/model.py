@@ -124,7 +124,8 @@ class FieldPage:
     Attributes:
         picture: the field without outlines.
         marks: its cells, to be drawn over the picture.
-        gallery: crops of its cells, of each class the most doubtful.
+        gallery: crops of its cells, of each class the most doubtful; of a slide a random sample of each.
+        note: what the picture shows where it is no field; mostly nothing.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
@@ -132,6 +133,7 @@ class FieldPage:
     picture: Picture
     marks: tuple[CellMark, ...]
     gallery: tuple[GalleryCell, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
