@@ -12,9 +12,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.errors import ImageReadError
-from erythron.read.fields import read_image
+from erythron.errors import ErythronError, ImageReadError
+from erythron.read.fields import MAX_PIXELS, check_mpp, read_image
 from erythron.read.image import ScaleSource, SmearImage
+from erythron.read.kind import FileKind, find_kind
 
 
 class Source(Protocol):
@@ -103,23 +104,56 @@ class Slide(Source, Protocol):
         """
 
 
-def is_slide(path: str | Path) -> bool:
-    """Return whether a file is a slide, which is read piece by piece; its head tells, not its pixels."""
-    return False
-
-
 def open_source(path: str | Path, mpp: float | None = None) -> Source:
     """Open an image file with the reader of its kind; another kind of file gets its reader here.
 
+    An image of up to ``MAX_PIXELS`` is read into memory, whatever its format; a larger one is a
+    :class:`Slide`.
+
     Args:
-        path: a JPEG, PNG, BMP or TIFF file, see :func:`erythron.read.fields.read_image`.
+        path: a field (:func:`erythron.read.fields.read_image`) or a slide, see :func:`find_kind`.
         mpp: microns per pixel, which overrule the file's; None takes the file's.
 
     Raises:
         UsageError: ``mpp`` is not a number from 0.01 to 10.
         ImageReadError: the file cannot be read.
+        MissingExtraError: the format needs OpenSlide, which is not installed.
     """
-    return read_image(path, mpp)
+    check_mpp(mpp)
+    slide = _open_by_region(Path(path), mpp)
+    if slide is None:
+        return read_image(path, mpp)
+    return slide if _is_large(slide) else _take_whole(slide)
+
+
+def is_slide(path: str | Path) -> bool:
+    """Return whether :func:`open_source` gives a :class:`Slide`; no pixel is read.
+
+    A file that cannot be opened is none: whoever reads it says why.
+    """
+    try:
+        slide = _open_by_region(Path(path), None)
+        return slide is not None and _is_large(slide)
+    except ErythronError:
+        return False
+
+
+def _open_by_region(path: Path, mpp: float | None) -> Slide | None:
+    """Open an image that is read piece by piece, whatever its size; None for one that is read whole."""
+    kind = find_kind(path)
+    if kind is FileKind.FIELD:
+        return None
+    if kind is FileKind.TIFF_SLIDE:
+        from erythron.read.tiff_slide import TiffSlide
+
+        return TiffSlide(path, mpp)
+    from erythron.read.openslide_slide import OpenSlideSlide
+
+    return OpenSlideSlide(path, mpp)
+
+
+def _is_large(slide: Slide) -> bool:
+    return slide.width_px * slide.height_px > MAX_PIXELS
 
 
 def read_whole(source: Source) -> SmearImage:
@@ -130,10 +164,15 @@ def read_whole(source: Source) -> SmearImage:
     """
     if isinstance(source, SmearImage):
         return source
-    if isinstance(source, Slide):
+    if isinstance(source, Slide) and _is_large(source):
         raise ImageReadError(
             f"{source.name}: a slide of {source.width_px}x{source.height_px} pixels is too large to be taken "
             "whole; erythron count counts it, and for anything else cut the field of interest out of it"
         )
+    return _take_whole(source)
+
+
+def _take_whole(source: Source) -> SmearImage:
     rgb = source.read_region(0, 0, source.width_px, source.height_px)
-    return SmearImage(source.name, rgb, source.mpp, source.mpp_source)
+    note = source.note if isinstance(source, Slide) else ""
+    return SmearImage(source.name, rgb, source.mpp, source.mpp_source, note)
