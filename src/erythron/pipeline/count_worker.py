@@ -9,7 +9,7 @@ from typing import overload
 
 import polars as pl
 
-from erythron.bundle.folder import Bundle, load_bundle
+from erythron.bundle.folder import load_bundle
 from erythron.bundle.loading import LoadingBundle, start_loading
 from erythron.differential.assemble import make_differential, set_references
 from erythron.differential.counts import Differential
@@ -26,7 +26,7 @@ from erythron.pipeline.field import (
 )
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import apply_review, report_review, undo_review
-from erythron.pipeline.settings import choose_settings
+from erythron.pipeline.settings import choose_settings, describe_steps, settle_steps
 from erythron.pipeline.slides.counter import DividedSlide, SlideCounter, SlideWork, TileDone, TileJob
 from erythron.pipeline.slides.digest import SlideDigest, draw_sample
 from erythron.quality.flags import FieldQuality
@@ -50,7 +50,6 @@ from erythron.results.field import (
 )
 from erythron.results.fingerprint import (
     Fingerprints,
-    StepSettings,
     fingerprint_steps,
     hash_image,
     hash_pixels,
@@ -169,7 +168,8 @@ class CountWorker:
         """
         if is_slide(job.image.path):
             return self._find_work(job).fingerprints
-        return fingerprint_steps(self._steps, job.name, hash_image(job.image.path), job.fields_shown)
+        steps = settle_steps(self._steps, job.image)
+        return fingerprint_steps(steps, job.name, hash_image(job.image.path), job.fields_shown)
 
     def divide(self, job: CountJob) -> DividedSlide | DoneField:
         """Divide a slide into tiles; one that is counted already is returned as it is.
@@ -233,13 +233,14 @@ class CountWorker:
             )
         record = None if self._options.force else read_record(job.folder)
         review, sha256 = read_review(job.folder), hash_image(job.image.path)
-        wanted = fingerprint_steps(self._steps, job.name, sha256, job.fields_shown, hash_review(review))
+        steps = settle_steps(self._steps, job.image)
+        wanted = fingerprint_steps(steps, job.name, sha256, job.fields_shown, hash_review(review))
         if record is not None and record.fingerprints.outlines == wanted.outlines and is_whole(job.folder):
             try:
                 return self._go_on(record, job, wanted, review)
             except DataError:
                 log.info("%s: what is kept of it is damaged, so it is counted again", job.name, exc_info=True)
-        image = read_whole(open_source(job.image.path, self._options.mpp))
+        image = read_whole(open_source(job.image.path, steps.mpp))
         return self._store(count_field(image, self._model), job, sha256, wanted, review)
 
     def _go_on(
@@ -292,6 +293,7 @@ class CountWorker:
         if review is not None:
             counted = apply_review(counted, review, self._model)
         result = make_result(counted, job.name, sha256, wanted, review)
+        result = replace(result, record=result.record.model_copy(update={"title": job.image.title}))
         rgb = counted.image.rgb
 
         def show() -> ShownField:
@@ -352,16 +354,6 @@ def read_scale(record: FieldRecord) -> FieldScale | None:
     if record.mpp_interval is not None:
         estimate = ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0, record.nuclei or 0)
     return FieldScale(record.mpp, record.mpp_source, estimate, record.quality.stated_mpp)
-
-
-def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
-    """Return what the steps of every field of a run depend on besides its image.
-
-    Raises:
-        ImageReadError: the file of reference ranges cannot be read.
-    """
-    reference = "" if options.reference is None else hash_image(options.reference)
-    return StepSettings(bundle, options.mpp, reference, options.width, options.runtime, options.me_ratio)
 
 
 def make_result(

@@ -24,6 +24,7 @@ from erythron.pipeline.count_worker import CountJob, CountTask
 from erythron.pipeline.executor import Progress, no_progress
 from erythron.pipeline.options import RunOptions, SlideOptions
 from erythron.pipeline.specimens import Specimen, name_run
+from erythron.read.image import ScaleSource
 from erythron.read.inputs import InputImage
 from erythron.results.field import FieldResult, is_edited, read_field
 from erythron.results.fingerprint import hash_slide
@@ -93,12 +94,12 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         DataError: a file cannot be read, is of an image that the run has not, or names unknown classes.
     """
     finished = find_run(out)
-    folders, options = finished.folders, finished.options
+    folders = finished.folders
     need_pictures(folders)
     labels = _assign([found for path in files for found in read_corrections(path)], folders)
     replaced: Counter[str] = Counter()
     with lock_folder(out):
-        _restore_edited(folders, files, options)
+        _restore_edited(finished, files)
         proposals = {
             path: [match_labels(one, _as_reviewed(found), reading.class_map) for one in of_image]
             for path, of_image in labels.items()
@@ -106,7 +107,7 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         }
         for path, of_image in proposals.items():
             replaced += _grow_review(folders[path], of_image, labels[path], reading)
-    runs = _count_again(finished, out, progress)
+    runs = count_again(finished, out, progress)
     every = [proposal for of_image in proposals.values() for proposal in of_image]
     return Recount(
         finished.names,
@@ -157,7 +158,7 @@ def recount_reviews(
                 refuse_slide(record)
             if read_review(folder) != review:
                 write_review(folder, review)
-    return _count_again(finished, out, progress)
+    return count_again(finished, out, progress)
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,20 @@ def find_run(out: Path) -> FinishedRun:
     return FinishedRun(names, specimens, folders, options)
 
 
-def _count_again(finished: FinishedRun, out: Path, progress: Progress) -> tuple[CountRun, ...]:
+def count_again(finished: FinishedRun, out: Path, progress: Progress = no_progress) -> tuple[CountRun, ...]:
+    """Count a run again into its folder; what is done stays, and images may have been added to it.
+
+    Args:
+        finished: the run.
+        out: its folder.
+        progress: called after each image.
+
+    Returns:
+        What is counted now, one a specimen.
+
+    Raises:
+        UsageError: another run writes there.
+    """
     if finished.names is None:
         [whole] = finished.specimens
         return (count_images(whole.images, out, finished.options, progress),)
@@ -215,14 +229,13 @@ def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, 
     stored = read_specimens(out)
     specimens = []
     for one in stored:
-        places = {}
+        counted = {}
         for path in sorted(one.folder.rglob(RECORD)):
             record = read_record(path.parent)
             if record is not None:
-                place = path.parent.relative_to(one.folder)
-                places[record.image] = place.with_name(place.name + Path(record.image).suffix)
+                counted[record.image] = _describe_counted(record, path.parent.relative_to(one.folder))
         images = tuple(
-            InputImage(find_named(image), places.get(image, Path(Path(image).name))) for image in one.images
+            counted.get(image, InputImage(find_named(image), Path(Path(image).name))) for image in one.images
         )
         specimens.append(
             Specimen(
@@ -234,6 +247,16 @@ def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, 
         )
     named = [one.name for one in stored if one.name is not None]
     return (tuple(named) if named else None), tuple(specimens)
+
+
+def _describe_counted(record: FieldRecord, place: Path) -> InputImage:
+    """Return the image of a counted field, whose results lie at a place in the folder of its specimen."""
+    return InputImage(
+        find_named(record.image),
+        place.with_name(place.name + Path(record.image).suffix),
+        record.mpp if record.title and record.mpp_source is ScaleSource.OPTION else None,
+        record.title,
+    )
 
 
 def _assign(labels: Sequence[Labels], folders: Mapping[Path, Path]) -> dict[Path, list[Labels]]:
@@ -278,11 +301,12 @@ def refuse_slide(record: FieldRecord) -> None:
         )
 
 
-def _restore_edited(folders: Mapping[Path, Path], files: Sequence[Path], options: RunOptions) -> None:
+def _restore_edited(finished: FinishedRun, files: Sequence[Path]) -> None:
     """Count again the fields whose tables were edited in their place, once their edits are read."""
     given = {path.resolve() for path in files}
     edited = []
-    for image, folder in folders.items():
+    for image in (image for specimen in finished.specimens for image in specimen.images):
+        folder = finished.folders[image.path]
         record = read_record(folder)
         if record is not None and is_edited(folder, record):
             if (folder / CELLS).resolve() not in given:
@@ -290,9 +314,9 @@ def _restore_edited(folders: Mapping[Path, Path], files: Sequence[Path], options
                     f"{folder / CELLS} was changed after the count; give it with --labels too, or move it "
                     "away"
                 )
-            edited.append(CountJob(InputImage(image, Path(image.name)), folder, 0))
+            edited.append(CountJob(image, folder, 0))
     if edited:
-        worker = CountTask(replace(options, force=True)).start()
+        worker = CountTask(replace(finished.options, force=True)).start()
         for job in edited:
             worker(job)
 

@@ -111,4 +111,5 @@ def _make_entry(done: DoneField) -> FieldReport:
         page=done.page,
         mpp_interval=record.mpp_interval,
         review=done.review,
+        title=record.title,
     )

@@ -185,6 +185,7 @@ class FieldReport:
         differential: its differential.
         page: what the page shows of it; None where it stands in the table of images only.
         review: what persons made of its calls, None where nobody called a cell.
+        title: what a reader is shown in place of the path; empty where the path is shown.
     """
 
     image: str
@@ -196,6 +197,7 @@ class FieldReport:
     page: FieldPage | None = None
     mpp_interval: tuple[float, float] | None = None
     review: ReviewReport | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ class FieldRecord(BaseModel):
     Attributes:
         schema_version: of this file's layout.
         image: path as the user gave it.
+        title: what a reader is shown in place of the path; empty where the path is shown.
         sha256: hash of the image file.
         fingerprints: of each step.
         pixels_sha256: hash of its size and decoded pixels, alike for copies in other files.
@@ -76,6 +77,7 @@ class FieldRecord(BaseModel):
 
     schema_version: Literal[2] = 2
     image: str
+    title: str = ""
     sha256: str
     fingerprints: Fingerprints
     pixels_sha256: str
