@@ -13,7 +13,7 @@ from tests.read.slides import TILE, make_pixels, write_aperio
 from erythron.errors import ImageReadError
 from erythron.read.image import SmearImage
 from erythron.read.kind import FileKind, find_kind
-from erythron.read.source import open_source
+from erythron.read.source import is_slide, open_source, read_whole
 from erythron.read.tiff_slide import TiffSlide
 
 RGB = make_pixels()
@@ -30,6 +30,10 @@ def test_fields_and_slides_are_told_by_their_size(tmp_path: Path, monkeypatch: p
     slide = open_source(path, 0.3)
     assert isinstance(slide, TiffSlide)
     assert (slide.mpp, field.mpp) == (0.3, 0.25)
+    assert is_slide(path)
+    assert not is_slide(tmp_path / "gone.svs")
+    with pytest.raises(ImageReadError, match="too large to be taken whole"):
+        read_whole(slide)
 
 
 def test_a_small_tiff_that_pillow_lacks_the_codec_of_is_a_field_all_the_same(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def choose_suffix(start: bytes) -> str:
     Raises:
         ImageReadError: it is no image of a kind that is read.
     """
-    if start.startswith(_TIFF_STARTS):
+    if start.startswith(TIFF_STARTS):
         return ".tif"
     for at, magic, _, suffix in _READERS:
         if start.startswith(magic, at):

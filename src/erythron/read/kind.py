@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from erythron.files.reading import open_regular
 from erythron.read.damage import naming_damage
-from erythron.read.fields import MAX_PIXELS, TIFF_STARTS, explain_refusal
+from erythron.read.fields import HEAD, MAX_PIXELS, TIFF_STARTS, explain_refusal
 
 OPENSLIDE_SUFFIXES = (".mrxs", ".svslide", ".vms", ".vmu")
 """Slides that begin like other files: 3DHISTECH's like a JPEG, Sakura's a database, Hamamatsu's a text."""
@@ -42,7 +42,7 @@ def find_kind(path: Path) -> FileKind:
     except OSError as error:
         raise explain_refusal(path, error) from None
     with file:
-        start = file.read(132)
+        start = file.read(HEAD)
         file.seek(0)
         if path.suffix.lower() in OPENSLIDE_SUFFIXES or start[_DICOM[0] :] == _DICOM[1]:
             return FileKind.OPENSLIDE

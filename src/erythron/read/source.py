@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.errors import ErythronError, ImageReadError
+from erythron.errors import ImageReadError, MissingExtraError
 from erythron.read.fields import MAX_PIXELS, check_mpp, read_image
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.kind import FileKind, find_kind
@@ -104,6 +104,18 @@ class Slide(Source, Protocol):
         """
 
 
+def is_slide(path: str | Path) -> bool:
+    """Return whether a file is a slide, which is read piece by piece; its head tells, not its pixels.
+
+    What cannot be opened is none: :func:`open_source` says why.
+    """
+    try:
+        slide = _open_slide(path, None)
+    except (ImageReadError, MissingExtraError):
+        return False
+    return slide is not None and _is_large(slide)
+
+
 def open_source(path: str | Path, mpp: float | None = None) -> Source:
     """Open an image file with the reader of its kind; another kind of file gets its reader here.
 
@@ -120,36 +132,27 @@ def open_source(path: str | Path, mpp: float | None = None) -> Source:
         MissingExtraError: the format needs OpenSlide, which is not installed.
     """
     check_mpp(mpp)
-    slide = _open_by_region(Path(path), mpp)
+    slide = _open_slide(path, mpp)
     if slide is None:
         return read_image(path, mpp)
-    return slide if _is_large(slide) else _take_whole(slide)
+    if _is_large(slide):
+        return slide
+    rgb = slide.read_region(0, 0, slide.width_px, slide.height_px)
+    return SmearImage(slide.name, rgb, slide.mpp, slide.mpp_source, slide.note)
 
 
-def is_slide(path: str | Path) -> bool:
-    """Return whether :func:`open_source` gives a :class:`Slide`; no pixel is read.
-
-    A file that cannot be opened is none: whoever reads it says why.
-    """
-    try:
-        slide = _open_by_region(Path(path), None)
-        return slide is not None and _is_large(slide)
-    except ErythronError:
-        return False
-
-
-def _open_by_region(path: Path, mpp: float | None) -> Slide | None:
-    """Open an image that is read piece by piece, whatever its size; None for one that is read whole."""
-    kind = find_kind(path)
-    if kind is FileKind.FIELD:
-        return None
+def _open_slide(path: str | Path, mpp: float | None) -> Slide | None:
+    """Return the file opened by a reader of slides, None where it is a field's."""
+    kind = find_kind(Path(path))
     if kind is FileKind.TIFF_SLIDE:
         from erythron.read.tiff_slide import TiffSlide
 
         return TiffSlide(path, mpp)
-    from erythron.read.openslide_slide import OpenSlideSlide
+    if kind is FileKind.OPENSLIDE:
+        from erythron.read.openslide_slide import OpenSlideSlide
 
-    return OpenSlideSlide(path, mpp)
+        return OpenSlideSlide(path, mpp)
+    return None
 
 
 def _is_large(slide: Slide) -> bool:
@@ -164,15 +167,10 @@ def read_whole(source: Source) -> SmearImage:
     """
     if isinstance(source, SmearImage):
         return source
-    if isinstance(source, Slide) and _is_large(source):
+    if isinstance(source, Slide):
         raise ImageReadError(
             f"{source.name}: a slide of {source.width_px}x{source.height_px} pixels is too large to be taken "
             "whole; erythron count counts it, and for anything else cut the field of interest out of it"
         )
-    return _take_whole(source)
-
-
-def _take_whole(source: Source) -> SmearImage:
     rgb = source.read_region(0, 0, source.width_px, source.height_px)
-    note = source.note if isinstance(source, Slide) else ""
-    return SmearImage(source.name, rgb, source.mpp, source.mpp_source, note)
+    return SmearImage(source.name, rgb, source.mpp, source.mpp_source)
