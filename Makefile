@@ -16,7 +16,7 @@ $(VENV)/.light: pyproject.toml
 $(VENV)/.full: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.14.1 torchvision==0.29.1
-	$(BIN)/pip install --quiet --editable '.[train,onnxruntime,review,ray,dev]'
+	$(BIN)/pip install --quiet --editable '.[train,onnxruntime,review,slides,ray,dev]'
 	touch $@ $(VENV)/.light
 
 demo: $(VENV)/.light

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,16 +51,38 @@ def _flatten(image: Image.Image) -> Image.Image:
 
 
 def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    change = _make_transform(image.mode, profile)
+    if change is None:
+        return image
+    try:
+        return ImageCms.applyTransform(image, change) or image
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+
+
+def make_profile_change(profile: bytes | None) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None:
+    """Return what takes (H, W, 3) uint8 in the colours of an ICC profile to sRGB.
+
+    None where nothing is to be done: there is no profile, it is sRGB, broken, or of another colour model.
+    """
+    change = _make_transform("RGB", profile) if profile else None
+    if change is None:
+        return None
+
+    def apply(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        image = Image.fromarray(np.ascontiguousarray(rgb))
+        return np.asarray(ImageCms.applyTransform(image, change) or image)
+
+    return apply
+
+
+def _make_transform(mode: str, profile: bytes) -> ImageCms.ImageCmsTransform | None:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = source.profile.xcolor_space.strip()
         # Converting sRGB to sRGB would only add rounding.
-        if (
-            _ICC_SPACES.get(image.mode) != space
-            or "srgb" in (source.profile.profile_description or "").lower()
-        ):
-            return image
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        if _ICC_SPACES.get(mode) != space or "srgb" in (source.profile.profile_description or "").lower():
+            return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
-    return converted or image
+        return None

@@ -8,8 +8,6 @@ from __future__ import annotations
 import errno
 import math
 import os
-import struct
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +24,7 @@ from erythron.files.naming import as_text
 from erythron.files.reading import open_regular
 from erythron.read.bounds import check_scans, drop_texts
 from erythron.read.colour import convert_to_rgb
+from erythron.read.damage import naming_damage
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.inputs import OWN_PICTURE
 from erythron.read.scale import find_mpp_in_image
@@ -43,7 +42,7 @@ HEAD = 132
 """Bytes at the start of a file by which its kind is told."""
 
 _SUPPORTED = "JPEG, PNG, WebP, BMP and TIFF"
-_TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # The plugins' own classes: Image.open would judge size by Pillow's limit, which is global to the process.
 _READERS = (
     (0, b"\xff\xd8\xff", JpegImageFile, ".jpg"),
@@ -57,22 +56,6 @@ _OTHER_KINDS = (
     (4, b"jP  ", "JPEG 2000"),
     (0, b"%PDF", "PDF"),
     (128, b"DICM", "DICOM"),
-)
-# What Pillow and tifffile raise on broken files.
-_DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    EOFError,
-    AttributeError,
-    NotImplementedError,
-    Image.DecompressionBombError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
 )
 
 
@@ -100,14 +83,12 @@ def read_image(path: str | Path, mpp: float | None = None) -> SmearImage:
         start = file.read(HEAD)
         file.seek(0)
         note = ""
-        if start.startswith(_TIFF_STARTS):
+        if start.startswith(TIFF_STARTS):
             rgb_image, own_mpp, note = _read_tiff(place, file)
         else:
             rgb_image, own_mpp = _read_plain(place, file, start)
-        try:
+        with naming_damage(place):
             rgb = convert_to_rgb(rgb_image)
-        except _DECODER_ERRORS as error:
-            raise _broken(place, error) from error
     if mpp is not None:
         return SmearImage(as_text(path), rgb, mpp, ScaleSource.OPTION, note)
     source = ScaleSource.UNKNOWN if own_mpp is None else ScaleSource.METADATA
@@ -123,7 +104,7 @@ def choose_suffix(start: bytes) -> str:
     Raises:
         ImageReadError: it is no image of a kind that is read.
     """
-    if start.startswith(_TIFF_STARTS):
+    if start.startswith(TIFF_STARTS):
         return ".tif"
     for at, magic, _, suffix in _READERS:
         if start.startswith(magic, at):
@@ -201,17 +182,13 @@ def _read_plain(path: Path, file: BinaryIO, start: bytes) -> tuple[Image.Image, 
         raise ImageReadError(
             f"{path}: {_describe_kind(start)}; {_SUPPORTED} are read, so save the image as one of them"
         )
-    try:
+    with naming_damage(path):
         image = reader(drop_texts(file) if reader is PngImageFile else file)
         _check_size(path, *image.size)
         if reader is JpegImageFile:
             check_scans(path, file, image.width * image.height)
         mpp = find_mpp_in_image(image)
         image.load()
-    except ImageReadError:
-        raise
-    except _DECODER_ERRORS as error:
-        raise _broken(path, error) from error
     if OWN_PICTURE in image.info:
         raise ImageReadError(f"{path}: erythron made this picture from another image; name that image")
     if getattr(image, "is_animated", False):
@@ -225,16 +202,11 @@ def _read_tiff(path: Path, file: BinaryIO) -> tuple[Image.Image, float | None, s
 
     from erythron.read.tiff import decode_planes, find_planes, find_tiff_mpp
 
-    try:
-        with tifffile.TiffFile(file, name=path.name) as tiff:
-            planes = find_planes(tiff)
-            _check_size(path, planes[0].imagewidth, planes[0].imagelength)
-            image, note = decode_planes(file, tiff, planes)
-            return image, find_tiff_mpp(tiff, planes[0]), note
-    except ImageReadError:
-        raise
-    except _DECODER_ERRORS as error:
-        raise _broken(path, error) from error
+    with naming_damage(path), tifffile.TiffFile(file, name=path.name) as tiff:
+        planes = find_planes(tiff)
+        _check_size(path, planes[0].imagewidth, planes[0].imagelength)
+        image, note = decode_planes(file, tiff, planes)
+        return image, find_tiff_mpp(tiff, planes[0]), note
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
@@ -257,11 +229,3 @@ def _describe_kind(start: bytes) -> str:
     if all(byte >= 32 or byte in b"\t\n\f\r" for byte in start):
         return "this is text, not an image"
     return "the content is no image of a known format"
-
-
-def _broken(path: Path, error: BaseException) -> ImageReadError:
-    cause = str(error).strip().rstrip(".") or type(error).__name__
-    return ImageReadError(
-        f"{path}: the image is truncated, damaged or of a variant that is not read ({cause}); "
-        "export or copy it again, as 8-bit PNG or TIFF if that does not help"
-    )

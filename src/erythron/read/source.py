@@ -12,9 +12,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.errors import ImageReadError
-from erythron.read.fields import read_image
+from erythron.errors import ImageReadError, MissingExtraError
+from erythron.read.fields import MAX_PIXELS, check_mpp, read_image
 from erythron.read.image import ScaleSource, SmearImage
+from erythron.read.kind import FileKind, find_kind
 
 
 class Source(Protocol):
@@ -104,22 +105,58 @@ class Slide(Source, Protocol):
 
 
 def is_slide(path: str | Path) -> bool:
-    """Return whether a file is a slide, which is read piece by piece; its head tells, not its pixels."""
-    return False
+    """Return whether a file is a slide, which is read piece by piece; its head tells, not its pixels.
+
+    What cannot be opened is none: :func:`open_source` says why.
+    """
+    try:
+        slide = _open_slide(path, None)
+    except (ImageReadError, MissingExtraError):
+        return False
+    return slide is not None and _is_large(slide)
 
 
 def open_source(path: str | Path, mpp: float | None = None) -> Source:
     """Open an image file with the reader of its kind; another kind of file gets its reader here.
 
+    An image of up to ``MAX_PIXELS`` is read into memory, whatever its format; a larger one is a
+    :class:`Slide`.
+
     Args:
-        path: a JPEG, PNG, BMP or TIFF file, see :func:`erythron.read.fields.read_image`.
+        path: a field (:func:`erythron.read.fields.read_image`) or a slide, see :func:`find_kind`.
         mpp: microns per pixel, which overrule the file's; None takes the file's.
 
     Raises:
         UsageError: ``mpp`` is not a number from 0.01 to 10.
         ImageReadError: the file cannot be read.
+        MissingExtraError: the format needs OpenSlide, which is not installed.
     """
-    return read_image(path, mpp)
+    check_mpp(mpp)
+    slide = _open_slide(path, mpp)
+    if slide is None:
+        return read_image(path, mpp)
+    if _is_large(slide):
+        return slide
+    rgb = slide.read_region(0, 0, slide.width_px, slide.height_px)
+    return SmearImage(slide.name, rgb, slide.mpp, slide.mpp_source, slide.note)
+
+
+def _open_slide(path: str | Path, mpp: float | None) -> Slide | None:
+    """Return the file opened by a reader of slides, None where it is a field's."""
+    kind = find_kind(Path(path))
+    if kind is FileKind.TIFF_SLIDE:
+        from erythron.read.tiff_slide import TiffSlide
+
+        return TiffSlide(path, mpp)
+    if kind is FileKind.OPENSLIDE:
+        from erythron.read.openslide_slide import OpenSlideSlide
+
+        return OpenSlideSlide(path, mpp)
+    return None
+
+
+def _is_large(slide: Slide) -> bool:
+    return slide.width_px * slide.height_px > MAX_PIXELS
 
 
 def read_whole(source: Source) -> SmearImage:

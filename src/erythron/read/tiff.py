@@ -8,7 +8,6 @@ from typing import BinaryIO
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -80,7 +79,7 @@ def decode_planes(
     best, sharpest, number = None, -1.0, 0
     for n, plane in enumerate(planes, start=1):
         image = decode_page(file, tiff, plane)
-        sharpness = _measure_sharpness(image)
+        sharpness = measure_sharpness(image)
         if sharpness > sharpest:
             best, sharpest, number = image, sharpness, n
     if best is None:
@@ -88,7 +87,7 @@ def decode_planes(
     return best, f"of {len(planes)} planes in the file the sharpest, number {number}, was read"
 
 
-def _measure_sharpness(image: Image.Image) -> float:
+def measure_sharpness(image: Image.Image) -> float:
     """Return the mean squared Laplacian of the grey image."""
     grey = np.asarray(image.convert("L"), np.float32)
     laplacian = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
@@ -151,7 +150,7 @@ def _decode_deep_page(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Image
     samples = np.asarray(page.asarray())
     if page.axes == "SYX":
         samples = np.moveaxis(samples, 0, -1)
-    bits = _find_significant_bits(tiff, page, samples)
+    bits = find_significant_bits(tiff, page, int(samples.max()))
     scaled = np.minimum(samples >> (bits - 8), 255).astype(np.uint8)
     if page.photometric == _MIN_IS_WHITE:
         scaled = 255 - scaled
@@ -163,16 +162,20 @@ def _decode_deep_page(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Image
     return image
 
 
-def _find_significant_bits(
-    tiff: tifffile.TiffFile, page: tifffile.TiffPage, samples: NDArray[np.uint16]
-) -> int:
+def find_significant_bits(tiff: tifffile.TiffFile, page: tifffile.TiffPage, brightest: int) -> int:
+    """Return how many bits of a sample are in use, 8 to 16, as :func:`decode_page` says.
+
+    Args:
+        tiff: the file.
+        page: of samples of over 8 bits.
+        brightest: of the page's samples.
+    """
     if page.bitspersample < 16:
         return int(page.bitspersample)
     stated = re.search(r'\bSignificantBits\s*=\s*["\'](\d+)', tiff.ome_metadata or "")
     if stated and 8 <= int(stated[1]) <= 16:
         return int(stated[1])
     maximum = page.tags.valueof(_MAX_SAMPLE_VALUE)
-    brightest = int(samples.max())
     if maximum is not None:
         bits = int(np.max(maximum)).bit_length()
         # A tag that the samples belie, or the default of full range, says nothing.
