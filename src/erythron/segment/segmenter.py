@@ -7,6 +7,12 @@ refuses them, and of several that show one cell the surest is kept.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -30,12 +36,19 @@ from erythron.segment.windows import (
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Result = TypeVar("Result")
 
 SAME_NUCLEUS = 0.8
 """Share of the smaller nucleus in the larger above which two candidate points show one cell."""
 
 TILE_PX = 1024
 """Side in the segmentation network's pixels of the part of a field that is worked on at once."""
+
+REACH_UM = 9.0
+"""How far from the centre of a nucleus a candidate point may lie that shows it.
+
+No nucleus of the fields of ``marrow-field`` and ``marrow-fields`` is further than 8.5 um from its nearest one.
+"""
 
 
 def load_segmenter(bundle: Bundle) -> Segmenter:
@@ -70,20 +83,17 @@ class Segmenter:
             light: (H, W, 3) uint8, balanced light.
             mpp: microns per pixel, assumed where unknown.
         """
-        height, width = light.shape[:2]
-        assembly = Assembly(light, mpp)
         if is_blank(light):
             return ()
-        window_mpp = self._field_card.window_mpp
-        step = max(1, round(TILE_PX * window_mpp / mpp))
-        margin = round(self.card.window_px * window_mpp / mpp)
-        for top in range(0, height, step):
-            for left in range(0, width, step):
-                rows = slice(max(0, top - margin), min(height, top + step + margin))
-                columns = slice(max(0, left - margin), min(width, left + step + margin))
-                self._add_tile(
-                    light[rows, columns], mpp, assembly, (rows.start, columns.start), (top, left, step)
-                )
+        height, width = light.shape[:2]
+        step = max(1, round(TILE_PX * self._field_card.window_mpp / mpp))
+        corners = itertools.product(range(0, height, step), range(0, width, step))
+        assembly = Assembly(light, mpp)
+        # The network outlines the next tile, outside Python, while the cells of this one are put together.
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            tiles = (partial(self._outline_tile, light, mpp, corner, step) for corner in corners)
+            for found, origin in _look_ahead(beside, tiles):
+                assembly.add(found, self._field_card.window_mpp / mpp, origin)
         return assembly.finish()
 
     def sample_nuclei(self, light: Pixels, mpp: float, most: int) -> NDArray[np.float64]:
@@ -191,22 +201,36 @@ class Segmenter:
                 whole[area] = enlarge(values, place, scale, area)
         return maps, float(found.score[0])
 
-    def _add_tile(
-        self,
-        light: Pixels,
-        mpp: float,
-        assembly: Assembly,
-        origin: tuple[int, int],
-        owned: tuple[int, int, int],
-    ) -> None:
+    def _outline_tile(
+        self, light: Pixels, mpp: float, corner: tuple[int, int], step: int
+    ) -> tuple[OutlinedCells, tuple[int, int]]:
+        """Outline the cells whose nuclei are centred in a square of a field.
+
+        Args:
+            light: (H, W, 3) uint8, balanced light of the whole field.
+            mpp: microns per pixel.
+            corner: row and column of the square's first pixel.
+            step: its side in pixels.
+
+        Returns:
+            The cells, and the row and column in the field of what their own rows and columns count from.
+        """
         card = self._field_card
-        image = rescale(light, mpp / card.window_mpp)
-        found = self._outline_points(image, find_candidate_points(light, mpp, card), card)
-        kept = found.take(find_distinct(found, card.most_overlap))
-        top, left, step = owned
-        place = nucleus_centres(kept) * (card.window_mpp / mpp) + origin
-        inside = (place >= (top, left)).all(1) & (place < (top + step, left + step)).all(1)
-        assembly.add(kept.take(np.flatnonzero(inside)), card.window_mpp / mpp, origin)
+        scale = card.window_mpp / mpp
+        margin = round(card.window_px * scale)
+        (top, left), (height, width) = corner, light.shape[:2]
+        rows = slice(max(0, top - margin), min(height, top + step + margin))
+        columns = slice(max(0, left - margin), min(width, left + step + margin))
+        part, origin = light[rows, columns], (rows.start, columns.start)
+        reach = round(REACH_UM / mpp)
+        points = find_candidate_points(part, mpp, card)
+        points = points[_are_within(points * scale + origin, corner, step, reach)]
+        if not len(points):
+            return outline_points(self._network, part, points, card.window_px), origin
+        found = self._outline_points(rescale(part, 1 / scale), points, card)
+        index = find_distinct(found, card.most_overlap)
+        place = nucleus_centres(found)[index] * scale + origin
+        return found.take(index[_are_within(place, corner, step)]), origin
 
     def _outline_points(
         self, image: Pixels, points: NDArray[np.floating], card: SegmenterCard
@@ -230,6 +254,25 @@ class Segmenter:
         return both.take(
             np.flatnonzero((both.score >= card.least_score) & (area_um2 >= card.least_nucleus_um2))
         )
+
+
+def _look_ahead(beside: Executor, works: Iterable[Callable[[], Result]]) -> Iterator[Result]:
+    """Yield what each of some works returns, in their order, and have the next one done meanwhile."""
+    pending: Future[Result] | None = None
+    for work in works:
+        done, pending = pending, beside.submit(work)
+        if done is not None:
+            yield done.result()
+    if pending is not None:
+        yield pending.result()
+
+
+def _are_within(
+    places: NDArray[np.floating], corner: tuple[int, int], side: int, reach: int = 0
+) -> NDArray[np.bool_]:
+    """Return which places, (N, 2) row and column, lie in a square or within ``reach`` of it."""
+    first, last = np.array(corner) - reach, np.array(corner) + side + reach
+    return np.asarray(((places >= first) & (places < last)).all(1))
 
 
 def adapt_to_field(card: SegmenterCard) -> SegmenterCard:
