@@ -8,10 +8,7 @@ refuses them, and of several that show one cell the surest is kept.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +19,7 @@ from erythron.bundle.folder import Bundle
 from erythron.bundle.runtime import OpenVinoRuntime, Runtime
 from erythron.bundle.schema import SegmenterCard
 from erythron.cells.outline import CellOutline, outline_cell
+from erythron.look_ahead import look_ahead
 from erythron.read.light import BACKGROUND_LEVEL
 from erythron.segment.assembly import Assembly, enlarge, find_area, tidy
 from erythron.segment.nucleus_edge import follow_stain
@@ -36,7 +34,6 @@ from erythron.segment.windows import (
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-Result = TypeVar("Result")
 
 SAME_NUCLEUS = 0.8
 """Share of the smaller nucleus in the larger above which two candidate points show one cell."""
@@ -47,7 +44,7 @@ TILE_PX = 1024
 REACH_UM = 9.0
 """How far from the centre of a nucleus a candidate point may lie that shows it.
 
-No nucleus of the fields of ``marrow-field`` and ``marrow-fields`` is further than 8.5 um from its nearest one.
+No nucleus of ``marrow-field`` and ``marrow-fields`` has its nearest candidate point over 8.5 um away.
 """
 
 
@@ -90,10 +87,9 @@ class Segmenter:
         corners = itertools.product(range(0, height, step), range(0, width, step))
         assembly = Assembly(light, mpp)
         # The network outlines the next tile, outside Python, while the cells of this one are put together.
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            tiles = (partial(self._outline_tile, light, mpp, corner, step) for corner in corners)
-            for found, origin in _look_ahead(beside, tiles):
-                assembly.add(found, self._field_card.window_mpp / mpp, origin)
+        tiles = (partial(self._outline_tile, light, mpp, corner, step) for corner in corners)
+        for found, origin in look_ahead(tiles):
+            assembly.add(found, self._field_card.window_mpp / mpp, origin)
         return assembly.finish()
 
     def sample_nuclei(self, light: Pixels, mpp: float, most: int) -> NDArray[np.float64]:
@@ -254,17 +250,6 @@ class Segmenter:
         return both.take(
             np.flatnonzero((both.score >= card.least_score) & (area_um2 >= card.least_nucleus_um2))
         )
-
-
-def _look_ahead(beside: Executor, works: Iterable[Callable[[], Result]]) -> Iterator[Result]:
-    """Yield what each of some works returns, in their order, and have the next one done meanwhile."""
-    pending: Future[Result] | None = None
-    for work in works:
-        done, pending = pending, beside.submit(work)
-        if done is not None:
-            yield done.result()
-    if pending is not None:
-        yield pending.result()
 
 
 def _are_within(
