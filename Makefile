@@ -16,14 +16,15 @@ $(VENV)/.light: pyproject.toml
 $(VENV)/.full: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.14.1 torchvision==0.29.1
-	$(BIN)/pip install --quiet --editable '.[train,onnxruntime,review,dev]'
+	$(BIN)/pip install --quiet --editable '.[train,onnxruntime,review,ray,dev]'
 	touch $@ $(VENV)/.light
 
 demo: $(VENV)/.light
 	$(BIN)/erythron demo --out demo-out --force
 
+# One run of all tests, by as many processes as there are cores; `python -m pytest` alone does it in one.
 test: $(VENV)/.full
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile
 
 lint: $(VENV)/.full
 	$(BIN)/ruff check .

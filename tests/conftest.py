@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 from collections.abc import Generator
@@ -15,6 +16,10 @@ import pytest
 
 # Some hundred tests start a process of their own; each would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell that runs this in the background has its children ignore Ctrl-C, and they theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REQUIRE_ALL = os.environ.get("ERYTHRON_REQUIRE_ALL_TESTS") == "1"
 

@@ -33,6 +33,7 @@ def test_columns_come_in_the_order_of_the_command_line() -> None:
     assert columns[: len(first) + len(NAMES)] == first + probabilities
     assert columns[-3:] == ["confirmed_as", "counted_as", "flags"]
     between = columns[len(first) + len(NAMES) : -3]
+    assert between.pop() == "novelty"
     assert between == list(MEASUREMENT_COLUMNS)
     assert between[:3] == ["cell_area_px", "nucleus_area_px", "cytoplasm_area_px"]
     assert between[-2:] == ["touches_edge", "outline_score"]

@@ -150,12 +150,13 @@ def test_flags_say_what_the_model_found(classifier: Classifier, monkeypatch: pyt
     unsure = np.full((3, count), 1 / count)
     sure = np.array([0.99, *[0.01 / (count - 1)] * (count - 1)])
     unsure[1] = sure
-    predicted = Predictions(unsure, np.array([0.5, 1.5, 1.5]))
+    predicted = Predictions(unsure, np.array([0.5, 1.5, np.nan]))
     monkeypatch.setattr(classifier, "predict", lambda _: predicted)
     calls = call_cells(image, outlines, measure_cells(image.rgb, outlines, image.mpp), classifier)
     assert [split_flags(text) for text in calls["flags"]] == [
-        {"unclassified", "touches_edge"}, {"unlike_training"}, {"unclassified", "unlike_training"},
+        {"unclassified", "touches_edge"}, set(), {"unclassified"},
     ]  # fmt: skip
+    assert calls["novelty"].to_list() == [0.5, 1.5, None]
     first = classifier.bundle.classes[0].name
     assert calls["counted_as"].to_list() == ["unclassified", first, "unclassified"]
 

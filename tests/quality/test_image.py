@@ -44,7 +44,7 @@ def draw_field(
         outlines.append(CellOutline(left, top, cell, nucleus, 1.0))
     image = SmearImage("a.png", rgb, 0.25, ScaleSource.OPTION)
     measured = measure_cells(rgb, outlines, 0.25)
-    return image, measured.with_columns(flags=pl.lit(""), label=pl.lit("granulocyte"))
+    return image, measured.with_columns(novelty=pl.lit(0.5), label=pl.lit("granulocyte"))
 
 
 def test_inputs_of_the_model_name_six_colours(card: ModelCard) -> None:
@@ -83,9 +83,9 @@ def test_fewer_than_ten_cells_say_nothing(card: ModelCard) -> None:
     assert measure_unlike(cells.head(10)) == 0.0
 
 
-def test_the_share_unlike_the_training_is_that_of_the_flagged_cells() -> None:
-    flags = ["unlike_training", "unclassified unlike_training", None, "touches_edge", *[""] * 6]
-    assert measure_unlike(pl.DataFrame({"flags": flags})) == pytest.approx(0.2)
+def test_the_share_unlike_the_training_is_that_of_the_cells_farther_than_99_per_cent() -> None:
+    novelty = [1.01, 7.0, None, 1.0, *[0.3] * 6]
+    assert measure_unlike(pl.DataFrame({"novelty": novelty})) == pytest.approx(0.2)
 
 
 def test_a_model_that_states_no_colours_gives_no_distance(card: ModelCard) -> None:
@@ -103,7 +103,7 @@ def test_an_image_is_judged_by_scale_stain_novelty_and_areas(card: ModelCard) ->
     assert found.stain_distance == measure_stain(cells, image.background, card)
     assert found.unlike_fraction == 0.0
     assert found.left_out == ()
-    unlike = cells.with_columns(flags=pl.lit("unlike_training"))
+    unlike = cells.with_columns(novelty=pl.lit(1.5))
     assert judge_image(image, unlike, card).unlike_fraction == 1.0
     unknown = replace(image, mpp=None, mpp_source=ScaleSource.UNKNOWN)
     assert not judge_image(unknown, cells, card).scale_known

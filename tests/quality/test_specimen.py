@@ -31,9 +31,9 @@ def draw_smear(red_cells: int) -> np.ndarray:
     return np.asarray(picture)
 
 
-def make_cells(labels: list[str], flags: str = "", score: float = 0.8) -> pl.DataFrame:
-    columns = {"label": labels, "cell_area_px": [1257] * len(labels), "flags": [flags] * len(labels)}
-    types = {"label": pl.String, "cell_area_px": pl.Int64, "flags": pl.String}
+def make_cells(labels: list[str], novelty: float | None = None, score: float = 0.8) -> pl.DataFrame:
+    columns = {"label": labels, "cell_area_px": [1257] * len(labels), "novelty": [novelty] * len(labels)}
+    types = {"label": pl.String, "cell_area_px": pl.Int64, "novelty": pl.Float64}
     return pl.DataFrame(columns, schema=types).with_columns(pl.lit(score).alias("outline_score"))
 
 
@@ -58,13 +58,13 @@ def test_a_brown_picture_is_no_smear() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "score", "is_refused"),
-    [("unlike_training", 0.7, True), ("unlike_training", 0.9, False), ("", 0.66, False)],
+    ("novelty", "score", "is_refused"),
+    [(1.5, 0.7, True), (1.5, 0.9, False), (0.5, 0.66, False), (None, 0.66, False)],
 )
 def test_cells_unlike_those_of_smears_and_without_clear_outline_are_of_something_else(
-    flags: str, score: float, is_refused: bool
+    novelty: float | None, score: float, is_refused: bool
 ) -> None:
-    cells = make_cells(["granulocyte"] * 12, flags, score)
+    cells = make_cells(["granulocyte"] * 12, novelty, score)
     assert (find_other_specimen(make_image(draw_smear(0)), cells) is not None) is is_refused
 
 
@@ -73,7 +73,7 @@ def test_cells_unlike_those_of_smears_and_without_clear_outline_are_of_something
 )
 def test_few_cells_must_be_stranger(count: int, score: float, is_refused: bool) -> None:
     """A crowded picture by telephone, five of whose red cells passed for nuclei, got a differential."""
-    cells = make_cells(["granulocyte"] * count, "unlike_training", score)
+    cells = make_cells(["granulocyte"] * count, 1.5, score)
     assert (find_other_specimen(make_image(draw_smear(0)), cells) is not None) is is_refused
 
 
@@ -83,7 +83,7 @@ def test_a_field_with_red_cells_is_a_smear_whatever_its_cells() -> None:
     for i in range(40):
         x, y = 20 + 60 * (i % 10), 20 + 60 * (i // 10)
         pen.ellipse((x, y, x + 36, y + 36), fill=RED)
-    cells = make_cells(["granulocyte"] * 12, "unlike_training", 0.66)
+    cells = make_cells(["granulocyte"] * 12, 1.5, 0.66)
     assert find_other_specimen(make_image(np.asarray(picture)), cells) is None
 
 

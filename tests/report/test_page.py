@@ -188,7 +188,8 @@ def test_values_outside_their_range_are_marked_and_sources_stand_under_methods(f
         for line in report.differential.classes
     )
     page = render_report(replace(report, differential=replace(report.differential, classes=classes)))
-    assert '<strong class="out">below</strong> 90–99</td>' in page
+    arrow = '<strong class="out" role="img" aria-label="below">↓</strong>'
+    assert f'{arrow} <span class="nowrap">90–99</span></td>' in page
     assert page.index("adults; A laboratory.") > page.index('id="methods"')
     bare = tuple(replace(line, reference=None) for line in classes)
     page = render_report(replace(report, differential=replace(report.differential, classes=bare)))
@@ -308,7 +309,7 @@ def test_raw_and_corrected_figures_stand_side_by_side(field: Field) -> None:
     page = render_report(replace(report, differential=changed))
     assert "12.3</td>" in page
     assert "1.0–45.7" in page
-    assert "18–32 %</td>" in page
+    assert "18–32 %</span></td>" in page
     assert "adults; A laboratory." in page
     assert "Too few cells." in page
     assert "about 321 more cells give an interval no wider than 5 percentage points" in page

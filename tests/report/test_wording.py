@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from erythron.differential.counts import CellsNeeded, Estimate, ReferenceRange
+from erythron.differential.intervals import Interval
 from erythron.read.image import ScaleSource
 from erythron.report.wording import (
     describe_range,
@@ -39,17 +40,29 @@ def test_ranges_of_one_source_share_a_sentence(field: Field) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "corrected", "outside"),
-    [(0.17, None, "below"), (0.2, None, ""), (0.4, None, "above"), (0.4, 0.3, ""), (0.3, 0.1, "below")],
+    ("raw", "corrected", "outside"),
+    [
+        ((0.05, 0.02, 0.1), None, "below"),
+        ((0.17, 0.1, 0.2), None, "(below)"),
+        ((0.2, 0.1, 0.3), None, ""),
+        ((0.4, 0.35, 0.5), None, "(above)"),
+        ((0.5, 0.4, 0.6), None, "above"),
+        ((0.5, 0.4, 0.6), (0.3, 0.2, 0.5), ""),
+        ((0.3, 0.25, 0.35), (0.1, 0.0, 0.17), "below"),
+        ((0.5, 0.4, 0.6), (0.4, 0.3, 0.6), "(above)"),
+    ],
 )
-def test_a_value_outside_its_range_is_marked_by_the_corrected_figure_where_there_is_one(
-    field: Field, value: float, corrected: float | None, outside: str
+def test_a_value_outside_its_range_is_marked_and_in_brackets_where_its_interval_is_not_outside(
+    field: Field,
+    raw: tuple[float, float, float],
+    corrected: tuple[float, float, float] | None,
+    outside: str,
 ) -> None:
     share = make_report(field, ["a.png"]).differential.erythroid_share
     assert share is not None
-    estimate = None if corrected is None else Estimate(corrected, (0.0, 1.0))
+    estimate = None if corrected is None else Estimate(corrected[0], corrected[1:])
     known = ReferenceRange(0.18, 0.39, "adults", "A laboratory")
-    index = replace(share, value=value, corrected=estimate, reference=known)
+    index = replace(share, value=raw[0], interval=Interval(*raw[1:]), corrected=estimate, reference=known)
     assert judge_range(index) == outside
     assert describe_range(index) == "18–39 %"
     assert judge_range(replace(index, reference=None)) == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from erythron.review.queue import order_by_need
+from erythron.review.queue import order_by_need, rate_doubt
 
 CLEAR, UNSURE = [0.98, 0.01, 0.01], [0.5, 0.45, 0.05]
 
@@ -34,3 +34,20 @@ def test_called_cells_are_never_asked_for_and_no_cell_twice() -> None:
 def test_equal_cells_do_not_stop_it() -> None:
     assert len(order_by_need(np.array([UNSURE] * 5), np.ones((5, 2)), np.zeros(5, bool), 5)) == 5
     assert order_by_need(np.zeros((0, 3)), np.zeros((0, 2)), np.zeros(0, bool), 5) == []
+
+
+def test_only_candidates_are_chosen_and_all_called_cells_are_known() -> None:
+    rng = np.random.default_rng(1)
+    probabilities, traits = rng.dirichlet(np.ones(4), 2000), rng.normal(size=(2000, 3))
+    called, candidates = rng.random(2000) < 0.6, rng.random(2000) < 0.5
+    order = order_by_need(probabilities, traits, called, 5, candidates)
+    allowed = np.flatnonzero(candidates & ~called)
+    scaled = (traits - traits.mean(axis=0)) / (traits.std(axis=0) + 1e-9)
+    far = [np.sqrt(((scaled[called] - scaled[row]) ** 2).sum(axis=1)).min() for row in allowed]
+    assert order[0] == allowed[np.argmax(rate_doubt(probabilities[allowed]) * far)]
+    assert set(order) <= set(allowed)
+
+
+def test_a_call_among_one_class_is_sure() -> None:
+    assert rate_doubt(np.array([[1.0], [1.0]])).tolist() == [0.0, 0.0]
+    assert rate_doubt(np.array([CLEAR, UNSURE])).round(2).tolist() == [0.03, 0.95]

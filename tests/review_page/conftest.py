@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from numpy.typing import NDArray
 from PIL import Image
 
+from erythron.pipeline.added import NewImage
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.review.store.database import name_file, open_database
 from erythron.review.store.events import EventLog
+from erythron.review.store.jobs import JobLog
 from erythron.review_page.app import PageSettings, create_app
+from erythron.review_page.counter import Outcome, count_new
+from erythron.review_page.intake import MAX_UPLOAD_BYTES
 from erythron.review_page.run import ReviewedRun
 from erythron.review_page.sessions import Sessions
+from erythron.review_page.uploads import Counter, Uploads
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 HERE = "http://127.0.0.1:18500"
@@ -55,21 +63,54 @@ class Visit:
         return self.client.post("/api/specimens/0/calls", json={"action": "test", "calls": [call]})
 
 
+@dataclass(frozen=True)
+class CounterHere:
+    """Counts pictures in this process.
+
+    Attributes:
+        out: folder of the run.
+    """
+
+    out: Path
+
+    def count(self, new: NewImage) -> Outcome:
+        return count_new(self.out, new)
+
+    def stop(self) -> None:
+        """Nothing goes on."""
+
+
 class Desk:
     """A served review.
 
     Args:
         out: folder of the run.
         is_blind: whether readers call cells without seeing the calls of others.
+        most_upload_bytes: of a picture that is sent.
+        counter: what counts such pictures; None for this process.
     """
 
-    def __init__(self, out: Path, *, is_blind: bool = False) -> None:
+    def __init__(
+        self,
+        out: Path,
+        *,
+        is_blind: bool = False,
+        most_upload_bytes: int = MAX_UPLOAD_BYTES,
+        counter: Counter | None = None,
+    ) -> None:
         self.out = out
         self.sessions = Sessions(PASSWORD)
         self.log = EventLog(open_database(name_file(out / "review.sqlite")), out)
-        self.app: FastAPI = create_app(
-            ReviewedRun(out), self.log, self.sessions, PageSettings(port=18500, is_blind=is_blind)
-        )
+        self.jobs = JobLog(self.log)
+        run = ReviewedRun(out, [job.sent.image for job in self.jobs.list_done()])
+        settings = PageSettings(port=18500, is_blind=is_blind, most_upload_bytes=most_upload_bytes)
+        self.app: FastAPI = create_app(run, self.log, self.sessions, settings, counter or CounterHere(out))
+
+    @property
+    def uploads(self) -> Uploads:
+        """The pictures that are sent; they are counted when a test says so."""
+        uploads: Uploads = self.app.state.uploads
+        return uploads
 
     def visit(self, reader: str = "A. Reader") -> Visit:
         """Return a reader who came in by a link."""
@@ -100,6 +141,19 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(draw_field(DrawnFieldSpec(300, 240, seed=seed)).rgb).save(images / f"f{seed}.png")
     assert count_images(find_images([images]), folder / "run", RunOptions(mpp=0.25)).failures == ()
     return folder / "run"
+
+
+def encode(rgb: NDArray[np.uint8], kind: str = "PNG") -> bytes:
+    """Return a picture as a file's content."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def smear() -> NDArray[np.uint8]:
+    """A field of a few cells that is in no run."""
+    return draw_field(DrawnFieldSpec(160, 120, seed=4)).rgb
 
 
 @pytest.fixture

@@ -43,7 +43,9 @@ class LoadingBundle:
     runtimes: Future[Runtimes]
 
 
-def open_runtime(path: Path, kind: RuntimeKind = RuntimeKind.OPENVINO) -> OpenVinoRuntime | OnnxRuntime:
+def open_runtime(
+    path: Path, kind: RuntimeKind = RuntimeKind.OPENVINO, threads: int | None = None
+) -> OpenVinoRuntime | OnnxRuntime:
     """Load one network, on all cores or on the best device that the runtime drives, or take the one loaded.
 
     A process that counts again and again, a server or a notebook, loads its networks once.
@@ -51,6 +53,7 @@ def open_runtime(path: Path, kind: RuntimeKind = RuntimeKind.OPENVINO) -> OpenVi
     Args:
         path: the ONNX file.
         kind: of the runtime.
+        threads: of the CPU that it takes; None for all.
 
     Raises:
         MissingExtraError: the runtime is not installed.
@@ -59,18 +62,22 @@ def open_runtime(path: Path, kind: RuntimeKind = RuntimeKind.OPENVINO) -> OpenVi
     try:
         found = path.stat()
     except OSError:
-        return _load(path, kind)
-    return _load_once(path.resolve(), kind, found.st_mtime_ns, found.st_size)
+        return _load(path, kind, threads)
+    return _load_once(path.resolve(), (kind, threads), found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=MOST_KEPT)
-def _load_once(path: Path, kind: RuntimeKind, _changed: int, _size: int) -> OpenVinoRuntime | OnnxRuntime:
+def _load_once(
+    path: Path, how: tuple[RuntimeKind, int | None], _changed: int, _size: int
+) -> OpenVinoRuntime | OnnxRuntime:
     """Return a network of a file that is as it was."""
-    return _load(path, kind)
+    return _load(path, *how)
 
 
-def _load(path: Path, kind: RuntimeKind) -> OpenVinoRuntime | OnnxRuntime:
-    return OnnxRuntime(path) if kind is RuntimeKind.ONNXRUNTIME else OpenVinoRuntime(path)
+def _load(path: Path, kind: RuntimeKind, threads: int | None) -> OpenVinoRuntime | OnnxRuntime:
+    if kind is RuntimeKind.ONNXRUNTIME:
+        return OnnxRuntime(path, threads)
+    return OpenVinoRuntime(path, threads)
 
 
 @cache
@@ -88,30 +95,35 @@ def describe_device(kind: RuntimeKind) -> str:
     return f"ONNX Runtime, {provider.removesuffix('ExecutionProvider')}"
 
 
-def load_runtimes(bundle: Bundle, kind: RuntimeKind = RuntimeKind.OPENVINO) -> Runtimes:
+def load_runtimes(
+    bundle: Bundle, kind: RuntimeKind = RuntimeKind.OPENVINO, threads: int | None = None
+) -> Runtimes:
     """Load the networks of a bundle.
 
     Args:
         bundle: the bundle.
         kind: of the runtime.
+        threads: of the CPU that each takes; None for all.
 
     Raises:
         MissingExtraError: the runtime is not installed.
         BundleError: a network cannot be loaded.
     """
-    classifier = open_runtime(bundle.classifier_path, kind)
+    classifier = open_runtime(bundle.classifier_path, kind, threads)
     _check_sizes(bundle.classifier_path, classifier.sizes, list_classifier_sizes(bundle.card))
-    return Runtimes(load_segmentation(bundle, kind), classifier)
+    return Runtimes(load_segmentation(bundle, kind, threads), classifier)
 
 
-def load_segmentation(bundle: Bundle, kind: RuntimeKind = RuntimeKind.OPENVINO) -> Runtime:
+def load_segmentation(
+    bundle: Bundle, kind: RuntimeKind = RuntimeKind.OPENVINO, threads: int | None = None
+) -> Runtime:
     """Load the segmentation network of a bundle.
 
     Raises:
         MissingExtraError: the runtime is not installed.
         BundleError: it cannot be loaded, or takes other sizes than ``model.json`` states.
     """
-    runtime = open_runtime(bundle.segmentation_path, kind)
+    runtime = open_runtime(bundle.segmentation_path, kind, threads)
     side = bundle.card.segmenter.window_px
     wanted = {"pixels": (side, side, 3), "probabilities": (2, side, side)}
     _check_sizes(bundle.segmentation_path, runtime.sizes, wanted)
@@ -144,18 +156,21 @@ def _check_sizes(path: Path, found: Sizes, wanted: Sizes) -> None:
             )
 
 
-def start_loading(model: Path | None, kind: RuntimeKind = RuntimeKind.OPENVINO) -> LoadingBundle:
+def start_loading(
+    model: Path | None, kind: RuntimeKind = RuntimeKind.OPENVINO, threads: int | None = None
+) -> LoadingBundle:
     """Read a bundle and begin to load its networks, which OpenVINO does without holding up Python.
 
     Args:
         model: folder of a bundle; None is the one that ships.
         kind: of the runtime.
+        threads: of the CPU that each network takes; None for all.
 
     Raises:
         BundleError: it is no bundle.
     """
     bundle = load_bundle(model)
     with_one = ThreadPoolExecutor(max_workers=1)
-    runtimes = with_one.submit(load_runtimes, bundle, kind)
+    runtimes = with_one.submit(load_runtimes, bundle, kind, threads)
     with_one.shutdown(wait=False)
     return LoadingBundle(bundle, runtimes)

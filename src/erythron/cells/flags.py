@@ -15,7 +15,6 @@ class CellFlag(StrEnum):
     Attributes:
         UNCLASSIFIED: its most probable class is less probable than the model's stated confidence.
         TOUCHES_EDGE: the border of the image cuts it, so its size is a least one.
-        UNLIKE_TRAINING: it is less like the training cells than 99 % of those.
         LEFT_OUT: it lies in an area that is out of focus or too thick, and is in no count.
         OUTSIDE_REGION: it lies outside the region that a person drew to count in, or inside one to leave out,
             and is in no count whatever it is called.
@@ -23,7 +22,6 @@ class CellFlag(StrEnum):
 
     UNCLASSIFIED = "unclassified"
     TOUCHES_EDGE = "touches_edge"
-    UNLIKE_TRAINING = "unlike_training"
     LEFT_OUT = "left_out"
     OUTSIDE_REGION = "outside_region"
 

@@ -65,6 +65,13 @@ MEASUREMENT_COLUMNS: dict[str, pl.DataType] = {
 CALL_COLUMNS: dict[str, pl.DataType] = {"label": pl.String(), "confidence": pl.Float64()}
 """The most probable class and its probability."""
 
+NOVELTY = "novelty"
+"""How unlike the cells of the training a cell is: above 1 it is farther from them than 99 % of those are.
+
+Many such cells tell another stain or another kind of picture. Of a single cell it does not tell whether its
+call is wrong (``docs/results/other-laboratories.md``), so it is no flag. Empty where the model does not say.
+"""
+
 VERDICT_COLUMNS: dict[str, pl.DataType] = {
     "confirmed_as": pl.String(),
     "counted_as": pl.String(),
@@ -87,6 +94,7 @@ def list_cell_columns(classes: Iterable[CellClass | str]) -> dict[str, pl.DataTy
         **CALL_COLUMNS,
         **{f"{PROBABILITY}{name}": pl.Float64() for name in names},
         **MEASUREMENT_COLUMNS,
+        NOVELTY: pl.Float64(),
         **VERDICT_COLUMNS,
     }
 
@@ -156,6 +164,11 @@ def is_counted() -> pl.Expr:
 def is_classified() -> pl.Expr:
     """Return the expression, bool, whether the differential counts a row in the line of a class."""
     return ~pl.col("counted_as").is_in([LEFT_OUT, NOT_A_CELL, UNCLASSIFIED])
+
+
+def is_unlike_training() -> pl.Expr:
+    """Return the expression, bool, whether a row is less like the training cells than 99 % of those."""
+    return (pl.col(NOVELTY) > 1).fill_null(value=False)
 
 
 def make_empty_table(classes: Sequence[CellClass]) -> pl.DataFrame:

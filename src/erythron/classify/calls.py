@@ -9,7 +9,7 @@ import polars as pl
 from erythron.bundle.schema import Framing
 from erythron.cells.flags import CellFlag, make_flag_column
 from erythron.cells.outline import CellOutline
-from erythron.cells.table import PROBABILITY, count_as, list_cell_columns, make_empty_table
+from erythron.cells.table import NOVELTY, PROBABILITY, count_as, list_cell_columns, make_empty_table
 from erythron.classify.classifier import CellInputs, Classifier
 from erythron.classify.crops import CropGeometry, cut_cells
 from erythron.classify.framing import choose_mpp, derive_inputs
@@ -74,11 +74,11 @@ def call_cells(
         pl.Series("label", labels, pl.String()),
         pl.Series("confidence", confidence),
         *(pl.Series(f"{PROBABILITY}{c.name}", probabilities[:, i]) for i, c in enumerate(bundle.classes)),
+        pl.Series(NOVELTY, predicted.novelty, pl.Float64()).fill_nan(None),
         make_flag_column(
             {
                 CellFlag.UNCLASSIFIED: (confidence < bundle.card.unclassified_below).tolist(),
                 CellFlag.TOUCHES_EDGE: measurements["touches_edge"].to_list(),
-                CellFlag.UNLIKE_TRAINING: (predicted.novelty > 1).tolist(),
             }
         ),
     ]

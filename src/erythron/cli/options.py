@@ -9,6 +9,7 @@ import typer
 
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cells.class_map import CLASS_MAP_HELP
+from erythron.cli.engine import Engine
 from erythron.differential.me_ratio import MERatio
 
 Images = Annotated[
@@ -52,6 +53,59 @@ MyeloidRatio = Annotated[
         "--me-ratio",
         help="What M:E counts over erythroblasts: granulocytes, monocytes and their precursors, as the ICSH "
         "defines it, or granulocytes and their precursors alone.",
+    ),
+]
+Cells = Annotated[
+    int | None,
+    typer.Option(
+        "--cells",
+        metavar="N",
+        help="On slides, count the best areas until there are so many nucleated cells; 500 by default.",
+        min=1,
+    ),
+]
+Whole = Annotated[bool, typer.Option("--all", help="Count the whole of each slide but its empty glass.")]
+Region = Annotated[
+    Path | None,
+    typer.Option(
+        "--region",
+        metavar="FILE.geojson",
+        help="Count inside these polygons of the slide, as QuPath exports annotations.",
+    ),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", help="Of whatever is sampled on a slide; another one samples others.", min=0)
+]
+TilePx = Annotated[
+    int | None,
+    typer.Option(
+        "--tile-px",
+        metavar="N",
+        help="Side of the tiles of a slide in pixels, the unit of work and of what an interrupted run keeps; "
+        "it changes no result.",
+        min=256,
+        max=8192,
+    ),
+]
+EngineChoice = Annotated[
+    Engine, typer.Option("--engine", help="Where to count: in this process, or on a Ray cluster.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="Of the Ray cluster, such as ray://HOST:10001; one on this machine by default.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Processes that count, each on one core; one on all cores by default, and on a Ray cluster one "
+        "for each core of it.",
+        min=1,
     ),
 ]
 ClassMap = Annotated[list[str] | None, typer.Option("--class-map", metavar="NAME=CLASS", help=CLASS_MAP_HELP)]

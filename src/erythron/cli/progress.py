@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -23,6 +24,9 @@ from erythron.files.naming import as_text
 from erythron.quality.flags import QualityFlag
 from erythron.read.inputs import InputImage, search_images
 
+if TYPE_CHECKING:
+    from erythron.pipeline.executor import Progress as ItemProgress
+
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _MOST_NAMED = 10
@@ -30,16 +34,28 @@ _MOST_NAMED = 10
 
 
 @contextmanager
-def show_progress(title: str, total: int | None) -> Iterator[Callable[[str], None]]:
+def show_progress(title: str, total: int | None) -> Iterator[ItemProgress]:
     """Show a bar on stderr while the block runs.
 
     Yields:
-        A function to call with each image's name when it is done.
+        What to tell of each image that is done, and of the tiles of slides.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True) as bar:
         task = bar.add_task(title, total=total)
-        yield lambda _: bar.advance(task)
+        inner: list[TaskID] = []
+
+        def advance(name: str, part: tuple[int, int] | None = None, /) -> None:
+            if part is None:
+                bar.advance(task)
+                while inner:
+                    bar.remove_task(inner.pop())
+                return
+            if not inner:
+                inner.append(bar.add_task(f"tiles of {Path(name).name}"))
+            bar.update(inner[0], completed=part[0], total=part[1])
+
+        yield advance
 
 
 @contextmanager

@@ -61,6 +61,12 @@ def review(
             "--blind", help="Each reader calls the cells without seeing the calls of others, until done."
         ),
     ] = False,
+    upload_mb: Annotated[
+        int,
+        typer.Option(
+            "--upload-mb", metavar="N", help="Megabytes of a picture that is sent.", min=1, max=4000
+        ),
+    ] = 400,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     mpp: Mpp = None,
     model: Model = None,
@@ -85,6 +91,7 @@ def review(
         database=database,
         names=tuple(name or ()),
         is_blind=blind,
+        most_upload_bytes=upload_mb * 1_000_000,
     )
 
     def announce(link: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from erythron.cells.classes import CellClass, Lineage
+from erythron.cells.table import make_empty_table
 from erythron.differential.calls import Calls, Contrast, Knowledge
 from erythron.differential.combined import DRAWS, SEED, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
@@ -100,6 +101,26 @@ def make_differential_from_counts(
         quality.left_out,
         quality.left_out_fraction,
     )
+
+
+def make_differential_of_areas(
+    areas: Sequence[CellCounts], settings: DifferentialSettings, quality: FieldQuality
+) -> Differential:
+    """Return the differential of one slide that was counted in several areas.
+
+    Areas stand for the fields of a specimen: how they differ enters every interval.
+
+    Args:
+        areas: counts of each; those without a cell say nothing and may be left out.
+        settings: classes, confusion matrix and the rest.
+        quality: what the slide as a whole showed.
+    """
+    if len(areas) <= 1:
+        only = areas[0] if areas else count_cells(make_empty_table(settings.classes), settings.classes)
+        return make_differential_from_counts(only, settings, quality)
+    drift = judge_fields(areas, (), 0.0, settings.thresholds)
+    raised = (*judge_field(quality, settings.thresholds), *drift)
+    return _assemble(areas, settings, raised, quality.left_out, quality.left_out_fraction)
 
 
 def merge_differentials(

@@ -47,6 +47,12 @@ class CellCounts:
     unclassified_as: tuple[float, ...] = ()
     confirmed: tuple[int, ...] = ()
 
+    @property
+    def nucleated(self) -> int:
+        """Nucleated cells that are counted, the unclassified ones among them."""
+        by_class = zip(self.classes, self.counts, strict=True)
+        return self.unclassified + sum(n for c, n in by_class if c.lineage is not Lineage.NOT_NUCLEATED)
+
 
 @dataclass(frozen=True)
 class Proportion:

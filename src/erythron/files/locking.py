@@ -16,6 +16,10 @@ LOCK = ".erythron.lock"
 log = logging.getLogger(__name__)
 
 
+class FolderBusyError(UsageError):
+    """Another run writes into the folder now; later it may be free."""
+
+
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Keep other runs out of a folder of results while the block runs; it is made where it is not there.
@@ -23,7 +27,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     The lock is the operating system's, so it ends with the process, however that ends.
 
     Raises:
-        UsageError: another run writes into the folder.
+        FolderBusyError: another run writes into the folder.
         OSError: the folder cannot be made or written.
     """
     from filelock import FileLock, Timeout
@@ -34,7 +38,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise UsageError(
+        raise FolderBusyError(
             f"{folder}: another run of erythron writes there; wait for its end, or choose another --out"
         ) from error
     except NotImplementedError:

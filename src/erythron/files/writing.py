@@ -138,6 +138,27 @@ def whole_file(final: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def unnamed_file(folder: Path) -> Iterator[Path]:
+    """Give a path to write to in a folder; what is there when the block ends goes, unless it was kept.
+
+    It is for what is named by its content; :func:`keep_file` gives it that name.
+    """
+    with _begin(folder / "unnamed") as partial:
+        yield partial
+        remove(partial)
+
+
+def keep_file(partial: Path, final: Path) -> None:
+    """Give the file of :func:`unnamed_file` its name, in the same folder, once it is whole.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    _sync(partial)
+    partial.replace(final)
+
+
+@contextmanager
 def open_at(path: Path, start: int = 0) -> Iterator[BinaryIO]:
     """Open a file to write from a byte on; what lay behind that byte goes.
 

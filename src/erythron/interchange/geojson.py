@@ -29,6 +29,9 @@ from erythron.interchange.cells import (
 )
 from erythron.interchange.outlines import Part, fill_parts, trace_masks
 
+COLLECTION_START, COLLECTION_END = '{"type":"FeatureCollection","features":[', "]}"
+"""What stands before and after the features of a collection, which commas part."""
+
 _NO_MEASUREMENT = frozenset(PLACE_COLUMNS)
 _LONGEST_NAME = 60
 
@@ -54,7 +57,17 @@ def trace_cells(outlines: Iterable[CellOutline]) -> list[CellRings]:
 
 
 def cells_to_geojson(rings: Sequence[CellRings], cells: pl.DataFrame) -> str:
-    """Return a FeatureCollection with one feature a cell.
+    """Return a FeatureCollection with one feature a cell, see :func:`format_features`.
+
+    Args:
+        rings: the cells' outlines.
+        cells: their table, in the same order.
+    """
+    return COLLECTION_START + ",".join(format_features(rings, cells)) + COLLECTION_END
+
+
+def format_features(rings: Sequence[CellRings], cells: pl.DataFrame) -> list[str]:
+    """Return the JSON of one feature a cell; a collection of them may be written piece by piece.
 
     ``geometry`` is the outline of the whole cell, ``nucleusGeometry`` that of its nucleus, each with its
     holes, and a MultiPolygon where it has several parts. The classification is what a person has called the
@@ -67,7 +80,7 @@ def cells_to_geojson(rings: Sequence[CellRings], cells: pl.DataFrame) -> str:
     measured = [
         name for name, kind in cells.schema.items() if kind.is_numeric() and name not in _NO_MEASUREMENT
     ]
-    features = [
+    features = (
         {
             "type": "Feature",
             "id": str(uuid5(NAMESPACE_URL, f"{row['image']}#{row['cell_id']}")),
@@ -76,9 +89,8 @@ def cells_to_geojson(rings: Sequence[CellRings], cells: pl.DataFrame) -> str:
             "properties": _make_properties(row, group, measured),
         }
         for row, group, traced in zip(cells.iter_rows(named=True), name_groups(cells), rings, strict=True)
-    ]
-    collection = {"type": "FeatureCollection", "features": features}
-    return json.dumps(collection, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    )
+    return [json.dumps(one, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for one in features]
 
 
 def read_geojson(document: Any, default_name: str) -> tuple[LabelledImage, ...]:

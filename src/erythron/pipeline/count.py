@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -22,12 +23,21 @@ from erythron.files.locking import lock_folder
 from erythron.files.naming import as_text
 from erythron.files.tables import write_csv
 from erythron.files.writing import sweep, write_file
-from erythron.pipeline.count_worker import CountJob, CountTask, describe_steps
-from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, check_distinct, no_progress
+from erythron.pipeline.count_worker import CountJob, CountTask, DoneField
+from erythron.pipeline.executor import (
+    Executor,
+    Failure,
+    LocalExecutor,
+    Progress,
+    attempt,
+    check_distinct,
+    no_progress,
+)
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import merge_reviews
 from erythron.pipeline.settings import choose_settings
 from erythron.pipeline.specimens import Specimen, name_run
+from erythron.pipeline.stream import CountStream
 from erythron.pipeline.tally import Tally
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import make_distributions
@@ -35,7 +45,7 @@ from erythron.report.model import Entry, FailedInput, FieldReport, ReviewReport,
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
 from erythron.results.field import is_edited, refuse_foreign_folder
-from erythron.results.fingerprint import StepSettings, fingerprint_steps, hash_bundle, hash_image
+from erythron.results.fingerprint import hash_bundle
 from erythron.results.record import CELLS, read_record
 from erythron.results.run import (
     REPORT,
@@ -235,11 +245,11 @@ class Counting:
         for specimen in specimens:
             names = [image.name for image in specimen.images]
             refuse_other_run(names, out / specimen.folder, force=options.force)
-        steps = describe_steps(self.bundle, options)
+        self._stream = CountStream(self._task)
         for image, folder in every:
             refuse_foreign_folder(folder)
             if not options.force:
-                _refuse_foreign(image, folder, steps)
+                self._refuse_foreign(image, folder)
         for parent in {folder.parent for _, folder in every}:
             sweep(parent)
 
@@ -253,18 +263,44 @@ class Counting:
         seen: dict[str, tuple[str, str]] = {}
         tallies = [Tally(specimen.name, seen) for specimen in self._specimens]
 
-        def list_jobs() -> Iterator[CountJob]:
-            for folders, tally in zip(self._folders, tallies, strict=True):
-                shown = min(len(folders), MAX_FIELDS_IN_FULL)
-                for image, folder in folders.items():
-                    yield CountJob(image, folder, shown if len(tally.done) < shown else 0)
-
-        outcomes = (executor or LocalExecutor()).run(self._task, list_jobs())
+        jobs = (
+            CountJob(image, folder, min(len(folders), MAX_FIELDS_IN_FULL) if n < MAX_FIELDS_IN_FULL else 0)
+            for folders in self._folders
+            for n, (image, folder) in enumerate(folders.items())
+        )
+        outcomes = self._stream.run(jobs, executor or LocalExecutor(), progress)
         for specimen, folders, tally in zip(self._specimens, self._folders, tallies, strict=True):
             for job, outcome in islice(outcomes, len(folders)):
-                tally.add(outcome)
-                progress(job.name)
+                tally.add(outcome, job)
+            self._show_more(tally, min(len(folders), MAX_FIELDS_IN_FULL))
             yield self._write(specimen, tally, started)
+
+    def _show_more(self, tally: Tally, shown: int) -> None:
+        """Make what the page shows of further fields where some of the first could not be counted."""
+        for number, job in tally.list_unshown(shown):
+            done = attempt(job.name, partial(self._stream.worker, replace(job, fields_shown=shown)))
+            if isinstance(done, DoneField):
+                tally.replace(number, done)
+
+    def _refuse_foreign(self, image: InputImage, folder: Path) -> None:
+        """Refuse to replace results of another image or scale, or a table of cells that a person edited."""
+        if not folder.exists():
+            return
+        try:
+            wanted = self._stream.worker.fingerprint(CountJob(image, folder, 0))
+        except ImageReadError:
+            return
+        record = read_record(folder)
+        again = "add --force to replace it or choose another --out"
+        if record is None or record.fingerprints.outlines != wanted.outlines:
+            raise UsageError(
+                f"{folder} is there and was not made from {image.path} with these settings; {again}"
+            )
+        if (folder / CELLS).exists() and is_edited(folder, record):
+            raise UsageError(
+                f"{folder / CELLS} was changed after the count: erythron recount takes it with "
+                f"--labels {folder / CELLS}; --force counts again and loses the change"
+            )
 
     def _write(self, specimen: Specimen, tally: Tally, started: datetime) -> CountRun:
         out = self._out / specimen.folder
@@ -320,25 +356,6 @@ class Counting:
         )
 
 
-def _refuse_foreign(image: InputImage, folder: Path, steps: StepSettings) -> None:
-    """Refuse to replace results of another image or scale, or a table of cells that a person edited."""
-    if not folder.exists():
-        return
-    try:
-        wanted = fingerprint_steps(steps, image.name, hash_image(image.path))
-    except ImageReadError:
-        return
-    record = read_record(folder)
-    again = "add --force to replace it or choose another --out"
-    if record is None or record.fingerprints.outlines != wanted.outlines:
-        raise UsageError(f"{folder} is there and was not made from {image.path} with these settings; {again}")
-    if (folder / CELLS).exists() and is_edited(folder, record):
-        raise UsageError(
-            f"{folder / CELLS} was changed after the count: erythron recount takes it with "
-            f"--labels {folder / CELLS}; --force counts again and loses the change"
-        )
-
-
 def _keep_settings(options: RunOptions) -> RunSettings:
     return RunSettings(
         None if options.model is None else str(options.model),
@@ -347,6 +364,10 @@ def _keep_settings(options: RunOptions) -> RunSettings:
         options.width,
         options.runtime.value,
         options.me_ratio.value,
+        options.slides.cells,
+        options.slides.whole,
+        None if options.slides.region is None else str(options.slides.region),
+        options.slides.seed,
     )
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import overload
 
 import polars as pl
 
-from erythron.bundle.folder import Bundle, load_bundle
+from erythron.bundle.folder import load_bundle
 from erythron.bundle.loading import LoadingBundle, start_loading
 from erythron.differential.assemble import make_differential, set_references
 from erythron.differential.counts import Differential
-from erythron.errors import DataError
+from erythron.errors import DataError, ImageReadError
 from erythron.interchange.geojson import trace_cells
 from erythron.pipeline.field import (
     CountedField,
@@ -25,11 +26,13 @@ from erythron.pipeline.field import (
 )
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import apply_review, report_review, undo_review
-from erythron.pipeline.settings import choose_settings
+from erythron.pipeline.settings import choose_settings, describe_steps, settle_steps
+from erythron.pipeline.slides.counter import DividedSlide, SlideCounter, SlideWork, TileDone, TileJob
+from erythron.pipeline.slides.digest import SlideDigest, draw_sample
 from erythron.quality.flags import FieldQuality
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.inputs import InputImage
-from erythron.read.source import open_source, read_whole
+from erythron.read.source import is_slide, open_source, read_whole
 from erythron.report.distributions import COLUMNS
 from erythron.report.field_page import make_field_page
 from erythron.report.model import FieldPage, ReviewReport
@@ -47,13 +50,13 @@ from erythron.results.field import (
 )
 from erythron.results.fingerprint import (
     Fingerprints,
-    StepSettings,
     fingerprint_steps,
     hash_image,
     hash_pixels,
 )
 from erythron.results.record import FieldRecord, read_record
 from erythron.results.review import hash_review, read_review
+from erythron.results.slide import SlideResult
 from erythron.review.record import Review
 from erythron.segment.field_scale import FieldScale
 from erythron.segment.scale import ScaleEstimate
@@ -139,19 +142,105 @@ class CountWorker:
         settings = choose_settings(bundle, options.reference, options.width, options.me_ratio)
         self._model = Model(bundle, settings, self._get_networks)
         self._steps = describe_steps(bundle, options)
+        self._slides = SlideCounter(self._model, options)
         self._networks: Networks | None = None
 
-    def __call__(self, job: CountJob) -> DoneField:
-        """Count one field, or only those of its steps that are not done yet."""
+    @overload
+    def __call__(self, job: CountJob) -> DoneField: ...
+
+    @overload
+    def __call__(self, job: TileJob) -> TileDone: ...
+
+    @overload
+    def __call__(self, job: CountJob | TileJob) -> DoneField | TileDone: ...
+
+    def __call__(self, job: CountJob | TileJob) -> DoneField | TileDone:
+        """Count one image, or only those of its steps that are not done yet; or one tile of a slide."""
+        if isinstance(job, TileJob):
+            return self._slides.count(job)
+        return self._count_slide(job) if is_slide(job.image.path) else self._count_field(job)
+
+    def fingerprint(self, job: CountJob) -> Fingerprints:
+        """Return the fingerprints of the steps of an image of which nobody has called a cell.
+
+        Raises:
+            ImageReadError: the image is not there or may not be read.
+        """
+        if is_slide(job.image.path):
+            return self._find_work(job).fingerprints
+        steps = settle_steps(self._steps, job.image)
+        return fingerprint_steps(steps, job.name, hash_image(job.image.path), job.fields_shown)
+
+    def divide(self, job: CountJob) -> DividedSlide | DoneField:
+        """Divide a slide into tiles; one that is counted already is returned as it is.
+
+        Raises:
+            ImageReadError: it cannot be read, or shows nothing to count.
+            DataError: the file of the region cannot be used.
+        """
+        work = self._find_work(job)
+        return self._keep_slide(work) or self._slides.divide(work)
+
+    def finish(self, slide: DividedSlide) -> DoneField:
+        """Put a slide together once all its tiles are counted.
+
+        Raises:
+            SpecimenError: it is not one of a smear.
+        """
+        return _as_done(self._slides.finish(slide))
+
+    def _count_slide(self, job: CountJob) -> DoneField:
+        work = self._find_work(job)
+        return self._keep_slide(work) or _as_done(self._slides.count_best(work))
+
+    def _find_work(self, job: CountJob) -> SlideWork:
+        sha256, with_scope = self._slides.hash(job.image.path)
+        return SlideWork(
+            job.image, job.folder, sha256, fingerprint_steps(self._steps, job.name, with_scope, 1)
+        )
+
+    def _keep_slide(self, work: SlideWork) -> DoneField | None:
+        """Return what is there of a slide, with other ranges where these are asked for; None where it is not.
+
+        Raises:
+            DataError: persons called cells of it, which nothing here can bring to another count of it.
+        """
+        record = None if self._options.force else read_record(work.folder)
+        wanted = work.fingerprints
+        if record is None or record.fingerprints.calls != wanted.calls or not is_whole(work.folder):
+            return None
+        page = read_page(work.folder)
+        if page is None:
+            return None
+        try:
+            differential, cells = read_differential(work.folder), read_cells(work.folder)
+        except DataError:
+            log.info("%s: what is kept of it is damaged, so it is counted again", work.image.name)
+            return None
+        if record.fingerprints.differential != wanted.differential:
+            differential = set_references(differential, self._model.settings)
+            record = record.model_copy(update={"fingerprints": wanted})
+            replace_differential(work.folder, record, differential)
+        return DoneField(
+            record, differential, draw_sample(cells, self._options.slides.seed).select(COLUMNS), page
+        )
+
+    def _count_field(self, job: CountJob) -> DoneField:
+        if self._options.slides.region is not None:
+            raise ImageReadError(
+                f"{job.name}: is a field, and --region is of slides; count it without, and draw the region "
+                "on the page of erythron review"
+            )
         record = None if self._options.force else read_record(job.folder)
         review, sha256 = read_review(job.folder), hash_image(job.image.path)
-        wanted = fingerprint_steps(self._steps, job.name, sha256, job.fields_shown, hash_review(review))
+        steps = settle_steps(self._steps, job.image)
+        wanted = fingerprint_steps(steps, job.name, sha256, job.fields_shown, hash_review(review))
         if record is not None and record.fingerprints.outlines == wanted.outlines and is_whole(job.folder):
             try:
                 return self._go_on(record, job, wanted, review)
             except DataError:
                 log.info("%s: what is kept of it is damaged, so it is counted again", job.name, exc_info=True)
-        image = read_whole(open_source(job.image.path, self._options.mpp))
+        image = read_whole(open_source(job.image.path, steps.mpp))
         return self._store(count_field(image, self._model), job, sha256, wanted, review)
 
     def _go_on(
@@ -166,7 +255,9 @@ class CountWorker:
 
     def _get_networks(self) -> Networks:
         if self._networks is None:
-            loading = self._loading or start_loading(self._options.model, self._options.runtime)
+            loading = self._loading or start_loading(
+                self._options.model, self._options.runtime, self._options.threads
+            )
             self._networks = load_networks(loading.bundle, loading.runtimes.result())
         return self._networks
 
@@ -202,6 +293,7 @@ class CountWorker:
         if review is not None:
             counted = apply_review(counted, review, self._model)
         result = make_result(counted, job.name, sha256, wanted, review)
+        result = replace(result, record=result.record.model_copy(update={"title": job.image.title}))
         rgb = counted.image.rgb
 
         def show() -> ShownField:
@@ -249,6 +341,11 @@ class CountWorker:
         return DoneField(record, differential, cells.select(COLUMNS), page, report)
 
 
+def _as_done(counted: tuple[SlideResult, SlideDigest]) -> DoneField:
+    result, digest = counted
+    return DoneField(result.record, result.differential, digest.sample.select(COLUMNS), result.page)
+
+
 def read_scale(record: FieldRecord) -> FieldScale | None:
     """Return where the scale of a counted field comes from; None where the user gave it or none is known."""
     if record.mpp is None or record.mpp_source is ScaleSource.OPTION:
@@ -257,16 +354,6 @@ def read_scale(record: FieldRecord) -> FieldScale | None:
     if record.mpp_interval is not None:
         estimate = ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0, record.nuclei or 0)
     return FieldScale(record.mpp, record.mpp_source, estimate, record.quality.stated_mpp)
-
-
-def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
-    """Return what the steps of every field of a run depend on besides its image.
-
-    Raises:
-        ImageReadError: the file of reference ranges cannot be read.
-    """
-    reference = "" if options.reference is None else hash_image(options.reference)
-    return StepSettings(bundle, options.mpp, reference, options.width, options.runtime, options.me_ratio)
 
 
 def make_result(

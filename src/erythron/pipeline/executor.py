@@ -25,11 +25,20 @@ Item = TypeVar("Item", bound="Named")
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
-Progress = Callable[[str], None]
-"""Called after each item with its name."""
+
+class Progress(Protocol):
+    """Is told what is done."""
+
+    def __call__(self, name: str, part: tuple[int, int] | None = None, /) -> None:
+        """Take in that an item is done, or a part of one.
+
+        Args:
+            name: of the item.
+            part: how many of its parts are done and how many it has; None where the item is done.
+        """
 
 
-def no_progress(_: str) -> None:
+def no_progress(_: str, _part: tuple[int, int] | None = None, /) -> None:
     """Report nothing."""
 
 

@@ -7,6 +7,34 @@ from pathlib import Path
 
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.differential.me_ratio import MERatio
+from erythron.quality.flags import TARGET_CELLS
+
+TILE_PX = 2048
+"""Side of a tile of a slide, about: a few seconds of work on a crowded smear, and 15 MB of pixels."""
+
+
+@dataclass(frozen=True)
+class SlideOptions:
+    """Where on a slide is counted; of images that are fields it says nothing.
+
+    Attributes:
+        cells: nucleated cells after which the count ends, in the best areas first; the ICSH asks for 500.
+        whole: count the whole slide but its empty glass.
+        region: GeoJSON file of polygons to count inside; None for none.
+        seed: of whatever is sampled.
+        tile_px: side of a tile, the unit of work and of what an interrupted run keeps; it changes no result.
+    """
+
+    cells: int = TARGET_CELLS
+    whole: bool = False
+    region: Path | None = None
+    seed: int = 0
+    tile_px: int = TILE_PX
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether areas are counted until there are cells enough."""
+        return not self.whole and self.region is None
 
 
 @dataclass(frozen=True)
@@ -21,6 +49,8 @@ class RunOptions:
         width: of a stage's interval that "count more" aims at, 0 to 1; of a count only.
         runtime: what computes the networks.
         me_ratio: which cells the numerator of M:E counts; of a count only.
+        slides: where on slides is counted; of a count only.
+        threads: of the CPU that each network takes in a process; None for all. It changes no result.
     """
 
     model: Path | None = None
@@ -30,3 +60,5 @@ class RunOptions:
     width: float = 0.05
     runtime: RuntimeKind = RuntimeKind.OPENVINO
     me_ratio: MERatio = MERatio.ICSH
+    slides: SlideOptions = SlideOptions()
+    threads: int | None = None

@@ -22,12 +22,13 @@ from erythron.interchange.labels import find_image
 from erythron.pipeline.count import CountRun, count_images, count_specimens
 from erythron.pipeline.count_worker import CountJob, CountTask
 from erythron.pipeline.executor import Progress, no_progress
-from erythron.pipeline.options import RunOptions
+from erythron.pipeline.options import RunOptions, SlideOptions
 from erythron.pipeline.specimens import Specimen, name_run
+from erythron.read.image import ScaleSource
 from erythron.read.inputs import InputImage
 from erythron.results.field import FieldResult, is_edited, read_field
-from erythron.results.fingerprint import hash_image
-from erythron.results.record import CELLS, RECORD, read_record
+from erythron.results.fingerprint import hash_slide
+from erythron.results.record import CELLS, RECORD, FieldRecord, read_record
 from erythron.results.review import read_review, write_review
 from erythron.results.run import read_run, read_settings, read_specimens
 from erythron.review.labels import Labels, read_corrections
@@ -93,12 +94,12 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         DataError: a file cannot be read, is of an image that the run has not, or names unknown classes.
     """
     finished = find_run(out)
-    folders, options = finished.folders, finished.options
+    folders = finished.folders
     need_pictures(folders)
     labels = _assign([found for path in files for found in read_corrections(path)], folders)
     replaced: Counter[str] = Counter()
     with lock_folder(out):
-        _restore_edited(folders, files, options)
+        _restore_edited(finished, files)
         proposals = {
             path: [match_labels(one, _as_reviewed(found), reading.class_map) for one in of_image]
             for path, of_image in labels.items()
@@ -106,7 +107,7 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         }
         for path, of_image in proposals.items():
             replaced += _grow_review(folders[path], of_image, labels[path], reading)
-    runs = _count_again(finished, out, progress)
+    runs = count_again(finished, out, progress)
     every = [proposal for of_image in proposals.values() for proposal in of_image]
     return Recount(
         finished.names,
@@ -152,9 +153,12 @@ def recount_reviews(
             folder = finished.folders.get(image)
             if folder is None:
                 raise DataError(f"{image}: is no image of the run {out}")
+            record = read_record(folder)
+            if record is not None:
+                refuse_slide(record)
             if read_review(folder) != review:
                 write_review(folder, review)
-    return _count_again(finished, out, progress)
+    return count_again(finished, out, progress)
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,9 @@ def find_run(out: Path) -> FinishedRun:
         width=told.width,
         runtime=RuntimeKind(told.runtime),
         me_ratio=MERatio(told.me_ratio),
+        slides=SlideOptions(
+            told.cells, told.whole, None if told.region is None else Path(told.region), told.seed
+        ),
     )
     names, specimens = _find_specimens(out)
     folders = {
@@ -197,7 +204,20 @@ def find_run(out: Path) -> FinishedRun:
     return FinishedRun(names, specimens, folders, options)
 
 
-def _count_again(finished: FinishedRun, out: Path, progress: Progress) -> tuple[CountRun, ...]:
+def count_again(finished: FinishedRun, out: Path, progress: Progress = no_progress) -> tuple[CountRun, ...]:
+    """Count a run again into its folder; what is done stays, and images may have been added to it.
+
+    Args:
+        finished: the run.
+        out: its folder.
+        progress: called after each image.
+
+    Returns:
+        What is counted now, one a specimen.
+
+    Raises:
+        UsageError: another run writes there.
+    """
     if finished.names is None:
         [whole] = finished.specimens
         return (count_images(whole.images, out, finished.options, progress),)
@@ -209,14 +229,13 @@ def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, 
     stored = read_specimens(out)
     specimens = []
     for one in stored:
-        places = {}
+        counted = {}
         for path in sorted(one.folder.rglob(RECORD)):
             record = read_record(path.parent)
             if record is not None:
-                place = path.parent.relative_to(one.folder)
-                places[record.image] = place.with_name(place.name + Path(record.image).suffix)
+                counted[record.image] = _describe_counted(record, path.parent.relative_to(one.folder))
         images = tuple(
-            InputImage(find_named(image), places.get(image, Path(Path(image).name))) for image in one.images
+            counted.get(image, InputImage(find_named(image), Path(Path(image).name))) for image in one.images
         )
         specimens.append(
             Specimen(
@@ -228,6 +247,16 @@ def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, 
         )
     named = [one.name for one in stored if one.name is not None]
     return (tuple(named) if named else None), tuple(specimens)
+
+
+def _describe_counted(record: FieldRecord, place: Path) -> InputImage:
+    """Return the image of a counted field, whose results lie at a place in the folder of its specimen."""
+    return InputImage(
+        find_named(record.image),
+        place.with_name(place.name + Path(record.image).suffix),
+        record.mpp if record.title and record.mpp_source is ScaleSource.OPTION else None,
+        record.title,
+    )
 
 
 def _assign(labels: Sequence[Labels], folders: Mapping[Path, Path]) -> dict[Path, list[Labels]]:
@@ -252,16 +281,32 @@ def _assign(labels: Sequence[Labels], folders: Mapping[Path, Path]) -> dict[Path
                 ) from error
         found.setdefault(image, []).append(one)
     for image in found:
-        if not (folders[image] / RECORD).exists():
+        record = read_record(folders[image])
+        if record is None:
             raise DataError(f"{image}: was not counted, so no label of it can be taken; count it again")
+        refuse_slide(record)
     return found
 
 
-def _restore_edited(folders: Mapping[Path, Path], files: Sequence[Path], options: RunOptions) -> None:
+def refuse_slide(record: FieldRecord) -> None:
+    """Refuse labels of a slide, which are not taken yet.
+
+    Raises:
+        DataError: the record is of one.
+    """
+    if record.slide is not None:
+        raise DataError(
+            f"{record.image}: is a slide, and calls of persons are taken of fields alone; cut the areas to "
+            "be reviewed out of it, and count and review these as fields"
+        )
+
+
+def _restore_edited(finished: FinishedRun, files: Sequence[Path]) -> None:
     """Count again the fields whose tables were edited in their place, once their edits are read."""
     given = {path.resolve() for path in files}
     edited = []
-    for image, folder in folders.items():
+    for image in (image for specimen in finished.specimens for image in specimen.images):
+        folder = finished.folders[image.path]
         record = read_record(folder)
         if record is not None and is_edited(folder, record):
             if (folder / CELLS).resolve() not in given:
@@ -269,9 +314,9 @@ def _restore_edited(folders: Mapping[Path, Path], files: Sequence[Path], options
                     f"{folder / CELLS} was changed after the count; give it with --labels too, or move it "
                     "away"
                 )
-            edited.append(CountJob(InputImage(image, Path(image.name)), folder, 0))
+            edited.append(CountJob(image, folder, 0))
     if edited:
-        worker = CountTask(replace(options, force=True)).start()
+        worker = CountTask(replace(finished.options, force=True)).start()
         for job in edited:
             worker(job)
 
@@ -300,7 +345,7 @@ def need_pictures(folders: Mapping[Path, Path]) -> None:
     for image, folder in folders.items():
         record = read_record(folder)
         try:
-            is_same = record is None or hash_image(image) == record.sha256
+            is_same = record is None or hash_slide(image) == record.sha256
         except ImageReadError:
             is_same = False
         if not is_same:

@@ -1,10 +1,11 @@
-"""What the differentials of a run are made with: the confusion matrix of the bundle and reference ranges.
+"""What a run is made with: what its differentials need, and what its steps depend on.
 
-In: a bundle and options. Out: what :mod:`erythron.differential.assemble` needs.
+In: a bundle and options. Out: what :mod:`erythron.differential.assemble` and fingerprints need.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from erythron.bundle.folder import Bundle
@@ -16,6 +17,9 @@ from erythron.differential.detection import Detection
 from erythron.differential.indices import list_indices
 from erythron.differential.me_ratio import MERatio
 from erythron.differential.reference import SHIPPED, read_references
+from erythron.pipeline.options import RunOptions
+from erythron.read.inputs import InputImage
+from erythron.results.fingerprint import StepSettings, hash_image
 
 
 def choose_settings(
@@ -74,3 +78,18 @@ def make_confusion(card: ModelCard) -> ConfusionMatrix:
         counts=tuple(tuple(row[i] for i in columns) for row in evaluation.confident_confusion),
         has_unclassified=True,
     )
+
+
+def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
+    """Return what the steps of every field of a run depend on besides its image.
+
+    Raises:
+        ImageReadError: the file of reference ranges cannot be read.
+    """
+    reference = "" if options.reference is None else hash_image(options.reference)
+    return StepSettings(bundle, options.mpp, reference, options.width, options.runtime, options.me_ratio)
+
+
+def settle_steps(steps: StepSettings, image: InputImage) -> StepSettings:
+    """Return what the steps of an image depend on, which may have a scale of its own."""
+    return steps if image.mpp is None else replace(steps, mpp=image.mpp)

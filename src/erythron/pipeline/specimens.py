@@ -41,7 +41,11 @@ class Specimen:
 
 
 def name_run(images: Sequence[InputImage]) -> str:
-    """Return how a run without specimens is called: by its one image, or its folder, or how many they are."""
+    """Return how a run without specimens is called: by its one image, or its folder, or how many they are.
+
+    Images that programs sent later, which have a title in place of a path, do not change the name.
+    """
+    images = [image for image in images if not image.title] or images
     if len(images) == 1:
         return images[0].path.stem
     folders = {image.path.parent for image in images}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from erythron.pipeline.count_worker import DoneField
+from erythron.pipeline.count_worker import CountJob, DoneField
 from erythron.pipeline.executor import Failure
 from erythron.quality.flags import QualityFlag
 from erythron.report.model import FailedInput, FieldReport, RepeatedInput
@@ -31,9 +31,15 @@ class Tally:
         self.entries: list[FieldReport | FailedInput | RepeatedInput] = []
         self.records: list[FieldRecord] = []
         self._seen: dict[str, str] = {}
+        self._places: list[tuple[CountJob, int, int]] = []
 
-    def add(self, outcome: DoneField | Failure) -> None:
-        """Take in what came of one input."""
+    def add(self, outcome: DoneField | Failure, job: CountJob) -> None:
+        """Take in what came of one input.
+
+        Args:
+            outcome: what came of it.
+            job: what was to be done.
+        """
         if isinstance(outcome, Failure):
             self.entries.append(FailedInput(outcome.image, outcome.reason))
             return
@@ -46,8 +52,24 @@ class Tally:
         if first != record.image:
             self.entries.append(RepeatedInput(record.image, first))
             return
+        self._places.append((job, len(self.records) - 1, len(self.entries)))
         self.done.append(outcome)
         self.entries.append(_make_entry(outcome))
+
+    def list_unshown(self, shown: int) -> list[tuple[int, CountJob]]:
+        """Return those of the first so many fields of which nothing is made for the page: number and job."""
+        return [
+            (number, self._places[number][0])
+            for number, done in enumerate(self.done[:shown])
+            if done.page is None
+        ]
+
+    def replace(self, number: int, done: DoneField) -> None:
+        """Put a field in the place of one that is the same but for the page."""
+        _, record, entry = self._places[number]
+        self.done[number] = done
+        self.records[record] = done.record
+        self.entries[entry] = _make_entry(done)
 
     def list_flags(self) -> tuple[QualityFlag, ...]:
         """Return flags of inputs that show the same pixels as one before, none where there are none."""
@@ -89,4 +111,5 @@ def _make_entry(done: DoneField) -> FieldReport:
         page=done.page,
         mpp_interval=record.mpp_interval,
         review=done.review,
+        title=record.title,
     )

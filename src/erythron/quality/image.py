@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.bundle.schema import ModelCard
-from erythron.cells.flags import CellFlag, has_flag
+from erythron.cells.table import is_unlike_training
 from erythron.classify.framing import MEASUREMENT_INPUTS, derive_inputs
 from erythron.quality.areas import find_unreadable_areas
 from erythron.quality.flags import FieldQuality
@@ -15,7 +15,7 @@ from erythron.quality.specimen import measure_blood
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.segment.field_scale import FieldScale
 
-_FEWEST_TO_JUDGE = 10
+FEWEST_TO_JUDGE = 10
 """Cells whose median colour, or share unlike the training, says something of the smear."""
 
 
@@ -46,10 +46,10 @@ def judge_image(
 
 
 def measure_unlike(cells: pl.DataFrame) -> float | None:
-    """Return the share of cells with the flag ``unlike_training``; None for fewer than ten cells."""
-    if cells.height < _FEWEST_TO_JUDGE:
+    """Return the share of cells that are unlike those of the training; None for fewer than ten cells."""
+    if cells.height < FEWEST_TO_JUDGE:
         return None
-    return float(cells.select(has_flag(CellFlag.UNLIKE_TRAINING).mean()).item())
+    return float(cells.select(is_unlike_training().mean()).item())
 
 
 def measure_stain(cells: pl.DataFrame, background: NDArray[np.float32], card: ModelCard) -> float | None:
@@ -66,7 +66,7 @@ def measure_stain(cells: pl.DataFrame, background: NDArray[np.float32], card: Mo
     Returns:
         The largest absolute value, over the six colours, of the cells' median; None for fewer than ten cells.
     """
-    if cells.height < _FEWEST_TO_JUDGE:
+    if cells.height < FEWEST_TO_JUDGE:
         return None
     # The scale does not enter any colour.
     inputs = derive_inputs(cells, background, 1.0)

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.cells.classes import ERYTHROID_STAGES, PLATELET
-from erythron.cells.flags import CellFlag, has_flag
+from erythron.cells.table import is_unlike_training
 from erythron.quality.flags import THRESHOLDS as FIELD_THRESHOLDS
 from erythron.quality.flags import in_percent
 from erythron.read.image import SmearImage
@@ -28,7 +28,7 @@ class SpecimenThresholds:
     Sections, clot and photographs were each judged by limits that the other two set: all are told.
 
     Attributes:
-        most_strange: share of cells with the flag ``unlike_training``, plus twice what their mean score
+        most_strange: share of cells that are unlike those of the training, plus twice what their mean score
             lacks of 1, over which a field without red cells is none. Sections have 1.40 to 1.46, the clot
             1.32, photographs 1.56 and more; crops of marrow without red cells, some of them blurred or made
             pink on purpose, at most 1.16.
@@ -89,7 +89,7 @@ def find_other_specimen(
     is_few = cells.height < limits.fewest_cells
     if cells.height > 1:
         most = limits.most_strange_few if is_few else limits.most_strange
-        unlike = float(cells.select(has_flag(CellFlag.UNLIKE_TRAINING).mean()).item())
+        unlike = float(cells.select(is_unlike_training().mean()).item())
         score = float(cells.select(pl.col("outline_score").mean()).item())
         if unlike + 2 * (1 - score) > most and not _has_red_cells(image):
             return (
@@ -122,17 +122,67 @@ def measure_blood(
     if image.mpp is None:
         return None
     green = _sample(image)[..., 1]
+    level = find_stained_level(green)
+    if level is None:
+        return None
+    stained = float((green < level).mean()) * image.width_px * image.height_px
+    return judge_blood(stained, tally_nucleated(cells), image.mpp, limits)
+
+
+@dataclass(frozen=True)
+class NucleatedTally:
+    """The nucleated cells of an image, or of a part of one.
+
+    Attributes:
+        cells: how many.
+        erythroid: how many of them are erythroid.
+        area_px: of all of them.
+    """
+
+    cells: int = 0
+    erythroid: int = 0
+    area_px: int = 0
+
+    def __add__(self, other: NucleatedTally) -> NucleatedTally:
+        return NucleatedTally(
+            self.cells + other.cells, self.erythroid + other.erythroid, self.area_px + other.area_px
+        )
+
+
+def tally_nucleated(cells: pl.DataFrame) -> NucleatedTally:
+    """Count the nucleated cells of a table of cells."""
     nucleated = cells.filter(pl.col("label") != PLATELET.name)
-    if nucleated.is_empty() or float(np.ptp(green)) < MIN_CONTRAST:
-        return None
-    stained = float((green < otsu(green)).mean()) * image.width_px * image.height_px
-    rest = stained - float(nucleated["cell_area_px"].sum())
-    red_cells = rest / (np.pi / 4 * (RED_CELL_UM / image.mpp) ** 2)
     erythroid = nucleated["label"].is_in([stage.name for stage in ERYTHROID_STAGES]).sum()
-    few = red_cells > 0 and nucleated.height < limits.most_nucleated * red_cells
-    if not few or erythroid > limits.most_erythroid * nucleated.height:
+    return NucleatedTally(nucleated.height, int(erythroid), int(nucleated["cell_area_px"].sum()))
+
+
+def find_stained_level(green: NDArray[np.float32]) -> float | None:
+    """Return the green light under which a pixel is stained; None where the pixels hardly differ.
+
+    Args:
+        green: (...) light of pixels over that of the empty smear.
+    """
+    return None if float(np.ptp(green)) < MIN_CONTRAST else otsu(green)
+
+
+def judge_blood(
+    stained_px: float, nucleated: NucleatedTally, mpp: float, limits: SpecimenThresholds = THRESHOLDS
+) -> float | None:
+    """Return the nucleated cells to a thousand red cells where what was looked at is like blood, else None.
+
+    Args:
+        stained_px: area that is stained, nucleated cells among it.
+        nucleated: the nucleated cells on it.
+        mpp: microns per pixel.
+        limits: thresholds.
+    """
+    if not nucleated.cells:
         return None
-    return float(1000 * nucleated.height / red_cells)
+    red_cells = (stained_px - nucleated.area_px) / (np.pi / 4 * (RED_CELL_UM / mpp) ** 2)
+    few = red_cells > 0 and nucleated.cells < limits.most_nucleated * red_cells
+    if not few or nucleated.erythroid > limits.most_erythroid * nucleated.cells:
+        return None
+    return float(1000 * nucleated.cells / red_cells)
 
 
 def _has_red_cells(image: SmearImage) -> bool:

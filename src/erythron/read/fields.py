@@ -39,14 +39,17 @@ MIN_SIDE_PX = 16
 MPP_RANGE = (0.01, 10.0)
 """What a caller may state as microns per pixel."""
 
+HEAD = 132
+"""Bytes at the start of a file by which its kind is told."""
+
 _SUPPORTED = "JPEG, PNG, WebP, BMP and TIFF"
 _TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # The plugins' own classes: Image.open would judge size by Pillow's limit, which is global to the process.
 _READERS = (
-    (0, b"\xff\xd8\xff", JpegImageFile),
-    (0, b"\x89PNG\r\n\x1a\n", PngImageFile),
-    (8, b"WEBP", WebPImageFile),
-    (0, b"BM", BmpImageFile),
+    (0, b"\xff\xd8\xff", JpegImageFile, ".jpg"),
+    (0, b"\x89PNG\r\n\x1a\n", PngImageFile, ".png"),
+    (8, b"WEBP", WebPImageFile, ".webp"),
+    (0, b"BM", BmpImageFile, ".bmp"),
 )
 _OTHER_KINDS = (
     (0, b"GIF8", "GIF"),
@@ -94,7 +97,7 @@ def read_image(path: str | Path, mpp: float | None = None) -> SmearImage:
     check_mpp(mpp)
     place = Path(path)
     with _open(place) as file:
-        start = file.read(132)
+        start = file.read(HEAD)
         file.seek(0)
         note = ""
         if start.startswith(_TIFF_STARTS):
@@ -109,6 +112,23 @@ def read_image(path: str | Path, mpp: float | None = None) -> SmearImage:
         return SmearImage(as_text(path), rgb, mpp, ScaleSource.OPTION, note)
     source = ScaleSource.UNKNOWN if own_mpp is None else ScaleSource.METADATA
     return SmearImage(as_text(path), rgb, own_mpp, source, note)
+
+
+def choose_suffix(start: bytes) -> str:
+    """Return the suffix of the kind of image that content begins as; whether it is whole, reading finds out.
+
+    Args:
+        start: the first :data:`HEAD` bytes, or all where there are fewer.
+
+    Raises:
+        ImageReadError: it is no image of a kind that is read.
+    """
+    if start.startswith(_TIFF_STARTS):
+        return ".tif"
+    for at, magic, _, suffix in _READERS:
+        if start.startswith(magic, at):
+            return suffix
+    raise ImageReadError(f"{_describe_kind(start)}; {_SUPPORTED} are read, so save the image as one of them")
 
 
 def take_array(pixels: NDArray[np.uint8], mpp: float | None = None, name: str = "array") -> SmearImage:
@@ -176,7 +196,7 @@ def explain_refusal(path: Path, error: OSError) -> ImageReadError:
 
 
 def _read_plain(path: Path, file: BinaryIO, start: bytes) -> tuple[Image.Image, float | None]:
-    reader = next((reader for at, magic, reader in _READERS if start.startswith(magic, at)), None)
+    reader = next((reader for at, magic, reader, _ in _READERS if start.startswith(magic, at)), None)
     if reader is None:
         raise ImageReadError(
             f"{path}: {_describe_kind(start)}; {_SUPPORTED} are read, so save the image as one of them"

@@ -32,6 +32,8 @@ class SmearImage:
         mpp: microns per pixel, or None where unknown.
         mpp_source: where ``mpp`` comes from; ``UNKNOWN`` exactly when ``mpp`` is None.
         note: what a reader of the results should know of how the file was read; mostly nothing.
+        glass: (3,) float32 in 1..255, colour of the empty smear where it is known, as for a part of a slide;
+            None where the image itself shows it.
     """
 
     name: str
@@ -39,11 +41,12 @@ class SmearImage:
     mpp: float | None
     mpp_source: ScaleSource
     note: str = ""
+    glass: NDArray[np.float32] | None = None
 
     @cached_property
     def background(self) -> NDArray[np.float32]:
         """Colour of the empty smear, (3,) float32 in 1..255; estimated once."""
-        return estimate_background(self.rgb)
+        return estimate_background(self.rgb) if self.glass is None else self.glass
 
     @cached_property
     def light(self) -> NDArray[np.uint8]:

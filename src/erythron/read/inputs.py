@@ -45,10 +45,15 @@ class InputImage:
     Attributes:
         path: where it is; not yet known to be there or to be an image.
         relative: its name alone where it was given by name, else its path relative to the folder given.
+        mpp: microns per pixel of this image alone, before those of the run; None where the run's hold.
+        title: what a reader is shown in place of the path, which says nothing where a program sent the image;
+            empty where the path is shown.
     """
 
     path: Path
     relative: Path
+    mpp: float | None = None
+    title: str = ""
 
     @property
     def name(self) -> str:

@@ -6,7 +6,8 @@ A page holds all cells of a class as long as there is room, and at least the mos
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,30 @@ def cut_gallery(
         cell = _cut_cell(rgb, row, marks[row["row"]], half)
         room -= len(cell.crop.data) if row["rank"] >= FIRST_CELLS else 0
         gallery.append(cell)
+    return tuple(sorted(gallery, key=_doubt))
+
+
+def cut_sample(
+    rows: Sequence[Mapping[str, Any]],
+    marks: Sequence[CellMark],
+    half: int,
+    read: Callable[[int, int, int, int], NDArray[np.uint8]],
+) -> tuple[GalleryCell, ...]:
+    """Cut cells out of an image that is too large to be held.
+
+    Args:
+        rows: of its cells table.
+        marks: the cells' outlines, in the same order.
+        half: half the side of a crop in pixels of the image.
+        read: gives the pixels between a left, top, right and bottom edge; white beyond the image.
+    """
+    gallery = []
+    for row, mark in zip(rows, marks, strict=True):
+        left, top = (round(row[name]) - half for name in ("x_px", "y_px"))
+        rgb = read(left, top, left + 2 * half, top + 2 * half)
+        rings = tuple(tuple((x - left, y - top) for x, y in ring) for ring in mark.rings)
+        near = {**row, "x_px": row["x_px"] - left, "y_px": row["y_px"] - top}
+        gallery.append(_cut_cell(rgb, near, replace(mark, rings=rings), half))
     return tuple(sorted(gallery, key=_doubt))
 
 

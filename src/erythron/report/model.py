@@ -124,7 +124,8 @@ class FieldPage:
     Attributes:
         picture: the field without outlines.
         marks: its cells, to be drawn over the picture.
-        gallery: crops of its cells, of each class the most doubtful.
+        gallery: crops of its cells, of each class the most doubtful; of a slide a random sample of each.
+        note: what the picture shows where it is no field; mostly nothing.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
@@ -132,6 +133,7 @@ class FieldPage:
     picture: Picture
     marks: tuple[CellMark, ...]
     gallery: tuple[GalleryCell, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ class FieldReport:
         differential: its differential.
         page: what the page shows of it; None where it stands in the table of images only.
         review: what persons made of its calls, None where nobody called a cell.
+        title: what a reader is shown in place of the path; empty where the path is shown.
     """
 
     image: str
@@ -194,6 +197,7 @@ class FieldReport:
     page: FieldPage | None = None
     mpp_interval: tuple[float, float] | None = None
     review: ReviewReport | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True)

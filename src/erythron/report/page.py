@@ -69,7 +69,10 @@ def render_report(report: RunReport) -> str:
         if found.erythroid_share is not None
         else "Differential of nucleated cells",
         run=found,
-        names=name_images([f.image for f in report.fields] + [f.image for f in report.failed]),
+        names={
+            **name_images([f.image for f in report.fields] + [f.image for f in report.failed]),
+            **{field.image: field.title for field in report.fields if field.title},
+        },
         review_lines=_pair_lines(report),
         has_ranges=any(line.reference is not None for line in lines),
         stages=[line for line in lines if line.of_erythroid is not None],

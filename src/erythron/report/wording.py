@@ -64,19 +64,28 @@ def list_plans(differential: Differential) -> list[str]:
 
 
 def judge_range(line: ClassCount | Index) -> str:
-    """Return ``below`` or ``above`` where a line's value, corrected where it can be, is outside its range."""
+    """Return how a line's value, corrected where it can be, lies to its range.
+
+    ``below`` or ``above`` where the whole interval is outside, the same word in brackets where only the value
+    is and the interval reaches into the range, and nothing else.
+    """
     if isinstance(line, Index):
-        raw, corrected = line.value, line.corrected
+        value, limits, corrected = line.value, line.interval, line.corrected
     else:
         share = line.of_nucleated
-        raw, corrected = None if share is None else share.fraction, line.corrected_of_nucleated
-    value = raw if corrected is None or corrected.value is None else corrected.value
+        value, limits = (None, None) if share is None else (share.fraction, share.interval)
+        corrected = line.corrected_of_nucleated
+    low, high = limits or (None, None)
+    if corrected is not None and corrected.value is not None:
+        value = corrected.value
+        low, high = corrected.interval or (None, None)
     if line.reference is None or value is None:
         return ""
-    if line.reference.low is not None and value < line.reference.low:
-        return "below"
-    if line.reference.high is not None and value > line.reference.high:
-        return "above"
+    least, most = line.reference.low, line.reference.high
+    if least is not None and value < least:
+        return "below" if high is not None and high < least else "(below)"
+    if most is not None and value > most:
+        return "above" if low is not None and low > most else "(above)"
     return ""
 
 

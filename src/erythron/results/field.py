@@ -104,10 +104,10 @@ def write_field(
         write_file(partial / GEOJSON, cells_to_geojson(shown.rings, result.cells))
         write_file(partial / DIFFERENTIAL, result.differential.to_json())
         if shown.page is not None:
-            write_file(partial / PAGE, _page_json().dump_json(shown.page))
+            write_file(partial / PAGE, dump_page(shown.page))
         if result.review is not None:
             write_review(partial, result.review)
-        write_file(partial / RECORD, _dump(record))
+        write_file(partial / RECORD, dump_record(record))
         overlay.result()
     return record, shown
 
@@ -115,13 +115,13 @@ def write_field(
 def replace_differential(folder: Path, record: FieldRecord, differential: Differential) -> None:
     """Write another differential, and the record that names its fingerprint, into the folder of a field."""
     write_file(folder / DIFFERENTIAL, differential.to_json())
-    write_file(folder / RECORD, _dump(record))
+    write_file(folder / RECORD, dump_record(record))
 
 
 def replace_page(folder: Path, record: FieldRecord, page: FieldPage) -> None:
     """Write what the page shows, and the record that names its fingerprint, into the folder of a field."""
-    write_file(folder / PAGE, _page_json().dump_json(page))
-    write_file(folder / RECORD, _dump(record))
+    write_file(folder / PAGE, dump_page(page))
+    write_file(folder / RECORD, dump_record(record))
 
 
 def need_record(folder: Path) -> FieldRecord:
@@ -259,7 +259,13 @@ def _write_overlay(result: FieldResult, rgb: NDArray[np.uint8], path: Path) -> N
         overlay.save(partial, format="PNG", compress_level=1, pnginfo=text)
 
 
-def _dump(record: FieldRecord) -> str:
+def dump_page(page: FieldPage) -> bytes:
+    """Return what a page shows of a field as ``page.json`` holds it."""
+    return _page_json().dump_json(page)
+
+
+def dump_record(record: FieldRecord) -> str:
+    """Return a record as ``record.json`` holds it."""
     return record.model_dump_json(indent=2) + "\n"
 
 

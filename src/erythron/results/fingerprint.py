@@ -123,6 +123,20 @@ def hash_image(path: Path) -> str:
         raise explain_refusal(path, error) from error
 
 
+def hash_slide(path: Path) -> str:
+    """Return the SHA-256 over the files of a slide: one, a folder, or an ``.mrxs`` with a folder beside it.
+
+    Raises:
+        ImageReadError: a file is not there or may not be read; the message gives the next step.
+    """
+    folder = path.with_suffix("") if path.suffix.lower() == ".mrxs" else path
+    if not folder.is_dir():
+        return hash_image(path)
+    parts = sorted(found for found in folder.rglob("*") if found.is_file())
+    listed = parts if path == folder else [path, *parts]
+    return fingerprint(*((one.name, hash_image(one)) for one in listed))
+
+
 def hash_pixels(rgb: NDArray[np.uint8]) -> str:
     """Return the SHA-256 over size and pixels of an image, (H, W, 3) uint8, as hexadecimal."""
     return hash_bytes(f"{rgb.shape[1]}x{rgb.shape[0]}:".encode() + np.ascontiguousarray(rgb).tobytes())

@@ -20,12 +20,43 @@ PAGE = "page.json"
 RECORD = "record.json"
 
 
+class SlideRecord(BaseModel):
+    """How a slide was counted.
+
+    Attributes:
+        scope: ``cells``, the best areas until there were enough; ``whole``; or ``region``.
+        cells_wanted: nucleated cells after which the count ended; None where all of a slide or region was
+            counted.
+        seed: of whatever was sampled.
+        region_sha256: of the file of polygons; empty where there was none.
+        block_px: side of the blocks that it was segmented by.
+        working_mpp: microns per pixel that the networks were told.
+        areas: what was counted: left, top, right and bottom edge of each area in pixels of the slide. They
+            are the fields of its differential.
+        counted_mm2: area that was counted, the blank glass that was passed over not among it.
+        glass: red, green and blue of the empty smear, 1 to 255.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scope: Literal["cells", "whole", "region"]
+    cells_wanted: int | None
+    seed: int
+    region_sha256: str = ""
+    block_px: int
+    working_mpp: float
+    areas: tuple[tuple[int, int, int, int], ...]
+    counted_mm2: float
+    glass: tuple[float, float, float]
+
+
 class FieldRecord(BaseModel):
     """Where one field's results come from.
 
     Attributes:
         schema_version: of this file's layout.
         image: path as the user gave it.
+        title: what a reader is shown in place of the path; empty where the path is shown.
         sha256: hash of the image file.
         fingerprints: of each step.
         pixels_sha256: hash of its size and decoded pixels, alike for copies in other files.
@@ -39,12 +70,14 @@ class FieldRecord(BaseModel):
         red_cells: how many red cells that estimate rests on.
         nuclei: how many nuclei that estimate rests on.
         quality: what the image showed.
+        slide: how it was counted where it is a slide; None for a field.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[2] = 2
     image: str
+    title: str = ""
     sha256: str
     fingerprints: Fingerprints
     pixels_sha256: str
@@ -58,6 +91,7 @@ class FieldRecord(BaseModel):
     red_cells: int | None
     nuclei: int | None = None
     quality: FieldQuality
+    slide: SlideRecord | None = None
 
 
 def read_record(folder: Path) -> FieldRecord | None:

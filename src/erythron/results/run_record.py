@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from erythron.quality.flags import TARGET_CELLS
 from erythron.report.model import FailedInput
 from erythron.results.record import FieldRecord
 
@@ -22,6 +23,10 @@ class RunSettings:
         width: of a stage's interval that "count more" aims at, 0 to 1.
         runtime: what computed the networks.
         me_ratio: definition of M:E.
+        cells: nucleated cells after which the count of a slide ended.
+        whole: whether slides were counted whole.
+        region: file of the polygons that were counted inside on slides, as given; None for none.
+        seed: of what was sampled on slides.
     """
 
     model: str | None
@@ -30,6 +35,10 @@ class RunSettings:
     width: float
     runtime: str
     me_ratio: str
+    cells: int = TARGET_CELLS
+    whole: bool = False
+    region: str | None = None
+    seed: int = 0
 
 
 class _Record(BaseModel):

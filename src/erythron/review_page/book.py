@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 
 from erythron.cells.outline import CellOutline
 from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED
@@ -85,6 +86,16 @@ class Book:
             for event in self.log.read(self._events[-1].id if self._events else 0):
                 self._take(event)
             return self._events[-1].id if self._events else 0
+
+    def grow(self, specimen: str, image: Path) -> PageField | None:
+        """Take in a field that was counted since; see :meth:`ReviewedRun.add_field`."""
+        with self._lock:
+            field = self.run.add_field(specimen, image)
+            if field is not None:
+                self._by_name[field.name] = field
+                for event in self._events:
+                    self._take_added(event)
+            return field
 
     def list_events(self, lane: str, specimen: PageSpecimen, after: int = 0) -> list[Event]:
         """Return the events of a lane that are of one specimen, after one of them."""
@@ -257,6 +268,13 @@ class Book:
         return merge_differentials(found, self.run.model.settings)
 
     def _take(self, event: Event) -> None:
+        self._take_added(event)
+        self._events.append(event)
+        self._last[event.lane, event.image, event.subject] = event
+        self._newest[event.lane, event.image] = event.id
+
+    def _take_added(self, event: Event) -> None:
+        """Take in a cell that a person added, where the event is of one of a known field."""
         field = self._by_name.get(event.image)
         if event.kind is EventKind.ADD and event.shape is not None and field is not None:
             review = grow_review(Review(image=event.image), [event])
@@ -266,9 +284,6 @@ class Book:
                 with self.run.computing:
                     classifier = self.run.model.get_networks().classifier
                     field.add_cell(outline, name_cells(image, (outline,), classifier, is_field=True))
-        self._events.append(event)
-        self._last[event.lane, event.image, event.subject] = event
-        self._newest[event.lane, event.image] = event.id
 
     def _take_labels(self) -> None:
         """Store the calls that came through files of labels, beside the page."""

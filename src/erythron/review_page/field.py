@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from skimage.measure import approximate_polygon
 
 from erythron.cells.flags import CellFlag, drop_flag
 from erythron.cells.outline import CellOutline
-from erythron.cells.table import PROBABILITY, count_as
+from erythron.cells.table import count_as
 from erythron.differential.assemble import DifferentialSettings
 from erythron.interchange.geojson import CellRings, trace_cells
 from erythron.interchange.outlines import Part
@@ -25,9 +25,6 @@ from erythron.review.record import AddedCell, Review
 
 _SMOOTH_PX = 0.6
 """How far a drawn outline may lie from that of the mask: under a pixel, and a third of the corners."""
-
-_LEAST_STAGED = 0.25
-"""A cell that is less probably than this of any stage has no place in the order of maturation."""
 
 Rings = list[list[list[float]]]
 
@@ -96,6 +93,11 @@ class PageField:
     def name(self) -> str:
         """The path of the image as the run names it."""
         return self.record.image
+
+    @property
+    def title(self) -> str:
+        """What a reader is shown: the name of the image without folders, or that which was sent with it."""
+        return self.record.title or PureWindowsPath(self.record.image).name
 
     def read_review(self) -> Review:
         """Return what lies in the field's folder of what persons called its cells."""
@@ -174,37 +176,3 @@ def _smooth(parts: Sequence[Part]) -> Rings:
         for part in parts
     ]
     return [[[round(float(x), 1), round(float(y), 1)] for x, y in ring] for ring in simple]
-
-
-def rate_doubt(cells: pl.DataFrame, classes: Sequence[str]) -> list[float]:
-    """Return how doubtful the model's call of each cell is: 1 less the lead of its most probable class.
-
-    Args:
-        cells: their table, N rows.
-        classes: of the model.
-
-    Returns:
-        N values, 0 sure to 1.
-    """
-    table = cells.select([f"{PROBABILITY}{name}" for name in classes]).to_numpy()
-    best = np.sort(table, axis=1)[:, ::-1]
-    lead = best[:, 0] - (best[:, 1] if best.shape[1] > 1 else 0.0)
-    return [round(1.0 - float(value), 4) for value in lead]
-
-
-def rate_maturity(cells: pl.DataFrame, stages: Sequence[str]) -> list[float | None]:
-    """Return how mature each cell is by its probabilities: the mean number of its stage, 1 the youngest.
-
-    Args:
-        cells: their table, N rows.
-        stages: the erythroid stages of the model, youngest first.
-
-    Returns:
-        N values; None where the stages together are less probable than a quarter.
-    """
-    if not stages:
-        return [None] * cells.height
-    table = cells.select([f"{PROBABILITY}{name}" for name in stages]).to_numpy()
-    total = table.sum(axis=1)
-    mean = (table * np.arange(1, len(stages) + 1)).sum(axis=1) / np.maximum(total, 1e-9)
-    return [round(float(m), 3) if t >= _LEAST_STAGED else None for m, t in zip(mean, total, strict=True)]

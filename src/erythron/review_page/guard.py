@@ -8,8 +8,8 @@ names that this server answers to.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -53,10 +53,12 @@ class Rules:
     Attributes:
         names: names of this server besides addresses and ``localhost``, such as ``bench-3.lab``.
         is_local: whether only this machine may ask, by its own addresses.
+        most_bytes: of the bodies of requests by method and path, where that is not :data:`MAX_BODY_BYTES`.
     """
 
     names: Collection[str] = ()
     is_local: bool = True
+    most_bytes: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Guard:
@@ -85,19 +87,23 @@ class Guard:
             status, text = problem
             await JSONResponse({"detail": text}, status)(scope, receive, sent)
             return
-        if _read_length(headers) > MAX_BODY_BYTES:
-            await _refuse_size()(scope, receive, sent)
+        most = self._rules.most_bytes.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
+        if _read_length(headers) > most:
+            await _refuse_size(most)(scope, receive, sent)
             return
-        body = _LimitedBody(receive, MAX_BODY_BYTES)
+        body = _LimitedBody(receive, most)
 
         async def answer(message: Message) -> None:
             if not body.is_over:
                 await sent(message)
             elif message["type"] == "http.response.start":
                 # Whatever the routes made of the break, this is what it was.
-                await _refuse_size()(scope, receive, sent)
+                await _refuse_size(most)(scope, receive, sent)
 
-        await self._app(scope, body.receive, answer)
+        try:
+            await self._app(scope, body.receive, answer)
+        except _TooLargeError:
+            await _refuse_size(most)(scope, receive, sent)
 
     def _judge(self, method: str, headers: Headers) -> tuple[int, str] | None:
         """Return status and reason where a request is of another site; None where it may pass."""
@@ -163,8 +169,8 @@ def _read_length(headers: Headers) -> int:
         return 0
 
 
-def _refuse_size() -> JSONResponse:
-    return JSONResponse({"detail": f"more than {MAX_BODY_BYTES} bytes are not taken"}, 413)
+def _refuse_size(most: int) -> JSONResponse:
+    return JSONResponse({"detail": f"more than {most} bytes are not taken"}, 413)
 
 
 def _with_headers(send: Send, *, is_private: bool) -> Send:

@@ -113,24 +113,14 @@ def _encode(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def choose_half_sides(fields: Sequence[PageField]) -> list[int]:
-    """Return half the side of the crops of each field, in its pixels.
+def find_cell_size(fields: Sequence[PageField]) -> float | None:
+    """Return the size that 95 % of the cells keep under, in micrometres; None where no scale is known.
 
-    All crops of a run show the same width in micrometres, so that sizes can be compared; where the scale of a
-    field is not known, those of the field alone.
+    All crops of a run show the same width in micrometres, so that sizes can be compared.
     """
     um = [_box_sizes(field) * field.record.mpp for field in fields if field.record.mpp is not None]
     joined = np.concatenate(um) if um else np.zeros(0)
-    shared = float(np.percentile(joined, 95)) if len(joined) else None
-    halves = []
-    for field in fields:
-        boxes = _box_sizes(field)
-        if shared is not None and field.record.mpp is not None:
-            side = shared / field.record.mpp
-        else:
-            side = float(np.percentile(boxes, 95)) if len(boxes) else 64.0
-        halves.append(max(12, round(_WIDTHS * side / 2)))
-    return halves
+    return float(np.percentile(joined, 95)) if len(joined) else None
 
 
 def _box_sizes(field: PageField) -> NDArray[np.float64]:
@@ -143,14 +133,23 @@ class Crops:
 
     Args:
         images: the pixels.
-        halves: half the side of the crops of each field, by its number.
+        size_um: of a large cell of the run, see :func:`find_cell_size`.
     """
 
-    def __init__(self, images: Images, halves: Sequence[int]) -> None:
-        self._images, self.halves = images, list(halves)
+    def __init__(self, images: Images, size_um: float | None) -> None:
+        self._images, self._size_um = images, size_um
         self._made: OrderedDict[tuple[int, str], bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+
+    def half_side(self, field: PageField) -> int:
+        """Return half the side of the crops of a field, in its pixels; of its own cells without a scale."""
+        if self._size_um is not None and field.record.mpp is not None:
+            size = self._size_um / field.record.mpp
+        else:
+            boxes = _box_sizes(field)
+            size = float(np.percentile(boxes, 95)) if len(boxes) else 64.0
+        return max(12, round(_WIDTHS * size / 2))
 
     def cut(self, field: PageField, cells: pl.DataFrame) -> list[bytes]:
         """Return the crops of some cells of a field as JPEG, in the order of the rows.
@@ -164,7 +163,7 @@ class Crops:
             found = {name: self._made.get((field.number, name)) for name, _, _ in rows}
         missing = [row for row in rows if found[row[0]] is None]
         if missing:
-            rgb, half = self._images.read_whole(field).rgb, self.halves[field.number]
+            rgb, half = self._images.read_whole(field).rgb, self.half_side(field)
             for name, x, y in missing:
                 found[name] = self._keep((field.number, name), _cut(rgb, round(x), round(y), half))
         return [found[name] or b"" for name, _, _ in rows]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from erythron.bundle.folder import load_bundle
 from erythron.bundle.loading import start_loading
 from erythron.errors import UsageError
+from erythron.files.naming import as_text
 from erythron.pipeline.field import Model, Networks, load_networks
-from erythron.pipeline.recount import FinishedRun, find_run, need_pictures
+from erythron.pipeline.recount import FinishedRun, find_run, need_pictures, refuse_slide
 from erythron.pipeline.settings import choose_settings
 from erythron.results.record import RECORD
 from erythron.review_page.field import PageField
@@ -34,25 +36,28 @@ class PageSpecimen:
 
 
 class ReviewedRun:
-    """A finished count.
+    """A finished count, to which fields may be added while it is reviewed.
 
     Args:
         out: its folder.
+        later: images that joined it later, as it names them; their fields come last, in this order, so that
+            a field has the same number at every start.
 
     Attributes:
         out: as given.
         finished: what lies there.
-        specimens: with their fields.
+        specimens: with their fields; each is replaced by another where a field joins it.
         fields: of all specimens, in order; a field's ``number`` is its place here.
         model: that counted them.
         computing: held while its networks compute, which one request at a time may ask.
+        writing: held while this server writes into the folder.
 
     Raises:
         UsageError: the folder holds no finished count of any image, or its pictures are gone.
-        DataError: what is stored cannot be read.
+        DataError: what is stored cannot be read, or is of a slide.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, later: Sequence[str] = ()) -> None:
         self.out = out
         self.finished: FinishedRun = find_run(out)
         need_pictures(self.finished.folders)
@@ -60,10 +65,21 @@ class ReviewedRun:
         bundle = load_bundle(options.model)
         settings = choose_settings(bundle, options.reference, options.width, options.me_ratio)
         self._networks: Networks | None = None
-        self._loading, self.computing = threading.Lock(), threading.Lock()
+        self._loading, self._growing = threading.Lock(), threading.Lock()
+        self.computing, self.writing = threading.Lock(), threading.Lock()
         self.model = Model(bundle, settings, self._get_networks)
         self.fields: list[PageField] = []
-        self.specimens = tuple(self._open_specimen(number) for number in range(len(self.finished.specimens)))
+        self._known: dict[tuple[int, str], PageField] = {}
+        self.specimens: tuple[PageSpecimen, ...] = tuple(
+            PageSpecimen(number, found.name, out / found.folder, ())
+            for number, found in enumerate(self.finished.specimens)
+        )
+        listed = [
+            (one.number, i) for one in self.specimens for i in self.finished.specimens[one.number].images
+        ]
+        places = {name: place for place, name in enumerate(later, start=1)}
+        for number, image in sorted(listed, key=lambda pair: places.get(pair[1].name, 0)):
+            self._open_field(number, image.path)
         if not self.fields:
             raise UsageError(f"{out}: no image of this run was counted, so there is nothing to review")
 
@@ -71,21 +87,52 @@ class ReviewedRun:
         """Return the specimen of a field."""
         return self.specimens[field.specimen]
 
-    def _open_specimen(self, number: int) -> PageSpecimen:
-        specimen = self.finished.specimens[number]
-        seen: set[str] = set()
-        fields = []
-        for image in specimen.images:
-            folder = self.finished.folders[image.path]
-            if not (folder / RECORD).exists():
-                continue  # it could not be counted
-            field = PageField(len(self.fields), image.path, folder, number)
-            if field.record.pixels_sha256 in seen:
-                continue
-            seen.add(field.record.pixels_sha256)
-            fields.append(field)
-            self.fields.append(field)
-        return PageSpecimen(number, specimen.name, self.out / specimen.folder, tuple(fields))
+    def find_field(self, specimen: str, image: str) -> PageField | None:
+        """Return the field that an image of a specimen is: its own, or the one before of the same pixels.
+
+        Args:
+            specimen: its name.
+            image: as the run names it.
+        """
+        return next((self._known.get((s.number, image)) for s in self.specimens if s.name == specimen), None)
+
+    def add_field(self, specimen: str, image: Path) -> PageField | None:
+        """Take in a field that was counted into the folder since.
+
+        Args:
+            specimen: its name.
+            image: path of its image.
+
+        Returns:
+            The field; None where it is known, has the pixels of one that is, or is not counted.
+
+        Raises:
+            UsageError: the folder holds no finished count any more.
+            DataError: what is stored of the field cannot be read.
+        """
+        if self.find_field(specimen, as_text(image)) is not None:
+            return None
+        with self._growing:
+            self.finished = find_run(self.out)
+            number = next(s.number for s in self.specimens if s.name == specimen)
+            return self._open_field(number, image) if image in self.finished.folders else None
+
+    def _open_field(self, number: int, path: Path) -> PageField | None:
+        """Open a counted image of a specimen; pixels that came before are of the field that they came as."""
+        folder = self.finished.folders[path]
+        if not (folder / RECORD).exists():
+            return None  # it could not be counted
+        field = PageField(len(self.fields), path, folder, number)
+        refuse_slide(field.record)
+        first = self._known.setdefault((number, field.record.pixels_sha256), field)
+        self._known[number, field.name] = first
+        if first is not field:
+            return None
+        self.fields.append(field)
+        specimen = self.specimens[number]
+        grown = replace(specimen, fields=(*specimen.fields, field))
+        self.specimens = (*self.specimens[:number], grown, *self.specimens[number + 1 :])
+        return field
 
     def _get_networks(self) -> Networks:
         with self._loading:

@@ -63,6 +63,7 @@ class FieldOut(BaseModel):
 
     number: int
     name: str
+    title: str
     width_px: int
     height_px: int
     mpp: float | None
@@ -127,6 +128,14 @@ class CellsOut(BaseModel):
     last: int
 
 
+class QueueOut(BaseModel):
+    """The cells to call next as columns of equal length, the most useful first; ``last`` as in `CellsOut`."""
+
+    field: list[int]
+    cell_id: list[str]
+    last: int
+
+
 class CellDetail(BaseModel):
     """All that the model says of a cell; a measurement that is missing is None."""
 
@@ -171,10 +180,11 @@ class EventOut(BaseModel):
 
 
 class EventsOut(BaseModel):
-    """Changes in order; ``last`` is the number of the newest one of the run."""
+    """Changes in order; ``last`` is the newest one of the run, ``fields`` how many the specimen has now."""
 
     events: list[EventOut]
     last: int
+    fields: int
 
 
 class Conflict(BaseModel):
@@ -213,6 +223,33 @@ class ResultOut(BaseModel):
 
     is_signed: bool
     versions: list[SignatureOut]
+
+
+class JobOut(BaseModel):
+    """A picture that was sent, and how far it is.
+
+    ``field`` is the number of its field once it is counted; ``repeats`` names the field that has the same
+    pixels, which are counted once; ``reason`` says why it could not be counted; ``links`` are addresses of
+    results.
+    """
+
+    id: int
+    state: Literal["queued", "counting", "done", "failed"]
+    name: str
+    specimen: int | None
+    field: int | None
+    repeats: str
+    reason: str
+    reader: str
+    at: str
+    links: dict[str, str]
+
+
+class JobsOut(BaseModel):
+    """Pictures that were sent, the newest first; ``waiting`` are neither counted nor refused yet, of all."""
+
+    jobs: list[JobOut]
+    waiting: int
 
 
 class ReadingOut(BaseModel):

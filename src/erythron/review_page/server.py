@@ -12,10 +12,13 @@ from pathlib import Path
 import uvicorn
 
 from erythron.errors import UsageError
+from erythron.pipeline.recount import find_run
 from erythron.review.store.database import name_file, open_database
 from erythron.review.store.events import EventLog
+from erythron.review.store.jobs import JobLog
 from erythron.review_page.app import PageSettings, create_app
 from erythron.review_page.guard import Rules
+from erythron.review_page.intake import MAX_UPLOAD_BYTES
 from erythron.review_page.run import ReviewedRun
 from erythron.review_page.sessions import LIFETIME_S, Sessions
 
@@ -35,6 +38,7 @@ class ServerOptions:
         database: URL of the database; None for a file in the folder of the run.
         names: further names of this machine that browsers may ask for.
         is_blind: whether each reader calls the cells without seeing the calls of others, until done.
+        most_upload_bytes: of a picture that is sent.
     """
 
     reader: str
@@ -44,6 +48,7 @@ class ServerOptions:
     database: str | None = None
     names: tuple[str, ...] = ()
     is_blind: bool = False
+    most_upload_bytes: int = MAX_UPLOAD_BYTES
 
 
 def serve_review(out: Path, options: ServerOptions, announce: Callable[[str], None]) -> None:
@@ -64,13 +69,20 @@ def serve_review(out: Path, options: ServerOptions, announce: Callable[[str], No
             f"--host {options.host} lets other machines in, so it needs a password: put one in a file and "
             "name it with --password-file"
         )
-    run = ReviewedRun(out)
+    find_run(out)  # before a database is made beside what is no run
     log = EventLog(open_database(options.database or name_file(out / DATABASE)), out)
+    run = ReviewedRun(out, [job.sent.image for job in JobLog(log).list_done()])
     listening = _listen(options.host, options.port)
     port = int(listening.getsockname()[1])
     sessions = Sessions(options.password)
     rules = Rules(names=options.names, is_local=is_local)
-    app = create_app(run, log, sessions, PageSettings(port=port, rules=rules, is_blind=options.is_blind))
+    settings = PageSettings(
+        port=port,
+        rules=rules,
+        is_blind=options.is_blind,
+        most_upload_bytes=options.most_upload_bytes,
+    )
+    app = create_app(run, log, sessions, settings)
     config = uvicorn.Config(
         app,
         log_level="warning",

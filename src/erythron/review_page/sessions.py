@@ -126,7 +126,17 @@ def clean_name(name: str) -> str:
     Raises:
         ValueError: nothing is left.
     """
-    cleaned = " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())[:_LONGEST_NAME]
+    cleaned = clean_line(name, _LONGEST_NAME)
     if not cleaned:
         raise ValueError("a reader needs a name")
     return cleaned
+
+
+def clean_line(text: str, longest: int) -> str:
+    """Return a text as one line without signs that are not seen, such as those that turn its direction.
+
+    Args:
+        text: as it came.
+        longest: signs that are kept.
+    """
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:longest]

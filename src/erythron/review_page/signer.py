@@ -7,7 +7,6 @@ is counted again. Where that fails the result is opened again; what a crash left
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from erythron.pipeline.signing import Signing, sign_result
 from erythron.results.signature import Signature, read_signatures
 from erythron.review.record import Review
 from erythron.review.store.events import SHARED, Change, Event, Maker, StaleError
+from erythron.review.store.jobs import JobLog
 from erythron.review.store.reviews import grow_review
 from erythron.review.store.tables import EventKind
 from erythron.review_page.book import OPENED, SIGNATURE, SIGNED, Book
@@ -27,16 +27,21 @@ _FAILED = "failed recount"
 log = logging.getLogger(__name__)
 
 
+class WaitingError(Exception):
+    """Pictures of the specimen are still to be counted: the reader has not seen all that is signed."""
+
+
 class Signer:
     """Signs the results of a run and opens them again.
 
     Args:
         book: the review of the run.
+        jobs: pictures that were sent to it.
     """
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
-        self._counting = threading.Lock()
+    def __init__(self, book: Book, jobs: JobLog) -> None:
+        self._book, self._jobs = book, jobs
+        self._writing = book.run.writing
 
     def sign(self, specimen: PageSpecimen, seen: int, maker: Maker) -> Signature:
         """Sign the result of a specimen as the reader has seen it.
@@ -49,13 +54,16 @@ class Signer:
         Raises:
             LockedError: it is signed already.
             StaleError: somebody has changed it since.
+            WaitingError: pictures of it are still to be counted.
             UsageError: the pictures are gone, or another run writes into the folder.
             DataError: a field could not be counted again; the result is open then.
         """
-        with self._counting:
+        with self._writing:
             self._book.refresh()
             if later := self._book.list_events(SHARED, specimen, seen):
                 raise StaleError(later)
+            if self._jobs.count_waiting(specimen.name):
+                raise WaitingError
             [event] = self._book.change([self._change(specimen, SIGNED)], maker, specimen)
             try:
                 return self._finish(specimen, event)
@@ -66,13 +74,13 @@ class Signer:
 
     def open_again(self, specimen: PageSpecimen, maker: Maker) -> tuple[Event, ...]:
         """Open a signed result, so that a new version can be made; of one that is open nothing changes."""
-        with self._counting:
+        with self._writing:
             self._book.refresh()
             return self._open(specimen, maker) if self._book.is_signed(specimen) else ()
 
     def recount(self, specimen: PageSpecimen) -> None:
         """Count the run again with the calls so far, without a signature."""
-        with self._counting:
+        with self._writing:
             recount_reviews(self._book.run.out, self._gather(specimen))
 
     def finish_all(self) -> None:

@@ -35,6 +35,7 @@ class _Owner:
         nucleus: (h, w) bool, pixels of its nucleus.
         score_map: (h, w) float16, how sure the cell is of each of its pixels.
         score: of the whole cell.
+        is_wanted: whether it is returned, or only takes its pixels.
     """
 
     rows: slice
@@ -43,6 +44,7 @@ class _Owner:
     nucleus: Bools
     score_map: NDArray[np.float16]
     score: float
+    is_wanted: bool = True
 
     def share_with(self, rows: slice, columns: slice) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """Return where this area and another overlap: on this area, and on the other."""
@@ -71,8 +73,13 @@ class Assembly:
         self._owners: list[_Owner] = []
         self._boxes = np.zeros((64, 4), np.int64)
 
-    def add(self, found: OutlinedCells, scale: float, origin: tuple[int, int]) -> None:
-        """Add cells whose windows are enlarged by ``scale`` and moved to ``origin``, (row, column)."""
+    def add(
+        self, found: OutlinedCells, scale: float, origin: tuple[int, int], *, is_wanted: bool = True
+    ) -> None:
+        """Add cells whose windows are enlarged by ``scale`` and moved to ``origin``, (row, column).
+
+        Cells that are not wanted take their pixels and are not among those that :meth:`finish` returns.
+        """
         for corner, window, score in zip(found.corner, found.maps, found.score, strict=True):
             maps, (top, left) = _crop(window)
             place = ((corner[0] + top) * scale + origin[0], (corner[1] + left) * scale + origin[1])
@@ -85,12 +92,14 @@ class Assembly:
                 continue
             inner = follow_stain(inner, outer, self._light[area], self._mpp)
             score_map = np.where(inner, 1 + nucleus, cell).astype(np.float16)
-            self._own(_Owner(*area, outer, inner, score_map, float(score)))
+            self._own(_Owner(*area, outer, inner, score_map, float(score), is_wanted))
 
     def finish(self) -> tuple[CellOutline, ...]:
         """Return the cells in the order in which they were added, without those whose nucleus is all lost."""
         found = (
-            outline_cell(c.nucleus, c.cell, c.columns.start, c.rows.start, c.score) for c in self._owners
+            outline_cell(c.nucleus, c.cell, c.columns.start, c.rows.start, c.score)
+            for c in self._owners
+            if c.is_wanted
         )
         return tuple(outline for outline in found if outline is not None)
 
@@ -120,6 +129,37 @@ class Assembly:
         return [
             self._owners[i] for i in np.flatnonzero(((boxes[:, :2] < last) & (boxes[:, 2:] > first)).all(1))
         ]
+
+
+def assemble_cells(
+    found: OutlinedCells, image: tuple[NDArray[np.uint8], float], scale: float, wanted: Bools
+) -> tuple[CellOutline, ...]:
+    """Return some of the cells of an image, each with the pixels that its neighbours leave it.
+
+    Args:
+        found: all cells, N.
+        image: its balanced light, (H, W, 3) uint8, and its microns per pixel.
+        scale: pixels of the image to one of the windows.
+        wanted: (N,) which of the cells are returned; the others only take their pixels.
+    """
+    assembly = Assembly(*image)
+    for number in _find_beside(found, wanted):
+        assembly.add(found.take(np.array([number])), scale, (0, 0), is_wanted=bool(wanted[number]))
+    return assembly.finish()
+
+
+def _find_beside(found: OutlinedCells, wanted: Bools) -> NDArray[np.int64]:
+    """Return the rows of the wanted cells and of those whose boxes reach into one of theirs."""
+    boxes = []
+    for corner, window in zip(found.corner, found.maps, strict=True):
+        maps, (top, left) = _crop(window)
+        boxes.append((corner[0] + top, corner[1] + left, maps.shape[1], maps.shape[2]))
+    box = np.array(boxes, np.int64).reshape(-1, 4)
+    first, last = box[:, :2], box[:, :2] + box[:, 2:]
+    beside = wanted.copy()
+    for row in np.flatnonzero(wanted):
+        beside |= ((first < last[row]) & (last > first[row])).all(1)
+    return np.flatnonzero(beside)
 
 
 def _crop(maps: Floats) -> tuple[Floats, tuple[int, int]]:

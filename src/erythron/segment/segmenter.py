@@ -17,7 +17,7 @@ from erythron.bundle.runtime import OpenVinoRuntime, Runtime
 from erythron.bundle.schema import SegmenterCard
 from erythron.cells.outline import CellOutline, outline_cell
 from erythron.read.light import BACKGROUND_LEVEL
-from erythron.segment.assembly import Assembly, enlarge, find_area, tidy
+from erythron.segment.assembly import Assembly, assemble_cells, enlarge, find_area, tidy
 from erythron.segment.nucleus_edge import follow_stain
 from erythron.segment.stain import is_blank, nuclear_channel
 from erythron.segment.windows import (
@@ -33,6 +33,13 @@ Floats = NDArray[np.float32]
 
 SAME_NUCLEUS = 0.8
 """Share of the smaller nucleus in the larger above which two candidate points show one cell."""
+
+REACH_UM = 12.0
+"""How far around the core of a part of an image its cells are looked for as well.
+
+A cell of the core is 8 to 20 um wide: those centred further away have hardly a pixel in common with it
+(``benchmarks/slide.py`` compares whole fields with their parts).
+"""
 
 TILE_PX = 1024
 """Side in the segmentation network's pixels of the part of a field that is worked on at once."""
@@ -85,6 +92,36 @@ class Segmenter:
                     light[rows, columns], mpp, assembly, (rows.start, columns.start), (top, left, step)
                 )
         return assembly.finish()
+
+    def segment_core(
+        self, light: Pixels, mpp: float, core: tuple[int, int, int, int]
+    ) -> tuple[CellOutline, ...]:
+        """Outline the cells of a part of a larger image whose nuclei are centred in the middle of the part.
+
+        What lies around the core only takes part: cells there dispute its pixels as they do in a field. Two
+        parts that read the same pixels in phase, see :mod:`erythron.segment.blocks`, find the same cells
+        there, so that cores side by side give every cell once.
+
+        Args:
+            light: (H, W, 3) uint8, balanced light, with :data:`REACH_UM` and more around the core.
+            mpp: microns per pixel, assumed where unknown.
+            core: left, top, right and bottom edge in pixels of ``light``; right and bottom lie outside.
+        """
+        if is_blank(light):
+            return ()
+        card = self._field_card
+        left, top, right, bottom = core
+        points = find_candidate_points(light, mpp, card)
+        place, reach = points * (card.window_mpp / mpp), REACH_UM / mpp
+        low, high = (top - reach, left - reach), (bottom + reach, right + reach)
+        near = (place >= low).all(1) & (place < high).all(1)
+        if not near.any():
+            return ()
+        found = self._outline_points(rescale(light, mpp / card.window_mpp), points[near], card)
+        kept = found.take(find_distinct(found, card.most_overlap))
+        place = nucleus_centres(kept) * (card.window_mpp / mpp)
+        inside = (place >= (top, left)).all(1) & (place < (bottom, right)).all(1)
+        return assemble_cells(kept, (light, mpp), card.window_mpp / mpp, np.asarray(inside))
 
     def sample_nuclei(self, light: Pixels, mpp: float, most: int) -> NDArray[np.float64]:
         """Return the diameters, in pixels of ``light``, of nuclei at some of the candidate points of a field.

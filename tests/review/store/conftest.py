@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from erythron.review.store.database import name_file
+
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
@@ -35,3 +37,12 @@ def postgresql() -> Iterator[str]:
     yield f"postgresql+psycopg://reader@/postgres?host={place}"
     run("pg_ctl", "-m", "immediate", "stop")
     shutil.rmtree(place)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database of each kind that is supported."""
+    if request.param == "postgresql":
+        found: str = request.getfixturevalue("postgresql")
+        return found
+    return name_file(tmp_path / "review.sqlite")

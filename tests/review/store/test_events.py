@@ -24,14 +24,6 @@ def change(subject: str, seen: int, becomes: str = "lymphocyte") -> Change:
     return Change("a.png", subject, seen, EventKind.CALL, "monocyte", becomes)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        found: str = request.getfixturevalue("postgresql")
-        return found
-    return name_file(tmp_path / "review.sqlite")
-
-
 @pytest.fixture
 def log(url: str, tmp_path: Path) -> EventLog:
     return EventLog(open_database(url), tmp_path)
@@ -108,7 +100,7 @@ def test_of_many_who_change_one_cell_at_once_one_wins_and_the_others_know(url: s
 def test_the_file_waits_for_the_disk_and_writes_ahead(tmp_path: Path) -> None:
     log = EventLog(open_database(name_file(tmp_path / "review.sqlite")), tmp_path)
     log.append([change("x1y1", 0)], maker())
-    with log._engine.connect() as connection:
+    with log.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     # Another program reads while this one has it open.

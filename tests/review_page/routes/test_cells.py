@@ -85,3 +85,15 @@ def test_what_is_no_cell_or_no_class_is_refused(visit: Visit) -> None:
         assert answer.status_code == 422, answer.text
     assert visit.client.get("/api/specimens/9/cells").status_code == 404
     assert visit.cells()["standing"] == []
+
+
+def test_the_queue_follows_the_calls_of_the_reader(visit: Visit) -> None:
+    first = visit.client.get("/api/specimens/0/queue").json()
+    cells = visit.cells()
+    assert sorted(first["cell_id"]) == sorted(cells["cell_id"])
+    assert first["cell_id"][0] == cells["cell_id"][cells["doubt"].index(max(cells["doubt"]))]
+    visit.call(first["cell_id"][0], "monocyte", field=first["field"][0])
+    second = visit.client.get("/api/specimens/0/queue", params={"most": 3}).json()
+    assert len(second["cell_id"]) == 3
+    assert first["cell_id"][0] not in second["cell_id"]
+    assert second["last"] == first["last"] + 1

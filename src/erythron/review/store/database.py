@@ -10,12 +10,12 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import SQLModel
 
 from erythron.errors import DataError, UsageError
-from erythron.review.store.tables import EventRow, RunRow
+from erythron.review.store.tables import EventRow, JobRow, RunRow
 
 _WAIT_S = 10
 """How long a transaction waits for another one of the same SQLite file, seconds."""
 
-_TABLES = [SQLModel.metadata.tables[str(row.__tablename__)] for row in (RunRow, EventRow)]
+_TABLES = [SQLModel.metadata.tables[str(row.__tablename__)] for row in (RunRow, EventRow, JobRow)]
 
 
 def open_database(url: str) -> Engine:

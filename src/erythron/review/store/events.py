@@ -102,11 +102,15 @@ class EventLog:
     Args:
         engine: as :func:`erythron.review.store.database.open_database` gives it.
         folder: of the run.
+
+    Attributes:
+        engine: as given.
+        run_id: number of the run in the database.
     """
 
     def __init__(self, engine: Engine, folder: Path) -> None:
-        self._engine = engine
-        self._run = _find_or_add_run(engine, str(folder.resolve()))
+        self.engine = engine
+        self.run_id = _find_or_add_run(engine, str(folder.resolve()))
 
     def append(
         self, changes: Sequence[Change], maker: Maker, unchanged: Mapping[Subject, int] | None = None
@@ -125,9 +129,9 @@ class EventLog:
         Raises:
             StaleError: a subject has another version than its change or ``unchanged`` says.
         """
-        with Session(self._engine) as session:
+        with Session(self.engine) as session:
             # One writer at a time, so that events become visible in the order of their numbers.
-            session.exec(select(RunRow).where(RunRow.id == self._run).with_for_update()).one()
+            session.exec(select(RunRow).where(RunRow.id == self.run_id).with_for_update()).one()
             last = self._find_last(session, maker.lane, [(c.image, c.subject) for c in changes])
             expected = {(c.image, c.subject): c.seen for c in changes}
             stale = [row for subject, row in last.items() if row.version != expected[subject]]
@@ -154,13 +158,13 @@ class EventLog:
         Args:
             after: its ``id``; 0 for all.
         """
-        asked = select(EventRow).where(EventRow.run_id == self._run, col(EventRow.id) > after)
-        with Session(self._engine) as session:
+        asked = select(EventRow).where(EventRow.run_id == self.run_id, col(EventRow.id) > after)
+        with Session(self.engine) as session:
             return tuple(_as_event(row) for row in session.exec(asked.order_by(col(EventRow.id))))
 
     def close(self) -> None:
         """Close the connections to the database."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def _find_last(self, session: Session, lane: str, subjects: Sequence[Subject]) -> dict[Subject, EventRow]:
         """Return the last event of each subject that has one."""
@@ -168,7 +172,7 @@ class EventLog:
         names = sorted({name for _, name in wanted})
         for first in range(0, len(names), _NAMES_A_QUERY):
             asked = select(EventRow).where(
-                EventRow.run_id == self._run,
+                EventRow.run_id == self.run_id,
                 EventRow.lane == lane,
                 col(EventRow.subject).in_(names[first : first + _NAMES_A_QUERY]),
             )
@@ -179,7 +183,7 @@ class EventLog:
 
     def _make_row(self, change: Change, maker: Maker) -> EventRow:
         return EventRow(
-            run_id=self._run,
+            run_id=self.run_id,
             lane=maker.lane,
             image=change.image,
             subject=change.subject,

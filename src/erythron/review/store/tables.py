@@ -26,6 +26,22 @@ class EventKind(StrEnum):
     DONE = "done"
 
 
+class JobState(StrEnum):
+    """How far the counting of a picture is that was sent.
+
+    Attributes:
+        QUEUED: it waits.
+        COUNTING: it is being counted.
+        DONE: it is a field of the run.
+        FAILED: it is none, for the reason that the job gives.
+    """
+
+    QUEUED = "queued"
+    COUNTING = "counting"
+    DONE = "done"
+    FAILED = "failed"
+
+
 class RunRow(SQLModel, table=True):
     """A counted run that is reviewed.
 
@@ -80,3 +96,37 @@ class EventRow(SQLModel, table=True):
     action: str
     source: str
     shape: str | None = Field(default=None, sa_type=Text)
+
+
+class JobRow(SQLModel, table=True):
+    """A picture that was sent to be counted into a run; only its state changes.
+
+    Attributes:
+        id: number of the job.
+        run_id: the run.
+        specimen: name of the specimen that the picture is of.
+        image: path of the stored picture.
+        sha256: of its bytes.
+        title: what readers are shown in place of the path.
+        mpp: microns per pixel that came with it; None where none did.
+        reader: who sent it.
+        at: when, as ISO 8601 with a time zone.
+        state: see :class:`JobState`.
+        crashes: how often the program that counted it ended.
+        reason: why it failed, with the next step; empty where it did not.
+    """
+
+    __tablename__ = "job"
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: int = Field(foreign_key="run.id", index=True)
+    specimen: str
+    image: str
+    sha256: str
+    title: str
+    mpp: float | None
+    reader: str
+    at: str
+    state: str = Field(default=JobState.QUEUED.value, index=True)
+    crashes: int = 0
+    reason: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
+import numpy as np
 import polars as pl
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
@@ -13,15 +14,18 @@ from erythron import __version__
 from erythron.cells.classes import ERYTHROID_STAGES, Lineage
 from erythron.cells.flags import split_flags
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
-from erythron.cells.table import MEASUREMENT_COLUMNS, NOT_A_CELL, PROBABILITY, UNCLASSIFIED
+from erythron.cells.table import LEFT_OUT, MEASUREMENT_COLUMNS, NOT_A_CELL, PROBABILITY, UNCLASSIFIED
 from erythron.pipeline.reviewed import find_outside
+from erythron.review.queue import rate_doubt
 from erythron.review.store.events import SHARED, StaleError
 from erythron.review_page.access import Who, find_visitor
 from erythron.review_page.book import Book, Call
-from erythron.review_page.field import PageField, rate_doubt, rate_maturity
+from erythron.review_page.field import PageField
+from erythron.review_page.ranking import rank_cells, rate_maturity, read_probabilities
 from erythron.review_page.routes.shared import (
     REFUSALS,
     SpecimenNumber,
+    answer_events,
     get_book,
     get_crops,
     get_readings,
@@ -40,9 +44,9 @@ from erythron.review_page.schemas import (
     EventsOut,
     FieldOut,
     Problem,
+    QueueOut,
     RunOut,
     SpecimenOut,
-    as_event,
     as_standing,
 )
 
@@ -85,10 +89,11 @@ def show_run(request: Request, who: Who) -> RunOut:
                     FieldOut(
                         number=field.number,
                         name=field.name,
+                        title=field.title,
                         width_px=field.record.width_px,
                         height_px=field.record.height_px,
                         mpp=field.record.mpp,
-                        crop_px=2 * crops.halves[field.number],
+                        crop_px=2 * crops.half_side(field),
                         cells=field.by_model.cells.height,
                     )
                     for field in specimen.fields
@@ -121,10 +126,34 @@ def list_cells(request: Request, who: Who, number: SpecimenNumber) -> CellsOut:
         confidence=cells["confidence"].round(4).to_list(),
         counted_as=cells["counted_as"].to_list(),
         outside=_find_outside(book, specimen, tables),
-        doubt=rate_doubt(cells, names),
+        doubt=rate_doubt(read_probabilities(cells, names)).round(4).tolist(),
         maturity=rate_maturity(cells, stages),
         standing=[as_standing(event, field) for event, field in standing],
         last=last,
+    )
+
+
+@router.get("/specimens/{number}/queue")
+def list_next(
+    request: Request,
+    who: Who,
+    number: SpecimenNumber,
+    most: Annotated[int, Query(ge=1, le=500, description="Cells that are listed.")] = 200,
+) -> QueueOut:
+    """Return the cells that the reader should call next: in doubt, and unlike each other and those called."""
+    book, specimen = get_book(request), need_specimen(request, number)
+    last = book.refresh()
+    lane = get_readings(request).choose_lane(who.reader, specimen)
+    fields = [(field, field.list_cells()) for field in specimen.fields]
+    keys = [(field, cell_id) for field, table in fields for cell_id in table["cell_id"]]
+    standing = {(e.image, e.subject) for e in book.list_standing(lane, specimen) if e.becomes}
+    called = np.array([(field.name, cell_id) in standing for field, cell_id in keys], np.bool_)
+    outside = np.array(_find_outside(book, specimen, [table for _, table in fields]), np.bool_)
+    counted = pl.concat([table["counted_as"] for _, table in fields]) != LEFT_OUT
+    names = [c.name for c in book.run.model.settings.classes]
+    rows = rank_cells(fields, names, called, counted.to_numpy() & ~outside, most)
+    return QueueOut(
+        field=[keys[row][0].number for row in rows], cell_id=[keys[row][1] for row in rows], last=last
     )
 
 
@@ -162,8 +191,7 @@ def call_cells(request: Request, who: Who, number: SpecimenNumber, body: CallsIn
     book.refresh()
     lane = get_readings(request).choose_lane(who.reader, specimen)
     events = book.call(calls, make_maker(who, body.action, lane), specimen)
-    stored = number_fields(specimen, list(events))
-    return EventsOut(events=[as_event(event, field) for event, field in stored], last=events[-1].id)
+    return answer_events(request, specimen, events)
 
 
 @router.get("/specimens/{number}/events")
@@ -177,8 +205,7 @@ def list_events(
     book, specimen = get_book(request), need_specimen(request, number)
     last = book.refresh()
     lane = get_readings(request).choose_lane(who.reader, specimen)
-    events = number_fields(specimen, book.list_events(lane, specimen, after))
-    return EventsOut(events=[as_event(event, field) for event, field in events], last=last)
+    return answer_events(request, specimen, book.list_events(lane, specimen, after), last)
 
 
 @router.get("/specimens/{number}/differential")

@@ -17,14 +17,14 @@ from erythron.review_page.field import PageField
 from erythron.review_page.routes.shared import (
     REFUSALS,
     FieldNumber,
+    answer_events,
     get_book,
     get_images,
     get_readings,
     make_maker,
     need_field,
-    number_fields,
 )
-from erythron.review_page.schemas import CellId, Conflict, EventsOut, Problem, Strict, Version, as_event
+from erythron.review_page.schemas import CellId, Conflict, EventsOut, Problem, Strict, Version
 
 router = APIRouter(
     prefix="/api/fields/{number}",
@@ -175,5 +175,4 @@ def _pairs(points: list[list[float]]) -> list[edits.Point]:
 
 def _answer(request: Request, field: PageField, events: tuple[Event, ...]) -> EventsOut:
     specimen = get_book(request).run.get_specimen(field)
-    stored = number_fields(specimen, list(events))
-    return EventsOut(events=[as_event(event, place) for event, place in stored], last=events[-1].id)
+    return answer_events(request, specimen, events)

@@ -18,12 +18,12 @@ from erythron.review_page.access import Who, find_visitor
 from erythron.review_page.routes.shared import (
     REFUSALS,
     SpecimenNumber,
+    answer_events,
     get_book,
     get_readings,
     get_signer,
     make_maker,
     need_specimen,
-    number_fields,
 )
 from erythron.review_page.run import PageSpecimen
 from erythron.review_page.schemas import (
@@ -34,7 +34,6 @@ from erythron.review_page.schemas import (
     ResultOut,
     SignatureOut,
     SignIn,
-    as_event,
 )
 
 router = APIRouter(
@@ -90,8 +89,8 @@ def open_again(request: Request, who: Who, number: SpecimenNumber) -> EventsOut:
     """Open a signed result again; the signed version is kept, and the next signature is of a new one."""
     book, specimen = get_book(request), need_specimen(request, number)
     get_readings(request).refuse_blind(who.reader, specimen)
-    events = number_fields(specimen, list(get_signer(request).open_again(specimen, make_maker(who))))
-    return EventsOut(events=[as_event(event, field) for event, field in events], last=book.refresh())
+    events = get_signer(request).open_again(specimen, make_maker(who))
+    return answer_events(request, specimen, events, book.refresh())
 
 
 @router.post("/recount", status_code=204)

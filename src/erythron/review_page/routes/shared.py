@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -15,8 +16,9 @@ from erythron.review_page.field import PageField
 from erythron.review_page.pixels import Crops, Images
 from erythron.review_page.readings import Readings
 from erythron.review_page.run import PageSpecimen
-from erythron.review_page.schemas import Problem
+from erythron.review_page.schemas import EventsOut, Problem, as_event
 from erythron.review_page.signer import Signer
+from erythron.review_page.uploads import Uploads
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "No session, or a wrong password"},
@@ -57,6 +59,12 @@ def get_signer(request: Request) -> Signer:
     return signer
 
 
+def get_uploads(request: Request) -> Uploads:
+    """Return the pictures that are sent."""
+    uploads: Uploads = request.app.state.uploads
+    return uploads
+
+
 def get_readings(request: Request) -> Readings:
     """Return the readings of several readers."""
     readings: Readings = request.app.state.readings
@@ -92,7 +100,25 @@ def make_maker(who: Visitor, action: str | None = None, lane: str = SHARED) -> M
     return Maker(who.reader, datetime.now(UTC), action or uuid.uuid4().hex, who.source, lane)
 
 
-def number_fields(specimen: PageSpecimen, events: list[Event]) -> list[tuple[Event, int]]:
+def answer_events(
+    request: Request, specimen: PageSpecimen, events: Sequence[Event], last: int | None = None
+) -> EventsOut:
+    """Return events of a specimen as they go out.
+
+    Args:
+        request: that is answered.
+        specimen: theirs.
+        events: in order.
+        last: number of the newest event of the run; None where it is the last of these.
+    """
+    return EventsOut(
+        events=[as_event(event, field) for event, field in number_fields(specimen, events)],
+        last=events[-1].id if last is None else last,
+        fields=len(get_book(request).run.specimens[specimen.number].fields),
+    )
+
+
+def number_fields(specimen: PageSpecimen, events: Sequence[Event]) -> list[tuple[Event, int]]:
     """Return events with the numbers of their fields; -1 for what is of the whole specimen."""
     numbers = {field.name: field.number for field in specimen.fields}
     return [(event, numbers.get(event.image, -1)) for event in events]

@@ -16,7 +16,6 @@ const SHOWN = [
 const FLAGS = {
   unclassified: "The model is not sure",
   touches_edge: "Cut by the border of the image",
-  unlike_training: "Unlike the cells that the model was trained on",
   left_out: "In an area that is left out of the count",
   outside_region: "Outside the region that is counted",
 };

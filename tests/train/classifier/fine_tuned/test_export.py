@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from erythron.bundle.folder import Bundle, load_bundle
 from erythron.bundle.schema import Method
-from erythron.cells.flags import CellFlag, has_flag
+from erythron.cells.table import is_unlike_training
 from erythron.classify.framing import MEASUREMENT_INPUTS
 from erythron.classify.selftest import verify_bundle
 from erythron.cli import app
@@ -166,7 +166,7 @@ def test_a_count_with_a_user_s_bundle_says_what_it_says_with_the_shipped_one(
     called = classify_images(find_images(held), tmp_path / "calls.csv", RunOptions(model=bundle.path)).calls
     assert called.height == 8
     # The limit of each of two distances lies within those of the eight cells, so each may flag its furthest.
-    assert called.select(has_flag(CellFlag.UNLIKE_TRAINING).sum()).item() <= 2
+    assert called.select(is_unlike_training().sum()).item() <= 2
 
     pictures = [np.asarray(Image.open(path)) for path in rows["path"].sample(16, seed=0)]
     field = np.concatenate([np.concatenate(pictures[i : i + 4], axis=1) for i in range(0, 16, 4)])

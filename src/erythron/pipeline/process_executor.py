@@ -1,0 +1,151 @@
+"""Counting in several processes of this machine, behind the protocol of every executor.
+
+The networks use all cores, but what is done between them, cutting, measuring and writing, uses one. So with
+many images or tiles one process a core, each with its own networks on one thread, is faster than one process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any, Generic
+
+from erythron.errors import BundleError
+from erythron.pipeline.executor import Failure, Item, Result, Task, attempt
+
+AHEAD = 3
+"""Items a worker that are taken at once: outcomes come in order, and a slow one must not hold up others."""
+
+RETRIES = 2
+"""Times that an item is tried again, alone, after a worker was lost while it did it."""
+
+_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS")
+_WATCH_S = 1.0
+
+_work: Callable[[Any], Any] | None = None
+"""What this worker does, once its networks are loaded."""
+
+_task: Task[Any, Any] | None = None
+
+
+@dataclass(eq=False)
+class _Sent(Generic[Item]):
+    """An item that was handed out and is not yielded yet.
+
+    Attributes:
+        item: it.
+        answer: what will come of it; None where it is to be handed out.
+        lost: how many workers were lost while they did it alone.
+    """
+
+    item: Item
+    answer: Future[Any] | None = None
+    lost: int = 0
+
+
+class ProcessExecutor:
+    """Does items in processes of this machine, see the module.
+
+    Args:
+        workers: how many.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def run(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
+        """See :class:`erythron.pipeline.executor.Executor`; items are taken a few before their turn."""
+        source, sent = iter(items), deque[_Sent[Item]]()
+        pool = self._open(task)
+        try:
+            while True:
+                for item in islice(source, AHEAD * self._workers - len(sent)):
+                    sent.append(_Sent(item))
+                if not sent:
+                    return
+                outcome = self._take_first(pool, sent)
+                while outcome is None:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    pool = self._open(task)
+                    outcome = self._take_first(pool, deque([sent[0]]))
+                if isinstance(outcome, BundleError):
+                    raise outcome
+                yield sent.popleft().item, outcome
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _open(self, task: Task[Any, Any]) -> ProcessPoolExecutor:
+        for name in _ONE_THREAD:
+            os.environ.setdefault(name, "1")  # read by libraries of the workers when they start
+        # The networks' threads do not survive a fork, so every worker starts anew.
+        return ProcessPoolExecutor(
+            self._workers, get_context("spawn"), initializer=_begin, initargs=(task, os.getpid())
+        )
+
+    def _take_first(self, pool: ProcessPoolExecutor, sent: deque[_Sent[Item]]) -> Any:
+        """Hand out what is not handed out yet, and return what came of the first item.
+
+        A lost worker takes all that is handed out with it, and nobody knows which item is to blame. So the
+        first is then done alone, and if a worker is lost again, it was that.
+
+        Returns:
+            None where a worker was lost, and the first is to be tried again.
+        """
+        first = sent[0]
+        try:
+            for one in sent:
+                if one.answer is None:
+                    one.answer = pool.submit(_do, one.item)
+            return None if first.answer is None else first.answer.result()
+        except BrokenProcessPool:
+            for one in sent:
+                if one.answer is not None and (not one.answer.done() or one.answer.exception() is not None):
+                    one.answer = None
+            if len(sent) > 1:
+                return None
+            first.lost += 1
+            return None if first.lost <= RETRIES else _describe_loss(first.item.name)
+
+
+def _describe_loss(name: str) -> Failure:
+    return Failure(
+        name,
+        f"{name}: the worker was lost {RETRIES + 1} times while it did this; there may be too little memory, "
+        "so give fewer --workers",
+    )
+
+
+def _begin(task: Task[Any, Any], parent: int) -> None:
+    """Make this process a worker: the parent alone hears of Ctrl-C, and no worker outlives it."""
+    global _task
+    _task = task
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_WATCH_S)
+    os._exit(1)
+
+
+def _do(item: Any) -> object:
+    """Return what came of an item; the networks are loaded at the first."""
+    global _work
+    try:
+        if _work is None:
+            assert _task is not None  # noqa: S101
+            _work = _task.start()
+        return attempt(item.name, partial(_work, item))
+    except BundleError as error:
+        return error

@@ -1,0 +1,120 @@
+"""A region of a slide that a person drew: which blocks have a part in it, and which cells lie inside.
+
+In: a GeoJSON file of polygons, as QuPath exports annotations, in pixels of the slide. Out: a
+:class:`RegionSet`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import ceil, floor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import points_in_poly
+
+from erythron.errors import DataError, describe_os_error
+from erythron.files.reading import read_text
+from erythron.read.source import Slide
+from erythron.segment.blocks import Box
+
+Ring = tuple[tuple[float, float], ...]
+Points = NDArray[np.float64]
+
+_TRIED = 9
+"""Points a side that a box is tried at for a part in the region, besides the region's own corners."""
+
+
+@dataclass(frozen=True)
+class RegionSet:
+    """Polygons to count inside.
+
+    Attributes:
+        polygons: each its outer ring and then its holes, corners (x, y) in pixels of the slide from the
+            corner of its first pixel.
+        box: around all of them, in whole pixels.
+    """
+
+    polygons: tuple[tuple[Ring, ...], ...]
+    box: Box
+
+    def holds(self, centres: Points) -> NDArray[np.bool_]:
+        """Return whether each centre, (N, 2) x and y from the middle of the first pixel, is inside, (N,)."""
+        inside = np.zeros(len(centres), np.bool_)
+        for outer, *holes in self.polygons:
+            here = _is_inside(centres + 0.5, outer)
+            for hole in holes:
+                here &= ~_is_inside(centres + 0.5, hole)
+            inside |= here
+        return inside
+
+    def touches(self, box: Box) -> bool:
+        """Return whether a box has, as far as a lattice of points tells, a part in a polygon."""
+        corners = np.array([corner for polygon in self.polygons for ring in polygon for corner in ring])
+        low, high = np.array([box.left, box.top]), np.array([box.right, box.bottom])
+        if ((corners >= low) & (corners <= high)).all(axis=1).any():
+            return True
+        x, y = (np.linspace(low[axis], high[axis], _TRIED) for axis in (0, 1))
+        lattice = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        return bool(self.holds(lattice - 0.5).any())
+
+
+def _is_inside(points: Points, ring: Ring) -> NDArray[np.bool_]:
+    return np.asarray(points_in_poly(points, np.array(ring)), np.bool_)  # type: ignore[no-untyped-call]
+
+
+def read_region_set(path: Path, slide: Slide) -> RegionSet:
+    """Read the polygons of a region.
+
+    Args:
+        path: a GeoJSON file: a FeatureCollection, a list of features, one feature or one geometry.
+        slide: that it was drawn on.
+
+    Raises:
+        DataError: the file cannot be read, holds no polygon, or lies outside the slide.
+    """
+    try:
+        document = json.loads(read_text(path))
+    except OSError as error:
+        raise DataError(f"{path}: {describe_os_error(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is no GeoJSON; export the annotations from QuPath as GeoJSON") from error
+    try:
+        polygons = tuple(_find_polygons(document))
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise DataError(f"{path}: its coordinates are not as GeoJSON has them; export it again") from error
+    if not polygons:
+        raise DataError(f"{path}: holds no polygon; draw the region with QuPath's polygon or brush tool")
+    x, y = np.array([corner for outer, *_ in polygons for corner in outer]).T
+    box = Box(floor(x.min()), floor(y.min()), ceil(x.max()), ceil(y.max()))
+    if not box.cut(Box(0, 0, slide.width_px, slide.height_px)).area_px:
+        raise DataError(
+            f"{path}: the region lies outside {slide.name} of {slide.width_px}x{slide.height_px} px; "
+            "give the region of this slide, in pixels at full resolution"
+        )
+    return RegionSet(polygons, box)
+
+
+def _find_polygons(document: Any) -> list[tuple[Ring, ...]]:
+    if isinstance(document, list):
+        return [polygon for one in document for polygon in _find_polygons(one)]
+    if "features" in document:
+        return _find_polygons(document["features"])
+    if "geometry" in document:
+        return _find_polygons(document["geometry"] or {})
+    if "geometries" in document:
+        return _find_polygons(document["geometries"])
+    kind, coordinates = document.get("type"), document.get("coordinates")
+    if kind == "Polygon":
+        return [_read_polygon(coordinates)]
+    return [_read_polygon(one) for one in coordinates] if kind == "MultiPolygon" else []
+
+
+def _read_polygon(rings: Any) -> tuple[Ring, ...]:
+    read = tuple(tuple((float(x), float(y)) for x, y, *_ in ring) for ring in rings)
+    if not all(len(ring) >= 3 and np.isfinite(ring).all() for ring in read):
+        raise ValueError("a ring has fewer than three corners")
+    return read

@@ -1,0 +1,77 @@
+"""Regions as QuPath exports them: polygons with holes, and files that are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.slides import ArraySlide
+
+from erythron.errors import DataError
+from erythron.pipeline.slides.regions import read_region_set
+from erythron.segment.blocks import Box
+
+SLIDE = ArraySlide("s.svs", np.zeros((300, 400, 3), np.uint8))
+SQUARE = [[10, 10], [110, 10], [110, 110], [10, 110], [10, 10]]
+HOLE = [[40, 40], [60, 40], [60, 60], [40, 60], [40, 40]]
+POLYGON = {"type": "Polygon", "coordinates": [SQUARE, HOLE]}
+MULTI = {"type": "MultiPolygon", "coordinates": [[SQUARE, HOLE]]}
+FEATURE = {"type": "Feature", "geometry": POLYGON, "properties": {"objectType": "annotation"}}
+
+
+def write(folder: Path, document: Any) -> Path:
+    path = folder / "region.geojson"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        POLYGON,
+        MULTI,
+        FEATURE,
+        [FEATURE],
+        {"type": "FeatureCollection", "features": [FEATURE]},
+        {"type": "GeometryCollection", "geometries": [POLYGON]},
+    ],
+)
+def test_polygons_are_read_from_every_form_of_geojson(document: Any, tmp_path: Path) -> None:
+    region = read_region_set(write(tmp_path, document), SLIDE)
+    assert region.box == Box(10, 10, 110, 110)
+    centres = np.array([[20.0, 20.0], [50.0, 50.0], [5.0, 50.0]])
+    assert region.holds(centres).tolist() == [True, False, False]
+    assert region.touches(Box(0, 0, 12, 12))
+    assert region.touches(Box(0, 0, 400, 300))
+    assert not region.touches(Box(45, 45, 55, 55))
+    assert not region.touches(Box(200, 200, 300, 300))
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ("no json", "is no GeoJSON"),
+        ({"type": "Point", "coordinates": [1, 2]}, "holds no polygon"),
+        ({"type": "FeatureCollection", "features": []}, "holds no polygon"),
+        ({"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}, "coordinates are not"),
+        ({"type": "Polygon", "coordinates": [[["a", 2], [3, 4], [5, 6]]]}, "coordinates are not"),
+        ({"type": "Polygon"}, "coordinates are not"),
+        ("7", "coordinates are not"),
+        ({"type": "Polygon", "coordinates": [[[900, 900], [950, 900], [900, 950]]]}, "lies outside"),
+    ],
+)
+def test_a_file_that_is_no_region_is_refused_with_the_reason(
+    document: Any, reason: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, document)
+    with pytest.raises(DataError, match=reason) as caught:
+        read_region_set(path, SLIDE)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file"):
+        read_region_set(tmp_path / "lost.geojson", SLIDE)

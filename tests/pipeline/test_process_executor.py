@@ -1,0 +1,62 @@
+"""Two processes of this machine: order, failures, and workers that are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tests.killing import Doing, Item
+
+from erythron.errors import BundleError
+from erythron.pipeline.count import count_images
+from erythron.pipeline.executor import Failure
+from erythron.pipeline.options import RunOptions
+from erythron.pipeline.process_executor import AHEAD, RETRIES, ProcessExecutor
+from erythron.read.inputs import find_images
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
+
+
+def test_items_come_back_in_order_and_fail_alone(tmp_path: Path) -> None:
+    names = [*(f"item-{n}" for n in range(8)), "broken", "killed-once", "killed-always", "last"]
+    taken: list[str] = []
+
+    def items() -> Iterator[Item]:
+        for name in (*names, "model"):
+            taken.append(name)
+            yield Item(name)
+
+    done = []
+    outcomes = ProcessExecutor(2).run(Doing(tmp_path), items())
+    for item, outcome in islice(outcomes, len(names)):
+        assert len(taken) <= len(done) + 2 * AHEAD  # a few before their turn, and not all at once
+        done.append((item.name, outcome))
+    with pytest.raises(BundleError, match="is no model"):
+        next(outcomes)
+    assert [name for name, _ in done] == names
+    failures = {name: outcome for name, outcome in done if isinstance(outcome, Failure)}
+    assert set(failures) == {"broken", "killed-always"}
+    assert failures["broken"].reason == "broken: copy it again"
+    assert f"lost {RETRIES + 1} times" in failures["killed-always"].reason
+    assert dict(done)["killed-once"] == "KILLED-ONCE"
+
+
+def test_a_count_in_two_processes_is_that_of_one(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for seed in range(2):
+        Image.fromarray(draw_field(DrawnFieldSpec(220, 200, seed=seed)).rgb).save(folder / f"f{seed}.png")
+    results = []
+    for name, executor in (("one", None), ("two", ProcessExecutor(2))):
+        options = RunOptions(mpp=0.25, threads=None if executor is None else 1)
+        assert count_images(find_images([folder]), tmp_path / name, options, executor=executor).failures == ()
+        results.append(
+            {
+                path.relative_to(tmp_path / name): path.read_bytes()
+                for path in (tmp_path / name).rglob("*")
+                if path.is_file() and path.name not in {"run.json", "report.html"}
+            }
+        )
+    assert results[0] == results[1]
