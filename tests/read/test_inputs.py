@@ -76,7 +76,7 @@ def test_results_masks_and_thumbnails_are_no_inputs_and_are_named(tmp_path: Path
     touch(tmp_path / "@eaDir" / "a.png" / "SYNOPHOTO_THUMB_M.jpg")
     touch(tmp_path / "set" / "crops" / "c.png")
     touch(tmp_path / "set" / "masks" / "c.png")
-    for name in ("a_mask.png", "a-mask.tif", "field.mask.png", "slide.svs"):
+    for name in ("a_mask.png", "a-mask.tif", "field.mask.png", "slide.czi"):
         touch(tmp_path / name)
     text = PngInfo()
     text.add_text(OWN_PICTURE, "0" * 64)
@@ -84,7 +84,7 @@ def test_results_masks_and_thumbnails_are_no_inputs_and_are_named(tmp_path: Path
     found = search_images([tmp_path])
     assert [i.relative.as_posix() for i in found.images] == ["a.png", "set/crops/c.png"]
     assert {path.relative_to(tmp_path).as_posix() for path, _ in found.left_out} == {
-        "run/a", "@eaDir", "set/masks", "a_mask.png", "a-mask.tif", "field.mask.png", "slide.svs",
+        "run/a", "@eaDir", "set/masks", "a_mask.png", "a-mask.tif", "field.mask.png", "slide.czi",
         "plain.png",
     }  # fmt: skip
 

@@ -9,8 +9,12 @@ from pathlib import Path
 
 from erythron.errors import UsageError
 from erythron.files.naming import as_text
+from erythron.read.companions import find_companions
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    ".bif", ".bmp", ".dcm", ".jpeg", ".jpg", ".mrxs", ".ndpi", ".png", ".scn", ".svs", ".svslide", ".tif",
+    ".tiff", ".vms", ".vmu", ".webp",
+)  # fmt: skip
 """Suffixes looked for in folders, compared without case. A file given by name may have any."""
 
 OWN_PICTURE = "erythron-fingerprint"
@@ -20,8 +24,7 @@ _FIELD_RECORD = "record.json"
 """What lies in a folder of results of one image; pictures in it are made from that image."""
 
 _OTHER_PICTURES = (
-    ".avif", ".bif", ".czi", ".dcm", ".gif", ".heic", ".heif", ".jp2", ".lif", ".mrxs", ".nd2", ".ndpi",
-    ".psd", ".scn", ".svs", ".vsi",
+    ".avif", ".czi", ".gif", ".heic", ".heif", ".jp2", ".lif", ".nd2", ".psd", ".vsi",
 )  # fmt: skip
 """Suffixes of pictures that are not read: in a folder they are named, not passed over in silence."""
 
@@ -110,7 +113,12 @@ def search_images(paths: Iterable[str | Path], out: Path | None = None) -> Found
     """
     images: list[InputImage] = []
     left_out: list[tuple[Path, str]] = []
-    for path in map(Path, paths):
+    given = [Path(path) for path in paths]
+    parts = find_companions(given)
+    for path in given:
+        if path in parts:
+            left_out.append((path, f"is a part of the slide {parts[path].name}"))
+            continue
         if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder above may not be read
             images.append(InputImage(path, Path(path.name)))
             continue
@@ -160,8 +168,9 @@ class _Search:
         if _FIELD_RECORD in names:
             self.left_out.append((folder, "holds results of erythron"))
             return
+        parts = find_companions(entries)
         for entry in entries:
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or entry in parts:
                 continue
             if os.path.isdir(entry):  # noqa: PTH112
                 yield from self._enter(entry, names)
