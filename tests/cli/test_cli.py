@@ -13,6 +13,10 @@ import pytest
 from PIL import Image
 from tests.program import run_program
 
+from erythron.datasets.masks import read_mask
+from erythron.datasets.pixels import read_labelled_image
+from erythron.datasets.sets import read_set
+from erythron.shape.mask import convex_hull
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 ERYTHRON = [sys.executable, "-c", "from erythron.cli import main; main()"]
@@ -214,6 +218,28 @@ def test_a_mask_has_its_images_size_and_values(fields: Path, tmp_path: Path) -> 
     other = run_program("mask", fields, "--out", out)
     assert other.returncode == 1
     assert "--force" in other.stderr
+
+
+def test_image_and_hull_are_written_as_one_file_that_is_read_back_as_a_labelled_set(
+    fields: Path, tmp_path: Path
+) -> None:
+    """The fourth channel as the published network takes it: one crop of the file crops image and mask."""
+    out = tmp_path / "set" / "late"
+    words = ("mask", fields / "field0.png", "--out", out, "--shape", "hull", "--four-channels")
+    assert run_program(*words).returncode == 0
+    again = run_program(*words)
+    assert "0 masks written" in again.stdout
+    cells = read_set("set", tmp_path / "set").rows
+    assert cells["mask_kind"].to_list() == ["fourth_channel"]
+    written = Path(cells["path"][0])
+    assert written == out / "field0.tif"
+    image = read_labelled_image(written, None, "fourth_channel")
+    np.testing.assert_array_equal(image.rgb, np.asarray(Image.open(fields / "field0.png").convert("RGB")))
+    hull = read_mask(written, "fourth_channel").cell
+    assert run_program("mask", fields / "field0.png", "--out", tmp_path / "plain").returncode == 0
+    cell = np.asarray(Image.open(tmp_path / "plain" / "field0.png")) > 0
+    assert cell.any()
+    np.testing.assert_array_equal(hull, convex_hull(cell))
 
 
 def test_classify_gives_one_row_an_image(fields: Path, tmp_path: Path) -> None:

@@ -58,6 +58,21 @@ def test_split_writes_a_manifest_that_verifies(cells: Path, tmp_path: Path) -> N
     assert rows.filter(pl.col("path").str.contains("/0[01].png"))["split"].n_unique() == 1
 
 
+def test_the_published_split_of_a_set_is_kept(cells: Path, tmp_path: Path) -> None:
+    for number, path in enumerate(sorted(cells.glob("*/*.png"))[2:]):
+        place = tmp_path / "mine" / ("val" if number % 3 == 0 else "train") / path.parent.name / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+    out = tmp_path / "m.csv"
+    done = run("split", tmp_path / "mine", "--split", "published", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["plan"] == {"split": "published"}
+    rows = read_manifest(out)
+    assert rows["split"].value_counts().sort("split").rows() == [("test", 8), ("train", 14)]
+    assert all(("val" in Path(p).parts) == (s == "test") for p, s in rows.select("path", "split").iter_rows())
+
+
 def test_split_refuses_to_overwrite(cells: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.csv"
     assert run("split", cells, "--out", out).returncode == 0

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -81,6 +83,44 @@ def test_experiment_prints_its_table_and_resumes(tmp_path: Path) -> None:
     assert "36 runs are missing" in first.stdout
     again = CliRunner().invoke(app, [*words, "--json"])
     assert json.loads(again.stdout)["cells"]["missing"] == 36
+
+
+def test_the_paper_s_experiment_from_an_archive_to_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The published parts, the judged one called by the last epoch and by that which was best on it."""
+    monkeypatch.setenv("ERYTHRON_CACHE_DIR", str(tmp_path / "cache"))
+    write_cells(tmp_path)
+    rng = np.random.default_rng(1)
+    yy, xx = np.mgrid[:80, :80]
+    for i in range(12):
+        # Red cells around, each image with its own: else all would show one piece of smear.
+        image = np.asarray(Image.open(tmp_path / f"{i}.png")).copy()
+        for angle in rng.uniform(0, 2 * np.pi, 6):
+            distance = np.hypot(yy - 40 - 34 * np.sin(angle), xx - 40 - 34 * np.cos(angle))
+            image[distance < rng.uniform(4, 8)] = rng.integers(120, 215, 3)
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for i in range(12):
+            part, name = ("train", "train", "val")[i // 2 % 3], ("late", "rubriblast")[i % 2]
+            archive.write(tmp_path / f"{i}.png", f"mine/{part}/images/{name}/{i}.png")
+            archive.write(tmp_path / f"{i}-mask.png", f"mine/{part}/masks/{name}/{i}.png")
+    words = ["experiment", "paper", "--data", str(tmp_path / "mine.zip"), "--split", "published"]
+    words += ["--out", str(tmp_path / "out"), "--seeds", "1", "--threads", "1", *SETTINGS]
+    small = ("network.mask_backbone=test_efficientnet", "network.fusion=logits_gate")
+    words += [word for setting in small for word in ("--set", setting)]
+    done = CliRunner().invoke(app, [*words, "--arm", "published network"])
+    assert done.exit_code == 0, done.output
+    assert "| arm | accuracy, last epoch | accuracy, best epoch (as published) |" in done.stdout
+    out = tmp_path / "out" / "mine"
+    row = pl.read_csv(out / "table.csv").filter(pl.col("arm") == "published network")
+    for name in ("accuracy", "best_epoch"):
+        assert 0 <= row[name].item() <= 1
+    calls = pl.read_csv(out / "runs" / "published-network" / "seed0-fold0.csv")
+    assert sorted(Path(p).name for p in calls["path"]) == ["10.png", "11.png", "4.png", "5.png"]
+    assert (out / "runs" / "published-network" / "seed0-fold0.best.csv").exists()
+    assert pl.read_csv(out / "curves.csv").select("arm", "epoch").rows() == [("published network", 1)]
+    assert (out / "curves.png").stat().st_size > 5000
 
 
 def test_wrong_usage_of_the_training_commands(tmp_path: Path) -> None:

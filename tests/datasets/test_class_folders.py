@@ -14,7 +14,7 @@ from erythron.datasets.class_folders import PUBLISHED_CELLS, describe_bmec
 from erythron.datasets.fetch import unpack_zip
 from erythron.datasets.manifest import write_manifest
 from erythron.datasets.sets import open_set, read_set
-from erythron.datasets.split import SplitPlan, split_rows
+from erythron.datasets.split import SplitPlan, keep_published, split_rows
 from erythron.errors import DataError
 
 from .conftest import draw_smear, save, save_flat
@@ -196,3 +196,117 @@ def test_names_of_any_bytes_are_read_split_and_audited(tmp_path: Path) -> None:
         assert back.rows["path"].to_list() == labelled.rows["path"].to_list()
         assert all(Path(path).is_file() for path in back.rows["path"])
     assert audit_manifest(result.rows, "set").cells == 12
+
+
+def fill_archive(layout: str, folder: Path) -> Path:
+    """Lay out 4 x 4 cells with two rotated copies of each training cell, and zip them.
+
+    The fourth cell of every class is the published validation's, the others are for training.
+    """
+    names = ("early", "late", "intermediate", "rubriblast")
+    table = ["file,stage,split"]
+    for k, name in enumerate(names):
+        for i in range(4):
+            picture = Image.fromarray(draw_smear(10 * k + i, 60, 60))
+            part = "val" if i == 3 else "train"
+            stem = f"{k}{i}"
+            mask = Image.fromarray(
+                np.where(np.hypot(*(np.mgrid[:60, :60] - 30)) < 20, 255, 0).astype(np.uint8)
+            )
+            places = {
+                "file names": [f"{part}/{name}_{stem}.png"],
+                "table": [f"pictures/{stem}.png"],
+                "folders": [f"{part}/{name}/{stem}.png"],
+                "masks": [f"{part}/images/{name}/{stem}.png"],
+                "numbers": [f"{part}/{k}/{stem}.png"],
+                "published": [f"val/{name}/{stem}.png"] if i == 3 else [],
+            }[layout]
+            table.append(f"{stem}.png,{name},{part}")
+            if layout == "masks":
+                save(folder / f"{part}/masks/{name}/{stem}.png", np.asarray(mask))
+            if layout == "published" and i < 3:
+                for number, angle in enumerate((0, 77, 200)):
+                    # Names that say nothing: what belongs together is seen from the pixels.
+                    copy = picture.rotate(angle, Image.Resampling.BICUBIC)
+                    save(
+                        folder / f"rotate_train/{name}/{(7 * i + 5 * number) % 23:03d}x.png", np.asarray(copy)
+                    )
+            for place in places:
+                save(folder / place, np.asarray(picture))
+    if layout == "table":
+        (folder / "labels.csv").write_text("\n".join(table))
+    archive = folder.with_suffix(".zip")
+    with zipfile.ZipFile(archive, "w") as opened:
+        for path in sorted(folder.rglob("*.*")):
+            opened.write(path, Path("bmec") / path.relative_to(folder))
+    return archive
+
+
+@pytest.mark.parametrize("layout", ["file names", "table", "folders", "masks", "numbers", "published"])
+def test_layouts_of_an_archive_are_read_and_its_published_split_kept(
+    tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERYTHRON_CACHE_DIR", str(tmp_path / "cache"))
+    archive = fill_archive(layout, tmp_path / "mine")
+    numbers = ["0=basophilic", "1=orthochromatic", "2=polychromatic", "3=proerythroblast"]
+    labelled = open_set(str(archive), parse_class_map(numbers if layout == "numbers" else []))
+    assert labelled.name == "mine"
+    assert labelled.left_out.is_empty()
+    copies = 3 if layout == "published" else 1
+    assert labelled.rows.height == 12 * copies + 4
+    assert labelled.rows["label"].value_counts()["count"].to_list() == [3 * copies + 1] * 4
+    assert not any("mask" in path for path in labelled.rows["path"])
+    assert (
+        labelled.rows["mask_kind"].to_list() == ["cell" if layout == "masks" else None] * labelled.rows.height
+    )
+    similar = find_similar_rows(labelled.rows)
+    published = keep_published(labelled.rows, similar)
+    assert published.notes == ()
+    assert published.rows["split"].value_counts().sort("split").rows() == [
+        ("test", 4),
+        ("train", 12 * copies),
+    ]
+    assert published.rows["group"].n_unique() == 16
+    grouped = split_rows(labelled.rows, SplitPlan(0, 0.25), similar)
+    assert not audit_manifest(grouped.rows, "mine").leaks
+
+
+def test_training_images_that_show_a_judged_cell_are_left_out_of_the_published_split(tmp_path: Path) -> None:
+    for i in range(4):
+        picture = Image.fromarray(draw_smear(i, 60, 60))
+        save(
+            tmp_path / "train" / "early" / f"{i}.png",
+            np.asarray(picture.rotate(40 * i, Image.Resampling.BICUBIC)),
+        )
+        if i > 1:
+            save(tmp_path / "val" / "early" / f"{i}.png", np.asarray(picture))
+    rows = read_set("mine", tmp_path).rows
+    kept = keep_published(rows, find_similar_rows(rows))
+    assert sorted((Path(p).name, s) for p, s in kept.rows.select("path", "split").iter_rows()) == [
+        ("0.png", "train"),
+        ("1.png", "train"),
+        ("2.png", "test"),
+        ("3.png", "test"),
+    ]
+    assert "2 images show a cell of a part that is judged later" in kept.notes[0]
+
+
+def test_a_set_without_parts_has_no_published_split(tmp_path: Path) -> None:
+    save_flat(tmp_path / "early" / "1.png", 1)
+    with pytest.raises(DataError, match="no split of its own"):
+        keep_published(read_set("mine", tmp_path).rows)
+    save_flat(tmp_path / "all" / "train" / "early" / "1.png", 2)
+    (tmp_path / "early" / "1.png").unlink()
+    with pytest.raises(DataError, match="needs a part"):
+        keep_published(read_set("mine", tmp_path).rows)
+
+
+def test_images_that_a_table_does_not_list_are_asked_for(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_flat(tmp_path / f"{name}.png", ord(name))
+    (tmp_path / "labels.csv").write_text("image,label,split\na.png,early,train\n")
+    with pytest.raises(DataError, match=r"'\(not in labels.csv\)' \(1 images\)"):
+        read_set("mine", tmp_path)
+    (tmp_path / "labels.csv").write_text("image,label,split\na.png,early,train\nb.png,late,second\n")
+    with pytest.raises(DataError, match="'second' is no part of a split"):
+        read_set("mine", tmp_path)

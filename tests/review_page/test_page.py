@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 import uvicorn
+from PIL import Image
 
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
@@ -25,6 +26,8 @@ from erythron.review_page.app import PageSettings, create_app
 from erythron.review_page.run import ReviewedRun
 from erythron.review_page.server import DATABASE
 from erythron.review_page.sessions import Sessions
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
+from tests.review_page.conftest import CounterHere
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -66,7 +69,8 @@ def served(real_run: Path, tmp_path: Path) -> Iterator[Served]:
     shutil.copytree(real_run, out)
     sessions = Sessions()
     log = EventLog(open_database(name_file(out / DATABASE)), out)
-    app = create_app(ReviewedRun(out), log, sessions, PageSettings(targets=(50, 300)))
+    settings = PageSettings(targets=(50, 300))
+    app = create_app(ReviewedRun(out), log, sessions, settings, CounterHere(out))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -236,6 +240,61 @@ def test_the_page_is_sound_for_every_reader(
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert [v for v in found if v[0] in {"serious", "critical"}] == []
     assert desk.errors == []
+
+
+def test_pictures_are_added_by_keyboard_and_the_queue_follows_the_calls(
+    browser: Browser, served: Served, axe: str, tmp_path: Path
+) -> None:
+    """Another reader's page has the new cells too, and neither was loaded again."""
+    other = Desk(browser, served.link("B. Reader"))
+    desk = Desk(browser, served.link())
+    page = desk.page
+    page.select_option("#order", "next")
+    page.locator("h2", has_text="To call next").wait_for()
+    page.locator("#order").blur()
+    order = "[...document.querySelectorAll('.group .tile')].slice(0, 12).map((t) => t.cell.key)"
+    first = read_queue(page)
+    page.locator(f".tile.current img[data-key='{first[0]}']").wait_for()
+    assert page.evaluate(order)[0] == first[0]
+    desk.press("3")
+    desk.wait_saved()
+    page.wait_for_timeout(1000)
+    second = read_queue(page)
+    assert first[0] not in second
+    shown = sorted(
+        page.evaluate("[...document.querySelectorAll('.group:first-of-type .tile')].length && " + order)
+    )
+    # What was called and the cell that the reader is at stay; the ranking of now comes after them.
+    assert {first[0], first[1]} <= set(shown)
+    assert second[0] in shown
+
+    name = "a <b>slide.png"
+    Image.fromarray(draw_field(DrawnFieldSpec(300, 240, seed=7)).rgb).save(tmp_path / name)
+    (tmp_path / "notes.png").write_text("no picture")
+    page.locator("#add-button").focus()
+    desk.press("Enter")
+    page.set_input_files("#add-files", [tmp_path / name, tmp_path / "notes.png"])
+    page.locator("#add-status", has_text="Not taken: notes.png: this is text").wait_for()
+    page.locator("#add-jobs li.done", has_text=name).wait_for()
+    page.evaluate(axe)
+    found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
+    assert [v for v in found if v[0] in {"serious", "critical"}] == []
+    desk.press("Escape")
+    for each in (page, other.page):
+        each.locator("#field-choice option", has_text=name).wait_for(state="attached")
+        each.locator("#live", has_text="came in").wait_for(state="attached")
+    assert page.locator("#add-jobs b").count() == 0
+    assert [text for text in desk.errors if "415" not in text] == []
+
+
+def read_queue(page: Page) -> list[str]:
+    """Return what the server ranks first now."""
+    path = "/api/specimens/0/queue?most=10"
+    queue = (
+        f"fetch('{path}').then(r => r.json()).then(q => q.cell_id.map((id, i) => `${{q.field[i]}}:${{id}}`))"
+    )
+    found: list[str] = page.evaluate(queue)
+    return found
 
 
 def test_a_script_in_a_name_is_text(browser: Browser, served: Served) -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial import ConvexHull, Delaunay
 
-from erythron.cells.outline import outlines_from_labels
-from erythron.shape.mask import convex_hull, hull_plane, render_mask
+from erythron.cells.outline import outline_cell, outlines_from_labels
+from erythron.shape.mask import convex_hull, hull_plane, render_mask, render_shapes
+from erythron.shape.mask_shape import MaskShape
 
 
 def test_render_mask_has_the_three_values() -> None:
@@ -94,3 +95,22 @@ def test_hull_holds_exactly_the_centres_inside_the_polygon(seed: int) -> None:
     grid = np.argwhere(np.ones_like(mask))
     inside = Delaunay(corners).find_simplex(grid, tol=1e-9) >= 0
     np.testing.assert_array_equal(convex_hull(mask).ravel(), inside)
+
+
+def test_each_cell_has_its_own_hull_and_shapes_are_subsets_of_one_another() -> None:
+    outlines = []
+    for x in (6, 22):
+        cell = np.zeros((32, 32), bool)
+        cell[8:24, x - 4 : x + 5] = True
+        cell[14:18, x : x + 5] = False
+        nucleus = np.zeros_like(cell)
+        nucleus[9:12, x - 2 : x + 2] = True
+        outline = outline_cell(nucleus, cell)
+        assert outline is not None
+        outlines.append(outline)
+    both, cell, hull = (render_shapes(outlines, 32, 32, shape) for shape in MaskShape)
+    assert set(np.unique(both)) == {0, 128, 255}
+    assert set(np.unique(cell)) == set(np.unique(hull)) == {0, 255}
+    np.testing.assert_array_equal(cell > 0, both > 0)
+    assert (hull[16, 10], cell[16, 10]) == (255, 0)
+    assert not hull[:, 13:16].any()

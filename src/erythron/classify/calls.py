@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 
@@ -10,9 +11,10 @@ from erythron.bundle.schema import Framing
 from erythron.cells.flags import CellFlag, make_flag_column
 from erythron.cells.outline import CellOutline
 from erythron.cells.table import NOVELTY, PROBABILITY, count_as, list_cell_columns, make_empty_table
-from erythron.classify.classifier import CellInputs, Classifier
+from erythron.classify.classifier import BATCH, CellInputs, Classifier, join_predictions
 from erythron.classify.crops import CropGeometry, cut_cells
 from erythron.classify.framing import choose_mpp, derive_inputs
+from erythron.look_ahead import look_ahead
 from erythron.read.image import SmearImage
 
 
@@ -65,7 +67,11 @@ def call_cells(
     if measurements.height == 0:
         return make_empty_table(bundle.classes)
     framing = bundle.card.framing
-    predicted = classifier.predict(prepare_cells(image, outlines, measurements, framing, is_field=is_field))
+    parts = [slice(i, i + BATCH) for i in range(0, len(outlines), BATCH)]
+    prepared = look_ahead(
+        partial(prepare_cells, image, outlines[p], measurements[p], framing, is_field=is_field) for p in parts
+    )
+    predicted = join_predictions([classifier.predict(cells) for cells in prepared])
     probabilities = predicted.probabilities
     confidence = probabilities.max(axis=1)
     labels = [bundle.classes[i].name for i in probabilities.argmax(axis=1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,14 @@ import typer
 
 from erythron.cells.class_map import parse_class_map
 from erythron.cli.options import ClassMap, Force, Json
+
+
+class SplitKind(StrEnum):
+    """Where the parts of a split come from."""
+
+    GROUPED = "grouped"
+    PUBLISHED = "published"
+
 
 data_app = typer.Typer(help="Labelled sets: list, fetch, audit and split them.", no_args_is_help=True)
 
@@ -152,6 +161,14 @@ def audit(
 def split(
     source: Source,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Manifest to write: .parquet or .csv.")],
+    kind: Annotated[
+        SplitKind,
+        typer.Option(
+            "--split",
+            help="'published' keeps the parts that the set was published with; a validation part without a "
+            "test beside it is then the test.",
+        ),
+    ] = SplitKind.GROUPED,
     validation: Annotated[float, typer.Option(help="Share of the cells for validation.")] = 0.15,
     test: Annotated[float, typer.Option(help="Share of the cells for the test.")] = 0.15,
     seed: Annotated[int, typer.Option(help="Orders groups of equal make-up.")] = 0,
@@ -159,7 +176,7 @@ def split(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Split a set by group into train, validation and test, copies and overlapping crops kept together."""
+    """Split a set by group, or keep its published parts; copies and overlapping crops are on one side."""
     import json
     from dataclasses import asdict
 
@@ -167,7 +184,7 @@ def split(
     from erythron.datasets.audit import find_similar_rows
     from erythron.datasets.manifest import check_suffix, write_manifest
     from erythron.datasets.sets import open_set
-    from erythron.datasets.split import SplitPlan, count_labels, split_rows
+    from erythron.datasets.split import SplitPlan, count_labels, keep_published, split_rows
     from erythron.errors import UsageError
     from erythron.files.writing import write_file
 
@@ -179,12 +196,15 @@ def split(
     show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
     with show_progress(f"Comparing {labelled.name}", labelled.rows["path"].n_unique()) as progress:
         similar = find_similar_rows(labelled.rows, progress=progress)
-    result = split_rows(labelled.rows, plan, similar)
+    is_published = kind is SplitKind.PUBLISHED
+    result = (
+        keep_published(labelled.rows, similar) if is_published else split_rows(labelled.rows, plan, similar)
+    )
     write_manifest(result.rows, out)
     table = count_labels(result.rows)
     record = {
         "manifest": str(out),
-        "plan": asdict(plan),
+        "plan": {"split": kind.value} if is_published else asdict(plan),
         "split_hash": result.hash,
         "cells": result.rows.height,
         "groups": result.rows["group"].n_unique(),

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from erythron.cli.options import Json
+from erythron.cli.options import ClassMap, Json
+
+
+class SplitKind(StrEnum):
+    """What the runs are judged on."""
+
+    GROUPED = "grouped"
+    PUBLISHED = "published"
 
 
 class ExperimentName(StrEnum):
@@ -25,7 +32,9 @@ def experiment(
     data: Annotated[
         list[str],
         typer.Option(
-            "--data", metavar="SET", help="Name of a public set, or a manifest; repeat for several."
+            "--data",
+            metavar="SET",
+            help="A registered name, a manifest, folder or archive; repeat for several.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder; each set has its own inside.")],
@@ -34,6 +43,14 @@ def experiment(
         int,
         typer.Option(min=0, help="Folds of the grouped cross-validation; 0 takes the manifest's own split."),
     ] = 3,
+    split: Annotated[
+        SplitKind,
+        typer.Option(
+            help="'published' trains on the set's own training part and judges its validation once, by the "
+            "last epoch and by the one that was best on it."
+        ),
+    ] = SplitKind.GROUPED,
+    class_map: ClassMap = None,
     arm: Annotated[
         list[str] | None, typer.Option("--arm", help="Only this row of the table; repeat for several.")
     ] = None,
@@ -47,7 +64,22 @@ def experiment(
     stages_only: Annotated[
         bool, typer.Option("--stages-only", help="Only cells of the four erythroid stages.")
     ] = False,
+    devices: Annotated[
+        int, typer.Option(min=0, help="GPUs of this machine; 0 takes one, or what torchrun started.")
+    ] = 0,
+    machines: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Lightning's name, such as bf16-mixed; 'auto' is bf16 or fp16 on a GPU, else 32 bit."
+        ),
+    ] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read ahead.")] = 0,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option("--logger", help="csv, tensorboard or a Lightning logger's class name; csv by default."),
+    ] = None,
     table_only: Annotated[
         bool, typer.Option("--table-only", help="Only remake the table from the runs that are done.")
     ] = False,
@@ -60,9 +92,18 @@ def experiment(
     from erythron.cli.train import require_torch
 
     require_torch()
+    from erythron.cells.class_map import parse_class_map
+    from erythron.datasets.audit import find_similar_rows
+    from erythron.datasets.split import keep_published
     from erythron.train.experiments.grids import EXPERIMENTS, choose_arms
     from erythron.train.experiments.runner import Plan, do_runs
-    from erythron.train.experiments.table import list_missing, render_table, summarise, write_table
+    from erythron.train.experiments.table import (
+        list_missing,
+        render_table,
+        summarise,
+        write_curves,
+        write_table,
+    )
     from erythron.train.folded_sets import name_set
     from erythron.train.recipe_file import load_fine_tuned, parse_settings, vary_recipe
     from erythron.train.shared.hardware import Hardware
@@ -70,17 +111,33 @@ def experiment(
 
     grid = EXPERIMENTS[name]
     base = vary_recipe(load_fine_tuned(recipe or grid.base), parse_settings(settings or []))
-    chosen = Plan(choose_arms(grid, tuple(arm or ())), base, seeds, folds)
-    whole = Plan(grid.arms, base, seeds, folds)
+    is_published = split is SplitKind.PUBLISHED
+    folds = 0 if is_published else folds
+    chosen = Plan(choose_arms(grid, tuple(arm or ())), base, seeds, folds, is_published)
+    whole = Plan(grid.arms, base, seeds, folds, is_published)
+    hardware = Hardware(
+        devices=devices,
+        machines=machines,
+        precision=precision,
+        threads=threads,
+        workers=workers,
+        loggers=tuple(logger or ("csv",)),
+    )
     tables = {}
     for source in data:
         folder = out / name_set(source)
         if not table_only:
-            rows = load_rows(source, stages_only)
+            rows = load_rows(source, stages_only, parse_class_map(class_map or ()))
+            if is_published:
+                kept = keep_published(rows, find_similar_rows(rows))
+                rows = kept.rows
+                for note in kept.notes:
+                    typer.echo(note, err=True)
             with show_stages() as progress:
-                do_runs(chosen, rows, folder, Hardware(threads=threads, loggers=("csv",)), progress)
+                do_runs(chosen, rows, folder, hardware, progress)
         results, missing = summarise(whole, folder), list_missing(whole, folder)
         write_table(results, missing, folder)
+        write_curves(whole, folder)
         tables[folder.name] = {"table": str(folder / "table.csv"), "missing": len(missing)}
         if not as_json:
             typer.echo(f"{folder.name}\n\n{render_table(results, missing)}")

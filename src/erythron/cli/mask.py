@@ -9,6 +9,7 @@ import typer
 
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.cli.options import Force, Images, Json, Model, Mpp, Runtime
+from erythron.shape.mask_shape import MaskShape
 
 
 def mask(
@@ -20,13 +21,24 @@ def mask(
             "--all", help="Outline every nucleated cell of a field, not the central cell of a crop."
         ),
     ] = False,
+    shape: Annotated[
+        MaskShape,
+        typer.Option("--shape", help="What the mask shows: nucleus and cell, the cell, or its convex hull."),
+    ] = MaskShape.NUCLEUS_CELL,
+    four_channels: Annotated[
+        bool,
+        typer.Option(
+            "--four-channels",
+            help="Write image and mask as one TIFF that states CMYK, the mask in its fourth channel.",
+        ),
+    ] = False,
     mpp: Mpp = None,
     model: Model = None,
     runtime: Runtime = RuntimeKind.OPENVINO,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Outline cells: 255 nucleus, 128 cytoplasm, 0 background, one PNG an image."""
+    """Outline cells, one mask an image: 255 nucleus, 128 cytoplasm, 0 background, or whole cells or hulls."""
     import json
     from dataclasses import asdict
 
@@ -36,7 +48,8 @@ def mask(
     inputs = gather_images(images, out)
     show_runtime(runtime)
     with show_progress("Outlining", len(inputs)) as progress:
-        run = mask_images(inputs, out, MaskOptions(every_cell, model, mpp, force, runtime), progress)
+        options = MaskOptions(every_cell, model, mpp, force, runtime, shape, four_channels)
+        run = mask_images(inputs, out, options, progress)
     show_failures([failure.reason for failure in run.failures])
     if as_json:
         typer.echo(json.dumps({"out": str(out), **asdict(run)}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,15 @@ import typer
 from erythron.cli.options import Json, Model
 
 DEFAULT_RECIPE = "default"
+
+
+class CheckpointKind(StrEnum):
+    """What a run keeps, as the recipe's trainer names it; here so that the command starts without it."""
+
+    LAST = "last"
+    BEST = "best"
+    WEIGHTS = "weights"
+    NONE = "none"
 
 
 def train(
@@ -70,6 +80,13 @@ def train(
             "--logger", help="csv, tensorboard or a Lightning logger's class name; repeat for several."
         ),
     ] = None,
+    checkpoint: Annotated[
+        CheckpointKind,
+        typer.Option(
+            help="What a fine-tuned network's run keeps: 'last', from which an interrupted run goes on, the "
+            "'best' epoch's weights, the newest 'weights' alone, or 'none'."
+        ),
+    ] = CheckpointKind.LAST,
     as_json: Json = False,
 ) -> None:
     """Train what a recipe says (needs the extra 'train'); given again, it goes on where it was cut off."""
@@ -93,7 +110,7 @@ def train(
     require_torch()
     from erythron.train.recipe_file import add_set as add_one
     from erythron.train.recipe_file import load_recipe, parse_settings, replace_sets, vary_recipe
-    from erythron.train.shared.hardware import Hardware
+    from erythron.train.shared.hardware import Checkpoint, Hardware
     from erythron.train.trainer import train as train_recipe
 
     chosen = load_recipe(recipe or named or DEFAULT_RECIPE)
@@ -109,6 +126,7 @@ def train(
         threads=threads,
         workers=workers,
         loggers=tuple(logger or Hardware.loggers),
+        checkpoint=Checkpoint(checkpoint.value),
     )
     with show_stages() as progress:
         record = train_recipe(chosen, out, hardware, progress)

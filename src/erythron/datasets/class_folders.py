@@ -1,17 +1,19 @@
-"""Reader of folders of class folders, whatever their depth and language: BMEC, and sets of one's own."""
+"""Reader of sets whose class is in a folder's name, a file's name or a table: BMEC, and sets of one's own."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from erythron.cells.class_map import ClassMap
 from erythron.cells.classes import CellType, find_type
+from erythron.datasets.label_tables import TABLE_NAME, TableRow, read_label_tables
 from erythron.datasets.labelled import FoundCell, list_images
+from erythron.datasets.mask_folders import pair_masks
+from erythron.datasets.rotated_names import group_rotated
 from erythron.errors import DataError
 from erythron.read.inputs import IMAGE_SUFFIXES
 
@@ -22,58 +24,96 @@ _SPLITS = {
     "train": "train",
     "training": "train",
     "rotatetrain": "train",
+    "rotatedtrain": "train",
     "trainrotate": "train",
+    "trainrotated": "train",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
     "test": "test",
     "testing": "test",
 }
-_ROTATED_NAME = re.compile(
-    r"^(?P<cell>.+?)[ _-]*(?:rot(?:at(?:e|ed|ion))?|r)[ _-]*(?P<turn>-?\d{1,3})$", re.I
-)
-_NUMBERED_NAME = re.compile(r"^(?P<cell>.+?)[ _-](?P<turn>\d{1,3})$")
-_MAX_COPIES = 36
-"""A copy every ten degrees; more endings than this are numbers of cells."""
 
 
 def read_class_folders(folder: Path, class_map: ClassMap) -> list[FoundCell]:
-    """Read images whose class is the name of a folder above them, at any depth.
+    """Read images whose class is in a folder's name, in their own name or in ``labels.csv``.
 
-    The nearest folder whose name is in the map or is a known name of a cell counts. A folder called
-    ``train``, ``val`` or the like puts what is under it in that part. In a folder called ``rotate…`` copies
-    of one cell, told by the end of their names, share a group. In four-channel images the fourth channel is
-    the mask.
+    A table wins over folders, and folders over names. Of folders, the nearest whose name is in the map or is
+    a known name of a cell counts; of a file's name, its first words (``early_0012.png``) or else its last. A
+    folder called ``train``, ``val`` or the like puts what is under it in that part. Copies of one cell in a
+    folder called ``rotate…`` share a group with it. Masks beside the images are their masks
+    (:mod:`mask_folders`), never cells; in four-channel images the fourth channel is the mask.
 
     Raises:
-        DataError: no image; or folders that no name explains, listed with their counts.
+        DataError: no image; or images whose class nothing says, listed by folder with their counts; or a
+            table or the masks do not fit the images.
     """
+    paired = pair_masks(folder, list_images(folder, *IMAGE_SUFFIXES))
+    table = read_label_tables(folder, list(paired.images))
     cells = []
     unknown: Counter[str] = Counter()
-    for path in list_images(folder, *IMAGE_SUFFIXES):
+    for path in paired.images:
         parents = path.relative_to(folder).parts[:-1]
-        label = next((p for p in reversed(parents) if p in class_map or _name_class(p)), None)
+        row = None if table is None else table.get(path)
+        label = _find_label(path, parents, class_map) if row is None else row.label
         if label is None:
-            unknown[next((p for p in reversed(parents) if _find_split(p) is None), "(no folder)")] += 1
+            unlisted = f"(not in {TABLE_NAME})" if table is not None else "(no folder)"
+            unknown[next((p for p in reversed(parents) if _find_split(p) is None), unlisted)] += 1
             continue
-        split = next((s for p in parents if (s := _find_split(p))), None)
-        is_masked = _has_four_channels(path)
+        mask, kind = paired.mask_of.get(path), paired.kind
+        if mask is None:
+            mask, kind = (path, "fourth_channel") if _has_four_channels(path) else (None, None)
         cells.append(
             FoundCell(
                 path,
                 label,
-                split=split,
-                mask_path=path if is_masked else None,
-                mask_kind="fourth_channel" if is_masked else None,
+                "" if row is None else row.group,
+                split=_find_part(parents, row),
+                mask_path=mask,
+                mask_kind=kind,
             )
         )
     if unknown:
         found = ", ".join(f"'{name}' ({count} images)" for name, count in sorted(unknown.items()))
         raise DataError(
-            f"{folder}: no known cell class is the name of these folders: {found}; say what each is with "
-            "--class-map 'NAME=CLASS', once for each, or leave its images out with --class-map 'NAME='"
+            f"{folder}: no known cell class is the name of these folders, or stands in the names of their "
+            f"images: {found}; say what each is with --class-map 'NAME=CLASS', once for each, or leave its "
+            "images out with --class-map 'NAME='"
         )
-    return _group_rotated(folder, cells)
+    return group_rotated(folder, cells)
+
+
+def _find_label(path: Path, parents: tuple[str, ...], class_map: ClassMap) -> str | None:
+    """Return the name of a class as a folder or the file's name has it."""
+    in_folder = next((p for p in reversed(parents) if p in class_map or _name_class(p)), None)
+    return in_folder or _find_in_name(path.stem, class_map)
+
+
+def _find_in_name(stem: str, class_map: ClassMap) -> str | None:
+    """Return the most words at the start of a name, or else at its end, that are the name of a class."""
+    words = re.split(r"([\s_.-]+)", re.sub(r"(?<=[^\W\d_])(?=\d)", "_", stem))
+    count = len(words)
+    starts = ["".join(words[:end]) for end in range(count - 2, 0, -2)]
+    ends = ["".join(words[start:]) for start in range(2, count, 2)]
+    # A name that is a class and nothing else is that of a single cell, but a bare number is any cell's.
+    whole = [] if stem.isdigit() else [stem]
+    return next((t for t in (*whole, *starts, *ends) if t in class_map or _is_class_word(t)), None)
+
+
+def _is_class_word(text: str) -> bool:
+    # A code of one letter in a name, such as M2, may be anything; as a folder's name it is meant.
+    return len(re.sub(r"[\W\d_]", "", text)) > 1 and _name_class(text) is not None
+
+
+def _find_part(parents: tuple[str, ...], row: TableRow | None) -> str | None:
+    if row is not None and row.split is not None:
+        part = _find_split(row.split)
+        if part is None:
+            raise DataError(
+                f"{TABLE_NAME}: '{row.split}' is no part of a split; write train, validation or test"
+            )
+        return part
+    return next((s for p in parents if (s := _find_split(p))), None)
 
 
 def name_labels(cells: list[FoundCell], class_map: ClassMap) -> ClassMap:
@@ -132,26 +172,3 @@ def _has_four_channels(path: Path) -> bool:
     # An unreadable file is the audit's to report.
     except (OSError, SyntaxError, ValueError):
         return False
-
-
-def _group_rotated(folder: Path, cells: list[FoundCell]) -> list[FoundCell]:
-    """Give the rotated copies of one cell one group; elsewhere the content stays the group."""
-    rotated = [c for c in cells if any("rot" in p.casefold() for p in c.path.relative_to(folder).parts[:-1])]
-    numbered = [m for c in rotated if (m := _NUMBERED_NAME.match(c.path.stem))]
-    turns = {m["turn"] for m in numbered}
-    # Endings are turns where every cell has the same few of them, else they are the numbers of the cells.
-    per_cell = len(numbered) / max(1, len({m["cell"] for m in numbered}))
-    is_turn = 2 <= len(turns) <= _MAX_COPIES and per_cell > 0.9 * len(turns)
-    in_rotated = {c.path for c in rotated}
-    grouped = []
-    for cell in cells:
-        match = _ROTATED_NAME.match(cell.path.stem)
-        if match is None and is_turn and cell.path in in_rotated:
-            match = _NUMBERED_NAME.match(cell.path.stem)
-        if match is not None or cell.path in in_rotated:
-            name = match["cell"] if match else cell.path.stem
-            place = cell.path.parent.relative_to(folder).as_posix()
-            grouped.append(replace(cell, group=f"{place}/{name}"))
-        else:
-            grouped.append(cell)
-    return grouped

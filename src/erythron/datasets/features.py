@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from erythron.datasets.rotations import Rings, sample_rings
+
 WORKING_SIDE_PX = 180
 """Longest side that images are reduced to, by whole factors, before points are looked for."""
 
@@ -49,6 +51,7 @@ class Features:
         patches: (K, ``PATCH_VALUES``) float16, in standard position, mean 0 and norm 1.
         background: (3,) float32, CIELAB of the brightest quarter of pixels, NaN where unreadable.
         foreground: (3,) float32, CIELAB of the darkest eighth of pixels: mostly nuclei.
+        rings: grey levels on rings around the centre, see :mod:`erythron.datasets.rotations`.
     """
 
     path: str
@@ -60,6 +63,7 @@ class Features:
     patches: NDArray[np.float16]
     background: Floats
     foreground: Floats
+    rings: Rings
 
 
 def compute_features(
@@ -119,9 +123,11 @@ def _compute_one(path: str) -> Features:
     # Pillow's plugins raise these on broken files.
     except (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError) as error:
         nothing = np.full(3, np.nan, np.float32)
-        return Features(path, _explain(path, error), (0, 0), (0, 0), *_no_points(), nothing, nothing)
+        points, rings = _no_points(), np.zeros((0, 0), np.float16)
+        return Features(path, _explain(path, error), (0, 0), (0, 0), *points, nothing, nothing, rings)
     grey = to_grey(rgb)
-    return Features(path, None, size, grey.shape, *_find_points(grey), *_measure_colours(rgb, grey))
+    found = (*_find_points(grey), *_measure_colours(rgb, grey), sample_rings(grey))
+    return Features(path, None, size, grey.shape, *found)
 
 
 def _explain(path: str, error: Exception) -> str:

@@ -118,6 +118,26 @@ def check_file(path: Path, checksum: str | None, *, remove: bool = False, name: 
         )
 
 
+def unpack_archive(archive: Path) -> Path:
+    """Return the folder in the cache that a zip file of one's own is unpacked in; made where it is not there.
+
+    The folder's name holds the archive's hash, so another content is another folder.
+
+    Raises:
+        DataError: as :func:`unpack_zip`.
+    """
+    target = cache_folder() / "archives" / hash_file(archive)[:16] / name_archive(archive)
+    if not target.is_dir():
+        with whole_folder(target, synced=False) as partial:
+            unpack_zip(archive, partial)
+    return target
+
+
+def name_archive(archive: Path) -> str:
+    """Return the name of a zip file's set: the file's, or its folder's where the file's says nothing."""
+    return archive.absolute().parent.name if archive.stem in {"data", "archive", "images"} else archive.stem
+
+
 def unpack_zip(archive: Path, folder: Path, keep: str | None = None) -> None:
     """Unpack a zip file, archives inside it too, into a folder.
 

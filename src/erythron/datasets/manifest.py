@@ -53,12 +53,13 @@ MANIFEST_SUFFIXES = (".parquet", ".csv")
 SPLITS = ("train", "validation", "test")
 """Names of the parts of a split."""
 
-MASK_KINDS = ("nucleus_255_cell_128", "nucleus_255_cell_155", "cell", "fourth_channel")
+MASK_KINDS = ("nucleus_255_cell_128", "nucleus_255_cell_155", "cell", "cell_above_0", "fourth_channel")
 """Kinds of masks.
 
 - ``nucleus_255_cell_128``: grey 255 nucleus, 128 cytoplasm, 0 elsewhere.
 - ``nucleus_255_cell_155``: the same with 155; may be stored as RGB and lossy.
 - ``cell``: the whole cell is any value above 127.
+- ``cell_above_0``: the whole cell is any value above 0, as in masks of 0 and 1.
 - ``fourth_channel``: the mask is the fourth channel of the image file itself, the whole cell above 127.
 """
 

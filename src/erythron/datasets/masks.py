@@ -61,4 +61,4 @@ def read_mask(path: Path, kind: str) -> Mask:
         raise DataError(f"{path}: the mask cannot be read ({error}); fetch the set again") from error
     if kind.startswith("nucleus"):
         return Mask(grey > CELL_ABOVE, grey > NUCLEUS_ABOVE)
-    return Mask(grey > WHOLE_CELL_ABOVE, None)
+    return Mask(grey > (0 if kind == "cell_above_0" else WHOLE_CELL_ABOVE), None)

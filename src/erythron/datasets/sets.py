@@ -12,6 +12,7 @@ from erythron.cells.class_map import ClassMap
 from erythron.datasets import readers
 from erythron.datasets.bloodmnist import read_bloodmnist
 from erythron.datasets.class_folders import describe_bmec, name_labels, read_class_folders
+from erythron.datasets.fetch import name_archive, unpack_archive
 from erythron.datasets.labelled import FoundCell, LabelledSet, leave_out_contradictions, make_set
 from erythron.datasets.manifest import MANIFEST_SUFFIXES, read_manifest
 from erythron.datasets.registry import find_registered, load_registry, locate_set
@@ -74,7 +75,7 @@ def open_set(
 
     Args:
         source: path of a ``.parquet`` or ``.csv`` manifest, a registered name, or path of a folder of class
-            folders or of one that ``erythron import`` has written.
+            folders, of a ``.zip`` archive of one, or of a folder that ``erythron import`` has written.
         class_map: see :func:`read_set`.
         keep_contradictions: see :func:`read_set`.
 
@@ -84,6 +85,13 @@ def open_set(
         DataError: the manifest or the set cannot be read.
     """
     path = Path(source)
+    if path.suffix.lower() == ".zip" and path.is_file():
+        return read_set(
+            name_archive(path),
+            unpack_archive(path),
+            class_map=class_map,
+            keep_contradictions=keep_contradictions,
+        )
     if path.suffix in MANIFEST_SUFFIXES:
         if class_map:
             raise UsageError(f"{source}: a manifest names its classes; give --class-map when it is made")
@@ -100,7 +108,7 @@ def open_set(
         return read_set(source, folder, class_map=class_map, keep_contradictions=keep_contradictions)
     if not path.is_dir():
         raise UsageError(
-            f"'{source}' is no manifest (.parquet, .csv), folder or registered set "
+            f"'{source}' is no manifest (.parquet, .csv), archive (.zip), folder or registered set "
             f"({', '.join(load_registry())})"
         )
     name = path.resolve().name

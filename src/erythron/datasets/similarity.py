@@ -1,8 +1,8 @@
 """Finds images that show the same piece of smear: copies, shifted or overlapping crops, flipped, turned ones.
 
 Points of equal surroundings vote for one shift and one of the eight flips and quarter turns; the images of
-every pair with two votes or more are laid over each other and compared pixel by pixel. Copies turned by other
-angles and copies of another scale are not found.
+every pair with two votes or more are laid over each other and compared pixel by pixel. Whole images turned by
+other angles, or of another scale, are found by :mod:`erythron.datasets.rotations`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from erythron.datasets.features import Features, load_working_image, to_grey
+from erythron.datasets.rotations import find_rotated
 
 MIN_SIMILARITY = 0.85
 """Least correlation of the overlapping parts, without their coarse light and dark, that says the same smear.
@@ -38,7 +39,8 @@ PAIR_SCHEMA: dict[str, pl.DataType] = {
     "votes": pl.Int64(),
 }
 """Pairs: indices of the images (first < second), ``copy`` or ``overlap``, correlation of the common part, its
-share of the smaller image, how the second is flipped or turned against the first, how many points voted."""
+share of the smaller image, how the second is flipped or turned against the first, how many points voted (none
+for one turned by another angle than quarter turns, whose similarity is that of its rings)."""
 
 TURNS = (
     "none",
@@ -90,8 +92,13 @@ def find_similar(features: Sequence[Features]) -> pl.DataFrame:
         if similarity >= MIN_SIMILARITY and (turn == 0 or overlap >= _MIN_TURNED_OVERLAP):
             kind = "copy" if overlap >= COPY_OVERLAP else "overlap"
             rows.append((first, second, kind, similarity, overlap, TURNS[turn], votes))
+    for first, second, similarity, turn_in_words in find_rotated([f.rings for f in features]).iter_rows():
+        rows.append((first, second, "copy", similarity, 1.0, turn_in_words, 0))
     pairs = pl.DataFrame(rows, schema=PAIR_SCHEMA, orient="row")
-    best = pairs.sort("similarity", descending=True).unique(["first", "second"], keep="first")
+    # What the points have found as well is kept as they say it.
+    best = pairs.sort(pl.col("votes") > 0, "similarity", descending=True).unique(
+        ["first", "second"], keep="first"
+    )
     return best.sort("first", "second")
 
 

@@ -77,6 +77,51 @@ def split_rows(rows: pl.DataFrame, plan: SplitPlan, similar: pl.DataFrame | None
     return SplitResult(split, verify_split(split), before - len(set(keys)), _note_missing(split, used))
 
 
+def keep_published(rows: pl.DataFrame, similar: pl.DataFrame | None = None) -> SplitResult:
+    """Keep the parts that a set was published with.
+
+    What was published as validation and is the only part beside training becomes the test: it is what
+    published figures are of. A published test stays, and the validation beside it. Training images that show
+    a cell of another part, as rotated copies do, or share a group with one, are left out, and so are those of
+    the validation that do so with the test; the part that is judged keeps all its cells.
+
+    Args:
+        rows: a manifest whose rows have the source's own parts.
+        similar: as for :func:`split_rows`.
+
+    Raises:
+        DataError: a row has no part, or training or the other parts are missing.
+    """
+    bare = rows.filter(pl.col("split").is_null())
+    if bare.height:
+        raise DataError(
+            f"{bare.height} of {rows.height} images are in no published part (first: {bare['path'][0]}); the "
+            "set has no split of its own, so split it by group"
+        )
+    if "test" not in rows["split"]:
+        is_judged = pl.col("split") == "validation"
+        rows = rows.with_columns(pl.when(is_judged).then(pl.lit("test")).otherwise("split").alias("split"))
+    if set(rows["split"]) < {"train", "test"}:
+        raise DataError("the published split needs a part for training and one for validation or test")
+    merged = merge_groups(rows, similar)
+    order = {name: i for i, name in enumerate(SPLITS)}
+    place = pl.col("split").replace_strict(order, return_dtype=pl.Int64)
+    leaks = merged.select((place < place.max().over("group")).alias("leaks"))["leaks"]
+    split = merged.filter(~leaks)
+    if "train" not in split["split"]:
+        raise DataError("every training image shows a cell of another part; split the set by group")
+    split = split.with_columns(pl.lit(hash_split(split)).alias("split_hash"))
+    notes = list(_note_missing(split, [part for part in SPLITS if part in split["split"]]))
+    if leaks.any():
+        first = merged.filter(leaks)["path"][0]
+        notes.append(
+            f"{leaks.sum()} images show a cell of a part that is judged later, or share its group, and are "
+            f"left out (first: {first})."
+        )
+    joined = rows["group"].n_unique() - merged["group"].n_unique()
+    return SplitResult(split, verify_split(split), joined, tuple(notes))
+
+
 def merge_groups(rows: pl.DataFrame, similar: pl.DataFrame | None) -> pl.DataFrame:
     """Return the rows with one group for all that share a group, a file's content or a piece of smear.
 

@@ -20,7 +20,6 @@ from erythron.differential.combined import DRAWS, SEED, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.counts import (
     CellCounts,
-    CellsNeeded,
     ClassCount,
     Correction,
     Differential,
@@ -34,7 +33,7 @@ from erythron.differential.indices import IndexDefinition, define_nucleated_red_
 from erythron.differential.intervals import Interval, clopper_pearson, goodman, ratio_interval
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields
 from erythron.differential.me_ratio import MERatio
-from erythron.differential.planning import cells_for_width, cells_to_separate, scale_to_all
+from erythron.differential.planning import plan_counting
 from erythron.differential.tally import count_cells, round_sums, spread_unclassified
 from erythron.errors import DataError
 from erythron.quality.flags import (
@@ -195,7 +194,9 @@ def set_references(differential: Differential, settings: DifferentialSettings) -
         maturation_index=by_name.get("maturation_index"),
         proliferation_ratio=by_name.get("proliferation_ratio"),
         left_shift=by_name.get("left_shift"),
-        count_more=_plan(classes, indices, differential.nucleated_cells, settings),
+        count_more=plan_counting(
+            classes, indices, differential.nucleated_cells, (settings.width, settings.level)
+        ),
     )
 
 
@@ -280,7 +281,7 @@ def _assemble(
         left_shift=indices.get("left_shift"),
         nucleated_red_cells=of_blood,
         correction=correction,
-        count_more=_plan(made, tuple(indices.values()), nucleated, settings),
+        count_more=plan_counting(made, tuple(indices.values()), nucleated, (settings.width, settings.level)),
         flags=(
             *judge_counts(nucleated, unclassified, settings.thresholds),
             *judge_correction(correction, of_index.get("erythroid_share")),
@@ -388,28 +389,3 @@ def _make_index(
         corrected=corrected,
         reference=settings.references.get(definition.name),
     )
-
-
-def _plan(
-    lines: Sequence[ClassCount], indices: Sequence[Index], nucleated: int, settings: DifferentialSettings
-) -> tuple[CellsNeeded, ...]:
-    """Return what counting more would give: widths of the stages, and limits of every reference range."""
-    level = settings.level
-    needed = []
-    for line in lines:
-        if line.of_erythroid is not None:
-            more = cells_for_width(line.count, nucleated, settings.width, level)
-            needed.append(CellsNeeded(line.name, "width", settings.width, more))
-    asked = [(line.name, line.reference, (line.count, nucleated), "share") for line in lines]
-    for index in indices:
-        base = index.denominator + (index.numerator if index.kind == "ratio" else 0)
-        asked.append((index.name, index.reference, (index.numerator, base), index.kind))
-    for name, reference, (count, base), kind in asked:
-        limits = () if reference is None else (reference.low, reference.high)
-        for limit in limits:
-            if limit is not None and base:
-                # A ratio r of two counts is the share r / (1 + r) of their sum.
-                share = limit / (1.0 + limit) if kind == "ratio" else limit
-                more = scale_to_all(cells_to_separate(count, base, share, level), base, nucleated)
-                needed.append(CellsNeeded(name, "reference", limit, more))
-    return tuple(needed)

@@ -7,14 +7,47 @@ total need not be a whole number; the beta quantiles of Clopper and Pearson are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from scipy.special import betaincinv
 
+from erythron.differential.counts import CellsNeeded, ClassCount, Index
 from erythron.differential.intervals import Interval
 
 MOST_CELLS = 100_000
 """More cells than this are no answer: nobody counts them."""
+
+
+def plan_counting(
+    lines: Sequence[ClassCount], indices: Sequence[Index], nucleated: int, goal: tuple[float, float]
+) -> tuple[CellsNeeded, ...]:
+    """Return what counting more would give: widths of the stages, and limits of every reference range.
+
+    Args:
+        lines: of the differential.
+        indices: of the differential.
+        nucleated: cells counted so far.
+        goal: width of a stage's interval that is aimed at, 0 to 1, and the level of the intervals.
+    """
+    width, level = goal
+    needed = []
+    for line in lines:
+        if line.of_erythroid is not None:
+            more = cells_for_width(line.count, nucleated, width, level)
+            needed.append(CellsNeeded(line.name, "width", width, more))
+    asked = [(line.name, line.reference, (line.count, nucleated), "share") for line in lines]
+    for index in indices:
+        base = index.denominator + (index.numerator if index.kind == "ratio" else 0)
+        asked.append((index.name, index.reference, (index.numerator, base), index.kind))
+    for name, reference, (count, base), kind in asked:
+        limits = () if reference is None else (reference.low, reference.high)
+        for limit in limits:
+            if limit is not None and base:
+                # A ratio r of two counts is the share r / (1 + r) of their sum.
+                share = limit / (1.0 + limit) if kind == "ratio" else limit
+                more = scale_to_all(cells_to_separate(count, base, share, level), base, nucleated)
+                needed.append(CellsNeeded(name, "reference", limit, more))
+    return tuple(needed)
 
 
 def cells_for_width(count: int, total: int, width: float, level: float = 0.95) -> int | None:

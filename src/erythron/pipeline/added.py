@@ -12,10 +12,12 @@ from pathlib import Path
 
 from erythron.errors import UsageError
 from erythron.files.locking import lock_folder
+from erythron.files.naming import as_text
 from erythron.pipeline.count_worker import CountJob, CountTask
 from erythron.pipeline.executor import Failure, attempt
 from erythron.pipeline.recount import count_again, find_run, need_pictures
 from erythron.read.inputs import InputImage
+from erythron.read.source import is_slide
 
 UPLOADS = "uploads"
 """Folder in that of a run where pictures lie that programs sent."""
@@ -56,6 +58,9 @@ def add_image(out: Path, new: NewImage) -> Failure | None:
         UsageError: the folder holds no finished count, has no such specimen, or one of its pictures is gone.
         BundleError: the model of the run cannot be used.
     """
+    if is_slide(new.path):
+        reason = "is a slide, and a review is of fields; cut areas out of it, and send these"
+        return Failure(as_text(new.path), f"{as_text(new.path)}: {reason}")
     finished = find_run(out)
     number = next((n for n, one in enumerate(finished.specimens) if one.name == new.specimen), None)
     if number is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from erythron.bundle.folder import load_bundle
@@ -29,7 +30,13 @@ from erythron.read.inputs import OWN_PICTURE, InputImage
 from erythron.read.source import open_source, read_whole
 from erythron.results.fingerprint import StepSettings, fingerprint, fingerprint_outlines, hash_image
 from erythron.segment.segmenter import Segmenter
-from erythron.shape.mask import render_mask
+from erythron.shape.mask import render_shapes
+from erythron.shape.mask_shape import MaskShape
+
+_DESCRIPTION = 270
+"""Tag of a TIFF that holds its description."""
+
+_OWN = f"{OWN_PICTURE}: "
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,9 @@ class MaskOptions:
         mpp: microns per pixel of all images, or None to take them from the files.
         force: replace masks that other images or settings made.
         runtime: what computes the network.
+        shape: what the mask shows of a cell.
+        four_channels: write image and mask as one TIFF whose fourth channel is the mask, instead of the mask
+            alone. The file states CMYK, as the published network's inputs do, and is no print.
     """
 
     every_cell: bool = False
@@ -49,6 +59,8 @@ class MaskOptions:
     mpp: float | None = None
     force: bool = False
     runtime: RuntimeKind = RuntimeKind.OPENVINO
+    shape: MaskShape = MaskShape.NUCLEUS_CELL
+    four_channels: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,11 +113,11 @@ def mask_images(
     progress: Progress = no_progress,
     executor: Executor | None = None,
 ) -> MaskRun:
-    """Write one mask a image: 255 nucleus, 128 cytoplasm, 0 background, in the image's own size.
+    """Write one mask an image, in its size: 255 nucleus, 128 cytoplasm, 0 background, or as asked.
 
     Args:
         inputs: images and their relative output paths.
-        out: folder of the masks; each is ``out/<relative path>.png``.
+        out: folder of the masks; each is ``out/<relative path>.png``, or ``.tif`` with four channels.
         options: what to outline and how.
         progress: called after each image.
         executor: where to work; None is this machine.
@@ -114,7 +126,8 @@ def mask_images(
         UsageError: two inputs have one output.
         BundleError: the model cannot be used.
     """
-    jobs = [MaskJob(image, out / image.relative.with_suffix(".png")) for image in inputs]
+    suffix = ".tif" if options.four_channels else ".png"
+    jobs = [MaskJob(image, out / image.relative.with_suffix(suffix)) for image in inputs]
     check_distinct([(job, job.target.relative_to(out)) for job in jobs])
     kept, failures = 0, []
     with lock_folder(out):
@@ -132,7 +145,10 @@ def mask_images(
 def _write_mask(segmenter: Segmenter, steps: StepSettings, options: MaskOptions, job: MaskJob) -> bool:
     framing = steps.bundle.card.framing
     outlines = fingerprint_outlines(steps, "", hash_image(job.image.path))
-    wanted = fingerprint("all" if options.every_cell else "central", outlines)
+    form = (options.shape.value, options.four_channels)
+    # Masks of nucleus and cell keep the fingerprint that they had when there were no others.
+    extra = () if form == (MaskShape.NUCLEUS_CELL.value, False) else form
+    wanted = fingerprint("all" if options.every_cell else "central", outlines, *extra)
     if job.target.exists():
         made_of = _read_fingerprint(job.target)
         if made_of is None:
@@ -152,11 +168,15 @@ def _write_mask(segmenter: Segmenter, steps: StepSettings, options: MaskOptions,
     else:
         central = outline_crop(smear, segmenter, framing)
         found = () if central is None else (central,)
-    text = PngImagePlugin.PngInfo()
-    text.add_text(OWN_PICTURE, wanted)
+    mask = render_shapes(found, smear.height_px, smear.width_px, options.shape)
     with whole_file(job.target) as path:
-        mask = render_mask(found, smear.height_px, smear.width_px)
-        Image.fromarray(mask).save(path, format="PNG", pnginfo=text)
+        if options.four_channels:
+            four = Image.fromarray(np.dstack([smear.rgb, mask]), mode="CMYK")
+            four.save(path, "TIFF", compression="tiff_deflate", tiffinfo={_DESCRIPTION: f"{_OWN}{wanted}"})
+        else:
+            text = PngImagePlugin.PngInfo()
+            text.add_text(OWN_PICTURE, wanted)
+            Image.fromarray(mask).save(path, format="PNG", pnginfo=text)
     return False
 
 
@@ -165,6 +185,7 @@ def _read_fingerprint(path: Path) -> str | None:
         with Image.open(path) as mask:
             # A mask that cannot be decoded is damaged, and made again.
             mask.load()
-            return mask.info.get(OWN_PICTURE)
+            described = str(getattr(mask, "tag_v2", {}).get(_DESCRIPTION, ""))
+            return described.removeprefix(_OWN) if described.startswith(_OWN) else mask.info.get(OWN_PICTURE)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         return None

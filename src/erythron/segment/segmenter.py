@@ -7,6 +7,9 @@ refuses them, and of several that show one cell the surest is kept.
 
 from __future__ import annotations
 
+import itertools
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,6 +19,7 @@ from erythron.bundle.folder import Bundle
 from erythron.bundle.runtime import OpenVinoRuntime, Runtime
 from erythron.bundle.schema import SegmenterCard
 from erythron.cells.outline import CellOutline, outline_cell
+from erythron.look_ahead import look_ahead
 from erythron.read.light import BACKGROUND_LEVEL
 from erythron.segment.assembly import Assembly, assemble_cells, enlarge, find_area, tidy
 from erythron.segment.nucleus_edge import follow_stain
@@ -43,6 +47,12 @@ A cell of the core is 8 to 20 um wide: those centred further away have hardly a 
 
 TILE_PX = 1024
 """Side in the segmentation network's pixels of the part of a field that is worked on at once."""
+
+REACH_UM = 9.0
+"""How far from the centre of a nucleus a candidate point may lie that shows it.
+
+No nucleus of ``marrow-field`` and ``marrow-fields`` has its nearest candidate point over 8.5 um away.
+"""
 
 
 def load_segmenter(bundle: Bundle) -> Segmenter:
@@ -77,20 +87,16 @@ class Segmenter:
             light: (H, W, 3) uint8, balanced light.
             mpp: microns per pixel, assumed where unknown.
         """
-        height, width = light.shape[:2]
-        assembly = Assembly(light, mpp)
         if is_blank(light):
             return ()
-        window_mpp = self._field_card.window_mpp
-        step = max(1, round(TILE_PX * window_mpp / mpp))
-        margin = round(self.card.window_px * window_mpp / mpp)
-        for top in range(0, height, step):
-            for left in range(0, width, step):
-                rows = slice(max(0, top - margin), min(height, top + step + margin))
-                columns = slice(max(0, left - margin), min(width, left + step + margin))
-                self._add_tile(
-                    light[rows, columns], mpp, assembly, (rows.start, columns.start), (top, left, step)
-                )
+        height, width = light.shape[:2]
+        step = max(1, round(TILE_PX * self._field_card.window_mpp / mpp))
+        corners = itertools.product(range(0, height, step), range(0, width, step))
+        assembly = Assembly(light, mpp)
+        # The network outlines the next tile, outside Python, while the cells of this one are put together.
+        tiles = (partial(self._outline_tile, light, mpp, corner, step) for corner in corners)
+        for found, origin in look_ahead(tiles):
+            assembly.add(found, self._field_card.window_mpp / mpp, origin)
         return assembly.finish()
 
     def segment_core(
@@ -228,22 +234,36 @@ class Segmenter:
                 whole[area] = enlarge(values, place, scale, area)
         return maps, float(found.score[0])
 
-    def _add_tile(
-        self,
-        light: Pixels,
-        mpp: float,
-        assembly: Assembly,
-        origin: tuple[int, int],
-        owned: tuple[int, int, int],
-    ) -> None:
+    def _outline_tile(
+        self, light: Pixels, mpp: float, corner: tuple[int, int], step: int
+    ) -> tuple[OutlinedCells, tuple[int, int]]:
+        """Outline the cells whose nuclei are centred in a square of a field.
+
+        Args:
+            light: (H, W, 3) uint8, balanced light of the whole field.
+            mpp: microns per pixel.
+            corner: row and column of the square's first pixel.
+            step: its side in pixels.
+
+        Returns:
+            The cells, and the row and column in the field of what their own rows and columns count from.
+        """
         card = self._field_card
-        image = rescale(light, mpp / card.window_mpp)
-        found = self._outline_points(image, find_candidate_points(light, mpp, card), card)
-        kept = found.take(find_distinct(found, card.most_overlap))
-        top, left, step = owned
-        place = nucleus_centres(kept) * (card.window_mpp / mpp) + origin
-        inside = (place >= (top, left)).all(1) & (place < (top + step, left + step)).all(1)
-        assembly.add(kept.take(np.flatnonzero(inside)), card.window_mpp / mpp, origin)
+        scale = card.window_mpp / mpp
+        margin = round(card.window_px * scale)
+        (top, left), (height, width) = corner, light.shape[:2]
+        rows = slice(max(0, top - margin), min(height, top + step + margin))
+        columns = slice(max(0, left - margin), min(width, left + step + margin))
+        part, origin = light[rows, columns], (rows.start, columns.start)
+        reach = round(REACH_UM / mpp)
+        points = find_candidate_points(part, mpp, card)
+        points = points[_are_within(points * scale + origin, corner, step, reach)]
+        if not len(points):
+            return outline_points(self._network, part, points, card.window_px), origin
+        found = self._outline_points(rescale(part, 1 / scale), points, card)
+        index = find_distinct(found, card.most_overlap)
+        place = nucleus_centres(found)[index] * scale + origin
+        return found.take(index[_are_within(place, corner, step)]), origin
 
     def _outline_points(
         self, image: Pixels, points: NDArray[np.floating], card: SegmenterCard
@@ -267,6 +287,14 @@ class Segmenter:
         return both.take(
             np.flatnonzero((both.score >= card.least_score) & (area_um2 >= card.least_nucleus_um2))
         )
+
+
+def _are_within(
+    places: NDArray[np.floating], corner: tuple[int, int], side: int, reach: int = 0
+) -> NDArray[np.bool_]:
+    """Return which places, (N, 2) row and column, lie in a square or within ``reach`` of it."""
+    first, last = np.array(corner) - reach, np.array(corner) + side + reach
+    return np.asarray(((places >= first) & (places < last)).all(1))
 
 
 def adapt_to_field(card: SegmenterCard) -> SegmenterCard:

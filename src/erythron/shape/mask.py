@@ -9,9 +9,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erythron.cells.outline import CellOutline, render_labels
+from erythron.shape.mask_shape import MaskShape
 
 NUCLEUS_VALUE = 255
 CYTOPLASM_VALUE = 128
+
+
+def render_shapes(
+    outlines: Sequence[CellOutline], height: int, width: int, shape: MaskShape
+) -> NDArray[np.uint8]:
+    """Return cells of an image as one mask of a shape, as :func:`render_mask` does for nucleus and cell.
+
+    Of whole cells and hulls every pixel is 255. Each cell has its own hull; one of touching cells would hold
+    them both.
+
+    Args:
+        outlines: the cells.
+        height: of the image.
+        width: of the image.
+        shape: what to show of them.
+
+    Returns:
+        (height, width) uint8.
+    """
+    mask = render_mask(outlines, height, width)
+    if shape is MaskShape.NUCLEUS_CELL:
+        return mask
+    if shape is MaskShape.HULL:
+        for outline in outlines:
+            mask |= convex_hull(render_mask([outline], height, width) > 0).astype(np.uint8)
+    return np.asarray((mask > 0) * np.uint8(255))
 
 
 def render_mask(outlines: Sequence[CellOutline], height: int, width: int) -> NDArray[np.uint8]:

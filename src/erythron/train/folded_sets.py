@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.datasets.audit import find_similar_rows
+from erythron.datasets.fetch import name_archive
 from erythron.datasets.folds import assign_folds
 from erythron.datasets.manifest import MANIFEST_SUFFIXES
 from erythron.datasets.registry import load_registry, locate_set
@@ -123,8 +124,10 @@ def fold_rows(rows: pl.DataFrame, folds: int, seed: int) -> tuple[pl.DataFrame, 
 
 
 def name_set(source: str) -> str:
-    """Return the name of a set: a registered name as it is, else that of the manifest or folder."""
+    """Return the name of a set: a registered name as it is, else that of the manifest, folder or archive."""
     path = Path(source)
+    if path.suffix.lower() == ".zip":
+        return name_archive(path)
     if source in load_registry() or path.suffix not in MANIFEST_SUFFIXES:
         return path.name
     # ``erythron import`` calls every manifest alike, in a folder that the user has named.

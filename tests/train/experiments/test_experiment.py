@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 
 from erythron.errors import DataError, UsageError
-from erythron.train.experiments.grids import EXPERIMENTS, Arm, choose_arms
+from erythron.train.experiments.grids import AS_PUBLISHED, EXPERIMENTS, Arm, choose_arms
 from erythron.train.experiments.runner import (
     Plan,
     RunKey,
@@ -54,6 +54,15 @@ def test_the_ablation_compares_what_the_paper_leaves_open() -> None:
     assert {r.network.norm for r in arms.values()} >= {"batch", "group", "frozen"}
     assert {r.augmentation.kind for r in arms.values()} == {"published", "size_preserving"}
     assert len({(r.fit.epochs, r.fit.batch_size) for r in arms.values()}) == 1
+
+
+def test_every_switch_of_the_paper_s_arm_is_set_to_published() -> None:
+    arm = next(a for a in EXPERIMENTS["paper"].arms if a.changes == AS_PUBLISHED)
+    recipe = make_recipe(load_fine_tuned("paper"), RunKey(arm, 0, 0))
+    assert recipe.all_epochs == 310
+    for chosen in (recipe.augmentation.crop, recipe.augmentation.interpolation, recipe.optimiser.schedule):
+        assert chosen == "published"
+    assert recipe.augmentation.evaluation_crop == "published"
 
 
 def test_an_experiment_resumes_and_its_table_says_what_is_missing(

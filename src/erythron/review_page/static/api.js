@@ -39,6 +39,12 @@ export async function readBytes(path) {
   return (await take(await fetch(path))).arrayBuffer();
 }
 
+/** Send a file as it is. */
+export async function sendFile(path, file) {
+  const headers = { "content-type": "application/octet-stream", "x-csrf-token": token };
+  return (await take(await fetch(path, { method: "POST", headers, body: file }))).json();
+}
+
 export async function send(path, body, method = "POST") {
   const answer = await fetch(path, {
     method,

@@ -7,11 +7,6 @@ export function words(name) {
   return name.replaceAll("_", " ");
 }
 
-/** The name of an image without its folders. */
-export function baseName(path) {
-  return path.split(/[\\/]/).at(-1);
-}
-
 export class Cells extends EventTarget {
   constructor(run, specimen) {
     super();
@@ -21,9 +16,16 @@ export class Cells extends EventTarget {
     this.byName = new Map(run.classes.map((c) => [c.name, c]));
     this.byKey = new Map(run.classes.filter((c) => c.key).map((c) => [c.key, c]));
     this.fields = new Map(specimen.fields.map((f) => [f.number, f]));
+    this.queue = [];
     this.list = [];
     this.index = new Map();
     this.last = 0;
+  }
+
+  /** Take in fields that joined the specimen. */
+  grow(specimen) {
+    this.specimen = specimen;
+    this.fields = new Map(specimen.fields.map((f) => [f.number, f]));
   }
 
   /** Take in the columns that the server sends; a cell that is known stays the same object. */

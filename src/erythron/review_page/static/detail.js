@@ -1,7 +1,7 @@
 // The current cell, large: outline, probabilities, measurements, neighbours in the order of maturation.
 
 import { read } from "./api.js";
-import { baseName, words } from "./cells.js";
+import { words } from "./cells.js";
 import { listNeighbours } from "./groups.js";
 import { sayReaders } from "./readers.js";
 
@@ -185,7 +185,7 @@ export class Detail {
         addFact(list, title, `${value.toFixed(digits)}${unit}`);
       }
     }
-    addFact(list, "Name", `${cell.id} in ${baseName(field.name)}`).className = "wide";
+    addFact(list, "Name", `${cell.id} in ${field.title}`).className = "wide";
     this.facts.append(list);
     for (const flag of found.flags) {
       const note = document.createElement("p");

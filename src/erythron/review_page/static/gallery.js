@@ -91,7 +91,7 @@ export class Gallery extends EventTarget {
 
   countGroup(group) {
     const confirmed = group.cells.reduce((sum, cell) => sum + (cell.called ? 1 : 0), 0);
-    group.countElement.textContent = `${group.cells.length} cells, ${confirmed} confirmed`;
+    group.countElement.textContent = `${group.cells.length} ${group.cells.length === 1 ? "cell" : "cells"}, ${confirmed} confirmed`;
   }
 
   /** Where each group begins, by the width that there is. */

@@ -1,7 +1,5 @@
 // Which cells the gallery shows, in which groups and order.
 
-import { baseName } from "./cells.js";
-
 const FILTERS = {
   all: () => true,
   open: (cell) => !cell.called,
@@ -19,7 +17,13 @@ const MATURING = "Erythroid cells, youngest first";
 export function listGroups(cells, order, filter) {
   const shown = cells.list.filter(FILTERS[filter]);
   if (order === "next") {
-    return [makeGroup("Most doubtful first", "transparent", "", [...shown].sort(byDoubt))].filter(isFull);
+    const ranked = cells.queue.filter(FILTERS[filter]);
+    const first = new Set(ranked);
+    const others = shown.filter((cell) => !first.has(cell)).sort(byDoubt);
+    return [
+      makeGroup("To call next: in doubt, and unlike each other", "transparent", "", ranked),
+      makeGroup("The others, most doubtful first", "transparent", "", others),
+    ].filter(isFull);
   }
   if (order === "agreement") {
     return groupByAgreement(shown);
@@ -28,7 +32,7 @@ export function listGroups(cells, order, filter) {
     return [...cells.fields.values()]
       .map((field) => {
         const own = shown.filter((cell) => cell.field === field.number).sort(byPlace);
-        return makeGroup(baseName(field.name), "transparent", "", own);
+        return makeGroup(field.title, "transparent", "", own);
       })
       .filter(isFull);
   }

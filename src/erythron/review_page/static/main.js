@@ -9,9 +9,11 @@ import { Edits } from "./edits.js";
 import { FieldView } from "./field.js";
 import { Gallery } from "./gallery.js";
 import { HELP, listenToKeys } from "./keys.js";
+import { Queue } from "./queue.js";
 import { Readers } from "./readers.js";
 import { Saver } from "./saver.js";
 import { Signing } from "./sign.js";
+import { Uploads } from "./uploads.js";
 import { Views } from "./views.js";
 
 const NOTICE_MS = 15000;
@@ -50,9 +52,18 @@ async function start() {
     await readers.load();
     await edits.reload();
   });
+  const queue = new Queue({ cells, gallery, saver });
+  new Uploads({ cells, say });
+  saver.addEventListener("grown", async () => {
+    const before = cells.list.length;
+    cells.grow((await read("/api/run")).specimens[number]);
+    views.listFields();
+    await edits.reload();
+    say(`${cells.list.length - before} cells came in, of a picture that was added`);
+  });
   const actions = makeActions({ cells, gallery, saver, detail, views });
   listenToKeys(actions);
-  useTools(gallery, actions);
+  useTools(gallery, queue, actions);
   panel.root.addEventListener("reached", ({ detail: text }) => say(text));
   say(`${cells.list.length} cells`);
 }
@@ -139,10 +150,13 @@ function makeActions({ cells, gallery, saver, detail, views }) {
   };
 }
 
-function useTools(gallery, actions) {
+function useTools(gallery, queue, actions) {
   $("order").addEventListener("change", ({ target }) => {
     gallery.order = target.value;
     gallery.arrange();
+    if (queue.isShown) {
+      queue.load({ isChosen: true });
+    }
   });
   $("filter").addEventListener("change", ({ target }) => {
     gallery.filter = target.value;

@@ -197,6 +197,9 @@ export class Saver extends EventTarget {
         this.cells.changed(changed);
         this.dispatchEvent(new Event("stored"));
       }
+      if (found.fields !== this.cells.fields.size) {
+        this.dispatchEvent(new Event("grown"));
+      }
       if (isForeign) {
         this.dispatchEvent(new Event("foreign"));
       }

@@ -51,9 +51,7 @@ export class Views {
 
   offerFields() {
     this.choice = document.getElementById("field-choice");
-    for (const field of this.cells.fields.values()) {
-      this.choice.append(new Option(field.name.split(/[\\/]/).at(-1), String(field.number)));
-    }
+    this.listFields();
     this.choice.addEventListener("change", () => {
       const number = Number(this.choice.value);
       const first = this.gallery.sequence.find((cell) => cell.field === number);
@@ -62,6 +60,14 @@ export class Views {
       }
       this.openField(number);
     });
+  }
+
+  listFields() {
+    const { value } = this.choice;
+    this.choice.replaceChildren();
+    for (const field of this.cells.fields.values()) {
+      this.choice.append(new Option(field.title, String(field.number), false, String(field.number) === value));
+    }
   }
 
   useTools() {

@@ -19,19 +19,26 @@ from erythron.datasets.folds import assign_folds
 from erythron.datasets.manifest import verify_split
 from erythron.errors import DataError, UsageError
 from erythron.files.hashing import hash_text
+from erythron.files.tables import write_csv
 from erythron.files.writing import remove, write_file
 from erythron.train.classifier.fine_tuned.cell_set import CACHE_FOLDER, CellSet, prepare_cells
+from erythron.train.classifier.fine_tuned.checkpoints import FOLDER as CHECKPOINTS
+from erythron.train.classifier.fine_tuned.checkpoints import LAST, read_checkpoint
 from erythron.train.classifier.fine_tuned.predict import predict
 from erythron.train.classifier.fine_tuned.run import load_network, train_run
 from erythron.train.experiments.grids import Arm
 from erythron.train.recipe import FineTunedRecipe
 from erythron.train.recipe_file import vary_recipe
+from erythron.train.shared.curves import CURVES, read_curve
 from erythron.train.shared.evaluation import make_calls, write_calls
 from erythron.train.shared.hardware import Hardware
 from erythron.train.shared.progress import Progress, no_progress
 from erythron.train.shared.run_folder import RUN_FILE
 
 STATED_SPLIT = 0
+
+BEST_EPOCH, CURVE = ".best", ".curves"
+"""Endings of what a run has beside its calls."""
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +52,16 @@ class Plan:
         base: recipe that the arms change.
         seeds: 0..seeds-1, each with its own folds.
         folds: of the grouped cross-validation; ``STATED_SPLIT`` takes the manifest's own split instead.
+        is_published: the test part of that split is what published figures are of, so it is called twice: by
+            the weights of the last epoch, and by those of the epoch that was best on the part itself, as
+            published.
     """
 
     arms: tuple[Arm, ...]
     base: FineTunedRecipe
     seeds: int
     folds: int
+    is_published: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,8 @@ def do_runs(
 ) -> None:
     """Do every run that has no calls yet and that no other process has in hand.
 
-    Each run writes ``runs/<arm>/seed<k>-fold<j>.csv`` with the calls of its test cells, when done.
+    Each run writes ``runs/<arm>/seed<k>-fold<j>.csv`` with the calls of its test cells, when done, and beside
+    it its curves, ``….curves.csv``, and of a published split the calls of the best epoch, ``….best.csv``.
 
     Args:
         plan: the runs.
@@ -115,12 +127,30 @@ def _do_run(
     target = find_calls(out, key)
     split = split_rows(rows, plan, key.seed, key.fold)
     folder = target.with_suffix("")
+    recipe, used = make_recipe(plan.base, key), split
+    if plan.is_published:
+        # The judged part chooses the best epoch, so training has to see its figures, and nothing else of it.
+        recipe = vary_recipe(recipe, {"fit.select": "published"})
+        parts = pl.when(split["split"] == "test").then(pl.lit("validation"))
+        used = split.with_columns(split=parts.when(split["split"] == "train").then(pl.lit("train")))
     if not (folder / RUN_FILE).exists():
-        train_run(make_recipe(plan.base, key), split, folder, hardware, cache=out / CACHE_FOLDER)
+        train_run(recipe, used, folder, hardware, cache=out / CACHE_FOLDER)
     network, record = load_network(folder)
     held = cells.take(np.flatnonzero((split["split"] == "test").to_numpy()))
-    probabilities = predict(network, record.scaling, held, record.recipe.inputs.px)
-    write_calls(make_calls(held.rows, held.labels, probabilities, record.classes), target)
+
+    def call(path: Path) -> None:
+        probabilities = predict(network, record.scaling, held, recipe)
+        write_calls(make_calls(held.rows, held.labels, probabilities, record.classes), path)
+
+    if plan.is_published:
+        call(find_calls(out, key, BEST_EPOCH))
+        last = read_checkpoint(folder / CHECKPOINTS / LAST)
+        network.load_state_dict(
+            {k.removeprefix("network."): v for k, v in last.items() if k.startswith("network.")}
+        )
+    write_csv(read_curve(folder / CURVES), find_calls(out, key, CURVE))
+    # The last of a run's files: it says that the run is done.
+    call(target)
     # Weights of a hundred runs would fill the disk, and the calls hold all that the table needs.
     remove(folder)
 
@@ -146,10 +176,10 @@ def split_rows(rows: pl.DataFrame, plan: Plan, seed: int, fold: int) -> pl.DataF
     return rows.with_columns(pl.when(is_test).then(pl.lit("test")).otherwise(pl.lit("train")).alias("split"))
 
 
-def find_calls(out: Path, key: RunKey) -> Path:
-    """Return where the calls of a run are."""
+def find_calls(out: Path, key: RunKey, of: str = "") -> Path:
+    """Return where the calls of a run are, or what else of it: ``BEST_EPOCH`` or ``CURVE``."""
     slug = "".join(c if c.isalnum() else "-" for c in key.arm.name.lower())
-    return out / "runs" / slug / f"seed{key.seed}-fold{key.fold}.csv"
+    return out / "runs" / slug / f"seed{key.seed}-fold{key.fold}{of}.csv"
 
 
 def keep_classes(rows: pl.DataFrame, column: str, folds: int) -> pl.DataFrame:
@@ -176,6 +206,7 @@ def _claim(out: Path, plan: Plan, rows: pl.DataFrame) -> None:
         {
             "base": plan.base.model_dump(mode="json"),
             "folds": plan.folds,
+            **({"is_published": True} if plan.is_published else {}),
             "rows": hash_text("\n".join(sorted(rows["sha256"]))),
         },
         indent=1,

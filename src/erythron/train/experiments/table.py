@@ -15,7 +15,8 @@ from erythron.errors import DataError
 from erythron.files.tables import read_csv, write_csv
 from erythron.files.writing import write_file
 from erythron.train.experiments.grids import Arm
-from erythron.train.experiments.runner import Plan, RunKey, find_calls
+from erythron.train.experiments.runner import BEST_EPOCH, CURVE, Plan, RunKey, find_calls, list_runs
+from erythron.train.shared.curves import CURVE_SCHEMA, CURVES, FIGURE, draw_curves, read_curve
 from erythron.train.shared.intervals import compare_right, estimate
 from erythron.train.shared.metrics import Ints
 from erythron.train.shared.pictures import draw_estimates
@@ -52,6 +53,8 @@ class ArmResult:
         seed_sd: standard deviation of the accuracy over seeds; None with one seed.
         difference: accuracy minus that of ``arm.against`` on the seeds that both have.
         mcnemar_p: of the calls from probabilities averaged over those seeds.
+        best_epoch: accuracy of the epochs that were best on the judged part itself, as published figures are;
+            None where the split is not a published one.
     """
 
     arm: Arm
@@ -60,13 +63,14 @@ class ArmResult:
     seed_sd: float | None = None
     difference: Estimate | None = None
     mcnemar_p: float | None = None
+    best_epoch: Estimate | None = None
 
 
-def read_arm(plan: Plan, arm: Arm, out: Path) -> ArmCalls | None:
+def read_arm(plan: Plan, arm: Arm, out: Path, of: str = "") -> ArmCalls | None:
     """Return the calls of the seeds of which every fold is done, None where no seed is."""
     tables = {}
     for seed in range(plan.seeds):
-        paths = [find_calls(out, RunKey(arm, seed, fold)) for fold in range(max(plan.folds, 1))]
+        paths = [find_calls(out, RunKey(arm, seed, fold), of) for fold in range(max(plan.folds, 1))]
         if all(p.exists() for p in paths):
             tables[seed] = pl.concat([read_csv(p) for p in paths]).sort("sha256", "path")
     if not tables:
@@ -99,7 +103,9 @@ def summarise(plan: Plan, out: Path) -> list[ArmResult]:
         difference, p = _difference(mine, other) if other is not None else (None, None)
         accuracies = [(p.argmax(1) == mine.truth).mean() for p in mine.probabilities]
         sd = float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None
-        results.append(ArmResult(arm, len(mine.seeds), _figures(mine), sd, difference, p))
+        best = read_arm(plan, arm, out, BEST_EPOCH) if plan.is_published else None
+        at_best = None if best is None else _figures(best)["accuracy"]
+        results.append(ArmResult(arm, len(mine.seeds), _figures(mine), sd, difference, p, at_best))
     return results
 
 
@@ -142,9 +148,10 @@ def render_table(results: list[ArmResult], missing: list[str]) -> str:
     """Return the table in Markdown, with what is missing below it."""
     names = next((list(r.figures) for r in results if r.figures), ["accuracy"])
     shown = [n for n in names if n != "accuracy"]
+    is_published = any(r.best_epoch for r in results)
     head = [
         "arm",
-        "accuracy",
+        *(["accuracy, last epoch", "accuracy, best epoch (as published)"] if is_published else ["accuracy"]),
         "seeds (sd)",
         *(n.replace("_", " ") for n in shown),
         "against",
@@ -154,12 +161,22 @@ def render_table(results: list[ArmResult], missing: list[str]) -> str:
     lines = [" | ".join(head), " | ".join("---" for _ in head)]
     for r in results:
         if r.figures is None:
-            cells = [r.arm.name, "not run", "0", *("" for _ in shown), r.arm.against or "", "", ""]
+            cells = [
+                r.arm.name,
+                "not run",
+                *([""] if is_published else []),
+                "0",
+                *("" for _ in shown),
+                r.arm.against or "",
+                "",
+                "",
+            ]
         else:
             sd = "" if r.seed_sd is None else f" ({r.seed_sd:.3f})"
             cells = [
                 r.arm.name,
                 _format(r.figures["accuracy"]),
+                *([_format(r.best_epoch) if r.best_epoch else ""] if is_published else []),
                 f"{r.seeds}{sd}",
                 *(f"{r.figures[n].value:.3f}" for n in shown),
                 r.arm.against or "",
@@ -190,11 +207,33 @@ def write_table(results: list[ArmResult], missing: list[str], out: Path) -> None
             d = r.difference
             row |= {"difference": d.value, "difference_low": d.low, "difference_high": d.high}
         row["mcnemar_p"] = r.mcnemar_p
+        if r.best_epoch is not None:
+            b = r.best_epoch
+            row |= {"best_epoch": b.value, "best_epoch_low": b.low, "best_epoch_high": b.high}
         rows.append(row)
     write_csv(pl.DataFrame(rows, infer_schema_length=None), out / "table.csv")
     drawn = [(r.arm.name, r.figures["accuracy"]) for r in results if r.figures]
     if drawn:
         draw_estimates(drawn, "accuracy, out of fold, 95 % interval", out / "accuracy.png")
+
+
+def write_curves(plan: Plan, out: Path) -> None:
+    """Write ``curves.csv``, a row an epoch of every run, and ``curves.png``, the mean of each arm's."""
+    by_arm: dict[str, pl.DataFrame] = {}
+    for key in list_runs(plan):
+        path = find_calls(out, key, CURVE)
+        if path.exists():
+            table = read_curve(path).select(
+                pl.lit(key.arm.name).alias("arm"),
+                pl.lit(key.seed).alias("seed"),
+                pl.lit(key.fold).alias("fold"),
+                *CURVE_SCHEMA,
+            )
+            done = by_arm.get(key.arm.name)
+            by_arm[key.arm.name] = table if done is None else pl.concat([done, table])
+    if by_arm:
+        write_csv(pl.concat(by_arm.values()), out / CURVES)
+        draw_curves({name: table.select(*CURVE_SCHEMA) for name, table in by_arm.items()}, out / FIGURE)
 
 
 def _format(value: Estimate, sign: str = "") -> str:

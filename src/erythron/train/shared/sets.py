@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from erythron.bundle.schema import DataSource, DataUsed
-from erythron.cells.class_map import parse_class_map
+from erythron.cells.class_map import ClassMap, parse_class_map
 from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.datasets.manifest import MANIFEST_SUFFIXES, hash_rows, hash_split, verify_split
 from erythron.datasets.registry import load_registry
@@ -101,20 +101,21 @@ def refuse_folder_of_sets(data: str) -> None:
         )
 
 
-def load_rows(data: str, stages_only: bool = False) -> pl.DataFrame:
+def load_rows(data: str, stages_only: bool = False, class_map: ClassMap | None = None) -> pl.DataFrame:
     """Return the manifest that a command line names.
 
     Args:
         data: path of a ``.parquet`` or ``.csv`` manifest, name of a public set, or path of a folder of class
             folders.
         stages_only: only cells of the four erythroid stages.
+        class_map: for labels that the names of cells do not know; not for a manifest.
 
     Raises:
         UsageError: it is neither, or no cell is left.
         DataError: the manifest or the set cannot be read.
     """
     refuse_folder_of_sets(data)
-    rows = open_set(data).rows
+    rows = open_set(data, class_map).rows
     if stages_only:
         rows = rows.filter(pl.col("label").is_in([s.name for s in ERYTHROID_STAGES]))
         if rows.is_empty():

@@ -115,6 +115,11 @@ def test_export_needs_an_evaluated_run_that_sees_the_image(run: Path, tmp_path: 
     with pytest.raises(DataError, match="erythron evaluate"):
         export(run, tmp_path / "bundle")
     plan = json.loads((run / "run.json").read_text())
+    plan["recipe"]["augmentation"]["evaluation_crop"] = "published"
+    (run / "run.json").write_text(json.dumps(plan))
+    with pytest.raises(UsageError, match="evaluation_crop = 'whole'"):
+        export(run, tmp_path / "bundle")
+    plan["recipe"]["augmentation"]["evaluation_crop"] = "whole"
     plan["recipe"]["network"]["fusion"] = "mask"
     (run / "run.json").write_text(json.dumps(plan))
     with pytest.raises((UsageError, DataError)):

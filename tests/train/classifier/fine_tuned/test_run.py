@@ -10,13 +10,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from timm.scheduler import CosineLRScheduler
 
 from erythron.errors import DataError, UsageError
 from erythron.train.classifier.fine_tuned.augmentation import Batch
+from erythron.train.classifier.fine_tuned.checkpoints import BEST, LAST
 from erythron.train.classifier.fine_tuned.fitting import CellFitting, find_rate
-from erythron.train.classifier.fine_tuned.run import BEST, LAST, choose_precision, load_network, train_run
+from erythron.train.classifier.fine_tuned.run import choose_precision, load_network, train_run
 from erythron.train.recipe import FineTunedRecipe
 from erythron.train.recipe_file import vary_recipe
+from erythron.train.shared.curves import CURVES, read_curve
 from erythron.train.shared.hardware import Hardware
 from erythron.train.shared.run_folder import WEIGHTS_FILE
 
@@ -163,6 +166,8 @@ def test_broken_off_between_checkpoints_and_resumed_from_the_end_of_an_epoch(
     assert_same_weights(tmp_path / "whole", tmp_path / "cut")
     logs = [pl.read_csv(p) for p in sorted((tmp_path / "cut" / "logs").glob("*/metrics.csv"))]
     assert [sorted(set(log["epoch"])) for log in logs] == [[0], [1, 2]]
+    whole, cut = (read_curve(tmp_path / name / CURVES) for name in ("whole", "cut"))
+    assert cut.equals(whole)
 
 
 class Foreign:
@@ -308,6 +313,27 @@ def test_the_rate_warms_up_and_ends_at_its_final_value(tiny: FineTunedRecipe) ->
     assert rates[0] < 2e-4
     assert rates[-1] == pytest.approx(1e-4)
     assert sorted(rates[20:], reverse=True) == rates[20:]
+
+
+def test_the_published_schedule_is_timm_s_and_takes_ten_epochs_more(tiny: FineTunedRecipe) -> None:
+    recipe = vary_recipe(
+        tiny,
+        {
+            "optimiser.schedule": "published",
+            "optimiser.rate": 1e-3,
+            "optimiser.final_rate": 1e-4,
+            "optimiser.warmup_epochs": 3,
+            "fit.epochs": 30,
+        },
+    )
+    assert recipe.all_epochs == 40
+    assert tiny.all_epochs == tiny.fit.epochs
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1e-3)
+    theirs = CosineLRScheduler(optimiser, t_initial=30, lr_min=1e-4, warmup_t=3, warmup_lr_init=1e-4)
+    for epoch in range(40):
+        theirs.step(epoch)
+        wanted = optimiser.param_groups[0]["lr"]
+        assert [find_rate(5 * epoch + i, 5, recipe) for i in (0, 4)] == pytest.approx([wanted] * 2)
 
 
 def test_precision_is_full_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

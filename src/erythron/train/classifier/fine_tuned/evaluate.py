@@ -86,7 +86,7 @@ def evaluate_fine_tuned(run: Path, progress: Progress = no_progress) -> Evaluati
     recipe = find_recipe(record)
 
     def predict(part: CellSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        found = predict_features(network, record.scaling, part, recipe.inputs.px)
+        found = predict_features(network, record.scaling, part, recipe)
         return found.logits, found.features
 
     training, validation = cells.take_split("train"), cells.take_split("validation")
@@ -97,7 +97,7 @@ def evaluate_fine_tuned(run: Path, progress: Progress = no_progress) -> Evaluati
     )
     if len(validation.labels):
         found, held_features = predict(validation)
-        chose = recipe.fit.patience or recipe.fit.select is Selection.BEST
+        chose = recipe.fit.patience or recipe.fit.select is not Selection.LAST
         name = "validation part" + (", which also chose the epoch" if chose else "")
         held = HeldOut(found, validation.labels, name)
     novelty = _fit(predict(training)[1], training.labels, held_features)

@@ -15,7 +15,7 @@ from erythron.train.classifier.fine_tuned.evaluate import LIMIT, FeatureNovelty,
 from erythron.train.classifier.fine_tuned.run import find_recipe, load_network
 from erythron.train.classifier.networks.settings import Pretraining
 from erythron.train.classifier.networks.two_branch import CellNetwork
-from erythron.train.recipe import FineTunedRecipe, Sampling
+from erythron.train.recipe import EvaluationCrop, FineTunedRecipe, Sampling
 from erythron.train.shared.bundle_writer import ClassifierPart
 from erythron.train.shared.novelty import NoveltyLayer
 from erythron.train.shared.run_folder import RunRecord
@@ -59,6 +59,11 @@ def describe_fine_tuned(run: Path) -> ClassifierPart:
     recipe = find_recipe(record)
     if not recipe.network.fusion.sees_image:
         raise UsageError(f"{run}: its network sees the mask alone, which is for comparison, not for use")
+    if recipe.augmentation.evaluation_crop is not EvaluationCrop.WHOLE:
+        raise UsageError(
+            f"{run}: it was judged on the published evaluation crop, which no count sees; train it with "
+            "augmentation.evaluation_crop = 'whole' to make a bundle"
+        )
     side, planes = recipe.inputs.px, len(network.planes)
     generator = torch.Generator().manual_seed(0)
     inputs = {"pixels": torch.randn((3, 3, side, side), generator=generator).clamp(-1, 1)}

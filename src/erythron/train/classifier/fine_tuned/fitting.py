@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from erythron.train.classifier.fine_tuned.augmentation import Batch, augment, cut_centre
 from erythron.train.classifier.networks.two_branch import CellNetwork
-from erythron.train.recipe import FineTunedRecipe, OptimiserKind, OptimiserSettings
+from erythron.train.recipe import FineTunedRecipe, OptimiserKind, OptimiserSettings, Schedule
 from erythron.train.shared.backbones import PixelScaling
 
 
@@ -68,7 +68,8 @@ class CellFitting(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log loss and accuracy of a batch as in use."""
-        logits = self(*cut_centre(batch, self.recipe.inputs.px)).float()
+        crop = self.recipe.augmentation.evaluation_crop
+        logits = self(*cut_centre(batch, self.recipe.inputs.px, crop)).float()
         count = len(batch.labels)
         loss = functional.cross_entropy(logits, batch.labels)
         right = (logits.argmax(1) == batch.labels).float().mean()
@@ -109,7 +110,8 @@ def find_rate(step: int, steps: int, recipe: FineTunedRecipe) -> float:
     """Return the learning rate of an optimiser step.
 
     Linear from ``final_rate`` to ``rate`` over the warm-up, then half a cosine back (Loshchilov and Hutter
-    2017, arXiv 1608.03983).
+    2017, arXiv 1608.03983). By the published schedule it is the same for all steps of an epoch, and as timm's
+    ``CosineLRScheduler`` has it: the cosine counts from epoch 0, and after it the rate is ``final_rate``.
 
     Args:
         step: from 0.
@@ -117,6 +119,11 @@ def find_rate(step: int, steps: int, recipe: FineTunedRecipe) -> float:
         recipe: states rates, warm-up and epochs.
     """
     high, low = recipe.optimiser.rate, recipe.optimiser.final_rate
+    if recipe.optimiser.schedule is Schedule.PUBLISHED:
+        epoch, warm_epochs = step // steps, recipe.optimiser.warmup_epochs
+        if epoch < warm_epochs:
+            return low + (high - low) * epoch / warm_epochs
+        return low + (high - low) * (1 + math.cos(math.pi * min(epoch / recipe.fit.epochs, 1.0))) / 2
     warmup = round(recipe.optimiser.warmup_epochs * steps)
     total = recipe.fit.epochs * steps
     if step < warmup:

@@ -13,6 +13,7 @@ from erythron.train.classifier.fine_tuned.augmentation import cut_centre
 from erythron.train.classifier.fine_tuned.cell_set import CellSet
 from erythron.train.classifier.fine_tuned.loader import make_plain_loader
 from erythron.train.classifier.networks.two_branch import CellNetwork
+from erythron.train.recipe import FineTunedRecipe
 from erythron.train.shared.backbones import PixelScaling
 
 BATCH = 64
@@ -26,30 +27,36 @@ class Predicted:
     features: NDArray[np.float64]
 
 
-def predict_features(network: CellNetwork, scaling: PixelScaling, cells: CellSet, size: int) -> Predicted:
-    """Return features and logits as in use.
+def predict_features(
+    network: CellNetwork, scaling: PixelScaling, cells: CellSet, recipe: FineTunedRecipe
+) -> Predicted:
+    """Return features and logits of what evaluation sees of the cells.
 
     Args:
         network: in evaluation mode.
         scaling: of its pixels.
         cells: to call, with all their planes.
-        size: side of the input.
+        recipe: states the side of the input and what evaluation sees of it.
     """
     device = next(network.parameters()).device
     mean, sd = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (scaling.mean, scaling.sd))
     logits, features = [], []
     with torch.inference_mode():
         for batch in make_plain_loader(cells.select_planes(network.planes), BATCH):
-            pixels, masks = cut_centre(batch.to(device), size)
+            pixels, masks = cut_centre(
+                batch.to(device), recipe.inputs.px, recipe.augmentation.evaluation_crop
+            )
             found = network.embed((pixels - mean) / sd, masks)
             features.append(found.double().cpu())
             logits.append(network.classify(found).double().cpu())
     return Predicted(np.asarray(torch.cat(logits)), np.asarray(torch.cat(features)))
 
 
-def predict(network: CellNetwork, scaling: PixelScaling, cells: CellSet, size: int) -> NDArray[np.float64]:
-    """Return class probabilities as in use, not calibrated, (N, C) float64.
+def predict(
+    network: CellNetwork, scaling: PixelScaling, cells: CellSet, recipe: FineTunedRecipe
+) -> NDArray[np.float64]:
+    """Return class probabilities, not calibrated, (N, C) float64.
 
     Takes what :func:`predict_features` does.
     """
-    return soften(predict_features(network, scaling, cells, size).logits, 1.0)
+    return soften(predict_features(network, scaling, cells, recipe).logits, 1.0)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as lightning
 import numpy as np
@@ -25,13 +21,24 @@ from erythron.bundle.folder import load_bundle
 from erythron.bundle.schema import MeasurementStatistic
 from erythron.datasets.manifest import hash_split
 from erythron.errors import DataError, MissingExtraError, UsageError
+from erythron.train.classifier.fine_tuned.callbacks import Clock, CurveWriter, Report
 from erythron.train.classifier.fine_tuned.cell_set import CACHE_FOLDER, CellSet, prepare_cells
+from erythron.train.classifier.fine_tuned.checkpoints import (
+    BEST,
+    FOLDER,
+    LAST,
+    keep_checkpoints,
+    read_checkpoint,
+    refuse_foreign,
+)
+from erythron.train.classifier.fine_tuned.copies import add_copies
 from erythron.train.classifier.fine_tuned.fitting import CellFitting
 from erythron.train.classifier.fine_tuned.loader import Share, TrainingLoader, make_plain_loader
 from erythron.train.classifier.networks.settings import Pretraining
 from erythron.train.classifier.networks.two_branch import CellNetwork, build_network
 from erythron.train.recipe import FineTunedRecipe, Selection
 from erythron.train.shared.backbones import find_scaling
+from erythron.train.shared.curves import CURVES, FIGURE, draw_curves, read_curve
 from erythron.train.shared.framed_cells import LEAST_SD, describe_measurements
 from erythron.train.shared.hardware import THIS_MACHINE, Hardware, find_rank
 from erythron.train.shared.progress import Progress, no_progress
@@ -46,39 +53,7 @@ from erythron.train.shared.run_folder import (
 from erythron.train.shared.segmentation_part import take_segmentation
 from erythron.train.shared.sets import describe_data, map_sources
 
-LAST = "last.ckpt"
-BEST = "best.ckpt"
-_CHECKPOINTS = "checkpoints"
-
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-
-
-class _Report(Callback):
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
-        self._progress("Training", trainer.current_epoch + 1, int(trainer.max_epochs or 0))
-
-
-@dataclass
-class _Clock(Callback):
-    """Seconds of training, kept in the checkpoints."""
-
-    seconds: float = 0.0
-    _started: float = field(default=0.0)
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
-        self._started = time.monotonic() - self.seconds
-
-    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        self.seconds = time.monotonic() - self._started
-
-    def state_dict(self) -> dict[str, float]:
-        return {"seconds": self.seconds}
-
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        self.seconds = state_dict["seconds"]
 
 
 def train_run(
@@ -92,7 +67,8 @@ def train_run(
     """Train one network on the training part, or go on where an interrupted run of the same recipe stopped.
 
     The test part is not read. The folder ends up with ``run.json``, ``weights.pt`` (the result's weights,
-    tensors alone), ``manifest.parquet``, the segmentation network, ``checkpoints/`` and the logs.
+    tensors alone), ``manifest.parquet``, the segmentation network, ``curves.csv`` and ``curves.png``,
+    ``checkpoints/`` and the logs.
 
     Args:
         recipe: what to train and how.
@@ -103,7 +79,7 @@ def train_run(
         cache: folder for prepared cells; None is inside ``out``.
 
     Raises:
-        UsageError: the folder holds another run, or a finished one.
+        UsageError: the folder holds another run, or a finished one, or what is to be kept does not do.
         DataError: the manifest has no training cells, validation is asked for and there is none, or a
             checkpoint holds more than tensors and plain values.
     """
@@ -118,15 +94,20 @@ def train_run(
     )
     _check_parts(training, validation, recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    loader = TrainingLoader(training, recipe.fit, recipe.seed, share, hardware.workers)
+    drawn_from = add_copies(training, recipe.augmentation.copies)
+    loader = TrainingLoader(drawn_from, recipe.fit, recipe.seed, share, hardware.workers)
     scaling = find_scaling(recipe.network.image_backbone)
     network = build_network(recipe.network, len(cells.classes), recipe.inputs.px)
     module = CellFitting(network, recipe, scaling, len(loader) // recipe.fit.accumulate)
     module = module.to(memory_format=torch.channels_last)
-    clock = _Clock()
-    trainer = _make_trainer(recipe, hardware, out, share, [clock, _Report(progress)])
-    last = out / _CHECKPOINTS / LAST
-    with closing(loader), _silence_expected(), _refuse_foreign(last):
+    clock = Clock()
+    callbacks: list[Callback] = [clock, Report(progress), CurveWriter(out)]
+    callbacks += keep_checkpoints(
+        hardware.checkpoint, recipe.fit, out, has_validation=bool(len(validation.labels))
+    )
+    trainer = _make_trainer(recipe, hardware, out, share, callbacks)
+    last = out / FOLDER / LAST
+    with closing(loader), _silence_expected(), refuse_foreign(last):
         trainer.fit(
             module,
             loader,
@@ -152,6 +133,7 @@ def train_run(
         cache=str(cache),
     )
     if share.rank == 0:
+        draw_curves({recipe.name: read_curve(out / CURVES)}, out / FIGURE)
         store_weights(out, module.network.state_dict(), rows)
         take_segmentation(load_bundle(), out)
         store_record(out, record)
@@ -196,17 +178,6 @@ def find_recipe(record: RunRecord) -> FineTunedRecipe:
 
 
 @contextmanager
-def _refuse_foreign(checkpoint: Path) -> Iterator[None]:
-    """Name the checkpoint where reading it fails because it holds objects that could run code."""
-    try:
-        yield
-    except pickle.UnpicklingError as error:
-        raise DataError(
-            f"{checkpoint}: holds more than tensors and plain values, or is damaged; remove it to start anew"
-        ) from error
-
-
-@contextmanager
 def _silence_expected() -> Iterator[None]:
     """Hide what Lightning warns of that is as it should be: no validation part, frozen BatchNorm."""
     with warnings.catch_warnings():
@@ -227,7 +198,7 @@ def _check_parts(training: CellSet, validation: CellSet, recipe: FineTunedRecipe
     if missing:
         names = ", ".join(training.classes[i] for i in sorted(missing))
         raise DataError(f"no training cell has the class {names}; split again or drop the class")
-    if not len(validation.labels) and (recipe.fit.patience or recipe.fit.select is Selection.BEST):
+    if not len(validation.labels) and (recipe.fit.patience or recipe.fit.select is not Selection.LAST):
         raise DataError(
             "the recipe stops or selects by the validation loss and the manifest has no part 'validation'; "
             "set fit.patience = 0 and fit.select = 'last', or split again"
@@ -249,22 +220,12 @@ def _make_trainer(
     recipe: FineTunedRecipe, hardware: Hardware, out: Path, share: Share, callbacks: list[Callback]
 ) -> lightning.Trainer:
     fit = recipe.fit
-    folder = out / _CHECKPOINTS
     if fit.ema_decay:
         # All tensors in one call; Lightning's own class for this average takes them one by one.
         average = WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(fit.ema_decay))  # type: ignore[no-untyped-call]
         callbacks = [*callbacks, average]
     if fit.patience:
         callbacks = [*callbacks, EarlyStopping("validation_loss", patience=fit.patience, mode="min")]
-    if fit.select is Selection.BEST:
-        callbacks.append(
-            ModelCheckpoint(
-                folder, BEST.removesuffix(".ckpt"), monitor="validation_loss", enable_version_counter=False
-            )
-        )
-    if fit.checkpoint_steps:
-        callbacks.append(_keep_last(folder, every_n_train_steps=fit.checkpoint_steps))
-    callbacks.append(_keep_last(folder, every_n_epochs=1, save_on_train_epoch_end=True))
     distributed = share.processes > 1
     return lightning.Trainer(
         accelerator=hardware.accelerator,
@@ -272,22 +233,17 @@ def _make_trainer(
         num_nodes=hardware.machines,
         strategy="ddp" if distributed else "auto",
         precision=choose_precision(hardware.precision),  # type: ignore[arg-type]
-        max_epochs=fit.epochs,
+        max_epochs=recipe.all_epochs,
         accumulate_grad_batches=fit.accumulate,
         use_distributed_sampler=False,
         callbacks=callbacks,
         logger=[_make_logger(name, out) for name in hardware.loggers] or False,
+        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(out),
-    )
-
-
-def _keep_last(folder: Path, **when: Any) -> ModelCheckpoint:
-    return ModelCheckpoint(
-        folder, LAST.removesuffix(".ckpt"), enable_version_counter=False, save_top_k=1, **when
     )
 
 
@@ -322,8 +278,5 @@ def _make_logger(name: str, out: Path) -> Logger:
 
 def _adopt_weights(module: CellFitting, recipe: FineTunedRecipe, out: Path) -> None:
     """Put the weights of the best epoch into the module where the recipe asks for them."""
-    if recipe.fit.select is Selection.BEST:
-        path = out / _CHECKPOINTS / BEST
-        with _refuse_foreign(path):
-            best = torch.load(path, map_location="cpu", weights_only=True)
-        module.load_state_dict(best["state_dict"])
+    if recipe.fit.select is not Selection.LAST:
+        module.load_state_dict(read_checkpoint(out / FOLDER / BEST))
