@@ -213,7 +213,8 @@ def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise ImageReadError(
             f"{path}: {width}x{height} pixels are too large (over {MAX_PIXELS // 10**6} million); "
-            "cut the field of interest out of it, or make a slide of it: vips tiffsave IN OUT.tif --tile --pyramid"
+            "cut the field of interest out of it, or make a slide of it by: "
+            "vips tiffsave IN OUT.tif --tile --pyramid"
         )
     if min(width, height) < MIN_SIDE_PX:
         raise ImageReadError(
