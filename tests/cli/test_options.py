@@ -67,4 +67,4 @@ def test_class_maps_are_explained_alike() -> None:
     texts = [
         option.help for option in list_options(typer.main.get_command(app)) if "--class-map" in option.opts
     ]
-    assert texts == [CLASS_MAP_HELP] * 5  # recount, import, and fetch, audit and split of data
+    assert texts == [CLASS_MAP_HELP] * 6  # recount, import, experiment, and fetch, audit and split of data

@@ -107,7 +107,8 @@ class ProcessExecutor:
                 if one.answer is None:
                     one.answer = pool.submit(_do, one.item)
             return None if first.answer is None else first.answer.result()
-        except BrokenProcessPool:
+        # A pool that is just breaking refuses items by an OSError; those of an item are its outcome.
+        except (BrokenProcessPool, OSError):
             for one in sent:
                 if one.answer is not None and (not one.answer.done() or one.answer.exception() is not None):
                     one.answer = None

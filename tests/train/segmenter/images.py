@@ -17,7 +17,9 @@ def make_cell(side: tuple[int, int], radius: float, seed: int) -> tuple[NDArray[
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[: side[0], : side[1]]
     y, x = y - side[0] / 2, x - side[1] / 2
-    form = 1 + sum(0.06 * np.cos(k * np.arctan2(y, x) + rng.uniform(0, 2 * np.pi)) for k in (2, 3))
+    angle, waves = np.arctan2(y, x), (2, 3, 4, 5)
+    # Each seed has waves of its own, so that no image is another one turned.
+    form = 1 + sum(rng.uniform(-0.06, 0.06) * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in waves)
     away = np.hypot(y, x) / (form * rng.uniform(0.9, 1))
     image = np.full((*side, 3), (238, 230, 215), float)
     image[away < radius * 1.4] = (175, 165, 205)
