@@ -22,9 +22,8 @@ $(VENV)/.full: pyproject.toml
 demo: $(VENV)/.light
 	$(BIN)/erythron demo --out demo-out --force
 
-# One run of all tests, by as many processes as there are cores; `python -m pytest` alone does it in one.
 test: $(VENV)/.full
-	$(BIN)/python -m pytest --numprocesses logical --dist loadfile
+	$(BIN)/python -m pytest
 
 lint: $(VENV)/.full
 	$(BIN)/ruff check .
