@@ -38,6 +38,7 @@ from erythron.segment.segmenter import Segmenter, load_segmenter
 from erythron.shape.measure import measure_cells
 from erythron.train.classifier.frozen.augmentation import Sample, pool_features
 from erythron.train.classifier.frozen.head import FittedHead, fit_head
+from erythron.train.classifier.frozen.left_out import call_out_of_fold
 from erythron.train.classifier.frozen.network import ShapeFeatures
 from erythron.train.classifier.frozen.partial_labels import merge_logits
 from erythron.train.classifier.frozen.sources import (
@@ -116,17 +117,6 @@ def make_field_cells(path: Path, segmenter: Segmenter, maker: FeatureMaker) -> F
     _, pairs = score(field, measured.select("x_px", "y_px").rows())
     calls, erythroid = zip(*list_sure(field, pairs), strict=True)
     return FieldCells(features, np.array(calls), np.array(erythroid))
-
-
-def call_out_of_fold(sources: list[Source], recipe: FrozenRecipe) -> list[Floats]:
-    """Return logits (N, C) of every source's cells by heads that had not seen them."""
-    logits = [np.zeros((len(s.folds), len(CLASSES))) for s in sources]
-    for fold in range(recipe.folds):
-        head = fit_head(join_examples(sources, fold), recipe.head)
-        for source, found in zip(sources, logits, strict=True):
-            here = source.folds == fold
-            found[here] = merge_logits(head.logits(source.samples[0][here]))
-    return logits
 
 
 def call(features: NDArray[np.float32], head: FittedHead, chosen: Calibration) -> Floats:

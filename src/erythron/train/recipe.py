@@ -326,6 +326,8 @@ class FrozenRecipe(BaseRecipe):
 
     Attributes:
         folds: of the grouped cross-validation.
+        leave_one_out: whether training is also done without each source in turn, which says what each adds;
+            for every source one fit more, and one for each fold where others of them are judged.
         sets: what is fitted on, and of which of them the figures are.
         segmenter: what outlines the cells.
         samples: how cells are varied.
@@ -334,6 +336,7 @@ class FrozenRecipe(BaseRecipe):
 
     kind: Literal["frozen_encoder"] = "frozen_encoder"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
+    leave_one_out: bool = True
     sets: tuple[FrozenSet, ...] = ()
     segmenter: SegmenterSettings = SegmenterSettings()
     samples: SampleSettings = SampleSettings()

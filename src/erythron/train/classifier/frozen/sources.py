@@ -21,6 +21,7 @@ from erythron.train.classifier.frozen.network import ShapeFeatures
 from erythron.train.classifier.frozen.partial_labels import find_open, open_labels
 from erythron.train.folded_sets import fold_rows
 from erythron.train.recipe import FrozenRecipe, FrozenSet
+from erythron.train.segmenter.sets import DEFAULT_SETS
 from erythron.train.shared.backbones import PixelScaling
 from erythron.train.shared.framed_cells import FramedCells, frame_rows, make_framing
 from erythron.train.shared.progress import Progress
@@ -89,34 +90,56 @@ class FeatureMaker:
 def fold_set(opened: OpenedSet, recipe: FrozenRecipe) -> FoldedSet:
     """Assign folds, leave out cells that nothing can be learned from, and draw the cells that are used.
 
-    Folds are of the whole manifest, so that they are those of a segmentation network that learns from the
-    same set: copies of an image and crops that show one piece of smear lie in one fold.
+    Where a segmentation network learns from the same set, folds are of the whole manifest, so that they are
+    those of the network; else of the cells that are drawn, because comparing all images of a set of 171,000
+    to find those that show one piece of smear would take longer than the training. In both cases copies of an
+    image and crops that show one piece of smear lie in one fold.
 
     Raises:
         DataError: the set has no cell to learn from, or fewer cross-validation groups than folds.
     """
-    try:
-        whole, folds = fold_rows(opened.whole, recipe.folds, recipe.seed)
-    except DataError as error:
-        raise DataError(f"{opened.name}: {error}") from error
-    used = whole.with_columns(fold=folds).filter(pl.col("sha256").is_in(opened.rows["sha256"].implode()))
-    is_open = pl.Series([bool(find_open(find_type(label))) for label in used["label"]], dtype=pl.Boolean)
-    left_out = used.filter(~is_open).select(
-        "path", reason=pl.concat_str(pl.lit("a classifier of nucleated cells learns nothing from: "), "label")
-    )
-    rows = used.filter(is_open)
-    if rows.is_empty():
-        raise DataError(f"{opened.name}: has no cell that the head can learn from; leave the set out")
     entry = opened.entry
     if not isinstance(entry, FrozenSet):
         raise TypeError(f"{opened.name} is a set of another kind of recipe")
-    if entry.per_label is not None:
-        rows = _draw(rows, entry.per_label, recipe.seed)
-    left_out = pl.concat([opened.left_out, left_out])
-    return FoldedSet(opened.name, entry, rows.drop("fold"), rows["fold"].to_numpy(), left_out)
+    left_out = [opened.left_out]
+    if entry.per_label is None or _has_network(entry, recipe):
+        used = _fold(opened.name, opened.whole, recipe)
+        used = used.filter(pl.col("sha256").is_in(opened.rows["sha256"].implode()))
+        rows = _draw(_keep_open(opened.name, used, left_out), entry.per_label, recipe.seed)
+    else:
+        drawn = _draw(_keep_open(opened.name, opened.rows, left_out), entry.per_label, recipe.seed)
+        rows = _fold(opened.name, drawn, recipe)
+    return FoldedSet(opened.name, entry, rows.drop("fold"), rows["fold"].to_numpy(), pl.concat(left_out))
 
 
-def _draw(rows: pl.DataFrame, per_label: int, seed: int) -> pl.DataFrame:
+def _has_network(entry: FrozenSet, recipe: FrozenRecipe) -> bool:
+    """Return whether a segmentation network is fitted on a set."""
+    settings = recipe.segmenter
+    return settings.fit and entry.data in {s.data for s in settings.sets or DEFAULT_SETS}
+
+
+def _fold(name: str, rows: pl.DataFrame, recipe: FrozenRecipe) -> pl.DataFrame:
+    try:
+        whole, folds = fold_rows(rows, recipe.folds, recipe.seed)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    return whole.with_columns(fold=folds)
+
+
+def _keep_open(name: str, rows: pl.DataFrame, left_out: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows that something can be learned from, and add the others to ``left_out``."""
+    is_open = pl.Series([bool(find_open(find_type(label))) for label in rows["label"]], dtype=pl.Boolean)
+    reason = pl.concat_str(pl.lit("a classifier of nucleated cells learns nothing from: "), "label")
+    left_out.append(rows.filter(~is_open).select("path", reason=reason))
+    kept = rows.filter(is_open)
+    if kept.is_empty():
+        raise DataError(f"{name}: has no cell that the head can learn from; leave the set out")
+    return kept
+
+
+def _draw(rows: pl.DataFrame, per_label: int | None, seed: int) -> pl.DataFrame:
+    if per_label is None:
+        return rows
     parts = [
         part.sample(min(per_label, part.height), seed=seed)
         for _, part in rows.group_by("source_label", maintain_order=True)
