@@ -35,6 +35,7 @@ class RegisteredSet(BaseModel):
         adds: types of cells, by their canonical names, that a classifier can learn from it.
         origin: the laboratory where several sets come from one, so that they are held out together.
         subset_of: the set that holds the same cells and more, or larger.
+        for_training: whether it joins a training on all sets; a handful of cells to look at does not.
         licence: as the source states it.
         trains_shipped_weights: whether that licence allows training weights that are shipped.
         citation: how to cite it.
@@ -55,6 +56,7 @@ class RegisteredSet(BaseModel):
     adds: tuple[str, ...] = ()
     origin: str | None = None
     subset_of: str | None = None
+    for_training: bool = True
     licence: str
     trains_shipped_weights: bool
     citation: str

@@ -50,12 +50,16 @@ class FrozenSet(SetEntry):
         samples: augmented samples of each cell, beside the cell as it is.
         judged: whether the figures, the temperature, the threshold and the confusion matrix are of its
             out-of-fold cells.
+        lineage_weight: with which share of their weight its cells teach whether a cell is erythroid; the
+            whole of it they teach which kind of their own lineage they are. In a set that holds only
+            erythroid cells, or none, whatever marks its stain and its camera would become a sign of one.
     """
 
     weight: Positive = 1.0
     per_label: Annotated[int, Field(ge=1)] | None = None
     samples: Annotated[int, Field(ge=0)] = 12
     judged: bool = False
+    lineage_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
 
 
 class SegmenterSet(_Settings):

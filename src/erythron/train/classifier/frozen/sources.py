@@ -61,6 +61,7 @@ class Source:
         weights: (N,) float64, of each cell.
         allowed: (N, F) bool, fine classes that its label leaves open.
         samples: (N, D) float32 each, features and measurements: the cell as in use, then augmented.
+        lineage_weight: share of the weights that teaches erythroid or not.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Source:
     weights: NDArray[np.float64]
     allowed: NDArray[np.bool_]
     samples: tuple[NDArray[np.float32], ...]
+    lineage_weight: float = 1.0
 
     @property
     def erythroid(self) -> NDArray[np.float64]:
@@ -175,6 +177,7 @@ def make_source(folded: FoldedSet, recipe: FrozenRecipe, maker: FeatureMaker, pr
         folded.settings.weight / counts[key] / len(counts),
         open_labels(labels),
         make_samples(cells, folded.settings.samples, recipe, maker),
+        folded.settings.lineage_weight,
     )
 
 
@@ -199,11 +202,12 @@ def make_samples(
 
 def join_examples(sources: Sequence[Source], without: int | None) -> Examples:
     """Return the examples of several sets, all or those outside a fold."""
-    features, allowed, weights = [], [], []
+    features, allowed, weights, lineage = [], [], [], []
     for source in sources:
         kept = source.folds != without if without is not None else np.ones(len(source.folds), bool)
         for sample in source.samples:
             features.append(sample[kept])
             allowed.append(source.allowed[kept])
             weights.append(source.weights[kept] / len(source.samples))
-    return Examples(np.concatenate(features), np.concatenate(allowed), np.concatenate(weights))
+            lineage.append(np.full(np.count_nonzero(kept), source.lineage_weight))
+    return Examples(*(np.concatenate(part) for part in (features, allowed, weights, lineage)))
