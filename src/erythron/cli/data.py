@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from erythron.cells.class_map import parse_class_map
-from erythron.cli.options import ClassMap, Force, Json
-
-
-class SplitKind(StrEnum):
-    """Where the parts of a split come from."""
-
-    GROUPED = "grouped"
-    PUBLISHED = "published"
-
+from erythron.cli.options import ClassMap, Force, Json, SplitKind
 
 data_app = typer.Typer(help="Labelled sets: list, fetch, audit and split them.", no_args_is_help=True)
 

@@ -19,15 +19,9 @@ from erythron.cli.options import (
     Precision,
     ReadAhead,
     Settings,
+    SplitKind,
     Threads,
 )
-
-
-class SplitKind(StrEnum):
-    """What the runs are judged on."""
-
-    GROUPED = "grouped"
-    PUBLISHED = "published"
 
 
 class ExperimentName(StrEnum):

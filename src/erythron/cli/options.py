@@ -138,6 +138,13 @@ Logger = Annotated[
 ]
 
 
+class SplitKind(StrEnum):
+    """Where the parts of a split come from: made by group, or as the set was published."""
+
+    GROUPED = "grouped"
+    PUBLISHED = "published"
+
+
 class CheckpointKind(StrEnum):
     """What a training run keeps, as the trainer names it; here so that the command starts without torch."""
 
