@@ -27,7 +27,7 @@ from erythron.pipeline.specimens import Specimen, name_run
 from erythron.read.image import ScaleSource
 from erythron.read.inputs import InputImage
 from erythron.results.field import FieldResult, is_edited, read_field
-from erythron.results.fingerprint import hash_slide
+from erythron.results.fingerprint import hash_image
 from erythron.results.record import CELLS, RECORD, FieldRecord, read_record
 from erythron.results.review import read_review, write_review
 from erythron.results.run import read_run, read_settings, read_specimens
@@ -345,7 +345,7 @@ def need_pictures(folders: Mapping[Path, Path]) -> None:
     for image, folder in folders.items():
         record = read_record(folder)
         try:
-            is_same = record is None or hash_slide(image) == record.sha256
+            is_same = record is None or hash_image(image) == record.sha256
         except ImageReadError:
             is_same = False
         if not is_same:

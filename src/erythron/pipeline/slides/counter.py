@@ -26,7 +26,7 @@ from erythron.quality.specimen import find_other_specimen
 from erythron.read.inputs import InputImage
 from erythron.read.source import Slide, open_source
 from erythron.report.slide_page import draw_areas, make_slide_page
-from erythron.results.fingerprint import Fingerprints, fingerprint, hash_pixels, hash_slide
+from erythron.results.fingerprint import Fingerprints, fingerprint, hash_image, hash_pixels
 from erythron.results.ledger import Ledger, TilePart
 from erythron.results.record import FieldRecord, SlideRecord
 from erythron.results.slide import SlideResult, write_slide
@@ -141,7 +141,7 @@ class SlideCounter:
         Raises:
             ImageReadError: it cannot be read.
         """
-        sha256 = hash_slide(path)
+        sha256 = hash_image(path)
         return sha256, fingerprint("slide", sha256, *self._scope)
 
     def count_best(self, work: SlideWork) -> tuple[SlideResult, SlideDigest]:
