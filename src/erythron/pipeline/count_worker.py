@@ -15,6 +15,7 @@ from erythron.differential.assemble import make_differential, set_references
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, ImageReadError
 from erythron.interchange.geojson import trace_cells
+from erythron.pipeline.executor import Progress, no_progress
 from erythron.pipeline.field import (
     CountedField,
     Model,
@@ -109,18 +110,25 @@ class CountTask:
     Args:
         options: model, scale, ranges and whether to replace.
         loading: the model of ``options`` where its networks load already in this process.
+        progress: told of the areas of slides that are counted in this process.
     """
 
-    def __init__(self, options: RunOptions, loading: LoadingBundle | None = None) -> None:
+    def __init__(
+        self, options: RunOptions, loading: LoadingBundle | None = None, progress: Progress = no_progress
+    ) -> None:
         self.options = options
-        self._loading = loading
+        self._loading, self._progress = loading, progress
 
     def __getstate__(self) -> dict[str, object]:
-        return {"options": self.options, "_loading": None}
+        return {"options": self.options, "_loading": None, "_progress": no_progress}
+
+    def telling(self, progress: Progress) -> CountTask:
+        """Return the same task, which tells of the areas of slides that are counted in this process."""
+        return CountTask(self.options, self._loading, progress)
 
     def start(self) -> CountWorker:
         """See :class:`erythron.pipeline.executor.Task`."""
-        return CountWorker(self.options, self._loading)
+        return CountWorker(self.options, self._loading, self._progress)
 
 
 class CountWorker:
@@ -129,20 +137,23 @@ class CountWorker:
     Args:
         options: model, scale, ranges and whether to replace.
         loading: the model of ``options`` where its networks load already; else they load when needed.
+        progress: told of the areas of slides.
 
     Raises:
         BundleError: the model cannot be used.
         DataError: the file of reference ranges cannot be used.
     """
 
-    def __init__(self, options: RunOptions, loading: LoadingBundle | None = None) -> None:
+    def __init__(
+        self, options: RunOptions, loading: LoadingBundle | None = None, progress: Progress = no_progress
+    ) -> None:
         self._options = options
         self._loading = loading
         bundle = load_bundle(options.model) if loading is None else loading.bundle
         settings = choose_settings(bundle, options.reference, options.width, options.me_ratio)
         self._model = Model(bundle, settings, self._get_networks)
         self._steps = describe_steps(bundle, options)
-        self._slides = SlideCounter(self._model, options)
+        self._slides = SlideCounter(self._model, options, progress)
         self._networks: Networks | None = None
 
     @overload

@@ -14,6 +14,7 @@ from erythron.cells.table import list_cell_columns
 from erythron.differential.assemble import make_differential_of_areas
 from erythron.errors import SpecimenError
 from erythron.files.hashing import hash_file
+from erythron.pipeline.executor import PartsDone, Progress, no_progress
 from erythron.pipeline.field import Model, Networks
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.slides.block import SlideSetting, read_padded
@@ -102,12 +103,14 @@ class DividedSlide:
         plan: what of it is counted.
         tiles: all of them, in the order of the result.
         jobs: those that are not done.
+        cells_before: counted on those that are.
     """
 
     work: SlideWork
     plan: SlidePlan
     tiles: tuple[Tile, ...]
     jobs: tuple[TileJob, ...]
+    cells_before: int
 
 
 def describe_scope(options: RunOptions) -> tuple[object, ...]:
@@ -128,10 +131,11 @@ class SlideCounter:
     Args:
         model: the model with the settings of the differentials.
         options: of the run.
+        progress: told of every area of a slide of which the best ones are counted.
     """
 
-    def __init__(self, model: Model, options: RunOptions) -> None:
-        self._model, self._options = model, options
+    def __init__(self, model: Model, options: RunOptions, progress: Progress = no_progress) -> None:
+        self._model, self._options, self._progress = model, options, progress
         self._scope = describe_scope(options)
         self._opened: tuple[Path, Slide] | None = None
 
@@ -155,7 +159,7 @@ class SlideCounter:
         """
         plan, ledger = self._plan(work), self._open_ledger(work, 0)
         tiles: list[Tile] = []
-        cells = 0
+        cells, wanted = 0, self._options.slides.cells
         for tile in plan.rank_areas(self._options.slides.seed):
             part = ledger.read(tile.number)
             if part is None:
@@ -163,7 +167,8 @@ class SlideCounter:
                 ledger.write(tile.number, part)
             tiles.append(tile)
             cells += part.counted_cells
-            if cells >= self._options.slides.cells or len(tiles) == MOST_AREAS:
+            self._progress(work.image.name, PartsDone("areas", len(tiles), None, cells, wanted))
+            if cells >= wanted or len(tiles) == MOST_AREAS:
                 break
         return self._put_together(work, plan, tiles, ledger)
 
@@ -186,7 +191,7 @@ class SlideCounter:
             for tile in tiles
             if tile.number not in done
         )  # fmt: skip
-        return DividedSlide(work, plan, tiles, tuple(jobs))
+        return DividedSlide(work, plan, tiles, tuple(jobs), ledger.count_cells())
 
     def count(self, job: TileJob) -> TileDone:
         """Count one tile of a divided slide.
