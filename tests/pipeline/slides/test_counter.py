@@ -14,11 +14,10 @@ import pytest
 from PIL import Image
 
 from erythron.cells.flags import CellFlag, has_flag
-from erythron.errors import DataError, UsageError
+from erythron.errors import UsageError
 from erythron.pipeline.count import CountRun, count_images, count_specimens
 from erythron.pipeline.executor import PartsDone
 from erythron.pipeline.options import RunOptions, SlideOptions
-from erythron.pipeline.recount import Reading, recount
 from erythron.pipeline.slides import counter
 from erythron.pipeline.slides.counter import SlideCounter
 from erythron.pipeline.specimens import Specimen
@@ -248,18 +247,6 @@ def test_a_tile_that_cannot_be_read_fails_the_slide_and_is_tried_again(
     assert "Input/output error" in failure.reason
     assert not (tmp_path / "marrow").exists()
     assert count_images(find_images([slide_path]), tmp_path, WHOLE).failures == ()
-
-
-def test_a_slide_is_not_reviewed_and_says_so(whole: Path, tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
-    shutil.copytree(whole, tmp_path / "run")
-    labels = tmp_path / "labels.csv"
-    cells = read_cells(whole / "marrow").head(1)
-    cells.select("image", "cell_id", "label").write_csv(labels)
-    with pytest.raises(DataError, match="is a slide"):
-        recount(tmp_path / "run", [labels], Reading("reader", datetime.now(UTC)))
-    assert read_all(tmp_path / "run" / "marrow") == read_all(whole / "marrow")
 
 
 def test_a_slide_of_other_settings_is_not_replaced_unasked(

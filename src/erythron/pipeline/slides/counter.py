@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+
+import polars as pl
 
 from erythron.cells.table import list_cell_columns
 from erythron.differential.assemble import make_differential_of_areas
 from erythron.errors import SpecimenError
 from erythron.files.hashing import hash_file
+from erythron.interchange.geojson import COLLECTION_END, COLLECTION_START, iterate_rings
 from erythron.pipeline.executor import PartsDone, Progress, no_progress
 from erythron.pipeline.field import Model, Networks
 from erythron.pipeline.options import RunOptions
@@ -21,6 +25,7 @@ from erythron.pipeline.slides.block import SlideSetting, read_padded
 from erythron.pipeline.slides.digest import SlideDigest
 from erythron.pipeline.slides.plan import SlidePlan, plan_slide
 from erythron.pipeline.slides.regions import RegionSet
+from erythron.pipeline.slides.reviewed import ReviewedSlide, review_slide
 from erythron.pipeline.slides.tile import count_tile
 from erythron.pipeline.slides.tiles import Tile, find_area
 from erythron.quality.specimen import find_other_specimen
@@ -30,7 +35,8 @@ from erythron.report.slide_page import draw_areas, make_slide_page
 from erythron.results.fingerprint import Fingerprints, fingerprint, hash_image, hash_pixels
 from erythron.results.ledger import Ledger, TilePart
 from erythron.results.record import FieldRecord, SlideRecord
-from erythron.results.slide import SlideResult, write_slide
+from erythron.results.slide import SlideResult, WrittenCells, write_slide
+from erythron.review.record import Review
 from erythron.segment.blocks import Block, Box
 
 MOST_AREAS = 200
@@ -212,6 +218,12 @@ class SlideCounter:
         ledger = self._open_ledger(slide.work, self._options.slides.tile_px)
         return self._put_together(slide.work, slide.plan, slide.tiles, ledger)
 
+    def review(self, work: SlideWork, review: Review | None) -> ReviewedSlide:
+        """Put what persons called the cells of a counted slide into its folder, see :func:`review_slide`."""
+        return review_slide(
+            work.folder, work.fingerprints, review, self._model, lambda: self._open(work.image.path)
+        )
+
     def _plan(self, work: SlideWork) -> SlidePlan:
         slide = self._open(work.image.path)
         return plan_slide(
@@ -254,14 +266,14 @@ class SlideCounter:
             slides.seed,
         )
 
-        def take_in() -> Iterator[TilePart]:
+        def take_in() -> Iterator[WrittenCells]:
             for tile in tiles:
                 part = ledger.read(tile.number)
                 if part is None:  # damaged, or removed by another hand
                     part = self._count_tile(plan.slide, tile, plan.setting, plan.region)
                     ledger.write(tile.number, part)
                 digest.add(part)
-                yield part
+                yield part.csv, part.features
 
         columns = list_cell_columns(bundle.classes)
         try:
@@ -302,11 +314,15 @@ class SlideCounter:
             slide=told,
         )
         overlay = draw_areas(plan.overview.rgb, plan.overview.downsample, told.areas)
-        picked = [(cell.row, cell.feature) for cell in digest.list_picked()]
+        picked = digest.list_picked()
+        shown = pl.DataFrame(
+            [cell.row for cell in picked], list_cell_columns(self._model.bundle.classes), orient="row"
+        )
+        features = COLLECTION_START + ",".join(cell.feature for cell in picked) + COLLECTION_END
         page = make_slide_page(
             overlay,
-            picked,
-            list_cell_columns(self._model.bundle.classes),
+            shown,
+            [rings for _, rings in iterate_rings(StringIO(features))],
             traits.mpp,
             lambda *edges: read_padded(slide, Box(*edges)),
             _describe_counted(told),
@@ -322,7 +338,8 @@ class SlideCounter:
             region_sha256="" if slides.region is None else hash_file(slides.region),
             block_px=setting.grid.block_px,
             working_mpp=setting.grid.working_mpp,
-            areas=tuple((b.left, b.top, b.right, b.bottom) for b in digest.looked_at),
+            areas=tuple((b.left, b.top, b.right, b.bottom) for b, _ in digest.looked_at),
+            area_cells=tuple(cells for _, cells in digest.looked_at),
             counted_mm2=round(digest.counted_px * setting.traits.mpp**2 * 1e-6, 6),
             glass=setting.traits.glass,
         )
