@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from .ahead import Ahead, Ended
+
 # Some hundred tests start a process of their own; each would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -34,6 +36,27 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.fail(f"ERYTHRON_DATA_DIR names no folder: {folder}")
     return folder
+
+
+AHEAD = pytest.StashKey[Ahead]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Start the programs that tests of this session will wait for."""
+    if not session.config.option.collectonly and not session.testsfailed:
+        session.config.stash[AHEAD] = Ahead(session.items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if AHEAD in session.config.stash:
+        session.config.stash[AHEAD].stop()
+
+
+@pytest.fixture
+def ahead(request: pytest.FixtureRequest) -> Ended:
+    """How the program ended that the marker of this test names."""
+    return request.config.stash[AHEAD].wait(request.node)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,3 @@
-import resource
 import struct
 import subprocess
 import sys
@@ -7,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 import tifffile
 from PIL import Image
+from tests.ahead import Ended
 
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
@@ -28,8 +29,9 @@ def write_huge_png(path: Path, side: int) -> None:
     )
 
 
-def test_the_good_ones_are_counted_and_each_bad_one_is_named(tmp_path: Path) -> None:
-    folder = tmp_path / "mixed"
+def prepare(place: Path) -> list[str | Path]:
+    """Return the command that counts good and bad images, and one that is not there."""
+    folder = place / "mixed"
     folder.mkdir()
     rgb = draw_field(DrawnFieldSpec(400, 300, seed=1)).rgb
     good = Image.fromarray(rgb)
@@ -43,16 +45,15 @@ def test_the_good_ones_are_counted_and_each_bad_one_is_named(tmp_path: Path) -> 
     (folder / "text.png").write_text("these are words\n")
     Image.new("RGB", (1, 1)).save(folder / "dot.png")
     write_huge_png(folder / "huge.png", 30000)
-    absent = tmp_path / "absent.png"
-    out = tmp_path / "out"
-
     command = [sys.executable, "-c", "from erythron.cli import main; main()", "count"]
-    result = subprocess.run(
-        [*command, str(folder), str(absent), "--out", str(out)], capture_output=True, text=True, timeout=300
-    )
+    return [*command, folder, place / "absent.png", "--out", place / "out"]
 
-    assert result.returncode == 1, result.stderr
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 3 * 1024**2  # KiB
+
+@pytest.mark.ahead(start=prepare)
+def test_the_good_ones_are_counted_and_each_bad_one_is_named(ahead: Ended) -> None:
+    assert ahead.returncode == 1, ahead.stderr
+    assert ahead.peak_gib < 3
+    out = ahead.folder / "out"
     summary = pl.read_csv(out / "summary.csv")
     by_name = {Path(image).name: status for image, status in summary.select("image", "status").iter_rows()}
     assert by_name == {
@@ -61,10 +62,10 @@ def test_the_good_ones_are_counted_and_each_bad_one_is_named(tmp_path: Path) -> 
         "dot.png": "failed", "huge.png": "failed", "absent.png": "failed",
     }  # fmt: skip
     for name, status in by_name.items():
-        named = [line for line in result.stderr.splitlines() if line.startswith("failed: ") and name in line]
+        named = [line for line in ahead.stderr.splitlines() if line.startswith("failed: ") and name in line]
         assert len(named) == (status == "failed"), name
-    assert "Traceback" not in result.stderr
-    assert "unforeseen" not in result.stderr
+    assert "Traceback" not in ahead.stderr
+    assert "unforeseen" not in ahead.stderr
     cells = {name: pl.read_csv(out / name / "cells.csv").height for name in ("good", "sixteen")}
     assert cells["good"] == cells["sixteen"] > 0
 

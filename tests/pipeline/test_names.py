@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from PIL import Image
+from tests.program import run_program
 
 from erythron.compare.results import compare_results
 from erythron.errors import UsageError
@@ -127,3 +128,20 @@ def test_results_of_one_image_do_not_lie_in_those_of_another(images: list[Path],
     assert count_images(find_images([tmp_path / "in" / "x.png"]), out, force).failures == ()
     assert (out / "x" / "y" / "cells.csv").is_file()
     assert (out / "x" / "cells.csv").is_file()
+
+
+def test_patterns_that_match_nothing_are_no_such_files_and_the_rest_is_done(tmp_path: Path) -> None:
+    """A shell leaves such a pattern as it is; two of them share a name, but nothing is written of either."""
+    good = tmp_path / "f.png"
+    Image.fromarray(draw_field(DrawnFieldSpec(200, 180, seed=3)).rgb).save(good)
+    patterns = [tmp_path / "*.jpg", tmp_path / "*.tif"]
+    inputs = find_images([*patterns, good])
+    run = count_images(inputs, tmp_path / "run", OPTIONS)
+    assert [Path(image).name for image, _ in run.fields] == ["f.png"]
+    assert all("there is no such file" in failure.reason for failure in run.failures)
+    assert len(run.failures) == 2
+    assert len(extract_cells(inputs, tmp_path / "cut", OPTIONS).failures) == 2
+    assert len(mask_images(inputs, tmp_path / "masks", MaskOptions(mpp=0.25)).failures) == 2
+    done = run_program("count", *patterns, "--out", tmp_path / "none")
+    assert done.returncode == 1
+    assert "too few cells" not in done.stderr

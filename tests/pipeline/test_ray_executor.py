@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.ahead import ROOT, Ended
 
 from erythron.cli.engine import Engine, EngineOptions, check_engine, open_engine
 from erythron.errors import MissingExtraError, UsageError
@@ -14,25 +15,29 @@ from erythron.pipeline import ray_executor
 from erythron.pipeline.process_executor import ProcessExecutor
 from erythron.pipeline.ray_executor import RayExecutor
 
-ROOT = Path(__file__).parents[2]
 CHECKS = ["items_come_back_in_order_and_fail_alone", "a_count_on_two_workers_is_that_of_one_process"]
 
 
+def prepare(folder: Path) -> list[str | Path]:
+    return [sys.executable, "-m", "tests.ray_cluster", folder]
+
+
+@pytest.mark.ahead(start=prepare)
 def test_on_a_cluster_items_keep_their_order_fail_alone_and_a_count_is_that_of_one_process(
-    tmp_path: Path,
+    ahead: Ended, tmp_path: Path
 ) -> None:
     pytest.importorskip("ray")
-    command = [sys.executable, "-m", "tests.ray_cluster"]
-    for trial in range(2):
-        folder = tmp_path / str(trial)
-        folder.mkdir()
-        done = subprocess.run([*command, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=300)
-        # Ray prints beside it what its workers say.
-        held = [line for line in done.stdout.splitlines() if line in CHECKS]
-        if held:  # else Ray did not start, which it may fail to do where all cores are busy
-            break
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert held == CHECKS
+    code, stdout, stderr = ahead.returncode, ahead.stdout, ahead.stderr
+    if not find_checks(stdout):  # Ray did not start, which it may fail to do where all cores are busy
+        done = subprocess.run(prepare(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=300)
+        code, stdout, stderr = done.returncode, done.stdout, done.stderr
+    assert code == 0, stderr[-3000:]
+    assert find_checks(stdout) == CHECKS
+
+
+def find_checks(stdout: str) -> list[str]:
+    """The checks that held; Ray prints beside them what its workers say."""
+    return [line for line in stdout.splitlines() if line in CHECKS]
 
 
 def test_an_address_where_nothing_answers_is_named() -> None:

@@ -80,6 +80,10 @@ def cell_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny() -> FineTunedRecipe:
+    return make_tiny()
+
+
+def make_tiny() -> FineTunedRecipe:
     """The smallest recipe that trains both branches."""
     return FineTunedRecipe(
         name="tiny",

@@ -35,6 +35,8 @@ def show_counts(
     show_failures([failure.reason for run in runs for failure in run.failures])
     for number, run in enumerate(runs):
         name = None if names is None else names[number]
+        if not run.fields:
+            continue  # of no image at all there is nothing to say
         show_flags(run.differential.flags, {image: found.flags for image, found in run.fields}, name)
     if browser is not None:
         for run in runs:

@@ -241,7 +241,7 @@ class Counting:
             for specimen in specimens
         ]
         every = [(image, folder) for folders in self._folders for image, folder in folders.items()]
-        check_distinct([(image, folder.relative_to(out)) for image, folder in every])
+        check_distinct([(image, folder.relative_to(out)) for image, folder in every if image.is_there])
         for specimen in specimens:
             names = [image.name for image in specimen.images]
             refuse_other_run(names, out / specimen.folder, force=options.force)

@@ -119,7 +119,7 @@ def extract_cells(
     """
     bundle = load_bundle(options.model)
     jobs = [ExtractJob(image, out / image.place) for image in inputs]
-    check_distinct([(job, job.folder.relative_to(out)) for job in jobs])
+    check_distinct([(job, job.folder.relative_to(out)) for job in jobs if job.image.is_there])
     with lock_folder(out):
         return _extract(jobs, out, options, bundle, (executor or LocalExecutor()), progress)
 

@@ -128,7 +128,7 @@ def mask_images(
     """
     suffix = ".tif" if options.four_channels else ".png"
     jobs = [MaskJob(image, out / image.relative.with_suffix(suffix)) for image in inputs]
-    check_distinct([(job, job.target.relative_to(out)) for job in jobs])
+    check_distinct([(job, job.target.relative_to(out)) for job in jobs if job.image.is_there])
     kept, failures = 0, []
     with lock_folder(out):
         for parent in {job.target.parent for job in jobs}:

@@ -64,6 +64,11 @@ class InputImage:
         return as_text(self.path)
 
     @property
+    def is_there(self) -> bool:
+        """Whether there is such a file, so that something will be written of it."""
+        return self.path.exists()
+
+    @property
     def place(self) -> Path:
         """Where its results go, relative to those of the run: ``relative`` without its suffix.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -28,9 +29,9 @@ def make_field_page(
         fields_shown: fields that the page shows in full; the more, the smaller each picture, and the
             fewer cells of each.
     """
-    marks = make_marks(rings, cells)
-    return FieldPage(
-        make_overlay_picture(Image.fromarray(rgb), fields_shown),
-        marks,
-        cut_gallery(rgb, cells, marks, fields_shown),
-    )
+    # Pillow packs the picture outside Python while outlines and crops are made in it.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        picture = beside.submit(make_overlay_picture, Image.fromarray(rgb), fields_shown)
+        marks = make_marks(rings, cells)
+        gallery = cut_gallery(rgb, cells, marks, fields_shown)
+        return FieldPage(picture.result(), marks, gallery)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from tests.ahead import Ended
+from tests.train.conftest import draw_manifest, make_tiny
 from timm.scheduler import CosineLRScheduler
 
 from erythron.errors import DataError, UsageError
@@ -101,40 +102,40 @@ train_run(recipe, rows, Path(sys.argv[3]), hardware, cache=Path(sys.argv[5]))
 """
 
 
-# Starts an interpreter with torch and Lightning, the only way to be killed for real.
+# Steps of six cells, five an epoch.
+INTERRUPTED = {
+    "fit.epochs": 3,
+    "fit.checkpoint_steps": 1,
+    "fit.ema_decay": 0.8,
+    "network.dropout": 0.3,
+    "fit.batch_size": 6,
+}
+
+
+def write_rows(folder: Path) -> Path:
+    """Draw the cells of ``drawn_rows`` once more and return their manifest."""
+    draw_manifest(folder).write_parquet(folder / "rows.parquet")
+    return folder / "rows.parquet"
+
+
+def prepare_killed(folder: Path) -> list[str | Path]:
+    """Return a command that is killed in step 7, the third of the second epoch."""
+    settings = vary_recipe(make_tiny(), INTERRUPTED).model_dump_json()
+    return [sys.executable, "-c", KILLED, settings, write_rows(folder), folder / "cut", "7", folder / "cells"]
+
+
+# An interpreter with torch and Lightning is the only way to be killed for real.
+@pytest.mark.ahead(start=prepare_killed)
 def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(
-    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, ahead: Ended, tmp_path: Path
 ) -> None:
-    recipe = vary_recipe(
-        tiny,
-        {
-            "fit.epochs": 3,
-            "fit.checkpoint_steps": 1,
-            "fit.ema_decay": 0.8,
-            "network.dropout": 0.3,
-            "fit.batch_size": 6,
-        },
-    )
-    whole = train_run(recipe, drawn_rows, tmp_path / "whole", QUIET, cache=cell_cache)
-    manifest = tmp_path / "rows.parquet"
-    drawn_rows.write_parquet(manifest)
-    cut = tmp_path / "cut"
-    # Five steps an epoch, so step 7 is the third of the second.
-    command = [
-        sys.executable,
-        "-c",
-        KILLED,
-        recipe.model_dump_json(),
-        str(manifest),
-        str(cut),
-        "7",
-        str(cell_cache),
-    ]
-    killed = subprocess.run(command, capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    recipe, rows = vary_recipe(tiny, INTERRUPTED), pl.read_parquet(ahead.folder / "rows.parquet")
+    cut, cache = ahead.folder / "cut", ahead.folder / "cells"
+    whole = train_run(recipe, rows, tmp_path / "whole", QUIET, cache=cache)
+    assert ahead.returncode == -signal.SIGKILL, ahead.stderr
     stored = torch.load(cut / "checkpoints" / LAST, weights_only=True)
     assert stored["global_step"] == 7
-    resumed = train_run(recipe, drawn_rows, cut, QUIET, cache=cell_cache)
+    resumed = train_run(recipe, rows, cut, QUIET, cache=cache)
     assert_same_weights(tmp_path / "whole", cut)
     for name in ("validation_loss", "validation_accuracy", "train_loss", "train_accuracy"):
         assert resumed.metrics[name] == whole.metrics[name], name
@@ -231,23 +232,28 @@ train_run(
 """
 
 
-# Starts three interpreters; nothing less shows that two processes agree.
+TWO = {"fit.epochs": 2, "network.dropout": 0.0, "optimiser.kind": "sgd", "optimiser.rate": 0.05}
+
+
+def prepare_two(folder: Path) -> list[str | Path]:
+    """Return a command that trains in two processes."""
+    script = folder / "train.py"
+    script.write_text(TORCHRUN)
+    settings = vary_recipe(make_tiny(), TWO).model_dump_json()
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return [*launcher, script, settings, write_rows(folder), folder / "two", folder / "cells"]
+
+
+# Three interpreters; nothing less shows that two processes agree.
+@pytest.mark.ahead(start=prepare_two)
 def test_two_gloo_processes_give_the_weights_of_one(
-    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
+    tiny: FineTunedRecipe, ahead: Ended, tmp_path: Path
 ) -> None:
     """GroupNorm, as statistics over a batch differ between one process and two by their nature."""
-    recipe = vary_recipe(
-        tiny, {"fit.epochs": 2, "network.dropout": 0.0, "optimiser.kind": "sgd", "optimiser.rate": 0.05}
-    )
-    train_run(recipe, drawn_rows, tmp_path / "one", QUIET, cache=cell_cache)
-    manifest, script = tmp_path / "rows.parquet", tmp_path / "train.py"
-    drawn_rows.write_parquet(manifest)
-    script.write_text(TORCHRUN)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    arguments = [str(script), recipe.model_dump_json(), str(manifest), str(tmp_path / "two"), str(cell_cache)]
-    done = subprocess.run([*launcher, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert_same_weights(tmp_path / "one", tmp_path / "two", 1e-4)
+    rows = pl.read_parquet(ahead.folder / "rows.parquet")
+    train_run(vary_recipe(tiny, TWO), rows, tmp_path / "one", QUIET, cache=ahead.folder / "cells")
+    assert ahead.returncode == 0, ahead.stderr[-3000:]
+    assert_same_weights(tmp_path / "one", ahead.folder / "two", 1e-4)
 
 
 def test_more_devices_than_processes_says_how_to_start(

@@ -22,6 +22,7 @@ from erythron.pipeline.recount import Reading, recount
 from erythron.read.inputs import find_images
 from erythron.results.field import read_cells
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
+from erythron.train.classifier.frozen import from_review
 from erythron.train.classifier.frozen.from_review import (
     BEFORE_AFTER,
     SOURCE,
@@ -33,6 +34,7 @@ from erythron.train.classifier.frozen.memory import MEMORY, read_memory
 from erythron.train.classifier.frozen.train import LEFT_OUT
 from erythron.train.recipe import FrozenRecipe
 from erythron.train.shared.evaluation import FOLDER
+from erythron.train.shared.run_folder import read_record
 from erythron.train.trainer import export
 
 READER = Reading("A. Reader", datetime(2026, 5, 4, tzinfo=UTC), confirms_all=True)
@@ -73,7 +75,9 @@ def test_cells_that_were_called_are_framed_as_in_use(run: Path, small_frozen: Fr
     assert found.cells.rows["sha256"].n_unique() == found.cells.rows.height
 
 
-def test_a_bundle_learns_and_says_what_got_better(run: Path, exported: Bundle, tmp_path: Path) -> None:
+def test_a_bundle_learns_says_what_got_better_and_learns_again(
+    run: Path, exported: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record, found = train_from_review([run], exported, tmp_path / "run", 1)
     assert [d.name for d in record.data] == ["pathology-bites-cells", "pbc-acevedo", SOURCE]
     assert record.data[2].cells == found.cells
@@ -90,10 +94,21 @@ def test_a_bundle_learns_and_says_what_got_better(run: Path, exported: Bundle, t
     learned = export(tmp_path / "run", tmp_path / "bundle")
     assert learned.card.outlines_from.startswith("taken from")
     assert load_bundle(learned.path).card.evaluation.cells == 20 + found.cells
-    # It can learn again; the review of before is replaced by that of now.
+    # It can learn again, by the command; the review of before is replaced by that of now.
     assert [s.name for s in read_memory(learned.path / MEMORY).sources][-1] == SOURCE
-    again, _ = train_from_review([run], learned, tmp_path / "again", 1)
-    assert [d.name for d in again.data] == [d.name for d in record.data]
+    out = tmp_path / "again"
+    done = run_program("train", "--from-review", run, "--model", learned.path, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert [d.name for d in read_record(out).data] == [d.name for d in record.data]
+    assert "fields kept whole" in done.stdout
+    assert "exact McNemar test" in done.stdout
+    assert f"erythron export {out}" in done.stdout
+    assert not list(out.rglob("*.onnx")) or [p.name for p in out.rglob("*.onnx")] == ["segmentation.onnx"]
+    # What the command makes of it for a program; another fit would say the same.
+    monkeypatch.setattr(from_review, "train_from_review", lambda *_: (record, found))
+    done = run_program("train", "--from-review", run, "--model", learned.path, "--out", out, "--json")
+    assert json.loads(done.stdout)["by_class"].keys() == found.by_class.keys()
+    assert json.loads(done.stdout)["apart_by"] == "field"
 
 
 def test_what_cannot_be_learned_from_is_refused_in_words(
@@ -115,21 +130,6 @@ def test_what_cannot_be_learned_from_is_refused_in_words(
     done = run_program("train", "--model", exported.path, "--out", tmp_path / "b")
     assert done.returncode == 2
     assert not (tmp_path / "b").exists()
-
-
-def test_the_command_says_what_got_better_and_writes_no_bundle(
-    run: Path, exported: Bundle, tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
-    words = ("train", "--from-review", run, "--model", exported.path, "--out", out)
-    done = run_program(*words)
-    assert done.returncode == 0, done.stderr
-    assert "fields kept whole" in done.stdout
-    assert "exact McNemar test" in done.stdout
-    assert f"erythron export {out}" in done.stdout
-    assert not list(out.rglob("*.onnx")) or [p.name for p in out.rglob("*.onnx")] == ["segmentation.onnx"]
-    again = run_program(*words[:-1], tmp_path / "json", "--json")
-    assert json.loads(again.stdout)["apart_by"] == "field"
 
 
 def test_every_label_of_a_review_counts_the_same() -> None:
