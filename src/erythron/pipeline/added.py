@@ -59,7 +59,7 @@ def add_image(out: Path, new: NewImage) -> Failure | None:
         BundleError: the model of the run cannot be used.
     """
     if is_slide(new.path):
-        reason = "is a slide, and a review is of fields; cut areas out of it, and send these"
+        reason = "is a slide, and pictures that are sent are fields; count it with erythron count"
         return Failure(as_text(new.path), f"{as_text(new.path)}: {reason}")
     finished = find_run(out)
     number = next((n for n, one in enumerate(finished.specimens) if one.key == new.specimen), None)

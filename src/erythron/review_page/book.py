@@ -16,6 +16,8 @@ from erythron.differential.counts import Differential
 from erythron.errors import DataError
 from erythron.pipeline.field import name_cells
 from erythron.pipeline.reviewed import MISSED, ReviewedCells
+from erythron.pipeline.slides.reviewed import name_on_slide
+from erythron.read.source import Slide
 from erythron.review.record import Review, Verdict
 from erythron.review.store.events import SHARED, Change, Event, EventLog, Maker, StaleError, Subject
 from erythron.review.store.reviews import grow_review, list_missing
@@ -280,10 +282,15 @@ class Book:
             review = grow_review(Review(image=event.image), [event])
             new = field.list_unknown(review.added)
             for outline in new:
-                image = self._images.read_whole(field)
+                source = self._images.open(field)
                 with self.run.computing:
                     classifier = self.run.model.get_networks().classifier
-                    field.add_cell(outline, name_cells(image, (outline,), classifier, is_field=True))
+                    if isinstance(source, Slide):
+                        row = name_on_slide(source, field.record, outline, classifier)
+                    else:
+                        image = self._images.read_whole(field)
+                        row = name_cells(image, (outline,), classifier, is_field=True)
+                    field.add_cell(outline, row)
 
     def _take_labels(self) -> None:
         """Store the calls that came through files of labels, beside the page."""

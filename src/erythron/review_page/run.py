@@ -12,7 +12,7 @@ from erythron.bundle.loading import start_loading
 from erythron.errors import UsageError
 from erythron.files.naming import as_text
 from erythron.pipeline.field import Model, Networks, load_networks
-from erythron.pipeline.recount import FinishedRun, find_run, need_pictures, refuse_slide
+from erythron.pipeline.recount import FinishedRun, find_run, need_pictures
 from erythron.pipeline.settings import choose_settings
 from erythron.results.record import RECORD
 from erythron.review_page.field import PageField
@@ -56,7 +56,7 @@ class ReviewedRun:
 
     Raises:
         UsageError: the folder holds no finished count of any image, or its pictures are gone.
-        DataError: what is stored cannot be read, or is of a slide.
+        DataError: what is stored cannot be read.
     """
 
     def __init__(self, out: Path, later: Sequence[str] = ()) -> None:
@@ -125,7 +125,6 @@ class ReviewedRun:
         if not (folder / RECORD).exists():
             return None  # it could not be counted
         field = PageField(len(self.fields), path, folder, number)
-        refuse_slide(field.record)
         first = self._known.setdefault((number, field.record.pixels_sha256), field)
         self._known[number, field.name] = first
         if first is not field:
