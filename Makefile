@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= $(wildcard ../shared/data)
 export ERYTHRON_DATA_DIR ?= $(if $(DATA),$(abspath $(DATA)))
 
-.PHONY: demo test lint types picture clean
+.PHONY: demo test lint types bench picture clean
 
 $(VENV)/.light: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,6 +31,12 @@ lint: $(VENV)/.full
 
 types: $(VENV)/.full
 	$(BIN)/mypy
+
+# Every part beside a named peer, and how cost grows: under 15 minutes on two cores that nothing else uses.
+bench: $(VENV)/.full
+	-$(BIN)/pip install --quiet --no-deps --upgrade --target build/peers cbc==1.1.0 h5py opencv-python-headless
+	PYTHONPATH=build/peers $(BIN)/python benchmarks/speed.py --out docs/results/speed.md \
+		--cbc-weights build/peers/share/cbc/weights/wbc.h5
 
 clean:
 	rm -rf $(VENV) demo-out build

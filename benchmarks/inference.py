@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from erythron.bundle.runtime import OpenVinoRuntime
 from erythron.classify.calls import prepare_cells
 from erythron.classify.classifier import CellInputs, Classifier
 from erythron.classify.crops import CellCrops
-from erythron.pipeline.field import outline_field
+from erythron.pipeline.field import OutlinedField, outline_field
 from erythron.read.fields import read_image
 from erythron.segment.segmenter import load_segmenter
 from erythron.shape.measure import measure_cells
@@ -92,6 +93,46 @@ def time_count(path: Path, repeats: int) -> float:
     return median_seconds(run, repeats)
 
 
+@dataclass(frozen=True)
+class Rates:
+    """Cells a second of the shipped classifier, and of the published network in torch and in its runtime."""
+
+    ours: float
+    torch: float
+    same_runtime: float
+
+
+def time_classifiers(field: OutlinedField, cells: int, batch: int, repeats: int) -> Rates:
+    """Time the shipped classifier and the published network.
+
+    Args:
+        field: whose cells are taken, again and again.
+        cells: how many the shipped classifier is given at once.
+        batch: how many the published network is.
+        repeats: turns.
+    """
+    bundle = load_bundle()
+    measured = measure_cells(field.image.rgb, field.outlines, field.image.mpp)
+    prepared = prepare_cells(field.image, field.outlines, measured, bundle.card.framing)
+    classifier, given = Classifier(bundle), repeat_cells(prepared, cells)
+    paper = build_network(PAPER, 4, PAPER_PX).eval()
+    inputs = {
+        "pixels": np.zeros((batch, 3, PAPER_PX, PAPER_PX), np.float32),
+        "masks": np.zeros((batch, 1, PAPER_PX, PAPER_PX), np.float32),
+    }
+    tensors = [torch.from_numpy(v) for v in inputs.values()]
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        exported = Path(folder) / "paper.onnx"
+        export_paper_network(paper, exported, batch)
+        runtime = OpenVinoRuntime(exported)
+        torch_rate = batch / median_seconds(lambda: paper(*tensors), repeats)
+        # The runtime gives each core a batch of its own.
+        cores = os.cpu_count() or 1
+        tiled = {name: np.concatenate([value] * cores) for name, value in inputs.items()}
+        same_rate = cores * batch / median_seconds(lambda: runtime.run(tiled), repeats)
+    return Rates(cells / median_seconds(lambda: classifier.predict(given), repeats), torch_rate, same_rate)
+
+
 def main() -> None:
     """Time everything and print figures and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -104,45 +145,25 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     path = options.data / "marrow-field" / "marrow-field-left.png"
     bundle = load_bundle()
-    image = read_image(path)
     segmenter = load_segmenter(bundle)
-    field = outline_field(image, lambda: segmenter, bundle.card.framing)
-    image, segmentation = field.image, field.outlines
-    measured = measure_cells(image.rgb, segmentation, image.mpp)
-    cells = repeat_cells(prepare_cells(image, segmentation, measured, bundle.card.framing), options.cells)
-    classifier = Classifier(bundle)
+    field = outline_field(read_image(path), lambda: segmenter, bundle.card.framing)
+    rates = time_classifiers(field, options.cells, options.paper_batch, options.repeats)
+    print(f"paper's network, torch      {rates.torch:8.1f} cells/s")
+    print(f"paper's network, OpenVINO   {rates.same_runtime:8.1f} cells/s")
+    print(f"shipped classifier          {rates.ours:8.1f} cells/s")
+    to_torch, to_same = rates.ours / rates.torch, rates.ours / rates.same_runtime
+    print(f"ratio to torch {to_torch:.0f}, ratio to the same runtime {to_same:.0f}")
 
-    paper = build_network(PAPER, 4, PAPER_PX).eval()
-    batch = options.paper_batch
-    inputs = {
-        "pixels": np.zeros((batch, 3, PAPER_PX, PAPER_PX), np.float32),
-        "masks": np.zeros((batch, 1, PAPER_PX, PAPER_PX), np.float32),
-    }
-    tensors = [torch.from_numpy(v) for v in inputs.values()]
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        exported = Path(folder) / "paper.onnx"
-        export_paper_network(paper, exported, batch)
-        runtime = OpenVinoRuntime(exported)
-        torch_rate = batch / median_seconds(lambda: paper(*tensors), options.repeats)
-        # The runtime gives each core a batch of its own.
-        cores = os.cpu_count() or 1
-        tiled = {name: np.concatenate([value] * cores) for name, value in inputs.items()}
-        same_rate = cores * batch / median_seconds(lambda: runtime.run(tiled), options.repeats)
-    ours = options.cells / median_seconds(lambda: classifier.predict(cells), options.repeats)
-    print(f"paper's network, torch      {torch_rate:8.1f} cells/s")
-    print(f"paper's network, OpenVINO   {same_rate:8.1f} cells/s")
-    print(f"shipped classifier          {ours:8.1f} cells/s")
-    print(f"ratio to torch {ours / torch_rate:.0f}, ratio to the same runtime {ours / same_rate:.0f}")
-
-    pixels = image.rgb.shape[0] * image.rgb.shape[1] / 1e6
+    rgb = field.image.rgb
+    pixels = rgb.shape[0] * rgb.shape[1] / 1e6
     outlining = median_seconds(
-        lambda: outline_field(image, lambda: segmenter, bundle.card.framing), options.repeats
+        lambda: outline_field(field.image, lambda: segmenter, bundle.card.framing), options.repeats
     )
-    print(f"segmenter                   {pixels / outlining:8.2f} megapixels/s, {len(segmentation)} cells")
+    print(f"segmenter                   {pixels / outlining:8.2f} megapixels/s, {len(field.outlines)} cells")
     if options.cbc_weights.is_file():
         find = load_cbc(options.cbc_weights)
         with torch.no_grad():
-            finding = median_seconds(lambda: find(image.rgb), options.repeats)
+            finding = median_seconds(lambda: find(rgb), options.repeats)
         ratio = finding / outlining
         print(f"U-Net of cbc, torch         {pixels / finding:8.2f} megapixels/s, ratio {ratio:.1f}")
     else:

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ import tifffile
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from erythron.synthetic.field import DrawnFieldSpec, draw_tile, make_textures
+from erythron.synthetic.field import DrawnField, DrawnFieldSpec, draw_tile, make_textures
 
 TILE_PX, STORED_PX, BANK = 1024, 256, 4
 MPP, GLASS = 0.25, (232, 227, 239)
@@ -48,11 +49,17 @@ class Slide:
     cells: NDArray[np.float64]
 
 
-def draw_slide(path: Path, side_px: int, share: float, seed: int = 1) -> Slide:
-    """Write a pyramidal JPEG-tiled TIFF of smear and glass."""
+@cache
+def draw_bank(seed: int) -> tuple[DrawnField, ...]:
+    """Draw the tiles that slides of a seed are laid of."""
     spec = DrawnFieldSpec(BANK * TILE_PX, BANK * TILE_PX, mpp=MPP, seed=seed, cells_per_mm2=1500)
     textures = make_textures(seed, MPP)
-    bank = [draw_tile(spec, n // BANK, n % BANK, textures) for n in range(BANK**2)]
+    return tuple(draw_tile(spec, n // BANK, n % BANK, textures) for n in range(BANK**2))
+
+
+def draw_slide(path: Path, side_px: int, share: float, seed: int = 1) -> Slide:
+    """Write a pyramidal JPEG-tiled TIFF of smear and glass."""
+    bank = draw_bank(seed)
     glass = np.full((TILE_PX, TILE_PX, 3), GLASS, np.uint8)
     rng, across = np.random.default_rng(seed), -(-side_px // TILE_PX)
     lay = np.where(rng.random((across, across)) < share, rng.integers(0, BANK**2, (across, across)), -1)
@@ -115,12 +122,16 @@ class Measured:
 
 def run(*arguments: str) -> Measured:
     """Run erythron in a process of its own."""
-    code = "import resource,sys; from erythron.__main__ import run; run()"
+    return measure_program("-m", "erythron", *arguments)
+
+
+def measure_program(*arguments: str) -> Measured:
+    """Run a program in Python in a process of its own."""
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"erythron {' '.join(arguments)} ended with {status}")
+        raise SystemExit(f"{' '.join(arguments)} ended with {status}")
     wall = time.perf_counter() - started
     return Measured(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 

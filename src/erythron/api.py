@@ -28,9 +28,9 @@ from erythron.differential.counts import Differential
 from erythron.errors import UsageError
 from erythron.files.hashing import hash_bytes
 from erythron.interchange.geojson import trace_cells
-from erythron.pipeline.count_worker import make_result
 from erythron.pipeline.executor import Failure, attempt
 from erythron.pipeline.field import CountedField, Model, Networks, count_field, load_networks
+from erythron.pipeline.field_record import make_result
 from erythron.pipeline.settings import choose_settings
 from erythron.read.fields import check_mpp, read_image, take_array
 from erythron.results.field import ShownField, write_field

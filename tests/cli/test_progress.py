@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import io
+import logging
 
-from erythron.cli.progress import show_flags
+import pytest
+from rich.console import Console
+
+from erythron.cli import progress
+from erythron.cli.progress import show_flags, show_progress
+from erythron.pipeline.executor import PartsDone
 from erythron.quality.flags import QualityFlag
 
 
@@ -26,3 +32,20 @@ def test_flags_of_fields_are_said_where_the_specimen_does_not_say_them(
 def test_a_count_without_flags_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     show_flags([], {"a.png": []})
     assert capsys.readouterr().err == ""
+
+
+def test_how_far_a_slide_is_stands_on_the_terminal_and_in_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "stderr", Console(file=screen, force_terminal=True, width=120))
+    with caplog.at_level(logging.INFO, "erythron"), show_progress("Counting", 2) as tell:
+        tell("a/one.svs", PartsDone("tiles", 3, 8, 120))
+        tell("a/one.svs")
+        tell("a/two.svs", PartsDone("areas", 2, None, 250, 500))
+    assert "one.svs: 3 of 8 tiles, 120 cells" in caplog.text
+    assert "two.svs: 2 areas, 250 of 500 cells" in caplog.text
+    shown = screen.getvalue()
+    assert "two.svs: 2 areas, 250 of 500 cells" in shown
+    assert "250/500" in shown
+    assert "one.svs" not in shown.rpartition("two.svs")[2]

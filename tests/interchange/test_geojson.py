@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from typing import Any
@@ -22,8 +23,9 @@ from shapely.geometry import shape
 from erythron.cells.outline import outlines_from_labels
 from erythron.cells.palette import colour_of
 from erythron.errors import DataError
+from erythron.interchange import geojson as own_geojson
 from erythron.interchange.cells import CountedImage
-from erythron.interchange.geojson import cells_to_geojson, read_geojson, read_rings, trace_cells
+from erythron.interchange.geojson import cells_to_geojson, iterate_rings, read_geojson, trace_cells
 
 
 def make_cells(count: int, **columns: list[Any]) -> pl.DataFrame:
@@ -231,15 +233,18 @@ def test_what_is_no_geojson_is_named(wrong: Any) -> None:
         read_geojson(wrong, "a.png")
 
 
-def test_rings_of_ones_own_file_are_read_as_they_were_written() -> None:
+def test_rings_of_ones_own_file_are_read_as_they_were_written(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = np.zeros((12, 20), np.int32)
     cell[1:8, 1:8], cell[3:9, 10:18] = 1, 2
     cell[4, 4] = 0  # a hole
     nucleus = np.where(np.isin(cell, (1, 2)), cell, 0)
     nucleus[1] = 0
     rings = trace_cells(outlines_from_labels(nucleus, cell))
-    found = read_rings(cells_to_geojson(rings, make_cells(2)))
-    assert found == {"x0y0": rings[0], "x1y0": rings[1]}
-    for broken in ("", "{}", '{"features": [{}]}', "[" * 100_000):
+    text = cells_to_geojson(rings, make_cells(2))
+    for piece in (7, len(text), 1 << 20):
+        monkeypatch.setattr(own_geojson, "_PIECE", piece)
+        assert list(iterate_rings(io.StringIO(text))) == [("x0y0", rings[0]), ("x1y0", rings[1])]
+    assert list(iterate_rings(io.StringIO(cells_to_geojson([], make_cells(0))))) == []
+    for broken in ("", "{}", text[:-2], text[:-1], text.replace("nucleusGeometry", ""), "[" * 100_000):
         with pytest.raises(DataError, match="no cells as erythron writes them"):
-            read_rings(broken)
+            list(iterate_rings(io.StringIO(broken)))

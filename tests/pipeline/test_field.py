@@ -12,8 +12,8 @@ from PIL import Image
 from erythron.bundle.folder import load_bundle
 from erythron.differential.assemble import DifferentialSettings
 from erythron.errors import SpecimenError
-from erythron.pipeline.count_worker import make_result, read_scale
 from erythron.pipeline.field import CountedField, Model, count_field, load_networks
+from erythron.pipeline.field_record import make_result, read_scale
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.results.fingerprint import Fingerprints
 

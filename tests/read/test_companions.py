@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.read.dicom import write_dicom
 from tests.read.slides import make_pixels
 
-from erythron.read.companions import find_companions
+from erythron.read.companions import find_companions, list_slide_files
 from erythron.read.inputs import search_images
 
 RGB = make_pixels(130, 140)
@@ -49,3 +49,18 @@ def test_two_series_in_one_folder_are_two_slides(tmp_path: Path) -> None:
 def test_what_cannot_be_read_belongs_to_none(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(b"\0" * 128 + b"DICM")
     assert find_companions([tmp_path / "a.dcm", tmp_path / "gone.dcm", tmp_path / "gone.vms"]) == {}
+
+
+def test_all_files_of_a_slide_are_listed_and_no_other(tmp_path: Path) -> None:
+    paths = write_dicom(tmp_path, RGB)
+    (tmp_path / "a" / "deep").mkdir(parents=True)
+    names = ["a.mrxs", "a/Slidedat.ini", "a/deep/Data0001.dat", "b.vms", "b-1.jpg", "c.jpg"]
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / "b.vms").write_text("ImageFile=b-1.jpg\nMapFile=gone.jpg\n")
+    listed = [path.relative_to(tmp_path).as_posix() for path in list_slide_files(tmp_path / "a.mrxs")]
+    assert listed == names[:3]
+    assert list_slide_files(tmp_path / "b.vms") == (tmp_path / "b.vms", tmp_path / "b-1.jpg")
+    assert list_slide_files(paths[1]) == (paths[1], paths[0])
+    for name in ("c.jpg", "gone.dcm"):
+        assert list_slide_files(tmp_path / name) == (tmp_path / name,)

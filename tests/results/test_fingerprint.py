@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.read.dicom import write_dicom
 
 from erythron.bundle.folder import load_bundle
 from erythron.bundle.runtime_kind import RuntimeKind
@@ -88,6 +89,31 @@ def test_an_image_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert hash_image(tmp_path / "a.png") == hash_file(tmp_path / "a.png")
     with pytest.raises(ImageReadError, match=r"b\.png"):
         hash_image(tmp_path / "b.png")
+
+
+def test_every_file_of_a_slide_counts(tmp_path: Path) -> None:
+    parts = write_dicom(tmp_path, np.zeros((130, 140, 3), np.uint8))
+    before = hash_image(parts[0])
+    assert before != hash_file(parts[0])
+    content = parts[1].read_bytes()
+    parts[1].write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    changed = hash_image(parts[0])
+    parts[1].rename(tmp_path / "other.dcm")
+    renamed = hash_image(parts[0])
+    (tmp_path / "other.dcm").unlink()
+    assert len({before, changed, renamed, hash_image(parts[0])}) == 4
+    assert hash_image(parts[0]) == hash_file(parts[0])
+
+
+def test_a_slide_that_is_moved_with_its_files_stays_the_same(tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        (tmp_path / place / "a").mkdir(parents=True)
+        (tmp_path / place / "a.mrxs").write_bytes(b"index")
+        (tmp_path / place / "a" / "Data0001.dat").write_bytes(b"pixels")
+    here, there = (hash_image(tmp_path / place / "a.mrxs") for place in ("here", "there"))
+    assert here == there
+    (tmp_path / "there" / "a" / "Data0001.dat").write_bytes(b"Pixels")
+    assert hash_image(tmp_path / "there" / "a.mrxs") != here
 
 
 def test_a_model_is_known_by_its_description() -> None:

@@ -32,12 +32,16 @@ FIELD = ReviewedField(
         {
             "image": ["a.png"] * 3,
             "cell_id": IDS,
+            "x_px": [4.5, 24.5, 44.5],
+            "y_px": [4.5] * 3,
+            "width_px": [10] * 3,
+            "height_px": [10] * 3,
             "label": ["granulocyte", "lymphocyte", "granulocyte"],
             **{f"prob_{name}": [0.3] * 3 for name in CLASSES},
             "flags": ["", "unclassified", "left_out"],
         }
     ).with_columns(count_as()),
-    OUTLINES,
+    lambda names: {outline.cell_id: outline for outline in OUTLINES if outline.cell_id in names},
 )
 
 

@@ -171,6 +171,24 @@ def is_unlike_training() -> pl.Expr:
     return (pl.col(NOVELTY) > 1).fill_null(value=False)
 
 
+def find_near(cells: pl.DataFrame, left: float, top: float, right: float, bottom: float) -> list[str]:
+    """Return the names of the cells that may reach into a box; some of them end just beside it.
+
+    A table states the size of a cell and the centre of its nucleus, which lies somewhere in the cell.
+
+    Args:
+        cells: the table.
+        left: edge of the box, in pixels of the image.
+        top: as ``left``.
+        right: as ``left``.
+        bottom: as ``left``.
+    """
+    across, down = pl.col("width_px"), pl.col("height_px")
+    beside = (pl.col("x_px") + across < left) | (pl.col("x_px") - across > right)
+    above = (pl.col("y_px") + down < top) | (pl.col("y_px") - down > bottom)
+    return cells.filter(~(beside | above))["cell_id"].to_list()
+
+
 def make_empty_table(classes: Sequence[CellClass]) -> pl.DataFrame:
     """Return a table of no cells."""
     return pl.DataFrame(schema=list_cell_columns(classes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,10 @@ from erythron.read.inputs import InputImage, search_images
 
 if TYPE_CHECKING:
     from erythron.datasets.fetch import Download
+    from erythron.pipeline.executor import PartsDone
     from erythron.pipeline.executor import Progress as ItemProgress
+
+log = logging.getLogger(__name__)
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -40,22 +44,24 @@ def show_progress(title: str, total: int | None) -> Iterator[ItemProgress]:
     """Show a bar on stderr while the block runs.
 
     Yields:
-        What to tell of each image that is done, and of the tiles of slides.
+        What to tell of each image that is done, and of the parts of slides.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True) as bar:
         task = bar.add_task(title, total=total)
         inner: list[TaskID] = []
 
-        def advance(name: str, part: tuple[int, int] | None = None, /) -> None:
+        def advance(name: str, part: PartsDone | None = None, /) -> None:
             if part is None:
                 bar.advance(task)
                 while inner:
                     bar.remove_task(inner.pop())
                 return
+            log.info("%s: %s", name, part)
             if not inner:
-                inner.append(bar.add_task(f"tiles of {Path(name).name}"))
-            bar.update(inner[0], completed=part[0], total=part[1])
+                inner.append(bar.add_task(""))
+            done, of = (part.done, part.total) if part.total is not None else (part.cells, part.cells_wanted)
+            bar.update(inner[0], description=f"{Path(name).name}: {part}", completed=done, total=of)
 
         yield advance
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 from uuid import NAMESPACE_URL, uuid5
 
 import polars as pl
@@ -34,6 +34,8 @@ COLLECTION_START, COLLECTION_END = '{"type":"FeatureCollection","features":[', "
 
 _NO_MEASUREMENT = frozenset(PLACE_COLUMNS)
 _LONGEST_NAME = 60
+_PIECE = 1 << 20
+"""Characters that are read at once: some two hundred cells."""
 
 
 @dataclass(frozen=True)
@@ -123,20 +125,37 @@ def read_geojson(document: Any, default_name: str) -> tuple[LabelledImage, ...]:
     return tuple(LabelledImage(name, tuple(cells[name]), tuple(left_out[name])) for name in names)
 
 
-def read_rings(text: str) -> dict[str, CellRings]:
-    """Return the polygons of the cells in a text of :func:`cells_to_geojson` by name, without filling them.
+def iterate_rings(file: TextIO) -> Iterator[tuple[str, CellRings]]:
+    """Yield name and polygons of each cell in a text of :func:`cells_to_geojson`, without filling them.
+
+    The text is read piece by piece, and one cell is in memory at a time: that of a slide may be of gigabytes.
+
+    Args:
+        file: at its start.
 
     Raises:
         DataError: the text is none of erythron's.
     """
+    decoder = json.JSONDecoder()
     try:
-        features = json.loads(text)["features"]
-        return {
-            str(feature["properties"]["name"]): CellRings(
-                _as_parts(feature["geometry"]), _as_parts(feature["nucleusGeometry"])
+        start = file.read(len(COLLECTION_START))
+        held, place = file.read(_PIECE) if start == COLLECTION_START else "", 0
+        while not held.startswith(COLLECTION_END, place):
+            try:
+                feature, place = decoder.raw_decode(held, place)
+            except ValueError:
+                more = file.read(_PIECE)
+                if not more:
+                    raise
+                held, place = held[place:] + more, 0
+                continue
+            yield (
+                str(feature["properties"]["name"]),
+                CellRings(_as_parts(feature["geometry"]), _as_parts(feature["nucleusGeometry"])),
             )
-            for feature in features
-        }
+            if len(held) - place < len(COLLECTION_END):
+                held, place = held[place:] + file.read(_PIECE), 0
+            place += held.startswith(",", place)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError("this holds no cells as erythron writes them; count the image again") from error
 

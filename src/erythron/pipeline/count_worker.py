@@ -15,6 +15,7 @@ from erythron.differential.assemble import make_differential, set_references
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, ImageReadError
 from erythron.interchange.geojson import trace_cells
+from erythron.pipeline.executor import Progress, no_progress
 from erythron.pipeline.field import (
     CountedField,
     Model,
@@ -24,20 +25,19 @@ from erythron.pipeline.field import (
     count_field,
     load_networks,
 )
+from erythron.pipeline.field_record import make_result, read_scale
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import apply_review, report_review, undo_review
 from erythron.pipeline.settings import choose_settings, describe_steps, settle_steps
 from erythron.pipeline.slides.counter import DividedSlide, SlideCounter, SlideWork, TileDone, TileJob
 from erythron.pipeline.slides.digest import SlideDigest, draw_sample
-from erythron.quality.flags import FieldQuality
-from erythron.read.image import ScaleSource, SmearImage
+from erythron.read.image import SmearImage
 from erythron.read.inputs import InputImage
 from erythron.read.source import is_slide, open_source, read_whole
 from erythron.report.distributions import COLUMNS
 from erythron.report.field_page import make_field_page
 from erythron.report.model import FieldPage, ReviewReport
 from erythron.results.field import (
-    FieldResult,
     ShownField,
     is_whole,
     read_cells,
@@ -52,14 +52,12 @@ from erythron.results.fingerprint import (
     Fingerprints,
     fingerprint_steps,
     hash_image,
-    hash_pixels,
 )
 from erythron.results.record import FieldRecord, read_record
 from erythron.results.review import hash_review, read_review
 from erythron.results.slide import SlideResult
 from erythron.review.record import Review
 from erythron.segment.field_scale import FieldScale
-from erythron.segment.scale import ScaleEstimate
 
 log = logging.getLogger(__name__)
 
@@ -109,18 +107,25 @@ class CountTask:
     Args:
         options: model, scale, ranges and whether to replace.
         loading: the model of ``options`` where its networks load already in this process.
+        progress: told of the areas of slides that are counted in this process.
     """
 
-    def __init__(self, options: RunOptions, loading: LoadingBundle | None = None) -> None:
+    def __init__(
+        self, options: RunOptions, loading: LoadingBundle | None = None, progress: Progress = no_progress
+    ) -> None:
         self.options = options
-        self._loading = loading
+        self._loading, self._progress = loading, progress
 
     def __getstate__(self) -> dict[str, object]:
-        return {"options": self.options, "_loading": None}
+        return {"options": self.options, "_loading": None, "_progress": no_progress}
+
+    def telling(self, progress: Progress) -> CountTask:
+        """Return the same task, which tells of the areas of slides that are counted in this process."""
+        return CountTask(self.options, self._loading, progress)
 
     def start(self) -> CountWorker:
         """See :class:`erythron.pipeline.executor.Task`."""
-        return CountWorker(self.options, self._loading)
+        return CountWorker(self.options, self._loading, self._progress)
 
 
 class CountWorker:
@@ -129,20 +134,23 @@ class CountWorker:
     Args:
         options: model, scale, ranges and whether to replace.
         loading: the model of ``options`` where its networks load already; else they load when needed.
+        progress: told of the areas of slides.
 
     Raises:
         BundleError: the model cannot be used.
         DataError: the file of reference ranges cannot be used.
     """
 
-    def __init__(self, options: RunOptions, loading: LoadingBundle | None = None) -> None:
+    def __init__(
+        self, options: RunOptions, loading: LoadingBundle | None = None, progress: Progress = no_progress
+    ) -> None:
         self._options = options
         self._loading = loading
         bundle = load_bundle(options.model) if loading is None else loading.bundle
         settings = choose_settings(bundle, options.reference, options.width, options.me_ratio)
         self._model = Model(bundle, settings, self._get_networks)
         self._steps = describe_steps(bundle, options)
-        self._slides = SlideCounter(self._model, options)
+        self._slides = SlideCounter(self._model, options, progress)
         self._networks: Networks | None = None
 
     @overload
@@ -187,24 +195,45 @@ class CountWorker:
         Raises:
             SpecimenError: it is not one of a smear.
         """
-        return _as_done(self._slides.finish(slide))
+        return self._end_slide(slide.work, *self._slides.finish(slide))
 
     def _count_slide(self, job: CountJob) -> DoneField:
         work = self._find_work(job)
-        return self._keep_slide(work) or _as_done(self._slides.count_best(work))
+        return self._keep_slide(work) or self._end_slide(work, *self._slides.count_best(work))
 
     def _find_work(self, job: CountJob) -> SlideWork:
         sha256, with_scope = self._slides.hash(job.image.path)
+        review = hash_review(read_review(job.folder))
         return SlideWork(
-            job.image, job.folder, sha256, fingerprint_steps(self._steps, job.name, with_scope, 1)
+            job.image, job.folder, sha256, fingerprint_steps(self._steps, job.name, with_scope, 1, review)
         )
 
-    def _keep_slide(self, work: SlideWork) -> DoneField | None:
-        """Return what is there of a slide, with other ranges where these are asked for; None where it is not.
+    def _end_slide(self, work: SlideWork, result: SlideResult, digest: SlideDigest) -> DoneField:
+        """Return a slide that was just counted, with what persons have called its cells before."""
+        review = read_review(work.folder)
+        if review is not None:
+            return self._review_slide(work, review)
+        return DoneField(result.record, result.differential, digest.sample.select(COLUMNS), result.page)
 
-        Raises:
-            DataError: persons called cells of it, which nothing here can bring to another count of it.
-        """
+    def _review_slide(self, work: SlideWork, review: Review | None) -> DoneField:
+        found = self._slides.review(work, review)
+        return self._as_done(found.record, found.differential, found.cells, found.page, review)
+
+    def _as_done(
+        self,
+        record: FieldRecord,
+        differential: Differential,
+        cells: pl.DataFrame,
+        page: FieldPage,
+        review: Review | None,
+    ) -> DoneField:
+        """Return a slide whose whole table is in memory."""
+        measured = draw_sample(cells, self._options.slides.seed).select(COLUMNS)
+        report = self._report_review(cells, review, record)
+        return DoneField(record, differential, measured, page, report)
+
+    def _keep_slide(self, work: SlideWork) -> DoneField | None:
+        """Return what is there of a slide, with other calls or ranges where there are any; else None."""
         record = None if self._options.force else read_record(work.folder)
         wanted = work.fingerprints
         if record is None or record.fingerprints.calls != wanted.calls or not is_whole(work.folder):
@@ -212,7 +241,10 @@ class CountWorker:
         page = read_page(work.folder)
         if page is None:
             return None
+        review = read_review(work.folder)
         try:
+            if record.review_sha256 != hash_review(review):
+                return self._review_slide(work, review)
             differential, cells = read_differential(work.folder), read_cells(work.folder)
         except DataError:
             log.info("%s: what is kept of it is damaged, so it is counted again", work.image.name)
@@ -221,9 +253,7 @@ class CountWorker:
             differential = set_references(differential, self._model.settings)
             record = record.model_copy(update={"fingerprints": wanted})
             replace_differential(work.folder, record, differential)
-        return DoneField(
-            record, differential, draw_sample(cells, self._options.slides.seed).select(COLUMNS), page
-        )
+        return self._as_done(record, differential, cells, page, review)
 
     def _count_field(self, job: CountJob) -> DoneField:
         if self._options.slides.region is not None:
@@ -308,13 +338,15 @@ class CountWorker:
             counted.differential,
             counted.cells.select(COLUMNS),
             shown.page,
-            self._report_review(counted.cells, review, counted.quality),
+            self._report_review(counted.cells, review, record),
         )
 
     def _report_review(
-        self, cells: pl.DataFrame, review: Review | None, quality: FieldQuality
+        self, cells: pl.DataFrame, review: Review | None, record: FieldRecord
     ) -> ReviewReport | None:
-        return None if review is None else report_review(cells, review, self._model.settings, quality)
+        if review is None:
+            return None
+        return report_review(cells, review, self._model.settings, record.quality, record.slide)
 
     def _keep(
         self, record: FieldRecord, job: CountJob, wanted: Fingerprints, review: Review | None
@@ -337,56 +369,5 @@ class CountWorker:
                 update={"fingerprints": replace(record.fingerprints, page=wanted.page)}
             )
             replace_page(job.folder, record, page)
-        report = self._report_review(cells, review, record.quality)
+        report = self._report_review(cells, review, record)
         return DoneField(record, differential, cells.select(COLUMNS), page, report)
-
-
-def _as_done(counted: tuple[SlideResult, SlideDigest]) -> DoneField:
-    result, digest = counted
-    return DoneField(result.record, result.differential, digest.sample.select(COLUMNS), result.page)
-
-
-def read_scale(record: FieldRecord) -> FieldScale | None:
-    """Return where the scale of a counted field comes from; None where the user gave it or none is known."""
-    if record.mpp is None or record.mpp_source is ScaleSource.OPTION:
-        return None
-    estimate = None
-    if record.mpp_interval is not None:
-        estimate = ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0, record.nuclei or 0)
-    return FieldScale(record.mpp, record.mpp_source, estimate, record.quality.stated_mpp)
-
-
-def make_result(
-    counted: CountedField,
-    name: str,
-    sha256: str,
-    fingerprints: Fingerprints,
-    review: Review | None = None,
-) -> FieldResult:
-    """Return a counted field with the record of where it comes from.
-
-    Args:
-        counted: the field.
-        name: of the image, as the user gave it.
-        sha256: of the image's bytes.
-        fingerprints: of its steps.
-        review: what persons called its cells, which is in ``counted``; None where nobody did.
-    """
-    image = counted.image
-    scale = None if counted.scale is None else counted.scale.estimate
-    record = FieldRecord(
-        image=name,
-        sha256=sha256,
-        pixels_sha256=hash_pixels(image.rgb),
-        review_sha256=hash_review(review),
-        fingerprints=fingerprints,
-        width_px=image.width_px,
-        height_px=image.height_px,
-        mpp=image.mpp,
-        mpp_source=image.mpp_source,
-        mpp_interval=None if scale is None else (scale.mpp_low, scale.mpp_high),
-        red_cells=None if scale is None else scale.red_cells,
-        nuclei=None if scale is None else scale.nuclei,
-        quality=counted.quality,
-    )
-    return FieldResult(record, counted.outlines, counted.cells, counted.differential, review)

@@ -26,19 +26,44 @@ Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 
+@dataclass(frozen=True)
+class PartsDone:
+    """How far an item is that is done in parts, as a slide is.
+
+    Attributes:
+        kind: what the parts are called, such as ``tiles``.
+        done: parts that are done.
+        total: parts that it has; None where that is not known before the end.
+        cells: counted cells in them.
+        cells_wanted: cells with which it is done; None where all parts are.
+    """
+
+    kind: str
+    done: int
+    total: int | None
+    cells: int
+    cells_wanted: int | None = None
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        of = "" if self.total is None else f" of {self.total}"
+        wanted = "" if self.cells_wanted is None else f" of {self.cells_wanted}"
+        return f"{self.done}{of} {self.kind}, {self.cells}{wanted} cells"
+
+
 class Progress(Protocol):
     """Is told what is done."""
 
-    def __call__(self, name: str, part: tuple[int, int] | None = None, /) -> None:
+    def __call__(self, name: str, part: PartsDone | None = None, /) -> None:
         """Take in that an item is done, or a part of one.
 
         Args:
             name: of the item.
-            part: how many of its parts are done and how many it has; None where the item is done.
+            part: how far it is; None where it is done.
         """
 
 
-def no_progress(_: str, _part: tuple[int, int] | None = None, /) -> None:
+def no_progress(_: str, _part: PartsDone | None = None, /) -> None:
     """Report nothing."""
 
 

@@ -27,7 +27,6 @@ from erythron.files.naming import as_text
 from erythron.files.reading import read_text
 from erythron.files.tables import read_csv, write_csv
 from erythron.files.writing import sweep, whole_folder, write_file
-from erythron.pipeline.count_worker import make_result
 from erythron.pipeline.executor import (
     Executor,
     Failure,
@@ -37,6 +36,7 @@ from erythron.pipeline.executor import (
     no_progress,
 )
 from erythron.pipeline.field import CountedField, Model, count_field, load_networks
+from erythron.pipeline.field_record import make_result
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.settings import choose_settings
 from erythron.read.inputs import InputImage

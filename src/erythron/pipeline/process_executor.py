@@ -122,7 +122,7 @@ def _describe_loss(name: str) -> Failure:
     return Failure(
         name,
         f"{name}: the worker was lost {RETRIES + 1} times while it did this; there may be too little memory, "
-        "so give fewer --workers",
+        "so give fewer --workers, or the file is damaged",
     )
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from erythron.bundle.runtime_kind import RuntimeKind
@@ -21,13 +22,15 @@ from erythron.files.naming import as_text, find_named
 from erythron.interchange.labels import find_image
 from erythron.pipeline.count import CountRun, count_images, count_specimens
 from erythron.pipeline.count_worker import CountJob, CountTask
-from erythron.pipeline.executor import Progress, no_progress
+from erythron.pipeline.executor import Failure, LocalExecutor, Progress, no_progress
 from erythron.pipeline.options import RunOptions, SlideOptions
+from erythron.pipeline.slides.areas import is_in_areas
 from erythron.pipeline.specimens import Specimen, name_run
+from erythron.pipeline.stream import CountStream
 from erythron.read.image import ScaleSource
 from erythron.read.inputs import InputImage
-from erythron.results.field import FieldResult, is_edited, read_field
-from erythron.results.fingerprint import hash_slide
+from erythron.results.field import is_edited, need_record, read_cells, read_outlines
+from erythron.results.fingerprint import hash_image
 from erythron.results.record import CELLS, RECORD, FieldRecord, read_record
 from erythron.results.review import read_review, write_review
 from erythron.results.run import read_run, read_settings, read_specimens
@@ -101,9 +104,8 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
     with lock_folder(out):
         _restore_edited(finished, files)
         proposals = {
-            path: [match_labels(one, _as_reviewed(found), reading.class_map) for one in of_image]
+            path: [_match(one, folders[path], reading.class_map) for one in of_image]
             for path, of_image in labels.items()
-            for found in [read_field(folders[path])]
         }
         for path, of_image in proposals.items():
             replaced += _grow_review(folders[path], of_image, labels[path], reading)
@@ -153,9 +155,6 @@ def recount_reviews(
             folder = finished.folders.get(image)
             if folder is None:
                 raise DataError(f"{image}: is no image of the run {out}")
-            record = read_record(folder)
-            if record is not None:
-                refuse_slide(record)
             if read_review(folder) != review:
                 write_review(folder, review)
     return count_again(finished, out, progress)
@@ -281,24 +280,28 @@ def _assign(labels: Sequence[Labels], folders: Mapping[Path, Path]) -> dict[Path
                 ) from error
         found.setdefault(image, []).append(one)
     for image in found:
-        record = read_record(folders[image])
-        if record is None:
+        if read_record(folders[image]) is None:
             raise DataError(f"{image}: was not counted, so no label of it can be taken; count it again")
-        refuse_slide(record)
     return found
 
 
-def refuse_slide(record: FieldRecord) -> None:
-    """Refuse labels of a slide, which are not taken yet.
-
-    Raises:
-        DataError: the record is of one.
-    """
-    if record.slide is not None:
-        raise DataError(
-            f"{record.image}: is a slide, and calls of persons are taken of fields alone; cut the areas to "
-            "be reviewed out of it, and count and review these as fields"
-        )
+def _match(labels: Labels, folder: Path, class_map: ClassMap) -> Proposal:
+    """Return what labels say of a counted image; on a slide no cell is added where nothing was counted."""
+    record = need_record(folder)
+    counted = ReviewedField(read_cells(folder), partial(read_outlines, folder))
+    proposal = match_labels(labels, counted, class_map)
+    slide = record.slide
+    if slide is None:
+        return proposal
+    centres = {cell.cell_id: cell.centre for cell in proposal.added}
+    outside = [name for name, centre in centres.items() if not is_in_areas(*centre, slide)]
+    reasons = (f"cell {name} lies outside the areas that were counted" for name in outside)
+    return replace(
+        proposal,
+        called={name: called for name, called in proposal.called.items() if name not in outside},
+        added=tuple(cell for cell in proposal.added if cell.cell_id not in outside),
+        left_out=(*proposal.left_out, *reasons),
+    )
 
 
 def _restore_edited(finished: FinishedRun, files: Sequence[Path]) -> None:
@@ -315,14 +318,10 @@ def _restore_edited(finished: FinishedRun, files: Sequence[Path]) -> None:
                     "away"
                 )
             edited.append(CountJob(image, folder, 0))
-    if edited:
-        worker = CountTask(replace(finished.options, force=True)).start()
-        for job in edited:
-            worker(job)
-
-
-def _as_reviewed(found: FieldResult) -> ReviewedField:
-    return ReviewedField(found.cells, found.outlines)
+    task = CountTask(replace(finished.options, force=True))
+    for _, outcome in CountStream(task).run(edited, LocalExecutor(), no_progress) if edited else ():
+        if isinstance(outcome, Failure):
+            raise DataError(outcome.reason)
 
 
 def _refuse_part_of_a_run(out: Path) -> None:
@@ -345,7 +344,7 @@ def need_pictures(folders: Mapping[Path, Path]) -> None:
     for image, folder in folders.items():
         record = read_record(folder)
         try:
-            is_same = record is None or hash_slide(image) == record.sha256
+            is_same = record is None or hash_image(image) == record.sha256
         except ImageReadError:
             is_same = False
         if not is_same:
@@ -367,9 +366,8 @@ def _grow_review(
         How many calls of other persons are now otherwise, by the name of the person.
     """
     replaced: Counter[str] = Counter()
-    found = read_field(folder)
-    review = read_review(folder) or Review(image=found.record.image)
-    counted_as = dict(found.cells.select("cell_id", "counted_as").iter_rows())
+    review = read_review(folder) or Review(image=need_record(folder).image)
+    counted_as = dict(read_cells(folder).select("cell_id", "counted_as").iter_rows())
     for one, proposal in zip(labels, proposals, strict=True):
         calls = {**(proposal.agreed if reading.confirms_all else {}), **proposal.called}
         verdicts = tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,14 +13,22 @@ from skimage.measure import points_in_poly
 
 from erythron.cells.flags import CellFlag, add_flag, drop_flag
 from erythron.cells.outline import CellOutline
-from erythron.cells.table import count_as, count_as_confirmed
-from erythron.differential.assemble import DifferentialSettings, make_differential, merge_differentials
+from erythron.cells.table import count_as, count_as_confirmed, find_near
+from erythron.differential.assemble import (
+    DifferentialSettings,
+    make_differential,
+    make_differential_of_areas,
+    merge_differentials,
+)
 from erythron.differential.counts import Differential
+from erythron.differential.tally import count_cells
 from erythron.interchange.cells import LabelledCell, outline_labelled
 from erythron.interchange.outlines import fill_parts
 from erythron.pipeline.field import CountedField, Model, name_cells
+from erythron.pipeline.slides.areas import part_by_area
 from erythron.quality.flags import FieldQuality, QualityFlag
 from erythron.report.model import ReviewReport
+from erythron.results.record import SlideRecord
 from erythron.review.record import AddedCell, Region, Review
 
 MISSED = "missed"
@@ -54,29 +62,52 @@ def apply_review(counted: CountedField, review: Review, model: Model) -> Counted
     def name_added(added: tuple[CellOutline, ...]) -> pl.DataFrame:
         return name_cells(counted.image, added, model.get_networks().classifier, is_field=True)
 
-    field = FieldByModel(counted.cells, lambda: counted.outlines, counted.quality)
+    def read_outlines(_: Collection[str]) -> dict[str, CellOutline]:
+        return {outline.cell_id: outline for outline in counted.outlines}
+
+    field = ImageByModel(counted.cells, read_outlines, counted.quality)
     found = put_calls(field, review, model.settings, name_added)
     outlines = (*counted.outlines, *found.added)
     return replace(counted, outlines=outlines, cells=found.cells, differential=found.differential)
 
 
 @dataclass(frozen=True, eq=False)
-class FieldByModel:
-    """A counted field as the model alone calls its cells.
+class ImageByModel:
+    """A counted field or slide as the model alone calls its cells.
 
     Attributes:
         cells: their table.
-        get_outlines: gives their outlines, in the same order; asked only where a call is of none of them.
+        read_outlines: gives the outlines of some of them by name, or of more; asked only where a call is of
+            none of them.
         quality: what the image showed.
+        slide: how it was counted where it is a slide; None for a field.
     """
 
     cells: pl.DataFrame
-    get_outlines: Callable[[], Sequence[CellOutline]]
+    read_outlines: Callable[[Collection[str]], Mapping[str, CellOutline]]
     quality: FieldQuality
+    slide: SlideRecord | None = None
+
+
+def make_image_differential(
+    cells: pl.DataFrame, settings: DifferentialSettings, quality: FieldQuality, slide: SlideRecord | None
+) -> Differential:
+    """Return the differential of the cells of a field, or of a slide by the areas that were counted.
+
+    Args:
+        cells: their table; of a slide as its folder has it.
+        settings: of the differential.
+        quality: what the image showed.
+        slide: how it was counted where it is a slide; None for a field.
+    """
+    if slide is None:
+        return make_differential(cells, settings, quality)
+    areas = [count_cells(area, settings.classes) for area in part_by_area(cells, slide) if area.height]
+    return make_differential_of_areas(areas, settings, quality)
 
 
 def put_calls(
-    field: FieldByModel,
+    field: ImageByModel,
     review: Review,
     settings: DifferentialSettings,
     name_added: Callable[[tuple[CellOutline, ...]], pl.DataFrame],
@@ -99,14 +130,14 @@ def put_calls(
     )
     cells = pl.concat([field.cells, name_added(added)]) if added else field.cells
     known |= {outline.cell_id for outline in added}
-    called, lost = _place_calls(review, known, lambda: [*field.get_outlines(), *added])
+    called, lost = _place_calls(review, known, field, added)
     confirmed = [called.get(cell_id) for cell_id in cells["cell_id"]]
     cells = cells.with_columns(pl.Series("confirmed_as", confirmed, pl.String()))
     outside = find_outside(cells, review.standing_regions)
     if any(outside):
         cells = add_flag(cells, CellFlag.OUTSIDE_REGION, outside)
     cells = cells.with_columns(count_as_confirmed())
-    differential = make_differential(cells, settings, field.quality)
+    differential = make_image_differential(cells, settings, field.quality, field.slide)
     flags = []
     if lost:
         text = (
@@ -122,16 +153,24 @@ def put_calls(
 
 
 def _place_calls(
-    review: Review, known: Set[str], list_outlines: Callable[[], Sequence[CellOutline]]
+    review: Review, known: Set[str], field: ImageByModel, added: Sequence[CellOutline]
 ) -> tuple[dict[str, str], int]:
     """Return what each cell is called that a person has called, and how many calls have no cell any more."""
     called: dict[str, str] = {}
+    places = {name: _read_place(name) for name in review.holding if name not in known}
+    near = {
+        name: find_near(field.cells, *place, *place) for name, place in places.items() if place is not None
+    }
+    outlines = field.read_outlines({name for names in near.values() for name in names}) if near else {}
     lost = 0
     for cell_id, verdict in review.holding.items():
-        place = cell_id if cell_id in known else _find_at_place(cell_id, list_outlines())
-        lost += place is None
-        if place is not None:
-            called[place] = verdict.called
+        found: str | None = cell_id
+        if cell_id in places:
+            beside = [outlines[name] for name in near.get(cell_id, ()) if name in outlines]
+            found = _find_at_place(places[cell_id], [*beside, *added])
+        lost += found is None
+        if found is not None:
+            called[found] = verdict.called
     return called, lost
 
 
@@ -160,15 +199,20 @@ def undo_calls(cells: pl.DataFrame, review: Review | None) -> pl.DataFrame:
 
 
 def report_review(
-    cells: pl.DataFrame, review: Review, settings: DifferentialSettings, quality: FieldQuality
+    cells: pl.DataFrame,
+    review: Review,
+    settings: DifferentialSettings,
+    quality: FieldQuality,
+    slide: SlideRecord | None = None,
 ) -> ReviewReport | None:
-    """Return what persons made of the calls of a field; None where none of their calls holds.
+    """Return what persons made of the calls of a field or slide; None where none of their calls holds.
 
     Args:
         cells: the table, with the review applied.
         review: of the field.
         settings: of its differential.
         quality: what the image showed.
+        slide: how it was counted where it is a slide; None for a field.
     """
     confirmed = cells.filter(pl.col("confirmed_as").fill_null("") != "")
     if review.last_at is None or confirmed.is_empty():
@@ -184,7 +228,7 @@ def report_review(
         tuple(Counter(reader for by_reader in called.values() for reader in by_reader).items()),
         review.last_at,
         tuple((before, after, count) for (before, after), count in sorted(pairs.items())),
-        make_differential(plain, settings, quality),
+        make_image_differential(plain, settings, quality, slide),
         tuple(
             (cell_id, tuple(by_reader.items()))
             for cell_id, by_reader in called.items()
@@ -266,12 +310,17 @@ def outline_added(cell: AddedCell) -> CellOutline | None:
     return outline_labelled(LabelledCell("", whole, nucleus))
 
 
-def _find_at_place(cell_id: str, outlines: Sequence[CellOutline]) -> str | None:
-    """Return the name of the cell that lies where a name says that its cell lay."""
+def _read_place(cell_id: str) -> tuple[int, int] | None:
+    """Return column and row that a name says its cell lay at."""
     place = re.fullmatch(r"x(\d+)y(\d+)", cell_id)
+    return None if place is None else (int(place[1]), int(place[2]))
+
+
+def _find_at_place(place: tuple[int, int] | None, outlines: Sequence[CellOutline]) -> str | None:
+    """Return the name of the cell that lies at a place."""
     if place is None:
         return None
-    x, y = map(int, place.groups())
+    x, y = place
     for outline in outlines:
         height, width = outline.cell.shape
         row, column = y - outline.top, x - outline.left

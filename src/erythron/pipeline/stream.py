@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from erythron.pipeline.count_worker import CountJob, CountTask, CountWorker, DoneField
-from erythron.pipeline.executor import Executor, Failure, Progress, Task, attempt, no_progress
+from erythron.pipeline.executor import Executor, Failure, PartsDone, Progress, Task, attempt, no_progress
 from erythron.pipeline.slides.counter import DividedSlide, TileDone, TileJob
 from erythron.read.source import is_slide
 
@@ -27,12 +27,14 @@ class _Pending:
         job: it.
         divided: its tiles, or how it ended before there were any; None for an image that is one item.
         done: how many of its tiles are done, in earlier runs too.
+        cells: counted on them.
         failure: of a tile.
     """
 
     job: CountJob
     divided: DividedSlide | Outcome | None = None
     done: int = 0
+    cells: int = 0
     failure: Failure | None = None
 
     @property
@@ -73,7 +75,7 @@ class CountStream:
         """
         self._progress = progress
         items: Iterator[CountJob | TileJob] = self._expand(jobs)
-        task: Task[CountJob | TileJob, DoneField | TileDone] = self._task
+        task: Task[CountJob | TileJob, DoneField | TileDone] = self._task.telling(progress)
         for item, outcome in executor.run(task, items):
             # Slides of which no tile was left to do are passed before the next item comes back.
             while self._pending[0].job.folder != item.folder:
@@ -87,8 +89,10 @@ class CountStream:
                 first.failure = first.failure or outcome
                 continue
             first.done += 1
+            first.cells += outcome.counted_cells if isinstance(outcome, TileDone) else 0
             if isinstance(first.divided, DividedSlide):
-                self._progress(item.name, (first.done, len(first.divided.tiles)))
+                tiles = len(first.divided.tiles)
+                self._progress(item.name, PartsDone("tiles", first.done, tiles, first.cells))
             if first.is_complete:
                 yield self._settle()
         while self._pending:
@@ -104,6 +108,7 @@ class CountStream:
             here.divided = attempt(job.name, partial(self.worker.divide, job))
             if isinstance(here.divided, DividedSlide):
                 here.done = len(here.divided.tiles) - len(here.divided.jobs)
+                here.cells = here.divided.cells_before
                 for tile in here.divided.jobs:
                     if here.failure is not None:
                         break  # the slide cannot be finished any more

@@ -14,6 +14,7 @@ from erythron.files.reading import open_regular
 from erythron.read.colour import make_profile_change
 from erythron.read.damage import DECODER_ERRORS
 from erythron.read.fields import explain_refusal
+from erythron.read.probe import probe_slide
 from erythron.read.pyramid import Level, Opened, PyramidSlide, SlideFacts
 from erythron.read.scale import accept_mpp, as_number
 
@@ -41,6 +42,7 @@ class OpenSlideSlide(PyramidSlide["OpenSlide"]):
         except (ImportError, OSError) as error:
             # OSError: the Python package is there, but not the library that openslide-bin brings.
             raise MissingExtraError("slides", f"read {path.name}") from error
+        probe_slide(path)
         try:
             slide = openslide.OpenSlide(path)
             levels = tuple(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from erythron.interchange.geojson import COLLECTION_END, COLLECTION_START, read_rings
+from erythron.interchange.geojson import CellRings
 from erythron.report.gallery import cut_sample
 from erythron.report.marks import make_marks
 from erythron.report.model import FieldPage
@@ -48,8 +47,8 @@ def draw_areas(
 
 def make_slide_page(
     overlay: Image.Image,
-    cells: Sequence[tuple[Mapping[str, Any], str]],
-    schema: Mapping[str, pl.DataType],
+    cells: pl.DataFrame,
+    rings: Sequence[CellRings],
     mpp: float,
     read: ReadPixels,
     note: str = "",
@@ -58,15 +57,13 @@ def make_slide_page(
 
     Args:
         overlay: the slide made small, with the areas that were counted.
-        cells: those that are shown: their rows of the table of cells, and they as ``cells.geojson`` has them.
-        schema: of the table.
+        cells: those that are shown, their rows of the table of cells.
+        rings: their outlines, in the same order.
         mpp: microns per pixel.
         read: gives pixels of the slide.
         note: what was counted, in words.
     """
-    rings = read_rings(COLLECTION_START + ",".join(feature for _, feature in cells) + COLLECTION_END)
-    rows = [row for row, _ in cells]
-    table = pl.DataFrame(rows, schema=dict(schema), orient="row")
-    marks = make_marks([rings[row["cell_id"]] for row in rows], table)
-    gallery = cut_sample(rows, marks, round(_HALF_UM / mpp), read)
+    gallery = cut_sample(
+        list(cells.iter_rows(named=True)), make_marks(rings, cells), round(_HALF_UM / mpp), read
+    )
     return FieldPage(make_overlay_picture(overlay, 1), (), gallery, note)

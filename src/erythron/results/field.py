@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,13 @@ from erythron.cells.table import type_columns
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, UsageError
 from erythron.files.hashing import hash_file, hash_text
-from erythron.files.reading import read_content, read_text
+from erythron.files.reading import open_regular, read_content, read_text
 from erythron.files.tables import format_csv, parse_csv
 from erythron.files.writing import whole_file, whole_folder, write_file
 from erythron.interchange.cells import LabelledCell, outline_labelled
-from erythron.interchange.geojson import CellRings, cells_to_geojson, read_rings
+from erythron.interchange.geojson import CellRings, cells_to_geojson, iterate_rings
 from erythron.interchange.labels import read_labels
+from erythron.interchange.outlines import fill_parts
 from erythron.read.inputs import OWN_PICTURE
 from erythron.report.model import FieldPage
 from erythron.report.overlay import draw_overlay
@@ -229,19 +231,40 @@ def read_field(folder: Path) -> FieldResult:
     return FieldResult(record, outlines, cells, read_differential(folder), read_review(folder))
 
 
-def read_field_rings(folder: Path) -> dict[str, CellRings]:
-    """Return the polygons of the cells of a counted field by name, in a twentieth of the time of the masks.
+def iterate_field_rings(folder: Path) -> Iterator[tuple[str, CellRings]]:
+    """Yield name and polygons of the cells of a counted image, in a twentieth of the time of the masks.
+
+    They come in the order of its table, one at a time, so that a slide need not fit into memory.
 
     Raises:
         DataError: they are missing or broken.
     """
     path = folder / GEOJSON
     try:
-        return read_rings(read_text(path))
+        with TextIOWrapper(open_regular(path), "utf-8") as file:
+            yield from iterate_rings(file)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def read_outlines(folder: Path, names: Collection[str]) -> dict[str, CellOutline]:
+    """Return the outlines of some cells of a counted image by name; those that it has not are left out.
+
+    Raises:
+        DataError: they are missing or broken.
+    """
+    wanted = frozenset(names)
+    if not wanted:
+        return {}
+    found = {}
+    for name, rings in iterate_field_rings(folder):
+        whole = fill_parts(rings.cell) if name in wanted else None
+        if whole is not None:
+            cell = LabelledCell("", whole, fill_parts(rings.nucleus), name)
+            found[name] = _take_outline(cell, None, folder)
+    return found
 
 
 def _take_outline(cell: LabelledCell, score: float | None, folder: Path) -> CellOutline:

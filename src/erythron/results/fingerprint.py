@@ -19,6 +19,7 @@ from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.differential.counts import SCHEMA_VERSION
 from erythron.differential.me_ratio import MERatio
 from erythron.files.hashing import hash_bytes, hash_file, hash_text
+from erythron.read.companions import list_slide_files
 from erythron.read.fields import explain_refusal
 
 
@@ -112,29 +113,29 @@ def fingerprint_steps(
 
 
 def hash_image(path: Path) -> str:
-    """Return the SHA-256 of an image file as hexadecimal.
+    """Return the SHA-256 of an image as hexadecimal: over names and bytes of all files that make it up.
 
-    Raises:
-        ImageReadError: the file is not there or may not be read; the message gives the next step.
-    """
-    try:
-        return hash_file(path)
-    except OSError as error:
-        raise explain_refusal(path, error) from error
-
-
-def hash_slide(path: Path) -> str:
-    """Return the SHA-256 over the files of a slide: one, a folder, or an ``.mrxs`` with a folder beside it.
+    Of an image in one file it is that of its bytes. Every byte is read, whatever the size of the files, so
+    that no change of a slide goes unnoticed; memory does not grow with them.
 
     Raises:
         ImageReadError: a file is not there or may not be read; the message gives the next step.
     """
-    folder = path.with_suffix("") if path.suffix.lower() == ".mrxs" else path
-    if not folder.is_dir():
-        return hash_image(path)
-    parts = sorted(found for found in folder.rglob("*") if found.is_file())
-    listed = parts if path == folder else [path, *parts]
-    return fingerprint(*((one.name, hash_image(one)) for one in listed))
+    try:
+        parts = list_slide_files(path)
+    except OSError as error:
+        raise explain_refusal(path, error) from error
+    if parts == (path,):
+        return _hash_part(path)
+    # By place, so that a slide that is copied elsewhere with all its files stays the same.
+    return fingerprint(*((part.relative_to(path.parent).as_posix(), _hash_part(part)) for part in parts))
+
+
+def _hash_part(path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise explain_refusal(path, error) from error
 
 
 def hash_pixels(rgb: NDArray[np.uint8]) -> str:

@@ -92,6 +92,11 @@ class Ledger:
         """Return the numbers of the tiles that are counted."""
         return frozenset(int(path.stem) for path in self._list() if path.stem.isdigit())
 
+    def count_cells(self) -> int:
+        """Return how many cells are counted on the tiles that are done."""
+        parts = (self.read(number) for number in self.list_done())
+        return sum(part.counted_cells for part in parts if part is not None)
+
     def drop_others(self) -> None:
         """Remove what counts of the same slide with other settings have left."""
         if not self._final.parent.is_dir():

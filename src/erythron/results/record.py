@@ -33,6 +33,8 @@ class SlideRecord(BaseModel):
         working_mpp: microns per pixel that the networks were told.
         areas: what was counted: left, top, right and bottom edge of each area in pixels of the slide. They
             are the fields of its differential.
+        area_cells: how many rows of ``cells.csv`` are of each area; those of an area follow one another, and
+            cells that persons added stand after all.
         counted_mm2: area that was counted, the blank glass that was passed over not among it.
         glass: red, green and blue of the empty smear, 1 to 255.
     """
@@ -46,6 +48,7 @@ class SlideRecord(BaseModel):
     block_px: int
     working_mpp: float
     areas: tuple[tuple[int, int, int, int], ...]
+    area_cells: tuple[int, ...]
     counted_mm2: float
     glass: tuple[float, float, float]
 

@@ -19,8 +19,12 @@ from erythron.interchange.geojson import COLLECTION_END, COLLECTION_START
 from erythron.read.inputs import OWN_PICTURE
 from erythron.report.model import FieldPage
 from erythron.results.field import OWN_FILES, dump_page, dump_record
-from erythron.results.ledger import TilePart
 from erythron.results.record import CELLS, DIFFERENTIAL, GEOJSON, OVERLAY, PAGE, RECORD, FieldRecord
+from erythron.results.review import write_review
+from erythron.review.record import Review
+
+WrittenCells = tuple[str, Sequence[str]]
+"""Cells of a slide as its files have them: rows of ``cells.csv``, and for each its feature in GeoJSON."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +45,20 @@ class SlideResult:
 
 
 def write_slide(
-    parts: Iterable[TilePart], columns: Sequence[str], conclude: Callable[[], SlideResult], folder: Path
+    parts: Iterable[WrittenCells],
+    columns: Sequence[str],
+    conclude: Callable[[], SlideResult],
+    folder: Path,
+    review: Review | None = None,
 ) -> SlideResult:
     """Write the folder of a slide; it appears when it is whole, and replaces one that is there.
 
     Args:
-        parts: what was counted of its tiles, in the order of the result; taken one after the other.
+        parts: its cells in the order of the result; taken one after the other.
         columns: of its table of cells.
         conclude: called after the last part.
         folder: where to.
+        review: what persons called its cells, which is in ``parts``; None where nobody did.
 
     Returns:
         What ``conclude`` gave, with the record as written.
@@ -59,10 +68,10 @@ def write_slide(
             table.write((",".join(columns) + "\n").encode())
             features.write(COLLECTION_START.encode())
             comma = b""
-            for part in parts:
-                table.write(part.csv.encode())
-                if part.features:
-                    features.write(comma + ",".join(part.features).encode())
+            for csv, outlined in parts:
+                table.write(csv.encode())
+                if outlined:
+                    features.write(comma + ",".join(outlined).encode())
                     comma = b","
             features.write(COLLECTION_END.encode())
         result = conclude()
@@ -73,5 +82,7 @@ def write_slide(
             text.add_text(OWN_PICTURE, OVERLAY)
             result.overlay.save(picture, format="PNG", compress_level=1, pnginfo=text)
         write_file(partial / PAGE, dump_page(result.page))
+        if review is not None:
+            write_review(partial, review)
         write_file(partial / RECORD, dump_record(record))
     return SlideResult(record, result.differential, result.overlay, result.page)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from erythron.cells.class_map import ClassMap
 from erythron.cells.classes import find_type
-from erythron.cells.outline import CellOutline, name_cell
-from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, count_as, list_probability_classes
+from erythron.cells.outline import BoxedMask, CellOutline, name_cell
+from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, count_as, find_near, list_probability_classes
 from erythron.errors import DataError
 from erythron.interchange.cells import LabelledCell
 from erythron.interchange.outlines import trace_mask
@@ -28,11 +28,12 @@ class ReviewedField:
 
     Attributes:
         cells: their table.
-        outlines: of every row, in the same order.
+        read_outlines: gives the outlines of some of them by name; asked once for all labels whose cell no
+            name tells, so that those of a slide are not all in memory.
     """
 
     cells: pl.DataFrame
-    outlines: Sequence[CellOutline]
+    read_outlines: Callable[[Collection[str]], Mapping[str, CellOutline]]
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,18 @@ def _match_outlines(labels: Labels, counted: ReviewedField, class_map: ClassMap)
     called: dict[str, str] = {}
     agreed: dict[str, str] = {}
     added, left_out = [], list(labels.left_out)
+    unnamed_cells = [cell for cell in labels.cells if cell.cell_id not in counted_as]
+    near = {id(cell): find_near(counted.cells, *_bound(cell.cell)) for cell in unnamed_cells}
+    outlines = counted.read_outlines({name for names in near.values() for name in names})
     for cell in labels.cells:
         name = names.find(cell.label)
         if name is None:
             continue
         x, y = cell.cell.centre
         here = f"the cell at ({x:.0f}, {y:.0f})"
-        found = cell.cell_id if cell.cell_id in counted_as else _find_by_place(cell, counted.outlines)
+        found = cell.cell_id
+        if id(cell) in near:
+            found = _find_by_place(cell, [outlines[n] for n in near[id(cell)] if n in outlines])
         if found in called or found in agreed:
             left_out.append(f"{here} is outlined twice; the first label was taken")
         elif found is not None:
@@ -140,6 +146,11 @@ def _match_outlines(labels: Labels, counted: ReviewedField, class_map: ClassMap)
     names.refuse_unknown(labels)
     unnamed = tuple(name for name in counted_as if name not in called and name not in agreed)
     return Proposal(called, agreed, tuple(added), unnamed, tuple(left_out))
+
+
+def _bound(mask: BoxedMask) -> tuple[int, int, int, int]:
+    height, width = mask.mask.shape
+    return mask.left, mask.top, mask.left + width, mask.top + height
 
 
 def _find_by_place(cell: LabelledCell, outlines: Sequence[CellOutline]) -> str | None:

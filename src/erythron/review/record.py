@@ -48,6 +48,12 @@ class AddedCell(BaseModel):
     cell: tuple[Part, ...]
     nucleus: tuple[Part, ...]
 
+    @property
+    def centre(self) -> tuple[int, int]:
+        """Column and row of the centre of its nucleus, which its name states."""
+        x, y = self.cell_id[1:].split("y")
+        return int(x), int(y)
+
 
 class Region(BaseModel):
     """A region of the field that a person drew, or took away.

@@ -19,12 +19,15 @@ from PIL import Image
 
 from erythron.errors import UsageError
 from erythron.read.image import SmearImage
-from erythron.read.source import Source, open_source, read_whole
+from erythron.read.source import Slide, Source, open_source, read_whole
 from erythron.report.gallery import crop_around
 from erythron.review_page.field import PageField
 
 _MAX_OPEN_BYTES = 400_000_000
 """Bytes of fields that are kept decoded; the one in use is kept whatever its size."""
+
+_SLIDE_BYTES = 150_000_000
+"""What an open slide keeps decoded at most, of its own tiles."""
 
 _MAX_CROP_BYTES = 256_000_000
 """Bytes of encoded crops that are kept: some 40,000 cells."""
@@ -77,7 +80,7 @@ class Images:
 
 
 def _size(source: Source) -> int:
-    return source.width_px * source.height_px * 3
+    return _SLIDE_BYTES if isinstance(source, Slide) else source.width_px * source.height_px * 3
 
 
 def cut_region(source: Source, box: tuple[int, int, int, int], width: int) -> bytes:
@@ -101,6 +104,8 @@ def cut_region(source: Source, box: tuple[int, int, int, int], width: int) -> by
     height = max(1, round(down * width / across))
     if max(width, height) > _WIDEST_REGION_PX:
         raise UsageError(f"a region is shown with at most {_WIDEST_REGION_PX} pixels a side; ask for less")
+    if isinstance(source, Slide):
+        return _encode(Image.fromarray(source.read_scaled(left, top, across, down, across / width)))
     picture = Image.fromarray(source.read_region(left, top, across, down))
     if width < across:
         picture = picture.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
@@ -163,9 +168,9 @@ class Crops:
             found = {name: self._made.get((field.number, name)) for name, _, _ in rows}
         missing = [row for row in rows if found[row[0]] is None]
         if missing:
-            rgb, half = self._images.read_whole(field).rgb, self.half_side(field)
+            source, half = self._images.open(field), self.half_side(field)
             for name, x, y in missing:
-                found[name] = self._keep((field.number, name), _cut(rgb, round(x), round(y), half))
+                found[name] = self._keep((field.number, name), _cut(source, round(x), round(y), half))
         return [found[name] or b"" for name, _, _ in rows]
 
     def cut_all(self, fields: Sequence[PageField], stop: threading.Event) -> None:
@@ -191,8 +196,10 @@ class Crops:
         return crop
 
 
-def _cut(rgb: NDArray[np.uint8], x: int, y: int, half: int) -> bytes:
-    picture = crop_around(rgb, x, y, half)
+def _cut(source: Source, x: int, y: int, half: int) -> bytes:
+    left, top = max(0, x - half), max(0, y - half)
+    right, bottom = min(source.width_px, x + half), min(source.height_px, y + half)
+    picture = crop_around(source.read_region(left, top, right - left, bottom - top), x - left, y - top, half)
     if picture.width > _CROP_PX:
         picture = picture.resize((_CROP_PX, _CROP_PX), Image.Resampling.BOX, reducing_gap=2.0)
     return _encode(picture)

@@ -14,15 +14,15 @@ import pytest
 from PIL import Image
 
 from erythron.cells.flags import CellFlag, has_flag
-from erythron.errors import DataError, UsageError
+from erythron.errors import UsageError
 from erythron.pipeline.count import CountRun, count_images, count_specimens
+from erythron.pipeline.executor import PartsDone
 from erythron.pipeline.options import RunOptions, SlideOptions
-from erythron.pipeline.recount import Reading, recount
 from erythron.pipeline.slides import counter
 from erythron.pipeline.slides.counter import SlideCounter
 from erythron.pipeline.specimens import Specimen
 from erythron.read.inputs import InputImage, find_images
-from erythron.results.field import read_cells, read_field
+from erythron.results.field import read_cells, read_differential, read_field
 from erythron.results.record import read_record
 from erythron.results.run import read_settings
 from erythron.segment.blocks import Box
@@ -48,13 +48,18 @@ def whole(slide_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_tiles_of_another_size_give_the_same_bytes(whole: Path, slide_path: Path, tmp_path: Path) -> None:
-    told: list[tuple[int, int] | None] = []
+    told: list[PartsDone | None] = []
     options = RunOptions(slides=SlideOptions(whole=True, tile_px=1024))
     count_images(find_images([slide_path]), tmp_path, options, lambda _, part=None: told.append(part))
     assert read_all(tmp_path / "marrow") == read_all(whole / "marrow")
-    tiles = len(told) - 1
-    assert told == [*((n + 1, tiles) for n in range(tiles)), None]
+    tiles, last = len(told) - 1, told[-2]
+    assert [part and (part.kind, part.done, part.total) for part in told] == [
+        *(("tiles", n + 1, tiles) for n in range(tiles)),
+        None,
+    ]
     assert tiles > 1
+    assert last is not None
+    assert last.cells == read_differential(tmp_path / "marrow").nucleated_cells
 
 
 def test_a_slide_has_the_files_of_a_field_and_nothing_else_is_left(whole: Path) -> None:
@@ -177,7 +182,14 @@ def test_the_best_areas_are_counted_until_there_are_cells_enough(
     assert counted - last < 20
     # They are cells of the whole slide.
     assert set(cells["cell_id"]) <= set(read_cells(whole / "marrow")["cell_id"])
-    again = count(slide_path, tmp_path / "again", SlideOptions(cells=20))
+    told: list[PartsDone | None] = []
+    options = RunOptions(slides=SlideOptions(cells=20))
+    again = count_images(
+        find_images([slide_path]), tmp_path / "again", options, lambda _, part=None: told.append(part)
+    )
+    areas = len(record.slide.areas)
+    assert [part and part.done for part in told] == [*range(1, areas + 1), None]
+    assert str(told[-2]) == f"{areas} areas, {counted} of 20 cells"
     assert again.differential == run.differential
     assert read_all(tmp_path / "again" / "marrow") == read_all(tmp_path / "few" / "marrow")
     assert read_settings(tmp_path / "few").cells == 20
@@ -235,18 +247,6 @@ def test_a_tile_that_cannot_be_read_fails_the_slide_and_is_tried_again(
     assert "Input/output error" in failure.reason
     assert not (tmp_path / "marrow").exists()
     assert count_images(find_images([slide_path]), tmp_path, WHOLE).failures == ()
-
-
-def test_a_slide_is_not_reviewed_and_says_so(whole: Path, tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
-    shutil.copytree(whole, tmp_path / "run")
-    labels = tmp_path / "labels.csv"
-    cells = read_cells(whole / "marrow").head(1)
-    cells.select("image", "cell_id", "label").write_csv(labels)
-    with pytest.raises(DataError, match="is a slide"):
-        recount(tmp_path / "run", [labels], Reading("reader", datetime.now(UTC)))
-    assert read_all(tmp_path / "run" / "marrow") == read_all(whole / "marrow")
 
 
 def test_a_slide_of_other_settings_is_not_replaced_unasked(

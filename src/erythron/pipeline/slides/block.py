@@ -107,7 +107,8 @@ def count_block(
     placed = tuple(
         CellOutline(o.left + around.left, o.top + around.top, o.cell, o.nucleus, o.score) for o in found
     )
-    return CountedBlock(placed, _place(cells, placed, inside.tolist(), setting, around), areas, stained_px)
+    cells = add_flag(place_cells(cells, placed, grid.slide, around), CellFlag.LEFT_OUT, inside.tolist())
+    return CountedBlock(placed, cells.with_columns(count_as()), areas, stained_px)
 
 
 def _keep_on_slide(
@@ -140,15 +141,17 @@ def _count_stained(light: Pixels, setting: SlideSetting) -> int:
     return int(np.count_nonzero(light[..., 1] < 255 * level))
 
 
-def _place(
-    cells: pl.DataFrame,
-    outlines: tuple[CellOutline, ...],
-    left_out: list[bool],
-    setting: SlideSetting,
-    around: Box,
+def place_cells(
+    cells: pl.DataFrame, outlines: tuple[CellOutline, ...], slide: Box, around: Box
 ) -> pl.DataFrame:
-    """Return a table of cells of a block with places in the slide, and flags as the slide has them."""
-    slide = setting.grid.slide
+    """Return a table of cells that were named in a part of a slide, as the slide has them.
+
+    Args:
+        cells: with places in the part.
+        outlines: the same, in pixels of the slide.
+        slide: all of it.
+        around: the part.
+    """
     is_cut = [
         min(o.left, o.top) <= 0
         or o.left + o.cell.shape[1] >= slide.right
@@ -163,4 +166,4 @@ def _place(
     )
     # The border of a block is none of the slide.
     cells = add_flag(drop_flag(cells, CellFlag.TOUCHES_EDGE), CellFlag.TOUCHES_EDGE, is_cut)
-    return add_flag(cells, CellFlag.LEFT_OUT, left_out).with_columns(count_as())
+    return cells.with_columns(count_as())

@@ -8,28 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+
+import polars as pl
 
 from erythron.cells.table import list_cell_columns
 from erythron.differential.assemble import make_differential_of_areas
 from erythron.errors import SpecimenError
 from erythron.files.hashing import hash_file
+from erythron.interchange.geojson import COLLECTION_END, COLLECTION_START, iterate_rings
+from erythron.pipeline.executor import PartsDone, Progress, no_progress
 from erythron.pipeline.field import Model, Networks
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.slides.block import SlideSetting, read_padded
 from erythron.pipeline.slides.digest import SlideDigest
 from erythron.pipeline.slides.plan import SlidePlan, plan_slide
 from erythron.pipeline.slides.regions import RegionSet
+from erythron.pipeline.slides.reviewed import ReviewedSlide, review_slide
 from erythron.pipeline.slides.tile import count_tile
 from erythron.pipeline.slides.tiles import Tile, find_area
 from erythron.quality.specimen import find_other_specimen
 from erythron.read.inputs import InputImage
 from erythron.read.source import Slide, open_source
 from erythron.report.slide_page import draw_areas, make_slide_page
-from erythron.results.fingerprint import Fingerprints, fingerprint, hash_pixels, hash_slide
+from erythron.results.fingerprint import Fingerprints, fingerprint, hash_image, hash_pixels
 from erythron.results.ledger import Ledger, TilePart
 from erythron.results.record import FieldRecord, SlideRecord
-from erythron.results.slide import SlideResult, write_slide
+from erythron.results.slide import SlideResult, WrittenCells, write_slide
+from erythron.review.record import Review
 from erythron.segment.blocks import Block, Box
 
 MOST_AREAS = 200
@@ -102,12 +109,14 @@ class DividedSlide:
         plan: what of it is counted.
         tiles: all of them, in the order of the result.
         jobs: those that are not done.
+        cells_before: counted on those that are.
     """
 
     work: SlideWork
     plan: SlidePlan
     tiles: tuple[Tile, ...]
     jobs: tuple[TileJob, ...]
+    cells_before: int
 
 
 def describe_scope(options: RunOptions) -> tuple[object, ...]:
@@ -128,10 +137,11 @@ class SlideCounter:
     Args:
         model: the model with the settings of the differentials.
         options: of the run.
+        progress: told of every area of a slide of which the best ones are counted.
     """
 
-    def __init__(self, model: Model, options: RunOptions) -> None:
-        self._model, self._options = model, options
+    def __init__(self, model: Model, options: RunOptions, progress: Progress = no_progress) -> None:
+        self._model, self._options, self._progress = model, options, progress
         self._scope = describe_scope(options)
         self._opened: tuple[Path, Slide] | None = None
 
@@ -141,7 +151,7 @@ class SlideCounter:
         Raises:
             ImageReadError: it cannot be read.
         """
-        sha256 = hash_slide(path)
+        sha256 = hash_image(path)
         return sha256, fingerprint("slide", sha256, *self._scope)
 
     def count_best(self, work: SlideWork) -> tuple[SlideResult, SlideDigest]:
@@ -155,7 +165,7 @@ class SlideCounter:
         """
         plan, ledger = self._plan(work), self._open_ledger(work, 0)
         tiles: list[Tile] = []
-        cells = 0
+        cells, wanted = 0, self._options.slides.cells
         for tile in plan.rank_areas(self._options.slides.seed):
             part = ledger.read(tile.number)
             if part is None:
@@ -163,7 +173,8 @@ class SlideCounter:
                 ledger.write(tile.number, part)
             tiles.append(tile)
             cells += part.counted_cells
-            if cells >= self._options.slides.cells or len(tiles) == MOST_AREAS:
+            self._progress(work.image.name, PartsDone("areas", len(tiles), None, cells, wanted))
+            if cells >= wanted or len(tiles) == MOST_AREAS:
                 break
         return self._put_together(work, plan, tiles, ledger)
 
@@ -186,7 +197,7 @@ class SlideCounter:
             for tile in tiles
             if tile.number not in done
         )  # fmt: skip
-        return DividedSlide(work, plan, tiles, tuple(jobs))
+        return DividedSlide(work, plan, tiles, tuple(jobs), ledger.count_cells())
 
     def count(self, job: TileJob) -> TileDone:
         """Count one tile of a divided slide.
@@ -206,6 +217,12 @@ class SlideCounter:
         """
         ledger = self._open_ledger(slide.work, self._options.slides.tile_px)
         return self._put_together(slide.work, slide.plan, slide.tiles, ledger)
+
+    def review(self, work: SlideWork, review: Review | None) -> ReviewedSlide:
+        """Put what persons called the cells of a counted slide into its folder, see :func:`review_slide`."""
+        return review_slide(
+            work.folder, work.fingerprints, review, self._model, lambda: self._open(work.image.path)
+        )
 
     def _plan(self, work: SlideWork) -> SlidePlan:
         slide = self._open(work.image.path)
@@ -249,14 +266,14 @@ class SlideCounter:
             slides.seed,
         )
 
-        def take_in() -> Iterator[TilePart]:
+        def take_in() -> Iterator[WrittenCells]:
             for tile in tiles:
                 part = ledger.read(tile.number)
                 if part is None:  # damaged, or removed by another hand
                     part = self._count_tile(plan.slide, tile, plan.setting, plan.region)
                     ledger.write(tile.number, part)
                 digest.add(part)
-                yield part
+                yield part.csv, part.features
 
         columns = list_cell_columns(bundle.classes)
         try:
@@ -297,11 +314,15 @@ class SlideCounter:
             slide=told,
         )
         overlay = draw_areas(plan.overview.rgb, plan.overview.downsample, told.areas)
-        picked = [(cell.row, cell.feature) for cell in digest.list_picked()]
+        picked = digest.list_picked()
+        shown = pl.DataFrame(
+            [cell.row for cell in picked], list_cell_columns(self._model.bundle.classes), orient="row"
+        )
+        features = COLLECTION_START + ",".join(cell.feature for cell in picked) + COLLECTION_END
         page = make_slide_page(
             overlay,
-            picked,
-            list_cell_columns(self._model.bundle.classes),
+            shown,
+            [rings for _, rings in iterate_rings(StringIO(features))],
             traits.mpp,
             lambda *edges: read_padded(slide, Box(*edges)),
             _describe_counted(told),
@@ -317,7 +338,8 @@ class SlideCounter:
             region_sha256="" if slides.region is None else hash_file(slides.region),
             block_px=setting.grid.block_px,
             working_mpp=setting.grid.working_mpp,
-            areas=tuple((b.left, b.top, b.right, b.bottom) for b in digest.looked_at),
+            areas=tuple((b.left, b.top, b.right, b.bottom) for b, _ in digest.looked_at),
+            area_cells=tuple(cells for _, cells in digest.looked_at),
             counted_mm2=round(digest.counted_px * setting.traits.mpp**2 * 1e-6, 6),
             glass=setting.traits.glass,
         )

@@ -59,7 +59,7 @@ class SlideDigest:
 
     Attributes:
         areas: the areas that have cells, with their counts.
-        looked_at: all areas that were looked at.
+        looked_at: all areas that were looked at, each with the number of its cells.
         counted_px: pixels that were looked at.
         sample: rows of the table of cells, at most :data:`SAMPLED_CELLS`.
     """
@@ -75,7 +75,7 @@ class SlideDigest:
         self._nucleated = NucleatedTally()
         self._picked: defaultdict[str, list[PickedCell]] = defaultdict(list)
         self.areas: list[tuple[Box, CellCounts]] = []
-        self.looked_at: list[Box] = []
+        self.looked_at: list[tuple[Box, int]] = []
         self.counted_px = 0
         self.sample = make_empty_table(bundle.classes)
 
@@ -88,7 +88,6 @@ class SlideDigest:
             if box != self._box:
                 self._close_area()
                 self._box = box
-                self.looked_at.append(box)
             self._open.append(cells.slice(first, rows.cells))
             first += rows.cells
         self.counted_px += part.counted_px
@@ -139,20 +138,20 @@ class SlideDigest:
         return tuple(area for area in found if area.area_fraction > 0)
 
     def _close_area(self) -> None:
-        if self._box is not None and any(part.height for part in self._open):
-            self.areas.append((self._box, count_cells(pl.concat(self._open), self._bundle.classes)))
+        if self._box is not None:
+            cells = pl.concat(self._open)
+            self.looked_at.append((self._box, cells.height))
+            if cells.height:
+                self.areas.append((self._box, count_cells(cells, self._bundle.classes)))
         self._open, self._box = [], None
 
     def _draw_sample(self, cells: pl.DataFrame, features: Sequence[str]) -> None:
-        ranked = _rank(cells, self._seed)
         self.sample = draw_sample(pl.concat([self.sample, cells]), self._seed)
-        counted = ranked.with_row_index("row").filter(is_counted())
-        for (group,), found in counted.sort("rank").group_by("counted_as", maintain_order=True):
-            picked = self._picked[str(group)]
-            picked += [
+        for row in _pick(cells, self._seed).iter_rows(named=True):
+            picked = self._picked[row["counted_as"]]
+            picked.append(
                 PickedCell(row["rank"], {name: row[name] for name in self._types}, features[row["row"]])
-                for row in found.head(FIRST_CELLS).iter_rows(named=True)
-            ]
+            )
             picked.sort(key=lambda cell: cell.rank)
             del picked[FIRST_CELLS:]
 
@@ -165,6 +164,22 @@ def draw_sample(cells: pl.DataFrame, seed: int) -> pl.DataFrame:
         seed: another one chooses others.
     """
     return _rank(cells, seed).sort("rank").head(SAMPLED_CELLS).drop("rank")
+
+
+def pick_cells(cells: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Return the rows of the cells that the page shows, of each line of the differential the same number.
+
+    Args:
+        cells: the whole table.
+        seed: as of the count, so that the same are shown.
+    """
+    return _pick(cells, seed).sort("counted_as", "rank").drop("rank", "row")
+
+
+def _pick(cells: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Return the first of each line by rank, with the columns ``row``, their place, and ``rank``."""
+    counted = _rank(cells, seed).with_row_index("row").filter(is_counted()).sort("rank")
+    return counted.group_by("counted_as", maintain_order=True).head(FIRST_CELLS)
 
 
 def _rank(cells: pl.DataFrame, seed: int) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
 from erythron.cells.outline import CellOutline
+from erythron.errors import DataError
 from erythron.review.store.events import SHARED, Change, Event
 from erythron.review.store.tables import EventKind
 from erythron.review_page import edits
@@ -102,6 +103,11 @@ def edit_cells(request: Request, who: Who, number: FieldNumber, body: Edit) -> E
     """Add a missed cell, split one or merge several; what they take the place of is no cell any more."""
     field = need_field(request, number)
     get_readings(request).refuse_blind(who.reader, get_book(request).run.get_specimen(field))
+    if field.is_slide:
+        raise DataError(
+            f"{field.title} is a slide, on which cells are not outlined here: outline it in QuPath, and give "
+            "the file to erythron recount"
+        )
     gone: list[SeenCell] = []
     made: tuple[CellOutline, ...]
     if isinstance(body, ClickIn | DrawIn):

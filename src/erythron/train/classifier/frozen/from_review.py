@@ -30,7 +30,7 @@ from erythron.files.hashing import hash_text
 from erythron.files.tables import read_csv, write_csv
 from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
-from erythron.results.field import read_field
+from erythron.results.field import need_record, read_field
 from erythron.results.fingerprint import hash_image
 from erythron.results.record import RECORD
 from erythron.results.run import read_specimens
@@ -167,9 +167,14 @@ def gather_reviewed(
         for specimen in read_specimens(run)
         for folder in sorted(specimen.folder.rglob(RECORD))
     ]
-    rows, framed, left_out = [], [], []
+    left_out: list[dict[str, str | None]] = []
+    rows, framed = [], []
     side = round(recipe.inputs.px * MARGIN)
     for number, (folder, specimen) in enumerate(fields):
+        record = need_record(folder)
+        if record.slide is not None:
+            left_out.append({"path": record.image, "reason": "is a slide, and fields alone are learned from"})
+            continue
         result = read_field(folder)
         picture, mpp = Path(result.record.image), result.record.mpp
         called = dict(
