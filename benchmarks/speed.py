@@ -29,7 +29,7 @@ import numpy as np
 import openslide
 import torch
 from data_folder import add_data_option
-from inference import time_classifiers
+from inference import take_turns, time_classifiers
 from numpy.typing import NDArray
 from peers import CBC_WEIGHTS, load_cbc, plain
 from slide import Measured, draw_slide, measure_program, run
@@ -116,18 +116,6 @@ class Grown:
             f"| {ours.peak_mib:.0f} | {theirs.wall_s:.1f} | {theirs.cpu_s / size:.2f} "
             f"| {theirs.peak_mib:.0f} | {theirs.wall_s / ours.wall_s:.2g} |"
         )
-
-
-def take_turns(turns: int, *works: Callable[[], object]) -> list[float]:
-    """Return the median seconds of each of several works that take turns, after one round that warms up."""
-    times: list[list[float]] = [[] for _ in works]
-    for turn in range(turns + 1):
-        for work, taken in zip(works, times, strict=True):
-            start = time.perf_counter()
-            work()
-            if turn:
-                taken.append(time.perf_counter() - start)
-    return [median(taken) for taken in times]
 
 
 def time_inference(data: Path) -> Iterator[Line]:
