@@ -32,6 +32,7 @@ from erythron.review.queue import order_by_need
 from erythron.segment.segmenter import load_segmenter
 from erythron.train.classifier.frozen.from_review import FULL_WEIGHT, weigh_labels
 from erythron.train.classifier.frozen.head import FittedHead, fit_head
+from erythron.train.classifier.frozen.left_out import CLASSES
 from erythron.train.classifier.frozen.memory import MEMORY, Memory, read_memory
 from erythron.train.classifier.frozen.network import ShapeFeatures
 from erythron.train.classifier.frozen.partial_labels import merge_logits, open_labels
@@ -43,7 +44,6 @@ from erythron.train.classifier.frozen.sources import (
     join_examples,
     make_source,
 )
-from erythron.train.classifier.frozen.train import CLASSES
 from erythron.train.recipe import FrozenSet, HeadSettings
 from erythron.train.shared.backbones import ENCODER, find_scaling, load_encoder
 from erythron.train.shared.sets import open_sets

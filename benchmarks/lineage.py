@@ -17,7 +17,7 @@ marrow figures of all arms alike; the card's are out of fold.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from erythron.segment.segmenter import Segmenter, load_segmenter
 from erythron.shape.measure import measure_cells
 from erythron.train.classifier.frozen.augmentation import Sample, pool_features
 from erythron.train.classifier.frozen.head import FittedHead, fit_head
+from erythron.train.classifier.frozen.left_out import call_out_of_fold
 from erythron.train.classifier.frozen.network import ShapeFeatures
 from erythron.train.classifier.frozen.partial_labels import merge_logits
 from erythron.train.classifier.frozen.sources import (
@@ -68,12 +69,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to train: its name, its weight for sets beside marrow and blood, its samples and its head."""
+    """A way to train: its name, its weight for sets beside marrow and blood, its samples and its head.
+
+    ``lineage_weight`` is that of those further sets.
+    """
 
     name: str
     more: dict[str, float]
     samples: SampleSettings
     head: HeadSettings
+    lineage_weight: float = 1.0
 
 
 SHIPPED = Arm("penalty 0.01, as shipped", {}, USUAL, FIRM)
@@ -85,6 +90,10 @@ ARMS = (
     Arm("wider stain, penalty 0.01, cut at 3", {}, WIDE, CUT),
     Arm("penalty 0.01, crops of bcisc at 0.15", {CROPS: 0.15}, USUAL, FIRM),
     *(Arm(f"penalty 0.01, Munich set at {w:g}", {MUNICH: w}, USUAL, FIRM) for w in (0.02, 0.1, 0.5)),
+    *(
+        Arm(f"penalty 0.01, Munich set at 0.5, lineage weight {w:g}", {MUNICH: 0.5}, USUAL, FIRM, w)
+        for w in (0.1, 0.02, 0.0)
+    ),
 )
 
 
@@ -116,17 +125,6 @@ def make_field_cells(path: Path, segmenter: Segmenter, maker: FeatureMaker) -> F
     _, pairs = score(field, measured.select("x_px", "y_px").rows())
     calls, erythroid = zip(*list_sure(field, pairs), strict=True)
     return FieldCells(features, np.array(calls), np.array(erythroid))
-
-
-def call_out_of_fold(sources: list[Source], recipe: FrozenRecipe) -> list[Floats]:
-    """Return logits (N, C) of every source's cells by heads that had not seen them."""
-    logits = [np.zeros((len(s.folds), len(CLASSES))) for s in sources]
-    for fold in range(recipe.folds):
-        head = fit_head(join_examples(sources, fold), recipe.head)
-        for source, found in zip(sources, logits, strict=True):
-            here = source.folds == fold
-            found[here] = merge_logits(head.logits(source.samples[0][here]))
-    return logits
 
 
 def call(features: NDArray[np.float32], head: FittedHead, chosen: Calibration) -> Floats:
@@ -175,12 +173,18 @@ class Bench:
             folded = fold_set(open_sets([entry])[0], recipe)
             self._made[name, samples] = make_source(folded, recipe, self.maker, no_progress)
         made = self._made[name, samples]
-        return Source(**vars(made) | {"weights": made.weights * (weight / made.weights.sum())})
+        return replace(made, weights=made.weights * (weight / made.weights.sum()))
 
     def run(self, arm: Arm) -> tuple[list[Source], FittedHead, Calibration]:
         """Fit an arm, print its row and return what it was fitted on, its head and its calibration."""
         weights = {entry.data: entry.weight for entry in self.recipe.sets} | arm.more
-        sources = [self.get_source(name, weight, arm.samples) for name, weight in weights.items()]
+        sources = [
+            replace(
+                self.get_source(name, weight, arm.samples),
+                lineage_weight=arm.lineage_weight if name in arm.more else 1.0,
+            )
+            for name, weight in weights.items()
+        ]
         recipe = self.recipe.model_copy(update={"head": arm.head})
         logits = call_out_of_fold(sources, recipe)
         truth = np.array([CLASSES.index(name) for name in sources[0].rows["class"]])

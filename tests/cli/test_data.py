@@ -12,6 +12,7 @@ from PIL import Image
 from scipy import ndimage
 from tests.program import Done, run_program
 
+from erythron.datasets import fetch
 from erythron.datasets.manifest import read_manifest, verify_split, write_manifest
 from erythron.files.hashing import hash_file
 
@@ -40,7 +41,10 @@ def test_list_names_every_set_with_its_licence() -> None:
     assert shown.returncode == 0
     for words in ("bmec", "pathology-bites-cells", "matek", "bloodmnist", "GPL-3.0", "CC BY 4.0"):
         assert words in shown.stdout
+    for words in ("the four erythroid stages", "6.8 GB", "size unknown"):
+        assert words in " ".join(shown.stdout.split()), words
     entries = json.loads(run("list", "--json").stdout)
+    assert next(e for e in entries if e["name"] == "matek")["download_bytes"] == 6_800_000_000
     assert {e["name"]: e["trains_shipped_weights"] for e in entries}["segmentation_WBC"] is False
 
 
@@ -129,6 +133,22 @@ def test_fetch_finds_a_set_in_the_shared_folder_and_counts_it(cells: Path, tmp_p
     assert found["cells"] == 24
     assert found["labels"]["proerythroblast"] == 6
     assert "23 cells were found and 5666 are published: 5643 fewer." in found["notes"]
+
+
+def test_fetch_says_what_is_to_come_before_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing listens there: the size is said all the same, and the failure after it."""
+    monkeypatch.setattr(fetch, "_PAUSE_S", 0.0)
+    done = run(
+        "fetch",
+        "bloodmnist",
+        ERYTHRON_CACHE_DIR=str(tmp_path),
+        HTTPS_PROXY="http://127.0.0.1:9",
+        https_proxy="http://127.0.0.1:9",
+    )
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert said.startswith("to fetch: bloodmnist, 35.5 MB, from https://")
+    assert said.index("35.5 MB") < said.index("broke off after 0 bytes")
 
 
 def test_a_class_map_is_asked_for_and_used(cells: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import stat
 import threading
 import zipfile
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from erythron.datasets import fetch
-from erythron.datasets.fetch import download, fetch_set, unpack_zip
+from erythron.datasets.fetch import Download, ask_size, download, fetch_set, plan_download, unpack_zip
 from erythron.datasets.registry import RegisteredSet, locate_set
 from erythron.datasets.sets import read_set
 from erythron.errors import DataError
@@ -33,6 +34,7 @@ class Behaviour:
     break_after: int | None = None
     states_length: int | None = None
     knows_range: bool = True
+    knows_length: bool = True
     status: int = 200
     etag: str = '"one"'
     ranges: list[str | None] = field(default_factory=list)
@@ -44,6 +46,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Behaviour]]:
     monkeypatch.setattr(fetch, "_PAUSE_S", 0.0)
 
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            behaviour.ranges.append("HEAD")
+            self.send_response(behaviour.status)
+            if behaviour.knows_length:
+                self.send_header("Content-Length", str(len(behaviour.content)))
+            self.end_headers()
+
         def do_GET(self) -> None:
             asked = self.headers.get("Range")
             behaviour.ranges.append(asked)
@@ -88,6 +97,7 @@ def test_a_whole_file_comes_with_progress(tmp_path: Path, server: tuple[str, Beh
     seen: list[tuple[int, int | None]] = []
     download(server[0], tmp_path / "f", sha256(CONTENT), lambda done, total: seen.append((done, total)))
     assert (tmp_path / "f").read_bytes() == CONTENT
+    assert seen[0] == (0, len(CONTENT)), "the size is told before the first byte"
     assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
@@ -259,6 +269,46 @@ def test_a_set_is_fetched_unpacked_and_read(
     assert "sha256:" + origin["archive_sha256"] == sha256(behaviour.content)
     fetch_set(make_registered(url))
     assert len(behaviour.ranges) == 1
+
+
+def test_the_size_is_known_before_the_first_byte_and_what_came_before_is_counted(
+    server: tuple[str, Behaviour], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but the length is asked for; a set that is broken off goes on, and its plan says where."""
+    url, behaviour = server
+    registered = make_registered(url)
+    assert plan_download(registered) == Download("made-up", url, len(CONTENT), 0)
+    assert behaviour.ranges == ["HEAD"]
+    published = registered.model_copy(update={"download_bytes": 77})
+    assert plan_download(published) == Download("made-up", url, 77, 0)
+    behaviour.break_after = 400_000
+    with monkeypatch.context() as context:
+        context.setattr(fetch, "_TRIES", 1)
+        with pytest.raises(DataError, match="give the same command again"):
+            fetch_set(registered)
+    plan = plan_download(registered)
+    assert plan is not None
+    assert (plan.total, plan.have) == (len(CONTENT), 400_000)
+    behaviour.break_after, behaviour.content = None, make_zip({"band/a.png": b"x"}) + bytes(500_000)
+    behaviour.knows_length, behaviour.etag = False, '"two"'
+    plan = plan_download(registered)
+    assert plan is not None
+    assert plan.total is None
+    behaviour.content = make_zip({"band/a.png": b"x"})
+    fetch_set(registered)
+    assert plan_download(registered) is None
+    behaviour.status = 404
+    assert ask_size(url) is None
+
+
+def test_a_download_that_the_disk_cannot_hold_is_refused_before_its_first_byte(
+    tmp_path: Path, server: tuple[str, Behaviour], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match=r"1024000 bytes are to come .* has room for 1000"):
+        download(server[0], tmp_path / "f", None)
+    assert not list(tmp_path.glob(".f.part"))
 
 
 def test_a_broken_archive_leaves_no_half_set(server: tuple[str, Behaviour], cache: Path) -> None:

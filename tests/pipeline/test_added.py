@@ -33,7 +33,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_image_joins_a_run_with_a_name_and_a_scale_of_its_own(counted: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(counted / "run", out)
-    new = NewImage(counted / "f1.png", "f0", "a slide", 0.3)
+    new = NewImage(counted / "f1.png", "", "a slide", 0.3)
     before = read_record(out / "f0")
     assert add_image(out, new) is None
     record = read_record(out / "f1")
@@ -54,7 +54,7 @@ def test_an_image_that_cannot_be_counted_leaves_no_trace(counted: Path, tmp_path
     shutil.copytree(counted / "run", out)
     before = (out / "run.json").read_bytes()
     (tmp_path / "broken.png").write_bytes((counted / "f1.png").read_bytes()[:3000])
-    failure = add_image(out, NewImage(tmp_path / "broken.png", "f0", "a slide"))
+    failure = add_image(out, NewImage(tmp_path / "broken.png", "", "a slide"))
     assert failure is not None
     assert "damaged" in failure.reason
     assert (out / "run.json").read_bytes() == before
@@ -71,7 +71,7 @@ def test_a_run_whose_pictures_are_gone_takes_none(counted: Path, tmp_path: Path)
     hidden = image.rename(tmp_path / "hidden.png")
     try:
         with pytest.raises(UsageError, match="put them back"):
-            add_image(out, NewImage(counted / "f1.png", "f0", "a slide"))
+            add_image(out, NewImage(counted / "f1.png", "", "a slide"))
     finally:
         hidden.rename(image)
     assert read_record(out / "f0") is not None

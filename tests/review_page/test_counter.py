@@ -27,7 +27,7 @@ def test_a_process_that_breaks_is_started_anew(run: Path, smear: NDArray[np.uint
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    new = NewImage(path, "in", "sent")
+    new = NewImage(path, "", "sent")
     with pytest.raises(CrashError):
         counter.count(new)
     assert counter.count(new).reason == ""

@@ -136,16 +136,29 @@ class Method(StrEnum):
     TEST_PART = "test_part"
 
 
-class SetFigures(_Model):
-    """Erythroid or not, on one training set, as area under the curve; null where it holds only one of both.
+class WithWithout(_Model):
+    """A figure of cells that were not trained on, by training with a source and without; null where none."""
 
-    ``erythroid_auc`` is of cells called by networks that had not seen them, ``unseen_erythroid_auc`` of those
-    that had seen no cell of the whole set.
+    with_source: Probability | None
+    without: Probability | None
+
+
+class SetFigures(_Model):
+    """What one training set adds, and how well its own cells are called.
+
+    ``erythroid_auc`` tells erythroid cells from others, as area under the curve, of cells called by networks
+    that had not seen them, ``unseen_erythroid_auc`` of those that had seen no cell of the source: of this set
+    and the others of its laboratory. Both are null where the set holds only one of the two. ``labels`` counts
+    its cells by what its labels are. ``own`` are figures of its own cells, ``judged`` of the judged cells of
+    all other sources, both by trainings with and without its source.
     """
 
     cells: Annotated[int, Field(ge=0)]
     erythroid_auc: Probability | None
     unseen_erythroid_auc: Probability | None
+    labels: dict[str, Annotated[int, Field(ge=1)]] = {}
+    own: dict[str, WithWithout] = {}
+    judged: dict[str, WithWithout] = {}
 
 
 class Evaluation(_Model):

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from erythron.cells.class_map import parse_class_map
-from erythron.cli.options import ClassMap, Force, Json
-
-
-class SplitKind(StrEnum):
-    """Where the parts of a split come from."""
-
-    GROUPED = "grouped"
-    PUBLISHED = "published"
-
+from erythron.cli.options import ClassMap, Force, Json, SplitKind
 
 data_app = typer.Typer(help="Labelled sets: list, fetch, audit and split them.", no_args_is_help=True)
 
@@ -31,7 +22,7 @@ Source = Annotated[
 
 @data_app.command("list")
 def list_sets(as_json: Json = False) -> None:
-    """Show the public sets that are known, with their licences."""
+    """Show the public sets that are known: what each adds, its size to download and its licence."""
     import json
 
     from erythron.datasets.registry import load_registry, locate_set
@@ -45,13 +36,18 @@ def list_sets(as_json: Json = False) -> None:
         typer.echo(json.dumps(entries, indent=2))
         return
     from rich.console import Console
+    from rich.filesize import decimal
     from rich.table import Column, Table
 
-    table = Table(Column("Set", no_wrap=True), "What", "Licence", "Trains shipped weights", "Here")
+    columns = ("What", "Adds", "Download", "Licence", "Trains shipped weights", "Here")
+    table = Table(Column("Set", no_wrap=True), *columns)
     for s in sets:
         table.add_row(
             s.name,
             s.about,
+            s.say_adds(),
+            ("size unknown" if s.download_bytes is None else decimal(s.download_bytes))
+            + ("" if s.url else ", by hand"),
             s.licence,
             "yes" if s.trains_shipped_weights else "no",
             "yes" if here[s.name] else "no",
@@ -68,12 +64,15 @@ def fetch(
     """Download a public set, or find it in ERYTHRON_DATA_DIR, and say what it holds."""
     import json
 
-    from erythron.cli.progress import show_bytes, show_failures
-    from erythron.datasets.fetch import fetch_set
+    from erythron.cli.progress import show_bytes, show_downloads, show_failures
+    from erythron.datasets.fetch import fetch_set, plan_download
     from erythron.datasets.registry import find_registered
     from erythron.datasets.sets import read_set
 
     registered = find_registered(name)
+    download = plan_download(registered)
+    if download is not None:
+        show_downloads([download])
     with show_bytes(f"Fetching {name}") as progress:
         folder = fetch_set(registered, progress)
     if registered.part_of is not None:

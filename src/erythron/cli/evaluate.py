@@ -61,4 +61,11 @@ def evaluate(
         values = (of_set.erythroid_auc, of_set.unseen_erythroid_auc)
         seen, unseen = ("  –  " if v is None else f"{v:.4f}" for v in values)
         typer.echo(f"{name}: erythroid or not, AUC {seen} (cells not seen), {unseen} (whole set not seen)")
+        for whose, figures in (("its own cells", of_set.own), ("judged cells of others", of_set.judged)):
+            for kind, both in figures.items():
+                if both.without is not None and both.with_source is not None:
+                    typer.echo(
+                        f"  {kind} of {whose}: {both.with_source:.3f} with its laboratory, "
+                        f"{both.without:.3f} without"
+                    )
     typer.echo(f"Stored: {run / FOLDER}" if result.is_new else f"Read from {run / FOLDER}: evaluated before")

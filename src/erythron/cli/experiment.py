@@ -8,14 +8,20 @@ from typing import Annotated
 
 import typer
 
-from erythron.cli.options import ClassMap, Json
-
-
-class SplitKind(StrEnum):
-    """What the runs are judged on."""
-
-    GROUPED = "grouped"
-    PUBLISHED = "published"
+from erythron.cli.options import (
+    CheckpointKind,
+    Checkpoints,
+    ClassMap,
+    Devices,
+    Json,
+    Logger,
+    Machines,
+    Precision,
+    ReadAhead,
+    Settings,
+    SplitKind,
+    Threads,
+)
 
 
 class ExperimentName(StrEnum):
@@ -57,29 +63,17 @@ def experiment(
     recipe: Annotated[
         str | None, typer.Option(help="Base recipe instead of the experiment's own, by name or TOML file.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting of the base recipe."),
-    ] = None,
+    settings: Settings = None,
     stages_only: Annotated[
         bool, typer.Option("--stages-only", help="Only cells of the four erythroid stages.")
     ] = False,
-    devices: Annotated[
-        int, typer.Option(min=0, help="GPUs of this machine; 0 takes one, or what torchrun started.")
-    ] = 0,
-    machines: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="Lightning's name, such as bf16-mixed; 'auto' is bf16 or fp16 on a GPU, else 32 bit."
-        ),
-    ] = "auto",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read ahead.")] = 0,
-    logger: Annotated[
-        list[str] | None,
-        typer.Option("--logger", help="csv, tensorboard or a Lightning logger's class name; csv by default."),
-    ] = None,
+    devices: Devices = 0,
+    machines: Machines = 1,
+    precision: Precision = "auto",
+    threads: Threads = 2,
+    workers: ReadAhead = 0,
+    logger: Logger = None,
+    checkpoint: Checkpoints = CheckpointKind.LAST,
     table_only: Annotated[
         bool, typer.Option("--table-only", help="Only remake the table from the runs that are done.")
     ] = False,
@@ -106,7 +100,7 @@ def experiment(
     )
     from erythron.train.folded_sets import name_set
     from erythron.train.recipe_file import load_fine_tuned, parse_settings, vary_recipe
-    from erythron.train.shared.hardware import Hardware
+    from erythron.train.shared.hardware import Checkpoint, Hardware, find_rank
     from erythron.train.shared.sets import load_rows
 
     grid = EXPERIMENTS[name]
@@ -122,6 +116,7 @@ def experiment(
         threads=threads,
         workers=workers,
         loggers=tuple(logger or ("csv",)),
+        checkpoint=Checkpoint(checkpoint.value),
     )
     tables = {}
     for source in data:
@@ -135,11 +130,14 @@ def experiment(
                     typer.echo(note, err=True)
             with show_stages() as progress:
                 do_runs(chosen, rows, folder, hardware, progress)
+        if find_rank() != 0:
+            # Of processes that train together the first alone writes and prints the table.
+            continue
         results, missing = summarise(whole, folder), list_missing(whole, folder)
         write_table(results, missing, folder)
         write_curves(whole, folder)
         tables[folder.name] = {"table": str(folder / "table.csv"), "missing": len(missing)}
         if not as_json:
             typer.echo(f"{folder.name}\n\n{render_table(results, missing)}")
-    if as_json:
+    if as_json and find_rank() == 0:
         typer.echo(json.dumps(tables))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -109,5 +110,57 @@ Workers = Annotated[
     ),
 ]
 ClassMap = Annotated[list[str] | None, typer.Option("--class-map", metavar="NAME=CLASS", help=CLASS_MAP_HELP)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Change a setting of the recipe, such as fit.epochs=20."
+    ),
+]
+Devices = Annotated[
+    int, typer.Option("--devices", min=0, help="GPUs of this machine; 0 takes one, or what torchrun started.")
+]
+Machines = Annotated[int, typer.Option("--machines", min=1, help="Machines that train together.")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="Lightning's name, such as bf16-mixed; 'auto' is bf16 or fp16 on a GPU, else 32 bit.",
+    ),
+]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of each process.")]
+ReadAhead = Annotated[int, typer.Option("--workers", min=0, help="Processes that read ahead.")]
+Logger = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--logger",
+        help="csv, tensorboard or the class name of a logger of Lightning; repeat for several.",
+    ),
+]
+
+
+class SplitKind(StrEnum):
+    """Where the parts of a split come from: made by group, or as the set was published."""
+
+    GROUPED = "grouped"
+    PUBLISHED = "published"
+
+
+class CheckpointKind(StrEnum):
+    """What a training run keeps, as the trainer names it; here so that the command starts without torch."""
+
+    LAST = "last"
+    BEST = "best"
+    WEIGHTS = "weights"
+    NONE = "none"
+
+
+Checkpoints = Annotated[
+    CheckpointKind,
+    typer.Option(
+        "--checkpoint",
+        help="What the run of a fine-tuned network keeps: 'last', from which an interrupted run goes on, the "
+        "'best' epoch's weights, the newest 'weights' alone, or 'none'.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace results that are there already.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -26,6 +27,7 @@ from erythron.quality.flags import QualityFlag
 from erythron.read.inputs import InputImage, search_images
 
 if TYPE_CHECKING:
+    from erythron.datasets.fetch import Download
     from erythron.pipeline.executor import PartsDone
     from erythron.pipeline.executor import Progress as ItemProgress
 
@@ -146,6 +148,27 @@ def show_runtime(kind: RuntimeKind) -> None:
         from erythron.bundle.loading import describe_device
 
         stderr.print(f"networks computed in {describe_device(kind)}", markup=False)
+
+
+def show_downloads(downloads: Sequence[Download]) -> None:
+    """Say of every download how large it is and how much of it an earlier try has left."""
+    for download in downloads:
+        here = f", {decimal(download.have)} of it here" if download.have else ""
+        size = _say_size(download.total)
+        stderr.print(f"to fetch: {download.name}, {size}{here}, from {download.url}", markup=False)
+    if len(downloads) > 1:
+        known = [d.total - d.have for d in downloads if d.total is not None]
+        more = len(downloads) - len(known)
+        rest = f", and {more} of unknown size" if more else ""
+        stderr.print(f"to fetch: {decimal(sum(known))} in all{rest}", markup=False)
+
+
+def _say_size(total: int | None) -> str:
+    return (
+        "of unknown size (neither its publisher nor the server states it)"
+        if total is None
+        else decimal(total)
+    )
 
 
 @contextmanager

@@ -5,22 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from erythron.cli.options import Json, Model
+from erythron.cli.options import (
+    CheckpointKind,
+    Checkpoints,
+    Devices,
+    Json,
+    Logger,
+    Machines,
+    Model,
+    Precision,
+    ReadAhead,
+    Settings,
+    Threads,
+)
+
+if TYPE_CHECKING:
+    from erythron.train.recipe import Recipe
 
 DEFAULT_RECIPE = "default"
 
 
-class CheckpointKind(StrEnum):
-    """What a run keeps, as the recipe's trainer names it; here so that the command starts without it."""
+class SetChoice(StrEnum):
+    """Which sets a recipe is trained on."""
 
-    LAST = "last"
-    BEST = "best"
-    WEIGHTS = "weights"
-    NONE = "none"
+    RECIPE = "recipe"
+    ALL = "all"
 
 
 def train(
@@ -58,35 +71,40 @@ def train(
         ),
     ] = None,
     model: Model = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as fit.epochs=20."),
+    sets: Annotated[
+        SetChoice,
+        typer.Option(
+            help="'all': beside the recipe's sets every registered one that is here. Each laboratory is left "
+            "out once, and the card says what each set adds."
+        ),
+    ] = SetChoice.RECIPE,
+    fetch: Annotated[
+        bool,
+        typer.Option(
+            "--fetch", help="With --sets all, first download what is not here; sizes are said before."
+        ),
+    ] = False,
+    leave_one_out: Annotated[
+        bool | None,
+        typer.Option(
+            "--leave-one-out/--no-leave-one-out",
+            help="Train without each laboratory in turn too, to say what it adds; most of the fits of a "
+            "frozen encoder.",
+            show_default="as the recipe says",
+        ),
     ] = None,
-    devices: Annotated[
-        int, typer.Option(min=0, help="GPUs of this machine; 0 takes one, or what torchrun started.")
-    ] = 0,
-    machines: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="Lightning's name, such as bf16-mixed; 'auto' is bf16 or fp16 on a GPU, else 32 bit."
-        ),
-    ] = "auto",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each process.")] = 2,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read ahead.")] = 0,
-    logger: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--logger", help="csv, tensorboard or a Lightning logger's class name; repeat for several."
-        ),
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="DIR", help="Evaluate the run and export its bundle there too."),
     ] = None,
-    checkpoint: Annotated[
-        CheckpointKind,
-        typer.Option(
-            help="What a fine-tuned network's run keeps: 'last', from which an interrupted run goes on, the "
-            "'best' epoch's weights, the newest 'weights' alone, or 'none'."
-        ),
-    ] = CheckpointKind.LAST,
+    settings: Settings = None,
+    devices: Devices = 0,
+    machines: Machines = 1,
+    precision: Precision = "auto",
+    threads: Threads = 2,
+    workers: ReadAhead = 0,
+    logger: Logger = None,
+    checkpoint: Checkpoints = CheckpointKind.LAST,
     as_json: Json = False,
 ) -> None:
     """Train what a recipe says (needs the extra 'train'); given again, it goes on where it was cut off."""
@@ -96,8 +114,14 @@ def train(
 
     if out is None:
         raise typer.BadParameter("give --out RUN, the folder of the run")
+    if bundle is not None and bundle.exists():
+        raise typer.BadParameter(f"{bundle}: is there already; name a new folder for the bundle")
+    if fetch and sets is not SetChoice.ALL:
+        raise typer.BadParameter("--fetch downloads what --sets all takes; give that too")
+    if data is not None and sets is SetChoice.ALL:
+        raise typer.BadParameter("--data is one set in place of all; give it or --sets all")
     if from_review:
-        if recipe or named or data or add_set or settings:
+        if recipe or named or data or add_set or settings or bundle or sets is SetChoice.ALL:
             raise typer.BadParameter(
                 "--from-review fits a bundle anew as it was fitted; it takes no recipe, set or setting"
             )
@@ -110,15 +134,21 @@ def train(
     require_torch()
     from erythron.train.recipe_file import add_set as add_one
     from erythron.train.recipe_file import load_recipe, parse_settings, replace_sets, vary_recipe
-    from erythron.train.shared.hardware import Checkpoint, Hardware
+    from erythron.train.shared.hardware import Checkpoint, Hardware, find_rank
+    from erythron.train.trainer import evaluate, export
     from erythron.train.trainer import train as train_recipe
 
     chosen = load_recipe(recipe or named or DEFAULT_RECIPE)
     if data is not None:
         chosen = replace_sets(chosen, data)
+    if sets is SetChoice.ALL:
+        chosen = gather_sets(chosen, fetch=fetch)
     for further in add_set or ():
         chosen = add_one(chosen, further)
-    chosen = vary_recipe(chosen, parse_settings(settings or []))
+    changes = parse_settings(settings or [])
+    if leave_one_out is not None:
+        changes["leave_one_out"] = leave_one_out
+    chosen = vary_recipe(chosen, changes)
     hardware = Hardware(
         devices=devices,
         machines=machines,
@@ -130,15 +160,62 @@ def train(
     )
     with show_stages() as progress:
         record = train_recipe(chosen, out, hardware, progress)
+    made = bundle is not None and find_rank() == 0
+    if bundle is not None and made:
+        with show_stages() as progress:
+            evaluate(out, progress)
+            export(out, bundle)
     if as_json:
-        facts = {"kind": chosen.kind, "cells": record.cells, "epochs": record.epochs_run}
+        facts: dict[str, object] = {
+            "kind": chosen.kind,
+            "cells": record.cells,
+            "epochs": record.epochs_run,
+        }
+        if made:
+            facts["bundle"] = str(bundle)
         typer.echo(json.dumps({"out": str(out), **facts, "seconds": record.seconds, **record.metrics}))
         return
     for name, value in sorted(record.metrics.items()):
         typer.echo(f"{name:<22} {value:.4f}")
     epochs = "" if record.epochs_run is None else f"{record.epochs_run} epochs of "
     typer.echo(f"{epochs}{record.cells} cells in {record.seconds:.0f} s: {out}")
+    if made:
+        typer.echo(f"Bundle: {bundle}; its card.md says what it is worth and what each set added")
+        return
     typer.echo(f"Figures: erythron evaluate {out}; bundle: erythron export {out} --out BUNDLE")
+
+
+def gather_sets(recipe: Recipe, *, fetch: bool) -> Recipe:
+    """Return a recipe on all registered sets that are here, and say which do not join and why.
+
+    Args:
+        recipe: of a frozen encoder.
+        fetch: whether those that can be downloaded are, after their sizes are said; one that cannot be is
+            named and does not join.
+
+    Raises:
+        UsageError: the recipe is of another kind, or no set that is judged is here.
+    """
+    from erythron.cli.progress import show_bytes, show_downloads, show_failures, stderr
+    from erythron.datasets.fetch import fetch_set, plan_download
+    from erythron.errors import DataError
+    from erythron.train.all_sets import list_wanted, take_all_sets
+
+    if fetch:
+        wanted = [s for s in list_wanted(recipe) if s.url is not None]
+        show_downloads([download for s in wanted if (download := plan_download(s)) is not None])
+        for registered in wanted:
+            try:
+                with show_bytes(f"Fetching {registered.name}") as progress:
+                    fetch_set(registered, progress)
+            except DataError as error:
+                show_failures([str(error)])
+    found = take_all_sets(recipe)
+    for note in found.notes:
+        stderr.print(note, markup=False)
+    joined = ", ".join(entry.data for entry in found.recipe.sets)
+    stderr.print(f"sets that are trained on: {joined}", markup=False)
+    return found.recipe
 
 
 def learn_from_review(

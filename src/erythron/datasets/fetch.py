@@ -10,6 +10,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +32,56 @@ _FINAL = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, H
 """Answers that another try will not change."""
 
 
+@dataclass(frozen=True)
+class Download:
+    """What is to be downloaded for a set.
+
+    Attributes:
+        name: of the set.
+        url: where it is.
+        total: its bytes, as published or as the server states them; None where neither says it.
+        have: bytes of it that an earlier try left.
+    """
+
+    name: str
+    url: str
+    total: int | None
+    have: int
+
+
+def plan_download(registered: RegisteredSet) -> Download | None:
+    """Return what fetching a set would download; None where it is here, as a folder or as its archive.
+
+    The server is asked for the size where nothing publishes it; none of the content comes.
+
+    Raises:
+        DataError: the set has to be fetched by hand.
+    """
+    if locate_set(registered.name) is not None or _find_shared_archive(registered) is not None:
+        return None
+    archive = _name_download(registered)
+    if archive.is_file():
+        return None
+    url = str(registered.url)
+    part, note = _name_part(archive)
+    have = part.stat().st_size if part.exists() and _read_note(note).get("url") == url else 0
+    return Download(registered.name, url, registered.download_bytes or ask_size(url), have)
+
+
+def ask_size(url: str) -> int | None:
+    """Return the size that a server states of a file, in bytes; None where it does not."""
+    import requests
+
+    headers = {"Accept-Encoding": "identity"}
+    try:
+        with requests.head(url, headers=headers, timeout=_TIMEOUT_S, allow_redirects=True) as response:
+            length = response.headers.get("Content-Length", "")
+            return int(length) or None if response.ok and length.isdigit() else None
+    except requests.RequestException:
+        # The download itself says what is wrong.
+        return None
+
+
 def fetch_set(registered: RegisteredSet, progress: Progress | None = None) -> Path:
     """Return the folder of a set; download and unpack it where it is not there yet.
 
@@ -45,21 +96,42 @@ def fetch_set(registered: RegisteredSet, progress: Progress | None = None) -> Pa
     if folder is not None:
         return folder
     target = cache_folder() / registered.name
-    shared = shared_folder(registered.name)
-    if shared is not None and registered.file and (shared / registered.file).is_file():
-        archive = shared / registered.file
+    archive = _find_shared_archive(registered)
+    if archive is not None:
         check_file(archive, registered.checksum)
-    elif registered.url is None or registered.file is None:
-        raise DataError(
-            f"{registered.name}: its source offers no plain download; fetch it by hand from "
-            f"{registered.page} and put it into the folder {registered.name} of ERYTHRON_DATA_DIR"
-        )
     else:
-        archive = cache_folder() / "downloads" / registered.file
+        archive = _name_download(registered)
         if not archive.is_file():
             download(str(registered.url), archive, registered.checksum, progress)
     _unpack_whole(archive, target, registered)
     return target
+
+
+def _find_shared_archive(registered: RegisteredSet) -> Path | None:
+    """Return the archive of a set in ``ERYTHRON_DATA_DIR``, None where there is none."""
+    shared = shared_folder(registered.name)
+    if shared is None or registered.file is None or not (shared / registered.file).is_file():
+        return None
+    return shared / registered.file
+
+
+def _name_download(registered: RegisteredSet) -> Path:
+    """Return where the archive of a set is downloaded to.
+
+    Raises:
+        DataError: its source offers no plain download.
+    """
+    if registered.url is None or registered.file is None:
+        raise DataError(
+            f"{registered.name}: its source offers no plain download; fetch it by hand from "
+            f"{registered.page} and put it into the folder {registered.name} of ERYTHRON_DATA_DIR"
+        )
+    return cache_folder() / "downloads" / registered.file
+
+
+def _name_part(target: Path) -> tuple[Path, Path]:
+    """Return what an unfinished download is called, and the note that says of what it is."""
+    return target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.part.json")
 
 
 def download(url: str, target: Path, checksum: str | None, progress: Progress | None = None) -> None:
@@ -69,13 +141,12 @@ def download(url: str, target: Path, checksum: str | None, progress: Progress | 
         url: http or https.
         target: where it appears when it is whole and checked.
         checksum: ``algorithm:hex``, or None.
-        progress: called after every block.
+        progress: called before the first block and after every block.
 
     Raises:
-        DataError: refused, broken off in every try, or of wrong length or checksum.
+        DataError: refused, broken off in every try, of wrong length or checksum, or larger than the disk.
     """
-    part = target.with_name(f".{target.name}.part")
-    note = target.with_name(f".{target.name}.part.json")
+    part, note = _name_part(target)
     reason = ""
     tries = most = 0
     while tries < _TRIES:
@@ -193,6 +264,9 @@ def _try_download(url: str, part: Path, note: Path, progress: Progress | None) -
             if validator.startswith("W/"):
                 validator = ""
             write_file(note, json.dumps({"url": url, "validator": validator}))
+            _check_room(url, part.parent, None if total is None else total - start)
+            if progress is not None:
+                progress(start, total)
             with open_at(part, start) as file:
                 # Unlike iter_content, this gives what came before a break in the middle of a block.
                 while block := response.raw.read1(_BLOCK):
@@ -209,6 +283,15 @@ def _try_download(url: str, part: Path, note: Path, progress: Progress | None) -
             part.unlink()
         return f"wrong length: {size} bytes came and the server states {total}"
     return ""
+
+
+def _check_room(url: str, folder: Path, needed: int | None) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed is not None and needed > free:
+        raise DataError(
+            f"{url}: {needed} bytes are to come and the disk of {folder} has room for {free}; make room, or "
+            "set ERYTHRON_CACHE_DIR to a folder of another disk"
+        )
 
 
 def _read_lengths(headers: Mapping[str, str], status: int, have: int) -> tuple[int, int | None]:

@@ -10,9 +10,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
+from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.errors import DataError
 
 ARCHIVE_SUFFIXES = (".zip", ".npz")
+
+_STAGES = frozenset(stage.name for stage in ERYTHROID_STAGES)
 
 
 class RegisteredSet(BaseModel):
@@ -28,6 +31,11 @@ class RegisteredSet(BaseModel):
         keep: the folder inside the archive that is kept; None keeps all.
         part_of: the set that reads this one beside it; such an entry has no reader of its own.
         cells: number of cells as published, None where none is.
+        download_bytes: size of the download as published; None where nobody states it.
+        adds: types of cells, by their canonical names, that a classifier can learn from it.
+        origin: the laboratory where several sets come from one, so that they are held out together.
+        subset_of: the set that holds the same cells and more, or larger.
+        for_training: whether it joins a training on all sets; a handful of cells to look at does not.
         licence: as the source states it.
         trains_shipped_weights: whether that licence allows training weights that are shipped.
         citation: how to cite it.
@@ -44,9 +52,25 @@ class RegisteredSet(BaseModel):
     keep: str | None = None
     part_of: str | None = None
     cells: int | None = None
+    download_bytes: int | None = Field(default=None, gt=0)
+    adds: tuple[str, ...] = ()
+    origin: str | None = None
+    subset_of: str | None = None
+    for_training: bool = True
     licence: str
     trains_shipped_weights: bool
     citation: str
+
+    @property
+    def has_stages(self) -> bool:
+        """Whether all four erythroid stages are told apart in it."""
+        return _STAGES.issubset(self.adds)
+
+    def say_adds(self) -> str:
+        """Return in words which types of cells it adds."""
+        stages = ["the four erythroid stages"] if self.has_stages else []
+        names = [name for name in self.adds if not stages or name not in _STAGES]
+        return ", ".join(name.replace("_", " ") for name in (*stages, *names))
 
 
 @cache
@@ -66,6 +90,12 @@ def find_registered(name: str) -> RegisteredSet:
         return load_registry()[name]
     except KeyError:
         raise DataError(f"'{name}' is no known set; known are {', '.join(load_registry())}") from None
+
+
+def find_origin(name: str) -> str:
+    """Return the laboratory of a set where several sets come from it, else the set's own name."""
+    registered = load_registry().get(name)
+    return name if registered is None or registered.origin is None else registered.origin
 
 
 def cache_folder() -> Path:

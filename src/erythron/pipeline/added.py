@@ -29,7 +29,7 @@ class NewImage:
 
     Attributes:
         path: of the file, which nothing moves any more.
-        specimen: name of the specimen in the run.
+        specimen: key of the specimen in the run, see :attr:`erythron.pipeline.specimens.Specimen.key`.
         title: what readers are shown in place of the path; not empty.
         mpp: microns per pixel; None where the settings of the run hold.
     """
@@ -62,7 +62,7 @@ def add_image(out: Path, new: NewImage) -> Failure | None:
         reason = "is a slide, and pictures that are sent are fields; count it with erythron count"
         return Failure(as_text(new.path), f"{as_text(new.path)}: {reason}")
     finished = find_run(out)
-    number = next((n for n, one in enumerate(finished.specimens) if one.name == new.specimen), None)
+    number = next((n for n, one in enumerate(finished.specimens) if one.key == new.specimen), None)
     if number is None:
         raise UsageError(f"{out}: has no specimen '{new.specimen}'; send the picture to one that it has")
     need_pictures(finished.folders)

@@ -39,6 +39,15 @@ class Specimen:
     folder: Path
     details: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        """What keeps it apart in the log of a review, whatever images join it.
+
+        That is its name; a run without specimens is called after its images, so its only one has no key but
+        the empty text.
+        """
+        return "" if self.folder == Path() else self.name
+
 
 def name_run(images: Sequence[InputImage]) -> str:
     """Return how a run without specimens is called: by its one image, or its folder, or how many they are.

@@ -101,20 +101,20 @@ class Book:
 
     def list_events(self, lane: str, specimen: PageSpecimen, after: int = 0) -> list[Event]:
         """Return the events of a lane that are of one specimen, after one of them."""
-        names = {field.name for field in specimen.fields} | {specimen.name}
+        names = {field.name for field in specimen.fields} | {specimen.key}
         with self._lock:
             return [e for e in self._events if e.id > after and e.lane == lane and e.image in names]
 
     def list_standing(self, lane: str, specimen: PageSpecimen) -> list[Event]:
         """Return the last event of everything in a specimen that was changed."""
-        names = {field.name for field in specimen.fields} | {specimen.name}
+        names = {field.name for field in specimen.fields} | {specimen.key}
         with self._lock:
             return [e for (of, image, _), e in self._last.items() if of == lane and image in names]
 
     def list_all(self, specimen: PageSpecimen) -> list[Event]:
         """Return the events of a whole specimen, such as signatures, in any lane."""
         with self._lock:
-            return [e for e in self._events if e.image == specimen.name]
+            return [e for e in self._events if e.image == specimen.key]
 
     def list_lanes(self, specimen: PageSpecimen) -> list[str]:
         """Return the lanes besides the shared one in which anything of a specimen was called."""
@@ -129,7 +129,7 @@ class Book:
 
     def is_signed(self, specimen: PageSpecimen) -> bool:
         """Return whether the result of a specimen is signed and nothing was changed since."""
-        last = self.find(SHARED, (specimen.name, SIGNATURE))
+        last = self.find(SHARED, (specimen.key, SIGNATURE))
         return last is not None and last.becomes == SIGNED
 
     def call(self, calls: Sequence[Call], maker: Maker, specimen: PageSpecimen) -> tuple[Event, ...]:
@@ -217,8 +217,8 @@ class Book:
     def _append(self, changes: Sequence[Change], maker: Maker, specimen: PageSpecimen) -> tuple[Event, ...]:
         if self.is_signed(specimen):
             raise LockedError
-        signature = self.find(SHARED, (specimen.name, SIGNATURE))
-        guard = {(specimen.name, SIGNATURE): signature.version if signature else 0}
+        signature = self.find(SHARED, (specimen.key, SIGNATURE))
+        guard = {(specimen.key, SIGNATURE): signature.version if signature else 0}
         try:
             events = self.log.append(changes, maker, guard)
         except StaleError:

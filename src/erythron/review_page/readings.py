@@ -83,7 +83,7 @@ class Readings:
         """End the reading of a reader; of one that has ended nothing changes."""
         if not self.is_blind or self._is_done(maker.reader, specimen):
             return ()
-        change = Change(specimen.name, _SUBJECT + maker.reader, 0, EventKind.DONE, "", DONE)
+        change = Change(specimen.key, _SUBJECT + maker.reader, 0, EventKind.DONE, "", DONE)
         return self._book.change([change], maker, specimen)
 
     def list_readings(self, specimen: PageSpecimen) -> list[Reading]:
@@ -122,7 +122,7 @@ class Readings:
         return {(e.image, e.subject): e.becomes for e in standing if e.kind is EventKind.CALL and e.becomes}
 
     def _is_done(self, reader: str, specimen: PageSpecimen) -> bool:
-        return self._book.find(SHARED, (specimen.name, _SUBJECT + reader)) is not None
+        return self._book.find(SHARED, (specimen.key, _SUBJECT + reader)) is not None
 
 
 def _compare_pair(calls: list[tuple[str, str | None, str | None]]) -> CellComparison:

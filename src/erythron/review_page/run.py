@@ -24,12 +24,14 @@ class PageSpecimen:
 
     Attributes:
         number: its place in the run, from 0.
-        name: what events and the page call it.
+        key: what events and sent pictures call it, see :attr:`erythron.pipeline.specimens.Specimen.key`.
+        name: what the page calls it.
         folder: of its results.
         fields: its fields; those whose pixels came before are not counted and not among them.
     """
 
     number: int
+    key: str
     name: str
     folder: Path
     fields: tuple[PageField, ...]
@@ -71,7 +73,7 @@ class ReviewedRun:
         self.fields: list[PageField] = []
         self._known: dict[tuple[int, str], PageField] = {}
         self.specimens: tuple[PageSpecimen, ...] = tuple(
-            PageSpecimen(number, found.name, out / found.folder, ())
+            PageSpecimen(number, found.key, found.name, out / found.folder, ())
             for number, found in enumerate(self.finished.specimens)
         )
         listed = [
@@ -91,16 +93,16 @@ class ReviewedRun:
         """Return the field that an image of a specimen is: its own, or the one before of the same pixels.
 
         Args:
-            specimen: its name.
+            specimen: its key.
             image: as the run names it.
         """
-        return next((self._known.get((s.number, image)) for s in self.specimens if s.name == specimen), None)
+        return next((self._known.get((s.number, image)) for s in self.specimens if s.key == specimen), None)
 
     def add_field(self, specimen: str, image: Path) -> PageField | None:
         """Take in a field that was counted into the folder since.
 
         Args:
-            specimen: its name.
+            specimen: its key.
             image: path of its image.
 
         Returns:
@@ -114,7 +116,7 @@ class ReviewedRun:
             return None
         with self._growing:
             self.finished = find_run(self.out)
-            number = next(s.number for s in self.specimens if s.name == specimen)
+            number = next(s.number for s in self.specimens if s.key == specimen)
             return self._open_field(number, image) if image in self.finished.folders else None
 
     def _open_field(self, number: int, path: Path) -> PageField | None:

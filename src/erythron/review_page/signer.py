@@ -62,7 +62,7 @@ class Signer:
             self._book.refresh()
             if later := self._book.list_events(SHARED, specimen, seen):
                 raise StaleError(later)
-            if self._jobs.count_waiting(specimen.name):
+            if self._jobs.count_waiting(specimen.key):
                 raise WaitingError
             [event] = self._book.change([self._change(specimen, SIGNED)], maker, specimen)
             try:
@@ -86,7 +86,7 @@ class Signer:
     def finish_all(self) -> None:
         """Count again what was signed just before the server ended."""
         for specimen in self._book.run.specimens:
-            event = self._book.find(SHARED, (specimen.name, SIGNATURE))
+            event = self._book.find(SHARED, (specimen.key, SIGNATURE))
             if event is None or event.becomes != SIGNED:
                 continue
             known = read_signatures(specimen.folder)
@@ -103,9 +103,9 @@ class Signer:
         return events
 
     def _change(self, specimen: PageSpecimen, becomes: str) -> Change:
-        last = self._book.find(SHARED, (specimen.name, SIGNATURE))
+        last = self._book.find(SHARED, (specimen.key, SIGNATURE))
         seen, was = (0, OPENED) if last is None else (last.version, last.becomes)
-        return Change(specimen.name, SIGNATURE, seen, EventKind.SIGN, was, becomes)
+        return Change(specimen.key, SIGNATURE, seen, EventKind.SIGN, was, becomes)
 
     def _number(self, specimen: PageSpecimen) -> int:
         """Return how often a specimen was signed: the number of its version."""

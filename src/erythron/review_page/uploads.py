@@ -96,7 +96,7 @@ class Uploads:
         run = self._book.run
         with run.writing:
             self._book.refresh()
-            signed = [specimen.name for specimen in run.specimens if self._book.is_signed(specimen)]
+            signed = [specimen.key for specimen in run.specimens if self._book.is_signed(specimen)]
             job = self.jobs.claim(signed)
             if job is None:
                 return False

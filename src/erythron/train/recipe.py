@@ -50,12 +50,16 @@ class FrozenSet(SetEntry):
         samples: augmented samples of each cell, beside the cell as it is.
         judged: whether the figures, the temperature, the threshold and the confusion matrix are of its
             out-of-fold cells.
+        lineage_weight: with which share of their weight its cells teach whether a cell is erythroid; the
+            whole of it they teach which kind of their own lineage they are. In a set that holds only
+            erythroid cells, or none, whatever marks its stain and its camera would become a sign of one.
     """
 
     weight: Positive = 1.0
     per_label: Annotated[int, Field(ge=1)] | None = None
     samples: Annotated[int, Field(ge=0)] = 12
     judged: bool = False
+    lineage_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
 
 
 class SegmenterSet(_Settings):
@@ -326,6 +330,8 @@ class FrozenRecipe(BaseRecipe):
 
     Attributes:
         folds: of the grouped cross-validation.
+        leave_one_out: whether training is also done without each source in turn, which says what each adds;
+            for every source one fit more, and one for each fold where others of them are judged.
         sets: what is fitted on, and of which of them the figures are.
         segmenter: what outlines the cells.
         samples: how cells are varied.
@@ -334,6 +340,7 @@ class FrozenRecipe(BaseRecipe):
 
     kind: Literal["frozen_encoder"] = "frozen_encoder"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
+    leave_one_out: bool = True
     sets: tuple[FrozenSet, ...] = ()
     segmenter: SegmenterSettings = SegmenterSettings()
     samples: SampleSettings = SampleSettings()

@@ -7,10 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from erythron.cells.table import NOT_A_CELL
+from erythron.pipeline.count import count_images
+from erythron.pipeline.options import RunOptions
+from erythron.pipeline.recount import find_run
+from erythron.read.inputs import find_images
 from erythron.results.review import read_review
 from erythron.results.signature import read_signatures
 from erythron.review.store.events import Maker
@@ -93,6 +100,27 @@ def test_a_signed_result_is_locked_and_a_later_change_is_a_new_version(desk: Des
     assert "version 2" in export(visit, "report").decode()
     events = [e["becomes"] for e in again.client.get("/api/specimens/0/events").json()["events"]]
     assert events == ["plasma_cell", "signed", "opened", "monocyte", "signed"]
+
+
+def test_signatures_stay_where_a_count_adds_an_image_after_which_the_run_is_called_otherwise(
+    desk: Desk, visit: Visit, smear: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    [cell] = visit.names(1)
+    visit.call(cell, "plasma_cell")
+    assert sign(visit).status_code == 200
+    before = visit.client.get("/api/run").json()["specimens"][0]["name"]
+    (tmp_path / "later").mkdir()
+    Image.fromarray(smear).save(tmp_path / "later" / "f9.png")
+    images = [image.path for specimen in find_run(desk.out).specimens for image in specimen.images]
+    later = find_images([*images, tmp_path / "later" / "f9.png"])
+    assert count_images(later, desk.out, RunOptions(mpp=0.25)).failures == ()
+    again = Desk(desk.out).visit()
+    assert again.client.get("/api/run").json()["specimens"][0]["name"] != before
+    # What is signed is locked still, and the next signature is the second.
+    assert again.call(cell, "monocyte", seen=1).status_code == 423
+    assert again.client.delete("/api/specimens/0/signature").status_code == 200
+    assert sign(again).status_code == 200
+    assert [signature.version for signature in read_signatures(desk.out)] == [1, 2]
 
 
 def test_what_somebody_changed_since_is_not_signed_unseen(desk: Desk, visit: Visit) -> None:

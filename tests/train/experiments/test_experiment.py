@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -7,6 +8,7 @@ import pytest
 from filelock import FileLock
 
 from erythron.errors import DataError, UsageError
+from erythron.train.experiments import runner
 from erythron.train.experiments.grids import AS_PUBLISHED, EXPERIMENTS, Arm, choose_arms
 from erythron.train.experiments.runner import (
     Plan,
@@ -21,7 +23,8 @@ from erythron.train.experiments.runner import (
 from erythron.train.experiments.table import list_missing, render_table, summarise, write_table
 from erythron.train.recipe import FineTunedRecipe
 from erythron.train.recipe_file import load_fine_tuned, vary_recipe
-from erythron.train.shared.hardware import Hardware
+from erythron.train.shared.hardware import Checkpoint, Hardware
+from erythron.train.shared.run_folder import RUN_FILE
 
 QUIET = Hardware(threads=1, loggers=())
 ARMS = (Arm("image only", {"network.fusion": "image"}), Arm("both", {}, "image only"))
@@ -156,3 +159,47 @@ def test_unknown_arms_are_refused_with_the_known_ones() -> None:
         "image only",
         "published",
     ]
+
+
+def test_of_several_processes_the_first_alone_takes_a_run_in_hand_and_writes(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each took the lock, so all but one left the run out and the one waited for them for ever."""
+    plan = Plan(ARMS[:1], vary_recipe(tiny, {"fit.epochs": 1}), seeds=1, folds=2)
+    keys = list(list_runs(plan))
+    trained: list[str] = []
+    monkeypatch.setattr(runner, "train_run", lambda _r, _s, folder, *_a, **_k: trained.append(folder.name))
+    monkeypatch.setattr(runner, "prepare_cells", lambda rows, *_: CellsOf(rows))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    first = find_calls(tmp_path, keys[0])
+    first.parent.mkdir(parents=True)
+    # The second fold is trained and only waits to be called, which is the first process' work.
+    (find_calls(tmp_path, keys[1]).with_suffix("")).mkdir()
+    (find_calls(tmp_path, keys[1]).with_suffix("") / RUN_FILE).touch()
+    with FileLock(first.with_suffix(".lock")):
+        do_runs(plan, drawn_rows, tmp_path, QUIET)
+        assert trained == ["seed0-fold0"]
+        assert not first.exists()
+        monkeypatch.setenv("RANK", "0")
+        with pytest.raises(UsageError, match="another command has it in hand"):
+            do_runs(plan, drawn_rows, tmp_path, QUIET)
+    assert trained == ["seed0-fold0"]
+
+
+def test_a_published_split_keeps_the_last_epoch_beside_the_best(
+    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, tmp_path: Path
+) -> None:
+    plan = Plan(ARMS[:1], tiny, seeds=1, folds=0, is_published=True)
+    with pytest.raises(UsageError, match="--checkpoint last keeps both"):
+        do_runs(plan, drawn_rows, tmp_path, Hardware(checkpoint=Checkpoint.BEST))
+
+
+@dataclass
+class CellsOf:
+    """Prepared cells that nothing is computed of."""
+
+    rows: pl.DataFrame
+
+    def take(self, _index: object) -> CellsOf:
+        return self

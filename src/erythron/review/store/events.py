@@ -28,7 +28,7 @@ class Change:
     """A change that is asked for.
 
     Attributes:
-        image: path of the image, or name of the specimen.
+        image: path of the image, or key of the specimen.
         subject: the cell, region or specimen.
         seen: version that the maker had seen; 0 where nothing had been done to the subject.
         kind: what is changed.

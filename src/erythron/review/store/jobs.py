@@ -25,7 +25,7 @@ class Sent:
     """A picture that was sent.
 
     Attributes:
-        specimen: name of the specimen that it is of.
+        specimen: key of the specimen that it is of.
         image: path of the stored picture.
         sha256: of its bytes.
         title: what readers are shown in place of the path.

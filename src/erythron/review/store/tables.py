@@ -66,7 +66,7 @@ class EventRow(SQLModel, table=True):
         id: the order of the events.
         run_id: the run.
         lane: empty for what all readers share; the reader's name while that one reads without the others.
-        image: path of the image as the run names it; the specimen's name for what is of a whole specimen.
+        image: path of the image as the run names it; the specimen's key for what is of a whole specimen.
         subject: the cell, the region, or the specimen.
         version: 1 for the first event of a subject in a lane, then one more each.
         kind: see :class:`EventKind`.
@@ -104,7 +104,7 @@ class JobRow(SQLModel, table=True):
     Attributes:
         id: number of the job.
         run_id: the run.
-        specimen: name of the specimen that the picture is of.
+        specimen: key of the specimen that the picture is of.
         image: path of the stored picture.
         sha256: of its bytes.
         title: what readers are shown in place of the path.

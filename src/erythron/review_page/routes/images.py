@@ -75,7 +75,7 @@ async def send_image(
     def enter(stored: Stored) -> Job:
         title = clean_line(name, _LONGEST_TITLE) or f"picture {stored.sha256[:8]}"
         now = datetime.now(UTC)
-        sent = Sent(of.name, str(stored.path), stored.sha256, title, mpp, who.reader, now)
+        sent = Sent(of.key, str(stored.path), stored.sha256, title, mpp, who.reader, now)
         return get_uploads(request).add(sent)
 
     job = await _take(request, of, enter)
@@ -150,7 +150,7 @@ def _explain(error: OSError) -> Exception:
 def _describe(request: Request, job: Job) -> JobOut:
     run, sent = get_book(request).run, job.sent
     field = get_uploads(request).find_field(job)
-    number = next((s.number for s in run.specimens if s.name == sent.specimen), None)
+    number = next((s.number for s in run.specimens if s.key == sent.specimen), None)
     of, at = f"/api/specimens/{number}", None if field is None else f"/api/fields/{field.number}"
     return JobOut(
         id=job.id,

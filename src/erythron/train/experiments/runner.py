@@ -1,6 +1,7 @@
 """Runs of an experiment, each done once: cut off, the same command goes on with what is missing.
 
-The same command in several processes shares the runs out: each takes those that no other has in hand.
+The same command given several times shares the runs out: each takes those that no other has in hand. The
+processes that torchrun or SLURM starts do every run together; the first alone takes it in hand and writes.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from erythron.train.recipe import FineTunedRecipe
 from erythron.train.recipe_file import vary_recipe
 from erythron.train.shared.curves import CURVES, read_curve
 from erythron.train.shared.evaluation import make_calls, write_calls
-from erythron.train.shared.hardware import Hardware
+from erythron.train.shared.hardware import Checkpoint, Hardware, find_processes, find_rank
 from erythron.train.shared.progress import Progress, no_progress
 from erythron.train.shared.run_folder import RUN_FILE
 
@@ -101,22 +103,38 @@ def do_runs(
         progress: called after each cell that is outlined and each run.
 
     Raises:
-        UsageError: the folder holds an experiment of other data or settings.
+        UsageError: the folder holds an experiment of other data or settings; what is to be kept of a run
+            lacks weights that are judged; or another command has a run in hand that several processes are to
+            do together.
         DataError: the split leaks or a class is missing.
     """
+    if plan.is_published and hardware.checkpoint is not Checkpoint.LAST:
+        raise UsageError(
+            "--split published judges the last epoch beside the best, and only --checkpoint last keeps both"
+        )
     rows = keep_classes(rows, plan.base.label_column, plan.folds)
     _claim(out, plan, rows)
     cells = prepare_cells(rows, plan.base.label_column, plan.base.inputs, out / CACHE_FOLDER, progress)
     runs = list(list_runs(plan))
-    for number, key in enumerate(runs, 1):
+    missing = [key for key in runs if not find_calls(out, key).exists()]
+    # Those that are trained and not called come last: the first of several processes does them alone, and
+    # all of them have to see the same runs that are to be trained.
+    missing.sort(key=lambda key: (find_calls(out, key).with_suffix("") / RUN_FILE).exists())
+    for number, key in enumerate(missing, len(runs) - len(missing) + 1):
         target = find_calls(out, key)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(target.with_suffix(".lock"), timeout=0):
+            with FileLock(target.with_suffix(".lock"), timeout=0) if find_rank() == 0 else nullcontext():
                 if not target.exists():
                     _do_run(plan, key, rows, cells, out, hardware)
-        except Timeout:
-            log.info("%s, seed %d, fold %d: another process has it in hand", key.arm.name, key.seed, key.fold)
+        except Timeout as error:
+            name = f"{key.arm.name}, seed {key.seed}, fold {key.fold}"
+            if find_processes() > 1:
+                raise UsageError(
+                    f"{name}: another command has it in hand; several processes that do a run together "
+                    "cannot leave it out, so wait for that command's end"
+                ) from error
+            log.info("%s: another process has it in hand", name)
         progress("Runs", number, len(runs))
 
 
@@ -135,6 +153,8 @@ def _do_run(
         used = split.with_columns(split=parts.when(split["split"] == "train").then(pl.lit("train")))
     if not (folder / RUN_FILE).exists():
         train_run(recipe, used, folder, hardware, cache=out / CACHE_FOLDER)
+    if find_rank() != 0:
+        return
     network, record = load_network(folder)
     held = cells.take(np.flatnonzero((split["split"] == "test").to_numpy()))
 

@@ -23,6 +23,9 @@ FIGURE_NAMES = {
     "five_way_accuracy": "five-way accuracy (four stages, not erythroid)",
     "five_way_macro_f1": "five-way macro-F1",
     "erythroid_auc": "area under the curve, erythroid or not",
+    "named_right": "called as the label allows",
+    "erythroid_found": "erythroid cells called erythroid",
+    "called_erythroid": "other cells called erythroid",
     "brier": "Brier score",
     "calibration_error": "expected calibration error (all classes)",
 }
@@ -174,7 +177,39 @@ Erythroid or not, area under the curve on each set, by classifiers that had not 
 that had seen no cell of the set:
 
 {_table(columns, rows)}
+{_say_added(found)}"""
+
+
+def _say_added(found: Evaluation) -> str:
+    """Return what each set added: its cells by label, and figures with its laboratory and without."""
+    labelled = [
+        (name, ", ".join(f"{label.replace('_', ' ')} {count}" for label, count in f.labels.items()))
+        for name, f in found.by_set.items()
+        if f.labels
+    ]
+    compared = [
+        (name, of, FIGURE_NAMES.get(figure, figure), _show(both.with_source), _show(both.without))
+        for name, f in found.by_set.items()
+        for of, figures in (("its own cells", f.own), ("judged cells of others", f.judged))
+        for figure, both in figures.items()
+        if both.without is not None
+    ]
+    text = ""
+    if labelled:
+        text += f"""
+What each set added, by its labels:
+
+{_table(("set", "cells"), labelled)}
 """
+    if compared:
+        columns = ("set", "figure of", "figure", "with its laboratory", "without")
+        text += f"""
+Each laboratory left out once: figures of cells that were not trained on, by classifiers that learned from the
+laboratory's other cells and by some that saw nothing of it:
+
+{_table(columns, compared)}
+"""
+    return text
 
 
 def _report_outlines(card: ModelCard) -> str:

@@ -51,6 +51,11 @@ THIS_MACHINE = Hardware()
 """One device of this machine, whatever it has."""
 
 
+def find_processes() -> int:
+    """Return how many processes train together, as torchrun or SLURM states it."""
+    return int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
+
+
 def find_rank() -> int:
     """Return the number of this process among those that train together, as torchrun or SLURM states it."""
     return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)

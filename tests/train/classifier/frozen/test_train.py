@@ -12,7 +12,8 @@ from erythron.bundle.schema import Method
 from erythron.classify.framing import MEASUREMENT_INPUTS
 from erythron.classify.selftest import verify_bundle
 from erythron.errors import UsageError
-from erythron.train.classifier.frozen.train import CLASSES, LEFT_OUT, train_frozen
+from erythron.train.classifier.frozen.left_out import CLASSES
+from erythron.train.classifier.frozen.train import LEFT_OUT, train_frozen
 from erythron.train.recipe import FrozenRecipe
 from erythron.train.recipe_file import add_set, load_recipe, vary_recipe
 from erythron.train.shared.evaluation import FOLDER, read_evaluation

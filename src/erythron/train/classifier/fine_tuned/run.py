@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -40,7 +39,7 @@ from erythron.train.recipe import FineTunedRecipe, Selection
 from erythron.train.shared.backbones import find_scaling
 from erythron.train.shared.curves import CURVES, FIGURE, draw_curves, read_curve
 from erythron.train.shared.framed_cells import LEAST_SD, describe_measurements
-from erythron.train.shared.hardware import THIS_MACHINE, Hardware, find_rank
+from erythron.train.shared.hardware import THIS_MACHINE, Hardware, find_processes, find_rank
 from erythron.train.shared.progress import Progress, no_progress
 from erythron.train.shared.run_folder import (
     RunRecord,
@@ -207,7 +206,7 @@ def _check_parts(training: CellSet, validation: CellSet, recipe: FineTunedRecipe
 
 def _find_share(hardware: Hardware) -> Share:
     """Return this process' part, from what torchrun or SLURM says."""
-    processes = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
+    processes = find_processes()
     if processes == 1 and hardware.devices > 1:
         raise UsageError(
             f"{hardware.devices} devices need as many processes: start with "

@@ -35,11 +35,12 @@ from erythron.results.fingerprint import hash_image
 from erythron.results.record import RECORD
 from erythron.results.run import read_specimens
 from erythron.train.classifier.frozen.augmentation import MARGIN, cut_plain
+from erythron.train.classifier.frozen.left_out import CLASSES
 from erythron.train.classifier.frozen.memory import MEMORY, read_memory
 from erythron.train.classifier.frozen.network import ShapeFeatures
 from erythron.train.classifier.frozen.partial_labels import open_labels
 from erythron.train.classifier.frozen.sources import FeatureMaker, Source, make_samples
-from erythron.train.classifier.frozen.train import CLASSES, LEFT_OUT, fit_run, hash_folds
+from erythron.train.classifier.frozen.train import LEFT_OUT, fit_run, hash_folds
 from erythron.train.recipe import FrozenRecipe
 from erythron.train.shared.backbones import ENCODER, find_scaling, load_encoder
 from erythron.train.shared.evaluation import CALLS, FOLDER
@@ -123,7 +124,8 @@ def train_from_review(
     started = time.monotonic()
     torch.set_num_threads(threads)
     memory = read_memory(bundle.path / MEMORY)
-    recipe = memory.recipe
+    # A reader waits for this fit; what each set of the bundle adds is known from its own training.
+    recipe = memory.recipe.model_copy(update={"leave_one_out": False})
     scaling = find_scaling(ENCODER)
     found = gather_reviewed(runs, recipe, progress)
     maker = FeatureMaker(ShapeFeatures(load_encoder()).eval(), scaling, {})

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from erythron.cells.classes import ERYTHROID_STAGES
 from erythron.train.recipe import HeadSettings
 from erythron.train.shared.framed_cells import LEAST_SD
 
@@ -22,11 +23,13 @@ class Examples:
         features: (N, D) float32, not standardised.
         allowed: (N, C) bool; the classes that an example's label leaves open, one where it is fully labelled.
         weights: (N,) float64, positive.
+        lineage_weights: (N,) float64, 0 to 1: how much of it tells erythroid cells from others.
     """
 
     features: NDArray[np.float32]
     allowed: NDArray[np.bool_]
     weights: NDArray[np.float64]
+    lineage_weights: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ def fit_head(examples: Examples, settings: HeadSettings) -> FittedHead:
     """Fit by L-BFGS in float64; convex where every label is full, deterministic always.
 
     The loss of an example is minus the log of the summed probability of the classes its label allows: an
-    erythroblast of unknown stage teaches the lineage and no stage.
+    erythroblast of unknown stage teaches the lineage and no stage. An example of lineage weight 0 takes that
+    probability among the classes of its own lineage alone, so it teaches the kind and no lineage; in between
+    the loss is the weighted mean of both.
 
     Args:
         examples: training examples.
@@ -79,15 +84,36 @@ def fit_head(examples: Examples, settings: HeadSettings) -> FittedHead:
         head.parameters(), max_iter=200, history_size=20, tolerance_grad=1e-6, line_search_fn="strong_wolfe"
     )
 
+    untaught = torch.from_numpy(1 - examples.lineage_weights)
+    is_weighed = bool(untaught.any())
+    lineage = torch.from_numpy(find_lineage_classes(examples.allowed)) if is_weighed else allowed
+
     def closure() -> Tensor:
         solver.zero_grad()
-        loss = (share * partial_label_loss(head(x), allowed)).sum() + settings.l2 * head.weight.square().sum()
+        logits = head(x)
+        each = partial_label_loss(logits, allowed)
+        if is_weighed:
+            each = each - untaught * partial_label_loss(logits, lineage)
+        loss = (share * each).sum() + settings.l2 * head.weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     solver.step(closure)  # type: ignore[no-untyped-call]
     weight, bias = (p.detach().numpy().astype(np.float32) for p in (head.weight, head.bias))
     return FittedHead(mean.astype(np.float32), sd.astype(np.float32), weight, bias, limit)
+
+
+def find_lineage_classes(allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the classes of the lineage of each label, (N, C): the erythroid stages, or all others.
+
+    A label that leaves classes of both open has all of them.
+
+    Args:
+        allowed: (N, C), the erythroid stages first.
+    """
+    is_stage = np.arange(allowed.shape[1]) < len(ERYTHROID_STAGES)
+    inside, outside = ((allowed & part).any(axis=1, keepdims=True) for part in (is_stage, ~is_stage))
+    return np.asarray((inside & is_stage) | (outside & ~is_stage))
 
 
 def partial_label_loss(logits: Tensor, allowed: Tensor) -> Tensor:

@@ -61,7 +61,10 @@ def store_memory(memory: Memory, path: Path) -> None:
                     "version": _VERSION,
                     "recipe": memory.recipe.model_dump(mode="json"),
                     "fine_classes": FINE_CLASSES,
-                    "sources": [{"name": s.name, "judged": s.is_judged} for s in memory.sources],
+                    "sources": [
+                        {"name": s.name, "judged": s.is_judged, "lineage_weight": s.lineage_weight}
+                        for s in memory.sources
+                    ],
                 }
             )
         ),
@@ -109,6 +112,8 @@ def read_memory(path: Path) -> Memory:
                         (sample * (limit / _STEPS) * sd + mean).astype(np.float32)
                         for sample in found[f"features_{i}"].astype(np.float32)
                     ),
+                    # Bundles up to version 9 were made before a source could state it.
+                    lineage_weight=float(part.get("lineage_weight", 1.0)),
                 )
                 for i, part in enumerate(facts["sources"])
             )

@@ -21,6 +21,7 @@ from erythron.train.classifier.frozen.network import ShapeFeatures
 from erythron.train.classifier.frozen.partial_labels import find_open, open_labels
 from erythron.train.folded_sets import fold_rows
 from erythron.train.recipe import FrozenRecipe, FrozenSet
+from erythron.train.segmenter.sets import DEFAULT_SETS
 from erythron.train.shared.backbones import PixelScaling
 from erythron.train.shared.framed_cells import FramedCells, frame_rows, make_framing
 from erythron.train.shared.progress import Progress
@@ -60,6 +61,7 @@ class Source:
         weights: (N,) float64, of each cell.
         allowed: (N, F) bool, fine classes that its label leaves open.
         samples: (N, D) float32 each, features and measurements: the cell as in use, then augmented.
+        lineage_weight: share of the weights that teaches erythroid or not.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Source:
     weights: NDArray[np.float64]
     allowed: NDArray[np.bool_]
     samples: tuple[NDArray[np.float32], ...]
+    lineage_weight: float = 1.0
 
     @property
     def erythroid(self) -> NDArray[np.float64]:
@@ -89,34 +92,56 @@ class FeatureMaker:
 def fold_set(opened: OpenedSet, recipe: FrozenRecipe) -> FoldedSet:
     """Assign folds, leave out cells that nothing can be learned from, and draw the cells that are used.
 
-    Folds are of the whole manifest, so that they are those of a segmentation network that learns from the
-    same set: copies of an image and crops that show one piece of smear lie in one fold.
+    Where a segmentation network learns from the same set, folds are of the whole manifest, so that they are
+    those of the network; else of the cells that are drawn, because comparing all images of a set of 171,000
+    to find those that show one piece of smear would take longer than the training. In both cases copies of an
+    image and crops that show one piece of smear lie in one fold.
 
     Raises:
         DataError: the set has no cell to learn from, or fewer cross-validation groups than folds.
     """
-    try:
-        whole, folds = fold_rows(opened.whole, recipe.folds, recipe.seed)
-    except DataError as error:
-        raise DataError(f"{opened.name}: {error}") from error
-    used = whole.with_columns(fold=folds).filter(pl.col("sha256").is_in(opened.rows["sha256"].implode()))
-    is_open = pl.Series([bool(find_open(find_type(label))) for label in used["label"]], dtype=pl.Boolean)
-    left_out = used.filter(~is_open).select(
-        "path", reason=pl.concat_str(pl.lit("a classifier of nucleated cells learns nothing from: "), "label")
-    )
-    rows = used.filter(is_open)
-    if rows.is_empty():
-        raise DataError(f"{opened.name}: has no cell that the head can learn from; leave the set out")
     entry = opened.entry
     if not isinstance(entry, FrozenSet):
         raise TypeError(f"{opened.name} is a set of another kind of recipe")
-    if entry.per_label is not None:
-        rows = _draw(rows, entry.per_label, recipe.seed)
-    left_out = pl.concat([opened.left_out, left_out])
-    return FoldedSet(opened.name, entry, rows.drop("fold"), rows["fold"].to_numpy(), left_out)
+    left_out = [opened.left_out]
+    if entry.per_label is None or _has_network(entry, recipe):
+        used = _fold(opened.name, opened.whole, recipe)
+        used = used.filter(pl.col("sha256").is_in(opened.rows["sha256"].implode()))
+        rows = _draw(_keep_open(opened.name, used, left_out), entry.per_label, recipe.seed)
+    else:
+        drawn = _draw(_keep_open(opened.name, opened.rows, left_out), entry.per_label, recipe.seed)
+        rows = _fold(opened.name, drawn, recipe)
+    return FoldedSet(opened.name, entry, rows.drop("fold"), rows["fold"].to_numpy(), pl.concat(left_out))
 
 
-def _draw(rows: pl.DataFrame, per_label: int, seed: int) -> pl.DataFrame:
+def _has_network(entry: FrozenSet, recipe: FrozenRecipe) -> bool:
+    """Return whether a segmentation network is fitted on a set."""
+    settings = recipe.segmenter
+    return settings.fit and entry.data in {s.data for s in settings.sets or DEFAULT_SETS}
+
+
+def _fold(name: str, rows: pl.DataFrame, recipe: FrozenRecipe) -> pl.DataFrame:
+    try:
+        whole, folds = fold_rows(rows, recipe.folds, recipe.seed)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    return whole.with_columns(fold=folds)
+
+
+def _keep_open(name: str, rows: pl.DataFrame, left_out: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows that something can be learned from, and add the others to ``left_out``."""
+    is_open = pl.Series([bool(find_open(find_type(label))) for label in rows["label"]], dtype=pl.Boolean)
+    reason = pl.concat_str(pl.lit("a classifier of nucleated cells learns nothing from: "), "label")
+    left_out.append(rows.filter(~is_open).select("path", reason=reason))
+    kept = rows.filter(is_open)
+    if kept.is_empty():
+        raise DataError(f"{name}: has no cell that the head can learn from; leave the set out")
+    return kept
+
+
+def _draw(rows: pl.DataFrame, per_label: int | None, seed: int) -> pl.DataFrame:
+    if per_label is None:
+        return rows
     parts = [
         part.sample(min(per_label, part.height), seed=seed)
         for _, part in rows.group_by("source_label", maintain_order=True)
@@ -152,6 +177,7 @@ def make_source(folded: FoldedSet, recipe: FrozenRecipe, maker: FeatureMaker, pr
         folded.settings.weight / counts[key] / len(counts),
         open_labels(labels),
         make_samples(cells, folded.settings.samples, recipe, maker),
+        folded.settings.lineage_weight,
     )
 
 
@@ -176,11 +202,12 @@ def make_samples(
 
 def join_examples(sources: Sequence[Source], without: int | None) -> Examples:
     """Return the examples of several sets, all or those outside a fold."""
-    features, allowed, weights = [], [], []
+    features, allowed, weights, lineage = [], [], [], []
     for source in sources:
         kept = source.folds != without if without is not None else np.ones(len(source.folds), bool)
         for sample in source.samples:
             features.append(sample[kept])
             allowed.append(source.allowed[kept])
             weights.append(source.weights[kept] / len(source.samples))
-    return Examples(np.concatenate(features), np.concatenate(allowed), np.concatenate(weights))
+            lineage.append(np.full(np.count_nonzero(kept), source.lineage_weight))
+    return Examples(*(np.concatenate(part) for part in (features, allowed, weights, lineage)))

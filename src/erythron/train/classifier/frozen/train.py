@@ -12,20 +12,18 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from erythron.bundle.schema import DataUsed, Method, SetFigures
-from erythron.cells.classes import DEFAULT_CLASSES
+from erythron.bundle.schema import DataUsed, Method
 from erythron.classify.classifier import soften
 from erythron.classify.framing import MEASUREMENT_INPUTS
 from erythron.datasets.manifest import hash_rows
 from erythron.errors import DataError, UsageError
 from erythron.files.tables import write_csv
 from erythron.train.classifier.frozen.head import FittedHead, fit_head
+from erythron.train.classifier.frozen.left_out import CLASSES, call_out_of_fold, judge_sets
 from erythron.train.classifier.frozen.memory import MEMORY, Memory, store_memory
 from erythron.train.classifier.frozen.network import ShapeFeatures, assemble_network
-from erythron.train.classifier.frozen.partial_labels import merge_logits
 from erythron.train.classifier.frozen.segmenters import make_segmenters
 from erythron.train.classifier.frozen.sources import (
-    STAGES,
     FeatureMaker,
     FoldedSet,
     Source,
@@ -45,7 +43,7 @@ from erythron.train.shared.evaluation import (
     write_calls,
 )
 from erythron.train.shared.framed_cells import describe_measurements
-from erythron.train.shared.metrics import Floats, area_under_curve
+from erythron.train.shared.metrics import Floats
 from erythron.train.shared.novelty import Novelty, fit_novelty, set_limits
 from erythron.train.shared.progress import Progress, no_progress
 from erythron.train.shared.run_folder import RunRecord, claim_folder, store_record, store_weights
@@ -54,7 +52,6 @@ from erythron.train.shared.segmentation_part import FOLDER as SEGMENTATION_FOLDE
 from erythron.train.shared.sets import describe_data, open_sets
 
 LEFT_OUT = "left_out.csv"
-CLASSES = tuple(c.name for c in DEFAULT_CLASSES)
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,7 @@ def fit_run(
     novelty = set_limits(_fit_novelty(sources, head, None), found.distances)
     k = len(MEASUREMENT_INPUTS)
     rows = pl.concat([s.rows for s in sources], how="diagonal")
-    judged, held = _judge(sources, found, recipe)
+    judged, held = _judge(sources, found, recipe, progress)
     network = assemble_network(maker.encoder, head, novelty)
     store_weights(out, network.state_dict(), rows)
     store_memory(Memory(recipe, tuple(sources)), out / MEMORY)
@@ -161,15 +158,15 @@ def hash_folds(sets: Sequence[FoldedSet | Source]) -> str:
 
 def _cross_validate(sources: Sequence[Source], recipe: FrozenRecipe, progress: Progress) -> _OutOfFold:
     distances = []
-    logits = [np.zeros((len(s.folds), len(CLASSES))) for s in sources]
-    for fold in range(recipe.folds):
-        head = fit_head(join_examples(sources, fold), recipe.head)
+
+    def measure(fold: int, head: FittedHead) -> None:
         novelty = _fit_novelty(sources, head, fold)
-        for source, found in zip(sources, logits, strict=True):
+        for source in sources:
             here = source.folds == fold
-            found[here] = merge_logits(head.logits(source.samples[0][here]))
             distances.append(novelty.distances(_pooled(source.samples[0][here], head)))
         progress("Cross-validation", fold + 1, recipe.folds)
+
+    logits = call_out_of_fold(sources, recipe, measure)
     return _OutOfFold(logits, np.concatenate(distances))
 
 
@@ -183,7 +180,9 @@ def _pooled(features: NDArray[np.float32], head: FittedHead) -> Floats:
     return head.standardise(features)[:, : -len(MEASUREMENT_INPUTS)].astype(np.float64)
 
 
-def _judge(sources: Sequence[Source], found: _OutOfFold, recipe: FrozenRecipe) -> tuple[JudgedCells, HeldOut]:
+def _judge(
+    sources: Sequence[Source], found: _OutOfFold, recipe: FrozenRecipe, progress: Progress
+) -> tuple[JudgedCells, HeldOut]:
     """Return the judged cells of known class, and the same cells as what calibration is chosen on."""
     chosen = [
         (source.rows.filter(known), logits[known.to_numpy()])
@@ -197,35 +196,9 @@ def _judge(sources: Sequence[Source], found: _OutOfFold, recipe: FrozenRecipe) -
     logits = np.concatenate([part for _, part in chosen])
     truth = np.array([CLASSES.index(name) for name in rows["class"]], np.int64)
     names = ", ".join(s.name for s in sources if s.is_judged)
-    by_set = _find_set_figures(sources, found, recipe)
+    by_set = judge_sets(sources, found.logits, recipe, progress)
     judged = JudgedCells(rows, truth, logits, CLASSES, Method.CROSS_VALIDATION, recipe.folds, by_set)
     return judged, HeldOut(logits, truth, f"out-of-fold cells of {names}")
-
-
-def _find_set_figures(
-    sources: Sequence[Source], found: _OutOfFold, recipe: FrozenRecipe
-) -> dict[str, SetFigures]:
-    """Return what each set says of erythroid or not: out of fold, and by a head that saw no cell of it."""
-    figures = {}
-    for source, logits in zip(sources, found.logits, strict=True):
-        others = [s for s in sources if s is not source]
-        unseen = None
-        if others:
-            head = fit_head(join_examples(others, None), recipe.head)
-            unseen = _tell_erythroid(source, merge_logits(head.logits(source.samples[0])))
-        figures[source.name] = SetFigures(
-            cells=len(source.folds),
-            erythroid_auc=_tell_erythroid(source, logits),
-            unseen_erythroid_auc=unseen,
-        )
-    return figures
-
-
-def _tell_erythroid(source: Source, logits: Floats) -> float | None:
-    known = ~np.isnan(source.erythroid)
-    score = soften(logits, 1.0)[known, :STAGES].sum(axis=1)
-    value = area_under_curve(source.erythroid[known] > 0, score)
-    return None if np.isnan(value) else round(value, 4)
 
 
 def _find_priors(rows: pl.DataFrame) -> tuple[float, ...]:
