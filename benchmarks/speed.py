@@ -29,10 +29,10 @@ import numpy as np
 import openslide
 import torch
 from data_folder import add_data_option
-from inference import time_classifiers
+from inference import take_turns, time_classifiers
 from numpy.typing import NDArray
 from peers import CBC_WEIGHTS, load_cbc, plain
-from slide import Measured, draw_slide, measure_program, run
+from slide import Measured, draw_slide
 from training import make_rows, time_bare, time_training
 
 from erythron import __version__
@@ -118,18 +118,6 @@ class Grown:
         )
 
 
-def take_turns(turns: int, *works: Callable[[], object]) -> list[float]:
-    """Return the median seconds of each of several works that take turns, after one round that warms up."""
-    times: list[list[float]] = [[] for _ in works]
-    for turn in range(turns + 1):
-        for work, taken in zip(works, times, strict=True):
-            start = time.perf_counter()
-            work()
-            if turn:
-                taken.append(time.perf_counter() - start)
-    return [median(taken) for taken in times]
-
-
 def time_inference(data: Path) -> Iterator[Line]:
     """Yield cells a second of the classifiers on the cells of the real field."""
     bundle = load_bundle()
@@ -167,23 +155,26 @@ def time_segmentation(data: Path, drawn: NDArray[np.uint8], cbc: Path) -> Iterat
 
 
 def time_regions(path: Path) -> Line:
-    """Return megapixels a second of regions read at random places of a slide."""
-    ours, theirs = TiffSlide(path), openslide.OpenSlide(path)
-    places = np.random.default_rng(0).integers(0, ours.width_px - REGION_PX, (REGIONS, 2)).tolist()
+    """Return megapixels a second of regions read at random places of a slide, opened anew each time."""
+    with openslide.OpenSlide(path) as slide:
+        places = (
+            np.random.default_rng(0).integers(0, min(slide.dimensions) - REGION_PX, (REGIONS, 2)).tolist()
+        )
 
     def read_ours() -> None:
+        slide = TiffSlide(path)
         for x, y in places:
-            ours.read_region(x, y, REGION_PX, REGION_PX)
+            slide.read_region(x, y, REGION_PX, REGION_PX)
 
     def read_theirs() -> None:
-        for x, y in places:
-            np.asarray(theirs.read_region((x, y), 0, (REGION_PX, REGION_PX)).convert("RGB"))
+        with openslide.OpenSlide(path) as slide:
+            for x, y in places:
+                np.asarray(slide.read_region((x, y), 0, (REGION_PX, REGION_PX)).convert("RGB"))
 
     times = take_turns(3, read_ours, read_theirs)
     size = REGIONS * REGION_PX**2 / 1e6
-    return Line(
-        "slide: megapixels a second, regions of 1024 px", size / times[0], "OpenSlide", size / times[1]
-    )
+    what = "slide: megapixels a second, regions of 1024 px"
+    return Line(what, size / times[0], "OpenSlide", size / times[1])
 
 
 def time_startup(small: Path) -> Iterator[Line]:
@@ -227,10 +218,24 @@ def grow(folder: Path, smears: dict[int, Path]) -> Iterator[Grown]:
     for side, path in smears.items():
         pairs = []
         for turn in range(1 if side >= SIDES[-2] else 2):
-            ours = run("count", str(path), "--all", "--out", str(folder / f"grown-{side}-{turn}"))
-            pairs.append((ours, measure_program("-c", PLAIN_COUNT, str(path), here)))
+            out = folder / f"grown-{side}-{turn}"
+            ours = measure_apart("-m", "erythron", "count", str(path), "--all", "--out", str(out))
+            pairs.append((ours, measure_apart("-c", PLAIN_COUNT, str(path), here)))
         ours, theirs = (min(found, key=lambda m: m.wall_s) for found in zip(*pairs, strict=True))
         yield Grown(side**2 / 1e6, ours, theirs)
+
+
+def measure_apart(*arguments: str) -> Measured:
+    """Measure a program by a process that is small itself: Linux counts its parent's memory as a child's."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from slide import measure_program; "
+        "m = measure_program(*sys.argv[2:]); print(m.wall_s, m.cpu_s, m.peak_mib)"
+    )
+    command = [sys.executable, "-c", code, str(Path(__file__).parent), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return Measured(*map(float, done.stdout.split()))
 
 
 @contextmanager
@@ -307,7 +312,7 @@ def main() -> None:
         with told("inference"):
             lines += time_inference(options.data)
         with told("segmentation"):
-            drawn = read_image(smears[SIDES[2]]).rgb
+            drawn = read_image(smears[SIDES[1]]).rgb
             lines += time_segmentation(options.data, drawn, options.cbc_weights)
         with told("slide"):
             lines.append(time_regions(smears[SIDES[-1]]))

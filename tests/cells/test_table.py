@@ -13,6 +13,7 @@ from erythron.cells.table import (
     PLACE_COLUMNS,
     count_as,
     count_as_confirmed,
+    find_near,
     is_classified,
     is_counted,
     list_cell_columns,
@@ -122,3 +123,18 @@ def test_cells_are_counted_as_their_label_unless_left_out_or_unclassified() -> N
         "granulocyte", "granulocyte", "granulocyte", "unclassified", "left_out", "left_out",
     ]  # fmt: skip
     assert cells.select(count_as()).columns == ["counted_as"]
+
+
+def test_cells_near_a_box_are_those_that_may_reach_into_it() -> None:
+    cells = pl.DataFrame(
+        {
+            "cell_id": ["inside", "reaches", "beside", "above"],
+            "x_px": [50.0, 95.0, 130.0, 50.0],
+            "y_px": [50.0, 50.0, 50.0, 0.0],
+            "width_px": [10, 40, 20, 10],
+            "height_px": [10, 40, 20, 10],
+        }
+    )
+    assert find_near(cells, 40, 40, 60, 60) == ["inside", "reaches"]
+    assert find_near(cells, 0, 0, 1000, 1000) == cells["cell_id"].to_list()
+    assert find_near(cells.head(0), 0, 0, 1, 1) == []

@@ -40,9 +40,9 @@ def test_how_far_a_slide_is_stands_on_the_terminal_and_in_the_log(
     screen = io.StringIO()
     monkeypatch.setattr(progress, "stderr", Console(file=screen, force_terminal=True, width=120))
     with caplog.at_level(logging.INFO, "erythron"), show_progress("Counting", 2) as tell:
-        tell("a/one.svs", PartsDone("tiles", 3, 8, 120))
+        tell("a/one.svs", PartsDone("tile", 3, 8, 120))
         tell("a/one.svs")
-        tell("a/two.svs", PartsDone("areas", 2, None, 250, 500))
+        tell("a/two.svs", PartsDone("area", 2, None, 250, 500))
     assert "one.svs: 3 of 8 tiles, 120 cells" in caplog.text
     assert "two.svs: 2 areas, 250 of 500 cells" in caplog.text
     shown = screen.getvalue()

@@ -21,7 +21,7 @@ from erythron.pipeline import count as module
 from erythron.pipeline import count_worker
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
-from erythron.read import source
+from erythron.read import probe, source
 from erythron.read.inputs import find_images
 from erythron.results.record import read_record
 from erythron.results.run import read_settings
@@ -225,3 +225,17 @@ def test_the_page_has_as_many_fields_in_full_as_there_are_done(
     run = count_images(find_images([folder]), tmp_path / "run", OPTIONS)
     assert [Path(f.image).name for f in run.failures] == ["f0.png"]
     assert sorted(p.parent.name for p in (tmp_path / "run").rglob("page.json")) == ["f1", "f2"]
+
+
+def test_a_slide_that_crashes_its_decoder_fails_alone(
+    fields: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openslide")
+    damaged = tmp_path / "a.mrxs"
+    damaged.write_bytes(b"\xff\xd8\xff\xe0")
+    monkeypatch.setattr(probe, "CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    done = count_images(find_images([damaged, fields / "f0.png"]), tmp_path / "out", OPTIONS)
+    assert [name for name, _ in done.fields] == [str(fields / "f0.png")]
+    [failure] = done.failures
+    assert failure.image == str(damaged)
+    assert "crashed on it (SIGSEGV)" in failure.reason

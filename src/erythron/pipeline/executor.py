@@ -31,7 +31,7 @@ class PartsDone:
     """How far an item is that is done in parts, as a slide is.
 
     Attributes:
-        kind: what the parts are called, such as ``tiles``.
+        kind: what a part is called, such as ``tile``.
         done: parts that are done.
         total: parts that it has; None where that is not known before the end.
         cells: counted cells in them.
@@ -48,7 +48,8 @@ class PartsDone:
         """Say it in words."""
         of = "" if self.total is None else f" of {self.total}"
         wanted = "" if self.cells_wanted is None else f" of {self.cells_wanted}"
-        return f"{self.done}{of} {self.kind}, {self.cells}{wanted} cells"
+        parts = self.kind if (self.total or self.done) == 1 else f"{self.kind}s"
+        return f"{self.done}{of} {parts}, {self.cells}{wanted} cells"
 
 
 class Progress(Protocol):

@@ -92,7 +92,7 @@ class CountStream:
             first.cells += outcome.counted_cells if isinstance(outcome, TileDone) else 0
             if isinstance(first.divided, DividedSlide):
                 tiles = len(first.divided.tiles)
-                self._progress(item.name, PartsDone("tiles", first.done, tiles, first.cells))
+                self._progress(item.name, PartsDone("tile", first.done, tiles, first.cells))
             if first.is_complete:
                 yield self._settle()
         while self._pending:

@@ -54,7 +54,7 @@ def test_tiles_of_another_size_give_the_same_bytes(whole: Path, slide_path: Path
     assert read_all(tmp_path / "marrow") == read_all(whole / "marrow")
     tiles, last = len(told) - 1, told[-2]
     assert [part and (part.kind, part.done, part.total) for part in told] == [
-        *(("tiles", n + 1, tiles) for n in range(tiles)),
+        *(("tile", n + 1, tiles) for n in range(tiles)),
         None,
     ]
     assert tiles > 1
@@ -189,7 +189,7 @@ def test_the_best_areas_are_counted_until_there_are_cells_enough(
     )
     areas = len(record.slide.areas)
     assert [part and part.done for part in told] == [*range(1, areas + 1), None]
-    assert str(told[-2]) == f"{areas} areas, {counted} of 20 cells"
+    assert str(told[-2]) == f"{areas} {'area' if areas == 1 else 'areas'}, {counted} of 20 cells"
     assert again.differential == run.differential
     assert read_all(tmp_path / "again" / "marrow") == read_all(tmp_path / "few" / "marrow")
     assert read_settings(tmp_path / "few").cells == 20

@@ -24,7 +24,14 @@ from erythron.pipeline.slides import tile
 from erythron.pipeline.slides.areas import is_in_areas, part_by_area
 from erythron.pipeline.slides.reviewed import review_slide
 from erythron.read.inputs import find_images
-from erythron.results.field import need_record, read_cells, read_differential, read_field, read_page
+from erythron.results.field import (
+    need_record,
+    read_cells,
+    read_differential,
+    read_field,
+    read_outlines,
+    read_page,
+)
 from erythron.results.record import SlideRecord
 from erythron.results.review import read_review
 
@@ -205,3 +212,12 @@ def test_places_are_of_the_area_that_holds_them_or_the_nearest(counted: Path) ->
     first, second = part_by_area(cells, told)
     assert first["x_px"].to_list() == [0, 0, 140]
     assert second["x_px"].to_list() == [0, 160]
+
+
+def test_outlines_of_some_cells_are_read_out_of_all(counted: Path) -> None:
+    every = read_field(counted / "marrow").outlines
+    names = [every[0].cell_id, every[-1].cell_id]
+    found = read_outlines(counted / "marrow", [*names, "x1y1"])
+    assert list(found) == names
+    assert (found[names[1]].nucleus == every[-1].nucleus).all()
+    assert read_outlines(counted / "marrow", []) == {}

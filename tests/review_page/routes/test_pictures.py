@@ -7,6 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from erythron.interchange.outlines import fill_parts
 from tests.review_page.conftest import Desk, Visit
 
 
@@ -49,7 +50,14 @@ def test_crops_come_in_the_order_that_was_asked(visit: Visit) -> None:
     assert again == parts[2:]
 
 
-def test_outlines_are_of_the_cells(visit: Visit) -> None:
+def test_outlines_are_of_the_cells(desk: Desk, visit: Visit) -> None:
     outlines = visit.client.get("/api/fields/0/outlines").json()
     cells = visit.cells()
     assert set(outlines) == {n for n, f in zip(cells["cell_id"], cells["field"], strict=True) if f == 0}
+    field = desk.app.state.book.run.fields[0]
+    rings = outlines[cells["cell_id"][0]]
+    whole = field.get_outline(cells["cell_id"][0]).whole
+    filled = fill_parts([[ring] for ring in rings])
+    assert filled is not None
+    assert filled.overlap_px(whole) > 0.97 * max(filled.area_px, whole.area_px)
+    assert all(ring[0] == ring[-1] for ring in rings)

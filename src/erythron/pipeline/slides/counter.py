@@ -173,7 +173,7 @@ class SlideCounter:
                 ledger.write(tile.number, part)
             tiles.append(tile)
             cells += part.counted_cells
-            self._progress(work.image.name, PartsDone("areas", len(tiles), None, cells, wanted))
+            self._progress(work.image.name, PartsDone("area", len(tiles), None, cells, wanted))
             if cells >= wanted or len(tiles) == MOST_AREAS:
                 break
         return self._put_together(work, plan, tiles, ledger)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from erythron.pipeline.options import RunOptions
 from erythron.pipeline.recount import Reading, recount
 from erythron.read.inputs import find_images
 from erythron.results.field import read_cells
+from erythron.results.record import RECORD, SlideRecord
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 from erythron.train.classifier.frozen import from_review
 from erythron.train.classifier.frozen.from_review import (
@@ -136,3 +138,26 @@ def test_every_label_of_a_review_counts_the_same() -> None:
     weights = weigh_labels(["a", "a", "a", "b"])
     assert weights.sum() == pytest.approx(1)
     np.testing.assert_allclose(weights, [1 / 6, 1 / 6, 1 / 6, 1 / 2])
+
+
+def test_a_slide_that_was_reviewed_is_named_and_not_learned_from(
+    run: Path, small_frozen: FrozenRecipe, tmp_path: Path
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "f0" / RECORD
+    record = json.loads(path.read_text())
+    slide = SlideRecord(
+        scope="whole",
+        cells_wanted=None,
+        seed=0,
+        block_px=512,
+        working_mpp=0.3,
+        areas=(),
+        area_cells=(),
+        counted_mm2=1.0,
+        glass=(230, 230, 230),
+    )
+    path.write_text(json.dumps(record | {"slide": slide.model_dump()}))
+    found = gather_reviewed([tmp_path / "run"], small_frozen)
+    assert found.left_out.row(0) == (record["image"], "is a slide, and fields alone are learned from")
+    assert 0 < found.cells.rows.height < gather_reviewed([run], small_frozen).cells.rows.height
