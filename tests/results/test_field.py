@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from erythron.errors import DataError
+from erythron.errors import DataError, UsageError
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import OWN_PICTURE, find_images
@@ -21,6 +21,7 @@ from erythron.results.field import (
     read_differential,
     read_field,
     read_page,
+    refuse_foreign_folder,
     replace_differential,
     replace_page,
 )
@@ -82,6 +83,20 @@ def test_another_differential_and_page_are_written_with_their_record(folder: Pat
     replace_page(folder, record, page)
     assert need_record(folder).fingerprints.page == "another"
     assert read_page(folder) is not None
+
+
+def test_a_folder_in_which_another_s_file_lies_is_refused_by_that_file(folder: Path, tmp_path: Path) -> None:
+    refuse_foreign_folder(folder)
+    refuse_foreign_folder(tmp_path / "nothing")
+    (folder / RECORD).unlink()
+    with pytest.raises(UsageError, match=r"cells\.csv is there and erythron did not write it"):
+        refuse_foreign_folder(folder)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file that is not erythron's"):
+        refuse_foreign_folder(tmp_path / "file")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").touch()
+    refuse_foreign_folder(tmp_path / "notes")
 
 
 def test_a_field_without_a_record_is_said_to_be_none(folder: Path) -> None:
