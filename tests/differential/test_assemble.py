@@ -431,3 +431,19 @@ def test_what_looks_like_blood_has_nucleated_red_cells_to_100_white_cells_and_no
     assert both.nucleated_red_cells is not None
     assert both.nucleated_red_cells.value == pytest.approx(100 * 6 / 120)
     assert merge_differentials([found, marrow], wanted).nucleated_red_cells is None
+
+
+def test_a_matrix_of_other_calls_than_the_model_has_stops_the_correction_and_says_so() -> None:
+    whole = make_confusion(right=9)
+    turned = ConfusionMatrix(whole.true_classes, whole.calls[::-1], whole.counts, has_unclassified=False)
+    found = make_differential_from_counts(COUNTS, replace(SETTINGS, confusion=turned))
+    assert found.correction.reason == "the confusion matrix has other classes than the model"
+    assert (found.correction.method, found.correction.confusion_cells, found.correction.draws) == (None, 0, 0)
+    assert found.erythroid_share is not None
+    assert found.erythroid_share.corrected is None
+
+
+def test_counts_that_are_not_given_are_none() -> None:
+    counts = CellCounts(DEFAULT_CLASSES, (1,) * len(DEFAULT_CLASSES))
+    assert (counts.unclassified, counts.touching_edge, counts.left_out) == (0, 0, 0)
+    assert make_differential_from_counts(counts, SETTINGS).unclassified.count == 0

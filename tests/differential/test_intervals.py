@@ -126,3 +126,14 @@ def test_shortest_interval_holds_the_stated_share() -> None:
     assert ((draws >= low) & (draws <= high)).mean() >= 0.9
     assert low < 0.02
     assert high == pytest.approx(-np.log(0.1), abs=0.15)
+
+
+@pytest.mark.parametrize(("numerator", "denominator"), [(-1, 0), (-1, 5), (3, -1)])
+def test_a_ratio_of_impossible_counts_is_refused(numerator: int, denominator: int) -> None:
+    with pytest.raises(ValueError, match=" of "):
+        ratio_interval(numerator, denominator)
+
+
+def test_a_ratio_at_an_impossible_level_is_refused_where_it_is_not_defined_too() -> None:
+    with pytest.raises(ValueError, match="level"):
+        ratio_interval(3, 0, 1.5)

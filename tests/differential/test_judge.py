@@ -103,3 +103,12 @@ def test_memory_of_drift_does_not_grow_with_the_fields() -> None:
     assert drift is not None
     assert drift > 0.01
     assert peak < 100 * 2**20
+
+
+def test_the_worst_field_is_told_of_wherever_it_stands() -> None:
+    fields = [CellCounts(DEFAULT_CLASSES, (5,) * len(DEFAULT_CLASSES))] * 3
+    distances = (2.5, 3.5, 3.0)
+    of_fields = [judge_field(FieldQuality(stain_distance=d), THRESHOLDS) for d in distances]
+    (found,) = judge_fields(fields, of_fields, 0.0, THRESHOLDS)
+    assert found.value == 3.5
+    assert found.text == f"in 3 of 3 fields: {of_fields[1][0].text}"

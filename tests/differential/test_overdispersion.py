@@ -61,3 +61,9 @@ def test_fields_without_a_cell_change_nothing() -> None:
         draw_calls(c, np.zeros((len(c), 1)), 50, np.random.default_rng(0)) for c in (counts, with_empty)
     )
     assert (one.shares == two.shares).all()
+
+
+def test_what_says_nothing_has_no_freedom() -> None:
+    for table in ([[3, 4]], [[3, 0], [5, 0]], [[0, 0], [3, 4]]):
+        found = measure_overdispersion(np.array(table))
+        assert (found.ratio, found.freedom) == (1.0, 0.0)

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from erythron.differential.planning import cells_for_width, cells_to_separate, scale_to_all
+from erythron.differential.counts import Index, ReferenceRange
+from erythron.differential.planning import (
+    cells_for_width,
+    cells_to_separate,
+    plan_counting,
+    scale_to_all,
+)
 
 
 def limits(share: float, total: int) -> tuple[float, float]:
@@ -61,3 +67,24 @@ def test_an_impossible_width_is_refused() -> None:
 def test_further_cells_of_a_part_take_more_of_all() -> None:
     assert scale_to_all(10, 30, 100) == 34
     assert scale_to_all(None, 30, 100) is None
+
+
+def test_the_limit_of_a_ratio_is_the_share_of_the_sum_that_it_stands_for() -> None:
+    """A ratio of 3 is 3 of 4; the cells that this takes are scaled from the two sides to all cells."""
+    reference = ReferenceRange(None, 3.0, "adults", "a laboratory")
+    index = Index("me_ratio", "M:E", None, "", "ratio", 150, 100, 1.5, None, None, reference)
+    (needed,) = plan_counting((), (index,), 500, (0.05, 0.95))
+    more = cells_to_separate(150, 250, 0.75)
+    assert more is not None
+    assert (needed.of, needed.question, needed.goal) == ("me_ratio", "reference", 3.0)
+    assert needed.more == scale_to_all(more, 250, 500)
+
+
+def test_the_limit_of_a_share_is_of_its_own_cells() -> None:
+    reference = ReferenceRange(0.18, 0.5, "adults", "a laboratory")
+    index = Index("erythroid_share", "", None, "", "share", 80, 400, 0.2, None, None, reference)
+    low, high = plan_counting((), (index,), 500, (0.05, 0.95))
+    assert (low.goal, high.goal) == (0.18, 0.5)
+    assert low.more == scale_to_all(cells_to_separate(80, 400, 0.18), 400, 500)
+    assert low.more
+    assert high.more == 0

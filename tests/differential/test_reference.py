@@ -64,3 +64,13 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, part: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.toml"):
         read_references(tmp_path / "none.toml", KNOWN)
+
+
+def test_a_share_may_reach_all_and_no_further(tmp_path: Path) -> None:
+    text = GOOD.replace("me_ratio", "erythroid_share").replace("low = 1.5", "low = 0.2\nhigh = 1.0")
+    (tmp_path / "own.toml").write_text(text)
+    found = read_references(tmp_path / "own.toml", {*KNOWN, "erythroid_share"})
+    assert found["erythroid_share"].high == 1.0
+    (tmp_path / "own.toml").write_text(text.replace("1.0", "1.01"))
+    with pytest.raises(DataError, match="write its limits as fractions"):
+        read_references(tmp_path / "own.toml", {*KNOWN, "erythroid_share"})
