@@ -70,13 +70,13 @@ def test_further_cells_of_a_part_take_more_of_all() -> None:
 
 
 def test_the_limit_of_a_ratio_is_the_share_of_the_sum_that_it_stands_for() -> None:
-    """A ratio of 3 is 3 of 4; the cells that this takes are scaled from the two sides to all cells."""
-    reference = ReferenceRange(None, 3.0, "adults", "a laboratory")
+    """A ratio of 1.7 is 17 of 27; the cells that this takes are scaled from the two sides to all cells."""
+    reference = ReferenceRange(None, 1.7, "adults", "a laboratory")
     index = Index("me_ratio", "M:E", None, "", "ratio", 150, 100, 1.5, None, None, reference)
     (needed,) = plan_counting((), (index,), 500, (0.05, 0.95))
-    more = cells_to_separate(150, 250, 0.75)
-    assert more is not None
-    assert (needed.of, needed.question, needed.goal) == ("me_ratio", "reference", 3.0)
+    more = cells_to_separate(150, 250, 17 / 27)
+    assert more
+    assert (needed.of, needed.question, needed.goal) == ("me_ratio", "reference", 1.7)
     assert needed.more == scale_to_all(more, 250, 500)
 
 
