@@ -59,18 +59,6 @@ def ahead(request: pytest.FixtureRequest) -> Ended:
     return request.config.stash[AHEAD].wait(request.node)
 
 
-@pytest.fixture(autouse=True)
-def leave_no_handler_of_ended_children() -> Generator[None, None, None]:
-    """Take away the handler of SIGCHLD that a loader of torch has left.
-
-    An export by torch.onnx sets up another stack for signals and gives its memory back. The next child that
-    ends while there is such a handler then ends this process, without a word: the kernel finds no stack.
-    """
-    yield
-    if signal.getsignal(signal.SIGCHLD) not in (signal.SIG_DFL, signal.SIG_IGN):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

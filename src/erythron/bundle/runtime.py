@@ -22,6 +22,26 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float32]
 
 
+_CORE: list[openvino.Core] = []
+_CORE_LOCK = Lock()
+
+
+def openvino_core() -> openvino.Core:
+    """Return the one core of OpenVINO of this process, which lives as long as the process.
+
+    A core whose networks run on the CPU gives the thread that made it another stack for signals, and takes
+    its memory back when it goes. Of two cores the second puts back the stack of the first, gone or not; the
+    next signal with a handler of Python's, as for Ctrl-C or an ended child, then ends the process without a
+    word.
+    """
+    import openvino
+
+    with _CORE_LOCK:
+        if not _CORE:
+            _CORE.append(openvino.Core())
+        return _CORE[0]
+
+
 Sizes = Mapping[str, tuple[int, ...]]
 """Shapes of inputs and outputs by name, without the batch; -1 where any size fits."""
 
@@ -68,9 +88,9 @@ class OpenVinoRuntime:
         }
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
-        core = openvino.Core()
         if cache is not None:
-            core.set_property({"CACHE_DIR": str(cache)})
+            settings["CACHE_DIR"] = str(cache)
+        core = openvino_core()
         self._path, self._core = path, core
         self._compile = partial(core.compile_model, device_name="CPU", config=settings)
         try:
@@ -134,11 +154,9 @@ class OpenVinoRuntime:
 
 def _check_network(path: Path) -> None:
     """Refuse a network that would harm, before a program sees it that does not tell the shapes of results."""
-    import openvino
-
     check_file(path)
     try:
-        model = openvino.Core().read_model(str(path))
+        model = openvino_core().read_model(str(path))
         _check_batches(path, model, CHUNK if model.is_dynamic() else 0)
     except RuntimeError as error:
         raise BundleError(f"{path}: OpenVINO cannot read this network; export it again ({error})") from error

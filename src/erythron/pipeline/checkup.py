@@ -87,9 +87,9 @@ def _attempt(name: str, describe: Callable[[], str]) -> Check:
 
 
 def _describe_runtime() -> str:
-    import openvino
+    from erythron.bundle.runtime import openvino_core
 
-    core = openvino.Core()
+    core = openvino_core()
     devices = ", ".join(
         f"{name} ({core.get_property(name, 'FULL_DEVICE_NAME')})" for name in core.available_devices
     )
