@@ -67,7 +67,7 @@ def sign_result(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> 
     specimen = finished.specimens[signing.specimen]
     folders = [finished.folders[image.path] for image in specimen.images]
     records = [record for folder in folders if (record := read_record(folder)) is not None]
-    confirmed = 0 if run.review is None else run.review.confirmed
+    confirmed = 0 if run.review is None else run.review.confirmed_nucleated
     signature = Signature(
         version=signing.version,
         reader=signing.reader,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pydantic import ConfigDict
 
+from erythron.cells.table import UNCLASSIFIED
 from erythron.differential.counts import Differential
 from erythron.read.image import ScaleSource
 
@@ -161,6 +162,12 @@ class ReviewReport:
         """Cells that a person has called."""
         return sum(count for _, _, count in self.calls)
 
+    @property
+    def confirmed_nucleated(self) -> int:
+        """Cells among them that a person has called nucleated cells, of a class or of none."""
+        of_total = {line.name for line in self.by_model.classes if line.of_nucleated is not None}
+        return sum(count for _, after, count in self.calls if after in of_total or after == UNCLASSIFIED)
+
     def count_called(self, name: str) -> int:
         """Return how many cells a person has called so."""
         return sum(count for _, after, count in self.calls if after == name)
@@ -238,7 +245,7 @@ class SignedVersion:
         reader: who signed, as that person gave the name.
         at: when, with a time zone.
         nucleated_cells: cells of the signed differential.
-        confirmed_cells: calls of persons that held.
+        confirmed_cells: those of the nucleated cells that a person had called.
     """
 
     version: int

@@ -28,7 +28,7 @@ class Signature(BaseModel):
         reader: who signed, as that person gave the name.
         at: when, with a time zone.
         nucleated_cells: cells of the signed differential.
-        confirmed_cells: calls of persons that held, those of what is no cell among them.
+        confirmed_cells: those of the nucleated cells that a person has called.
         sha256: of the signed state, see :func:`hash_result`.
     """
 

@@ -274,11 +274,11 @@ export class Gallery extends EventTarget {
     return next.cells[Math.min(first + column, next.cells.length - 1)];
   }
 
-  /** The next cell after the current one that nobody has confirmed; from the start where none follows. */
-  nextOpen() {
+  /** The next cell of one field or any after the current one that nobody has confirmed; from the start where none follows. */
+  nextOpen(field = null) {
+    const isOpen = (cell) => !cell.called && (field === null || cell.field === field);
     const from = this.position.get(this.current) ?? -1;
-    const after = this.sequence.slice(from + 1).find((cell) => !cell.called);
-    return after ?? this.sequence.find((cell) => !cell.called) ?? null;
+    return this.sequence.slice(from + 1).find(isOpen) ?? this.sequence.find(isOpen) ?? null;
   }
 
   /** The selected cells, or the current one. */

@@ -69,16 +69,18 @@ async function start() {
 }
 
 function makeActions({ cells, gallery, saver, detail, views }) {
+  // In the view of a field the next cell is one of that field: another picture is for the reader to choose.
+  const advance = () => gallery.go(gallery.nextOpen(views.isField ? gallery.current?.field : null) ?? gallery.current);
   const callAs = (targets, to, { isAdvancing = true } = {}) => {
     if (saver.isLocked) {
       say(LOCKED);
       return;
     }
     saver.call(targets.map((cell) => ({ cell, to })));
-    const title = cells.byName.get(to)?.title ?? words(to);
-    say(targets.length === 1 ? `${title}, confirmed` : `${targets.length} cells: ${title}, confirmed`);
+    const done = to === "" ? "call taken back" : `${cells.byName.get(to)?.title ?? words(to)}, confirmed`;
+    say(targets.length === 1 ? done : `${targets.length} cells: ${done}`);
     if (isAdvancing && $("advance").checked) {
-      gallery.go(gallery.nextOpen() ?? gallery.current);
+      advance();
     }
   };
   const standing = (cell) => {
@@ -127,7 +129,7 @@ function makeActions({ cells, gallery, saver, detail, views }) {
         saver.call(targets.map((cell) => ({ cell, to: standing(cell) })));
         say("Confirmed");
         if ($("advance").checked) {
-          gallery.go(gallery.nextOpen() ?? gallery.current);
+          advance();
         }
       }
     },

@@ -47,15 +47,16 @@ export class Signing {
     $("recount").hidden = this.isSigned;
     const lines = this.isSigned ? [] : this.describe();
     for (const one of this.found.versions) {
-      lines.push(`Version ${one.version}: signed by ${one.reader}, ${when(one.at)}; ${one.nucleated_cells} nucleated cells, ${one.confirmed_cells} calls by a reader.`);
+      lines.push(`Version ${one.version}: signed by ${one.reader}, ${when(one.at)}; ${one.nucleated_cells} nucleated cells, ${one.confirmed_cells} of them called by a reader.`);
     }
     $("result-body").replaceChildren(...lines.map(paragraph));
   }
 
   describe() {
-    const cells = this.cells.list.filter((cell) => !["left_out", "not_a_cell"].includes(this.cells.now(cell)));
+    const nucleated = new Set(this.cells.classes.filter((c) => c.lineage !== "not_nucleated" && c.name !== "not_a_cell").map((c) => c.name));
+    const cells = this.cells.list.filter((cell) => nucleated.has(this.cells.now(cell)));
     const open = cells.filter((cell) => !cell.called).length;
-    const lines = [`${cells.length} cells, ${cells.length - open} of them confirmed.`];
+    const lines = [`${cells.length} nucleated cells, ${cells.length - open} of them confirmed.`];
     if (open) {
       lines.push(`For ${open} cells that nobody confirmed the calls of the model stand, and the report says so.`);
     }
