@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from tests.ahead import Ended
+from tests.commands import chain, read_said
 from typer.testing import CliRunner
 
 from erythron.bundle.folder import load_bundle
@@ -54,23 +56,33 @@ def write_cells(folder: Path) -> Path:
     return manifest
 
 
-def test_train_evaluate_export_from_the_command_line(tmp_path: Path) -> None:
-    manifest, run, bundle = write_cells(tmp_path), tmp_path / "run", tmp_path / "bundle"
-    runner = CliRunner()
-    words = ["train", "--recipe", "fine-tuned", "--data", str(manifest), "--out", str(run), "--json"]
-    trained = runner.invoke(app, [*words, *SETTINGS])
-    assert trained.exit_code == 0, trained.output
+def prepare_fine_tuned(folder: Path) -> list[str | Path]:
+    """Return the program that trains, evaluates, compares and exports a fine-tuned network."""
+    run = folder / "run"
+    words = ["train", "--recipe", "fine-tuned", "--data", write_cells(folder), "--out", run]
+    words += ["--threads", "1", "--json"]
+    return chain(
+        folder,
+        [*words, *SETTINGS],
+        ["evaluate", run, "--json"],
+        ["evaluate", run, "--against", run],
+        ["export", run, "--out", folder / "bundle"],
+    )
+
+
+@pytest.mark.ahead(start=prepare_fine_tuned)
+def test_train_evaluate_export_from_the_command_line(ahead: Ended) -> None:
+    assert ahead.returncode == 0, ahead.stderr
+    said = read_said(ahead.folder)
+    assert [done.returncode for done in said] == [0] * 4, said[-1].stderr
+    trained, evaluated, compared, _ = said
     assert json.loads(trained.stdout)["epochs"] == 1
-    assert list((tmp_path / ".erythron-cells").iterdir())
-    evaluated = runner.invoke(app, ["evaluate", str(run), "--json"])
-    assert evaluated.exit_code == 0, evaluated.output
+    assert list((ahead.folder / ".erythron-cells").iterdir())
     assert json.loads(evaluated.stdout)["scores"]["cells"] == 4
-    compared = runner.invoke(app, ["evaluate", str(run), "--against", str(run)])
     assert "McNemar p 1.000 (0 : 0)" in compared.stdout
     assert "evaluated before" in compared.stdout
-    exported = runner.invoke(app, ["export", str(run), "--out", str(bundle)])
-    assert exported.exit_code == 0, exported.output
-    assert [c.name for c in load_bundle(bundle).classes] == ["proerythroblast", "orthochromatic_erythroblast"]
+    names = [c.name for c in load_bundle(ahead.folder / "bundle").classes]
+    assert names == ["proerythroblast", "orthochromatic_erythroblast"]
 
 
 def test_experiment_prints_its_table_and_resumes(tmp_path: Path) -> None:
@@ -141,33 +153,34 @@ def test_wrong_usage_of_the_training_commands(tmp_path: Path) -> None:
     assert "no manifest" in str(nowhere.exception)
 
 
-def test_the_default_recipe_on_a_set_of_one_s_own_and_another_added(tmp_path: Path) -> None:
-    """``erythron train`` alone is the shipped recipe; both kinds go on to evaluate and export alike."""
-    manifest, run, bundle = write_cells(tmp_path), tmp_path / "run", tmp_path / "bundle"
-    (tmp_path / "more" / "EBO").mkdir(parents=True)
-    (tmp_path / "more" / "band").mkdir()
+def prepare_default(folder: Path) -> list[str | Path]:
+    """Return the program that trains by the default recipe on two sets, and uses what comes of it."""
+    manifest, run, bundle, more = write_cells(folder), folder / "run", folder / "bundle", folder / "more"
+    (more / "EBO").mkdir(parents=True)
+    (more / "band").mkdir()
     for i in range(4):
-        image = np.asarray(Image.open(tmp_path / f"{i}.png"))
-        Image.fromarray(255 - (255 - image) // 4 * 3).save(
-            tmp_path / "more" / ("EBO", "band")[i % 2] / f"{i}.png"
-        )
-    words = ["train", "--data", str(manifest), "--add-set", str(tmp_path / "more"), "--out", str(run)]
+        image = np.asarray(Image.open(folder / f"{i}.png"))
+        Image.fromarray(255 - (255 - image) // 4 * 3).save(more / ("EBO", "band")[i % 2] / f"{i}.png")
     settings = ("folds=2", "segmenter.fit=false", "sets.0.samples=0", "sets.1.samples=0")
-    words += [word for setting in settings for word in ("--set", setting)]
-    runner = CliRunner()
-    trained = runner.invoke(app, words)
-    assert trained.exit_code == 0, trained.output
-    assert f"erythron evaluate {run}" in trained.stdout
-    evaluated = runner.invoke(app, ["evaluate", str(run)])
-    assert evaluated.exit_code == 0, evaluated.output
+    return chain(
+        folder,
+        ["train", "--data", manifest, "--add-set", more, "--out", run, "--threads", "1"]
+        + [word for setting in settings for word in ("--set", setting)],
+        ["evaluate", run],
+        ["export", run, "--out", bundle],
+        ["classify", more, "--model", bundle, "--out", folder / "calls.csv"],
+    )
+
+
+@pytest.mark.ahead(start=prepare_default)
+def test_the_default_recipe_on_a_set_of_one_s_own_and_another_added(ahead: Ended) -> None:
+    """``erythron train`` alone is the shipped recipe; both kinds go on to evaluate and export alike."""
+    assert ahead.returncode == 0, ahead.stderr
+    said = read_said(ahead.folder)
+    assert [done.returncode for done in said] == [0] * 4, said[-1].stderr
+    trained, evaluated, *_ = said
+    assert f"erythron evaluate {ahead.folder / 'run'}" in trained.stdout
     assert "temperature" in evaluated.stdout
     assert "more: erythroid or not, AUC" in evaluated.stdout
-    exported = runner.invoke(app, ["export", str(run), "--out", str(bundle)])
-    assert exported.exit_code == 0, exported.output
-    assert {d.name for d in load_bundle(bundle).card.data} == {"drawn", "more"}
-    calls = tmp_path / "calls.csv"
-    called = runner.invoke(
-        app, ["classify", str(tmp_path / "more"), "--model", str(bundle), "--out", str(calls)]
-    )
-    assert called.exit_code == 0, called.output
-    assert pl.read_csv(calls).height == 4
+    assert {d.name for d in load_bundle(ahead.folder / "bundle").card.data} == {"drawn", "more"}
+    assert pl.read_csv(ahead.folder / "calls.csv").height == 4

@@ -39,6 +39,10 @@ from erythron.train.shared.evaluation import FOLDER
 from erythron.train.shared.run_folder import read_record
 from erythron.train.trainer import export
 
+from .small_run import prepare
+
+pytestmark = pytest.mark.ahead(start=prepare)
+
 READER = Reading("A. Reader", datetime(2026, 5, 4, tzinfo=UTC), confirms_all=True)
 
 

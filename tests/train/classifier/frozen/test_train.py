@@ -20,6 +20,10 @@ from erythron.train.shared.evaluation import FOLDER, read_evaluation
 from erythron.train.shared.run_folder import ROWS_FILE, RunRecord
 from erythron.train.trainer import evaluate, export
 
+from .small_run import prepare
+
+pytestmark = pytest.mark.ahead(start=prepare)
+
 
 def test_a_run_is_judged_out_of_fold_and_its_bundle_verifies(
     trained: tuple[Path, RunRecord], exported: Bundle
