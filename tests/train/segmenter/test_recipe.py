@@ -48,8 +48,22 @@ def configure(folder: Path) -> SegmenterConfig:
     return SegmenterConfig(folder / "data", folder / "work", folds=2, fold_steps=1, steps=2)
 
 
+def configure_own(folder: Path) -> SegmenterConfig:
+    sets = (*DEFAULT_SETS[:1], SegmenterSet(str(folder / "own"), 0.5))
+    return SegmenterConfig(folder / "data", folder / "own-work", sets=sets, folds=2, fold_steps=1)
+
+
+def outline(config: SegmenterConfig, networks: dict[int, network.SegmentationNetwork], out: Path) -> None:
+    """Outline with the networks of the folds, and write the scores beside the outlines."""
+    segmenters = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in networks.items()}
+    outline_out_of_fold(config, segmenters, FRAMING, out).write_parquet(out / "scores.parquet")
+
+
 def make_networks(folder: Path) -> None:
-    """Fit the networks of drawn sets, export the one that ships, and outline with those of the folds."""
+    """Fit the networks of drawn sets, export the one that ships, and outline with those of the folds.
+
+    Then outline by networks of a public set and of one's own.
+    """
     draw_sets(folder / "data")
     config = configure(folder)
     trained = train_segmenter(config)
@@ -57,9 +71,9 @@ def make_networks(folder: Path) -> None:
     for mine, other in zip(trained.network.parameters(), again.network.parameters(), strict=True):
         assert bool((mine == other).all())
     sys.stdout.write(str(export_segmenter(trained, folder)))
-    segmenters = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in trained.fold_networks.items()}
-    scores = outline_out_of_fold(config, segmenters, FRAMING, folder / "outlines")
-    scores.write_parquet(folder / "scores.parquet")
+    outline(config, trained.fold_networks, folder / "outlines")
+    make_own_set(folder / "own", 0.25)
+    outline(configure_own(folder), fit_folds(configure_own(folder)), folder / "own-outlines")
 
 
 @pytest.mark.ahead(start=prepare)
@@ -79,7 +93,7 @@ def test_networks_are_fitted_exported_and_taken_again(ahead: Ended) -> None:
     assert b"recipe.py" not in (folder / SEGMENTATION).read_bytes()
     check_graph(onnx.load(folder / SEGMENTATION))
 
-    scores = pl.read_parquet(folder / "scores.parquet")
+    scores = pl.read_parquet(folder / "outlines" / "scores.parquet")
     assert scores.height == 20
     assert scores["cell_dice"].is_between(0, 1).all()
     assert (folder / "outlines" / "marrow" / "cells" / "band_000.png").exists()
@@ -89,16 +103,15 @@ def test_networks_are_fitted_exported_and_taken_again(ahead: Ended) -> None:
     assert "bcisc_nucleus_dice_mean" not in figures
 
 
-def test_a_set_of_ones_own_joins_by_one_entry_of_the_recipe(data: Path, tmp_path: Path) -> None:
-    own = make_own_set(tmp_path / "own", 0.25)
-    sets = (*DEFAULT_SETS[:1], SegmenterSet(str(own), 0.5))
-    config = SegmenterConfig(data, tmp_path / "work", sets=sets, folds=2, fold_steps=1)
-    assert config.shares == {"marrow": 0.45, "own": 0.5}
-    networks = {fold: Segmenter(CARD, TorchRuntime(net)) for fold, net in fit_folds(config).items()}
-    scores = outline_out_of_fold(config, networks, FRAMING, tmp_path / "outlines")
+@pytest.mark.ahead(start=prepare)
+def test_a_set_of_ones_own_joins_by_one_entry_of_the_recipe(ahead: Ended) -> None:
+    assert ahead.returncode == 0, ahead.stderr
+    assert configure_own(ahead.folder).shares == {"marrow": 0.45, "own": 0.5}
+    out = ahead.folder / "own-outlines"
+    scores = pl.read_parquet(out / "scores.parquet")
     assert scores.filter(source="own").height == 6
     assert scores.filter(source="own")["group"].n_unique() == 3
-    assert (tmp_path / "outlines" / "own" / "crops" / "0.png").exists()
+    assert (out / "own" / "crops" / "0.png").exists()
 
 
 def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
