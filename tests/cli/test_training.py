@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from tests.ahead import Ended
 from tests.commands import chain, read_said
+from tests.program import Done
 from typer.testing import CliRunner
 
 from erythron.bundle.folder import load_bundle
@@ -56,32 +57,63 @@ def write_cells(folder: Path) -> Path:
     return manifest
 
 
-def prepare_fine_tuned(folder: Path) -> list[str | Path]:
-    """Return the program that trains, evaluates, compares and exports a fine-tuned network."""
+def list_fine_tuned(folder: Path) -> list[list[str | Path]]:
+    """Return the commands that train, evaluate, compare and export a fine-tuned network."""
+    folder.mkdir()
     run = folder / "run"
     words = ["train", "--recipe", "fine-tuned", "--data", write_cells(folder), "--out", run]
-    words += ["--threads", "1", "--json"]
-    return chain(
-        folder,
-        [*words, *SETTINGS],
+    return [
+        [*words, "--threads", "1", "--json", *SETTINGS],
         ["evaluate", run, "--json"],
         ["evaluate", run, "--against", run],
         ["export", run, "--out", folder / "bundle"],
-    )
+    ]
 
 
-@pytest.mark.ahead(start=prepare_fine_tuned)
-def test_train_evaluate_export_from_the_command_line(ahead: Ended) -> None:
+def list_default(folder: Path) -> list[list[str | Path]]:
+    """Return the commands that train by the default recipe on two sets, and use what comes of it."""
+    folder.mkdir()
+    manifest, run, bundle, more = write_cells(folder), folder / "run", folder / "bundle", folder / "more"
+    (more / "EBO").mkdir(parents=True)
+    (more / "band").mkdir()
+    for i in range(4):
+        image = np.asarray(Image.open(folder / f"{i}.png"))
+        Image.fromarray(255 - (255 - image) // 4 * 3).save(more / ("EBO", "band")[i % 2] / f"{i}.png")
+    settings = ("folds=2", "segmenter.fit=false", "sets.0.samples=0", "sets.1.samples=0")
+    words = ["train", "--data", manifest, "--add-set", more, "--out", run, "--threads", "1"]
+    return [
+        [*words, *(word for setting in settings for word in ("--set", setting))],
+        ["evaluate", run],
+        ["export", run, "--out", bundle],
+        ["classify", more, "--model", bundle, "--out", folder / "calls.csv"],
+    ]
+
+
+def prepare(folder: Path) -> list[str | Path]:
+    """Return one program for both, as torch takes seconds to load."""
+    commands = list_fine_tuned(folder / "fine-tuned") + list_default(folder / "default")
+    return chain(folder, *commands)
+
+
+def read_four(ahead: Ended, first: int) -> list[Done]:
+    """Return how four commands ended."""
     assert ahead.returncode == 0, ahead.stderr
     said = read_said(ahead.folder)
-    assert [done.returncode for done in said] == [0] * 4, said[-1].stderr
-    trained, evaluated, compared, _ = said
+    four = said[first : first + 4]
+    assert [done.returncode for done in four] == [0] * 4, said[-1].stderr
+    return four
+
+
+@pytest.mark.ahead(start=prepare)
+def test_train_evaluate_export_from_the_command_line(ahead: Ended) -> None:
+    trained, evaluated, compared, _ = read_four(ahead, 0)
+    folder = ahead.folder / "fine-tuned"
     assert json.loads(trained.stdout)["epochs"] == 1
-    assert list((ahead.folder / ".erythron-cells").iterdir())
+    assert list((folder / ".erythron-cells").iterdir())
     assert json.loads(evaluated.stdout)["scores"]["cells"] == 4
     assert "McNemar p 1.000 (0 : 0)" in compared.stdout
     assert "evaluated before" in compared.stdout
-    names = [c.name for c in load_bundle(ahead.folder / "bundle").classes]
+    names = [c.name for c in load_bundle(folder / "bundle").classes]
     assert names == ["proerythroblast", "orthochromatic_erythroblast"]
 
 
@@ -153,34 +185,13 @@ def test_wrong_usage_of_the_training_commands(tmp_path: Path) -> None:
     assert "no manifest" in str(nowhere.exception)
 
 
-def prepare_default(folder: Path) -> list[str | Path]:
-    """Return the program that trains by the default recipe on two sets, and uses what comes of it."""
-    manifest, run, bundle, more = write_cells(folder), folder / "run", folder / "bundle", folder / "more"
-    (more / "EBO").mkdir(parents=True)
-    (more / "band").mkdir()
-    for i in range(4):
-        image = np.asarray(Image.open(folder / f"{i}.png"))
-        Image.fromarray(255 - (255 - image) // 4 * 3).save(more / ("EBO", "band")[i % 2] / f"{i}.png")
-    settings = ("folds=2", "segmenter.fit=false", "sets.0.samples=0", "sets.1.samples=0")
-    return chain(
-        folder,
-        ["train", "--data", manifest, "--add-set", more, "--out", run, "--threads", "1"]
-        + [word for setting in settings for word in ("--set", setting)],
-        ["evaluate", run],
-        ["export", run, "--out", bundle],
-        ["classify", more, "--model", bundle, "--out", folder / "calls.csv"],
-    )
-
-
-@pytest.mark.ahead(start=prepare_default)
+@pytest.mark.ahead(start=prepare)
 def test_the_default_recipe_on_a_set_of_one_s_own_and_another_added(ahead: Ended) -> None:
     """``erythron train`` alone is the shipped recipe; both kinds go on to evaluate and export alike."""
-    assert ahead.returncode == 0, ahead.stderr
-    said = read_said(ahead.folder)
-    assert [done.returncode for done in said] == [0] * 4, said[-1].stderr
-    trained, evaluated, *_ = said
-    assert f"erythron evaluate {ahead.folder / 'run'}" in trained.stdout
+    trained, evaluated, *_ = read_four(ahead, 4)
+    folder = ahead.folder / "default"
+    assert f"erythron evaluate {folder / 'run'}" in trained.stdout
     assert "temperature" in evaluated.stdout
     assert "more: erythroid or not, AUC" in evaluated.stdout
-    assert {d.name for d in load_bundle(ahead.folder / "bundle").card.data} == {"drawn", "more"}
-    assert pl.read_csv(ahead.folder / "calls.csv").height == 4
+    assert {d.name for d in load_bundle(folder / "bundle").card.data} == {"drawn", "more"}
+    assert pl.read_csv(folder / "calls.csv").height == 4

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+import pytest
 from PIL import Image
+from tests.program import run_program
 
+from erythron.bundle.folder import load_bundle
+from erythron.pipeline.count import count_images
+from erythron.pipeline.options import RunOptions
+from erythron.pipeline.recount import Reading, recount
+from erythron.read.inputs import find_images
+from erythron.results.field import read_cells
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
+from erythron.train.classifier.frozen import from_review
 from erythron.train.classifier.frozen.train import train_frozen
 from erythron.train.recipe import FrozenRecipe, FrozenSet
+from erythron.train.recipe_file import load_recipe
 from erythron.train.trainer import evaluate, export
 
 MARROW = {"proerythroblast": 30, "basophilic": 25, "polychromatic": 19, "orthochromatic": 14, "band": 22}
@@ -62,8 +77,57 @@ def make_small_frozen() -> FrozenRecipe:
     )
 
 
+def add_mine(sets: Path) -> Path:
+    """Write the small recipe as a file, with one line more: the set ``mine``."""
+    recipe, file = make_small_frozen(), sets / "mine.toml"
+    content = recipe.model_dump(mode="json", exclude_none=True, exclude={"sets", "inputs", "name"})
+    lines = [f'kind = "{content["kind"]}"', "folds = 2", "[inputs]", "px = 96", "mpp = 0.25"]
+    for entry in recipe.sets:
+        settings = entry.model_dump(exclude_defaults=True)
+        lines += ["[[sets]]", *(f"{k} = {json.dumps(v)}" for k, v in settings.items())]
+    file.write_text("\n".join([*lines, "[[sets]]", 'data = "mine"', "samples = 1"]))
+    return file
+
+
+def make_review(folder: Path) -> Path:
+    """Count two fields and call every cell, one of each field as no cell."""
+    folder.mkdir()
+    pictures = [folder / "f0.png", folder / "f1.png"]
+    for seed, picture in enumerate(pictures):
+        Image.fromarray(draw_field(DrawnFieldSpec(420, 360, seed=seed)).rgb).save(picture)
+    out = folder / "run"
+    count_images(find_images(pictures), out, RunOptions(mpp=0.25))
+    tables = []
+    for name in ("f0", "f1"):
+        cells = read_cells(out / name)
+        called = ["not_a_cell", *["lymphocyte", "orthochromatic_erythroblast"] * cells.height][: cells.height]
+        table = cells.select("image", "cell_id", "x_px", "y_px").with_columns(label=pl.Series(called))
+        table.write_csv(folder / f"{name}.csv")
+        tables.append(folder / f"{name}.csv")
+    recount(out, tables, Reading("A. Reader", datetime(2026, 5, 4, tzinfo=UTC), confirms_all=True))
+    return out
+
+
+def learn(place: Path) -> None:
+    """Let the bundle learn from a review, export what it learned, and let that learn once more."""
+    review = make_review(place / "review")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(from_review, "SAMPLES", 1)
+        bundle = load_bundle(place / "bundle")
+        _, found = from_review.train_from_review([review], bundle, place / "learned", 1)
+        (place / "found.json").write_text(json.dumps(asdict(found)))
+        learned = export(place / "learned", place / "learned-bundle")
+        words = ("train", "--from-review", review, "--model", learned.path, "--threads", "1")
+        said = run_program(*words, "--out", place / "learned-again")
+        (place / "said.json").write_text(json.dumps(asdict(said)))
+
+
 def prepare(folder: Path) -> list[str | Path]:
-    """Return the program that leaves the ``run`` of the small recipe and its ``bundle``."""
+    """Return the program that trains by the small recipe.
+
+    It leaves a ``run`` and its ``bundle``, the run ``again``, the run ``mine`` with a further set, and what
+    the bundle ``learned`` from a ``review``.
+    """
     return [sys.executable, "-m", "tests.train.classifier.frozen.small_run", folder]
 
 
@@ -73,3 +137,8 @@ if __name__ == "__main__":
     train_frozen(make_small_frozen(), place / "run", 1)
     evaluate(place / "run")
     export(place / "run", place / "bundle")
+    train_frozen(make_small_frozen(), place / "again", 1)
+    further = load_recipe(str(add_mine(place / "sets")))
+    assert isinstance(further, FrozenRecipe)
+    train_frozen(further, place / "mine", 1)
+    learn(place)
