@@ -2,15 +2,14 @@
 
 A test marked ``@pytest.mark.ahead(start=prepare)`` takes the fixture ``ahead`` in place of starting its
 program, whose command ``prepare(folder)`` returns. The program starts with the session if the test is to run
-in it, one program after the other.
+in it, one program after the other, and tests that wait for one run after all others, in the same order.
+Several tests may wait for one program: they are marked with the same function.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+Prepare = Callable[[Path], Sequence[str | Path]]
+"""Fills the folder of a program, and returns its command."""
+
+
+def find_program(item: pytest.Item) -> Prepare | None:
+    """Return what prepares the program that a test waits for, None where it waits for none."""
+    marker = item.get_closest_marker("ahead")
+    return None if marker is None else marker.kwargs["start"]
 
 
 @dataclass(frozen=True)
@@ -45,34 +53,29 @@ class Ahead:
 
     Args:
         items: tests that will run.
+        root: folder for those of the programs.
     """
 
-    def __init__(self, items: Iterable[pytest.Item]) -> None:
-        self._root = Path(tempfile.mkdtemp(prefix="ahead-"))
+    def __init__(self, items: Iterable[pytest.Item], root: Path) -> None:
         self._beside = ThreadPoolExecutor(max_workers=1)
         self._running: list[subprocess.Popen[bytes]] = []
         self._is_over = False
-        self._ends: dict[str, Future[Ended]] = {}
-        for number, item in enumerate(items):
-            marker = item.get_closest_marker("ahead")
-            if marker is None:
-                continue
-            prepare: Callable[[Path], Sequence[str | Path]] = marker.kwargs["start"]
-            folder = self._root / str(number)
+        self._ends: dict[Prepare, Future[Ended]] = {}
+        for prepare in dict.fromkeys(filter(None, map(find_program, items))):
+            folder = root / str(len(self._ends))
             folder.mkdir()
-            self._ends[item.nodeid] = self._beside.submit(self._run, prepare(folder), folder)
+            self._ends[prepare] = self._beside.submit(self._run, prepare(folder), folder)
 
-    def wait(self, item: pytest.Item) -> Ended:
-        """Return how the program of a test ended."""
-        return self._ends[item.nodeid].result()
+    def wait(self, prepare: Prepare) -> Ended:
+        """Return how the program ended that a marked test names."""
+        return self._ends[prepare].result()
 
     def stop(self) -> None:
-        """End what still runs and remove its folders."""
+        """End what still runs."""
         self._is_over = True
         for process in self._running:
             process.kill()
         self._beside.shutdown(cancel_futures=True)
-        shutil.rmtree(self._root, ignore_errors=True)
 
     def _run(self, command: Sequence[str | Path], folder: Path) -> Ended:
         if self._is_over:

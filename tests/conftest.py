@@ -9,12 +9,15 @@ import shutil
 import signal
 import subprocess
 import tarfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from .ahead import Ahead, Ended
+from .ahead import Ahead, Ended, find_program
+
+# Of two cores the programs of ``ahead`` have one; threads of torch that wait for it turn in circles.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Some hundred tests start a process of their own; each would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -38,25 +41,26 @@ def data_dir() -> Path:
     return folder
 
 
-AHEAD = pytest.StashKey[Ahead]()
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put last what waits for a program, so that the others run meanwhile."""
+    items.sort(key=lambda item: find_program(item) is not None)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Start the programs that tests of this session will wait for."""
-    if not session.config.option.collectonly and not session.testsfailed:
-        session.config.stash[AHEAD] = Ahead(session.items)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if AHEAD in session.config.stash:
-        session.config.stash[AHEAD].stop()
+@pytest.fixture(scope="session", autouse=True)
+def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ahead]:
+    """The programs that tests of this session wait for; they start with its first test."""
+    started = Ahead(request.session.items, tmp_path_factory.mktemp("ahead"))
+    yield started
+    started.stop()
 
 
 @pytest.fixture
-def ahead(request: pytest.FixtureRequest) -> Ended:
+def ahead(request: pytest.FixtureRequest, programs: Ahead) -> Ended:
     """How the program ended that the marker of this test names."""
-    return request.config.stash[AHEAD].wait(request.node)
+    prepare = find_program(request.node)
+    assert prepare is not None
+    return programs.wait(prepare)
 
 
 @pytest.hookimpl(wrapper=True)

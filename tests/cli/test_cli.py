@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
-from tests.program import run_program
+from tests.program import Done, run_program
 
 from erythron.datasets.masks import read_mask
 from erythron.datasets.pixels import read_labelled_image
@@ -31,13 +31,33 @@ def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+HEAVY = "torch", "timm", "onnx", "onnxruntime", "matplotlib"
+
+
 @pytest.fixture(scope="module")
-def counted(fields: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def counting(fields: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What a process of its own counted, and which heavy modules it had loaded at its end."""
     out = tmp_path_factory.mktemp("counted") / "out"
-    command = [*ERYTHRON, "count", str(fields), "--out", str(out)]
+    program = (
+        "import sys; from erythron.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        f"sys.stderr.write('loaded: ' + ' '.join(set({HEAVY}) & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, "count", str(fields), "--out", str(out)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
-    return out
+    return out, result.stderr.split("loaded: ")[-1]
+
+
+@pytest.fixture(scope="module")
+def counted(counting: tuple[Path, str]) -> Path:
+    return counting[0]
+
+
+@pytest.fixture(scope="module")
+def first(fields: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """A count of one field, and what it printed."""
+    out = tmp_path_factory.mktemp("first") / "out"
+    return out, run_program("count", fields / "field0.png", "--out", out)
 
 
 def read_results(out: Path) -> dict[str, bytes]:
@@ -64,14 +84,8 @@ def test_importing_the_package_and_the_command_line_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_counting_imports_no_torch(fields: Path, tmp_path: Path) -> None:
-    program = (
-        "import sys; from erythron.cli import app; "
-        f"app(['count', {str(fields / 'field0.png')!r}, '--out', {str(tmp_path / 'out')!r}], "
-        "standalone_mode=False); "
-        "assert not {'torch', 'timm', 'onnx', 'onnxruntime', 'matplotlib'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+def test_counting_imports_no_torch(counting: tuple[Path, str]) -> None:
+    assert counting[1] == ""
 
 
 def test_count_writes_what_the_contract_names(counted: Path) -> None:
@@ -97,12 +111,10 @@ def test_count_writes_what_the_contract_names(counted: Path) -> None:
     assert summary["nucleated_cells"].to_list() == totals
 
 
-def test_the_printed_table_shows_raw_and_corrected_shares_within_80_columns(
-    fields: Path, tmp_path: Path
-) -> None:
-    result = run_program("count", fields / "field0.png", "--out", tmp_path / "out")
+def test_the_printed_table_shows_raw_and_corrected_shares_within_80_columns(first: tuple[Path, Done]) -> None:
+    out, result = first
     assert max(len(line) for line in result.stdout.splitlines() if "(" in line and ":" not in line) <= 80
-    found = json.loads((tmp_path / "out" / "field0" / "differential.json").read_text())
+    found = json.loads((out / "field0" / "differential.json").read_text())
     for line in found["classes"]:
         share, estimate = line["of_nucleated"], line["corrected_of_nucleated"]
         if share is None or estimate is None:
@@ -116,10 +128,10 @@ def test_the_printed_table_shows_raw_and_corrected_shares_within_80_columns(
 
 
 def test_flags_are_said_on_stderr_and_the_table_of_such_a_count_is_provisional(
-    fields: Path, tmp_path: Path
+    first: tuple[Path, Done],
 ) -> None:
-    result = run_program("count", fields / "field0.png", "--out", tmp_path / "out")
-    found = json.loads((tmp_path / "out" / "field0" / "differential.json").read_text())
+    out, result = first
+    found = json.loads((out / "field0" / "differential.json").read_text())
     assert "too_few_cells" in {flag["name"] for flag in found["flags"]}
     for flag in found["flags"]:
         assert f"{flag['name'].replace('_', ' ')}: {flag['text']}" in result.stderr

@@ -8,6 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from tests.ahead import Ended
+from tests.commands import chain, read_said
+from tests.program import Done
 from typer.testing import CliRunner
 
 from erythron.bundle.folder import load_bundle
@@ -54,23 +57,64 @@ def write_cells(folder: Path) -> Path:
     return manifest
 
 
-def test_train_evaluate_export_from_the_command_line(tmp_path: Path) -> None:
-    manifest, run, bundle = write_cells(tmp_path), tmp_path / "run", tmp_path / "bundle"
-    runner = CliRunner()
-    words = ["train", "--recipe", "fine-tuned", "--data", str(manifest), "--out", str(run), "--json"]
-    trained = runner.invoke(app, [*words, *SETTINGS])
-    assert trained.exit_code == 0, trained.output
+def list_fine_tuned(folder: Path) -> list[list[str | Path]]:
+    """Return the commands that train, evaluate, compare and export a fine-tuned network."""
+    folder.mkdir()
+    run = folder / "run"
+    words = ["train", "--recipe", "fine-tuned", "--data", write_cells(folder), "--out", run]
+    return [
+        [*words, "--threads", "1", "--json", *SETTINGS],
+        ["evaluate", run, "--json"],
+        ["evaluate", run, "--against", run],
+        ["export", run, "--out", folder / "bundle"],
+    ]
+
+
+def list_default(folder: Path) -> list[list[str | Path]]:
+    """Return the commands that train by the default recipe on two sets, and use what comes of it."""
+    folder.mkdir()
+    manifest, run, bundle, more = write_cells(folder), folder / "run", folder / "bundle", folder / "more"
+    (more / "EBO").mkdir(parents=True)
+    (more / "band").mkdir()
+    for i in range(4):
+        image = np.asarray(Image.open(folder / f"{i}.png"))
+        Image.fromarray(255 - (255 - image) // 4 * 3).save(more / ("EBO", "band")[i % 2] / f"{i}.png")
+    settings = ("folds=2", "segmenter.fit=false", "sets.0.samples=0", "sets.1.samples=0")
+    words = ["train", "--data", manifest, "--add-set", more, "--out", run, "--threads", "1"]
+    return [
+        [*words, *(word for setting in settings for word in ("--set", setting))],
+        ["evaluate", run],
+        ["export", run, "--out", bundle],
+        ["classify", more, "--model", bundle, "--out", folder / "calls.csv"],
+    ]
+
+
+def prepare(folder: Path) -> list[str | Path]:
+    """Return one program for both, as torch takes seconds to load."""
+    commands = list_fine_tuned(folder / "fine-tuned") + list_default(folder / "default")
+    return chain(folder, *commands)
+
+
+def read_four(ahead: Ended, first: int) -> list[Done]:
+    """Return how four commands ended."""
+    assert ahead.returncode == 0, ahead.stderr
+    said = read_said(ahead.folder)
+    four = said[first : first + 4]
+    assert [done.returncode for done in four] == [0] * 4, said[-1].stderr
+    return four
+
+
+@pytest.mark.ahead(start=prepare)
+def test_train_evaluate_export_from_the_command_line(ahead: Ended) -> None:
+    trained, evaluated, compared, _ = read_four(ahead, 0)
+    folder = ahead.folder / "fine-tuned"
     assert json.loads(trained.stdout)["epochs"] == 1
-    assert list((tmp_path / ".erythron-cells").iterdir())
-    evaluated = runner.invoke(app, ["evaluate", str(run), "--json"])
-    assert evaluated.exit_code == 0, evaluated.output
+    assert list((folder / ".erythron-cells").iterdir())
     assert json.loads(evaluated.stdout)["scores"]["cells"] == 4
-    compared = runner.invoke(app, ["evaluate", str(run), "--against", str(run)])
     assert "McNemar p 1.000 (0 : 0)" in compared.stdout
     assert "evaluated before" in compared.stdout
-    exported = runner.invoke(app, ["export", str(run), "--out", str(bundle)])
-    assert exported.exit_code == 0, exported.output
-    assert [c.name for c in load_bundle(bundle).classes] == ["proerythroblast", "orthochromatic_erythroblast"]
+    names = [c.name for c in load_bundle(folder / "bundle").classes]
+    assert names == ["proerythroblast", "orthochromatic_erythroblast"]
 
 
 def test_experiment_prints_its_table_and_resumes(tmp_path: Path) -> None:
@@ -141,33 +185,13 @@ def test_wrong_usage_of_the_training_commands(tmp_path: Path) -> None:
     assert "no manifest" in str(nowhere.exception)
 
 
-def test_the_default_recipe_on_a_set_of_one_s_own_and_another_added(tmp_path: Path) -> None:
+@pytest.mark.ahead(start=prepare)
+def test_the_default_recipe_on_a_set_of_one_s_own_and_another_added(ahead: Ended) -> None:
     """``erythron train`` alone is the shipped recipe; both kinds go on to evaluate and export alike."""
-    manifest, run, bundle = write_cells(tmp_path), tmp_path / "run", tmp_path / "bundle"
-    (tmp_path / "more" / "EBO").mkdir(parents=True)
-    (tmp_path / "more" / "band").mkdir()
-    for i in range(4):
-        image = np.asarray(Image.open(tmp_path / f"{i}.png"))
-        Image.fromarray(255 - (255 - image) // 4 * 3).save(
-            tmp_path / "more" / ("EBO", "band")[i % 2] / f"{i}.png"
-        )
-    words = ["train", "--data", str(manifest), "--add-set", str(tmp_path / "more"), "--out", str(run)]
-    settings = ("folds=2", "segmenter.fit=false", "sets.0.samples=0", "sets.1.samples=0")
-    words += [word for setting in settings for word in ("--set", setting)]
-    runner = CliRunner()
-    trained = runner.invoke(app, words)
-    assert trained.exit_code == 0, trained.output
-    assert f"erythron evaluate {run}" in trained.stdout
-    evaluated = runner.invoke(app, ["evaluate", str(run)])
-    assert evaluated.exit_code == 0, evaluated.output
+    trained, evaluated, *_ = read_four(ahead, 4)
+    folder = ahead.folder / "default"
+    assert f"erythron evaluate {folder / 'run'}" in trained.stdout
     assert "temperature" in evaluated.stdout
     assert "more: erythroid or not, AUC" in evaluated.stdout
-    exported = runner.invoke(app, ["export", str(run), "--out", str(bundle)])
-    assert exported.exit_code == 0, exported.output
-    assert {d.name for d in load_bundle(bundle).card.data} == {"drawn", "more"}
-    calls = tmp_path / "calls.csv"
-    called = runner.invoke(
-        app, ["classify", str(tmp_path / "more"), "--model", str(bundle), "--out", str(calls)]
-    )
-    assert called.exit_code == 0, called.output
-    assert pl.read_csv(calls).height == 4
+    assert {d.name for d in load_bundle(folder / "bundle").card.data} == {"drawn", "more"}
+    assert pl.read_csv(folder / "calls.csv").height == 4

@@ -9,12 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.ahead import Ended
 
 from erythron.errors import UsageError
 from erythron.files.locking import lock_folder
@@ -33,12 +33,16 @@ OPTIONS = RunOptions(mpp=0.25)
 FORCE = RunOptions(mpp=0.25, force=True)
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("in")
+def draw_images(folder: Path) -> Path:
+    folder.mkdir()
     for seed in range(2):
         Image.fromarray(draw_field(DrawnFieldSpec(200, 180, seed=seed)).rgb).save(folder / f"f{seed}.png")
     return folder
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images") / "in")
 
 
 @pytest.fixture(scope="module")
@@ -64,32 +68,50 @@ def read_results(out: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("killed_at", ["summary.csv", "report.html", "run.json"])
-def test_a_run_killed_after_any_of_its_last_files_is_continued(
-    killed_at: str, images: Path, counted: Path, tmp_path: Path
-) -> None:
-    program = f"""
-        import os, sys
-        from pathlib import Path
-        from erythron.pipeline.count import count_images
-        from erythron.pipeline.options import RunOptions
-        from erythron.read.inputs import find_images
-        old = Path.replace
-        def replace(self, target):
-            done = old(self, target)
-            if target.name == {killed_at!r}:
-                os.kill(os.getpid(), 9)
-            return done
-        Path.replace = replace
-        count_images(find_images([Path(sys.argv[1])]), Path(sys.argv[2]), RunOptions(mpp=0.25))
-    """
-    out = tmp_path / "run"
-    command = [sys.executable, "-c", textwrap.dedent(program), str(images), str(out)]
-    assert subprocess.run(command).returncode == -signal.SIGKILL
-    assert json.loads((out / "run.json").read_text())["finished"] is None
-    assert count_images(find_images([images]), out, OPTIONS).failures == ()
-    assert read_results(out) == read_results(counted)
-    assert json.loads((out / "run.json").read_text())["finished"]
+LAST_FILES = ("summary.csv", "report.html", "run.json")
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from erythron.pipeline.count import count_images
+from erythron.pipeline.options import RunOptions
+from erythron.read.inputs import find_images
+old = Path.replace
+def replace(self, target):
+    done = old(self, target)
+    if target.name == sys.argv[3]:
+        os.kill(os.getpid(), 9)
+    return done
+Path.replace = replace
+count_images(find_images([Path(sys.argv[1])]), Path(sys.argv[2]), RunOptions(mpp=0.25))
+"""
+
+KILL_EACH = """
+import subprocess, sys
+program, folder, *names = sys.argv[1:]
+for name in names:
+    command = [sys.executable, "-c", program, f"{folder}/in", f"{folder}/{name}", name]
+    print(subprocess.run(command).returncode)
+"""
+
+
+def prepare(folder: Path) -> list[str | Path]:
+    """Return the program whose children are killed, each after one of a run's last files."""
+    draw_images(folder / "in")
+    return [sys.executable, "-c", KILL_EACH, KILLED, folder, *LAST_FILES]
+
+
+@pytest.mark.ahead(start=prepare)
+def test_a_run_killed_after_any_of_its_last_files_is_continued(ahead: Ended, tmp_path: Path) -> None:
+    assert ahead.stdout.split() == [str(-signal.SIGKILL)] * 3, ahead.stderr
+    images = find_images([ahead.folder / "in"])
+    assert count_images(images, tmp_path / "run", OPTIONS).failures == ()
+    for name in LAST_FILES:
+        out = ahead.folder / name
+        assert json.loads((out / "run.json").read_text())["finished"] is None
+        assert count_images(images, out, OPTIONS).failures == ()
+        assert read_results(out) == read_results(tmp_path / "run"), name
+        assert json.loads((out / "run.json").read_text())["finished"]
 
 
 def test_a_mistyped_name_does_not_stand_in_the_way_of_the_right_one(images: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
@@ -25,7 +26,7 @@ from erythron.report.page import MAX_FIELDS_IN_FULL, MAX_ROWS, render_report
 from .conftest import HOSTILE_NAME, Field, make_report
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 
 def test_says_what_a_reader_must_know(field: Field) -> None:
@@ -357,6 +358,20 @@ def check_toggles_and_keys(page: Page) -> None:
     assert (said.text_content() or "").startswith("Cell x200y200.")
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("width", "medium", "scheme"),
@@ -369,6 +384,7 @@ def check_toggles_and_keys(page: Page) -> None:
     ],
 )
 def test_in_a_browser(
+    browser: Browser,
     field: Field,
     axe: str,
     tmp_path: Path,
@@ -376,11 +392,6 @@ def test_in_a_browser(
     medium: Literal["screen", "print"],
     scheme: Literal["light", "dark"],
 ) -> None:  # a page of A4 within its margins is 680 px wide; Chromium shrinks what is wider
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed")
-    from playwright.sync_api import sync_playwright
-
     path = tmp_path / "report.html"
     path.write_text(
         render_report(make_report(field, ["a.png", HOSTILE_NAME, "long_name_" * 12 + ".png"])),
@@ -388,30 +399,27 @@ def test_in_a_browser(
     )
     errors: list[str] = []
     requests: list[str] = []
-    arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        page = browser.new_page(viewport={"width": width, "height": 800})
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.emulate_media(media=medium, color_scheme=scheme)
-        page.goto(path.as_uri())
-        if medium == "screen":
-            check_toggles_and_keys(page)
-        page.evaluate(axe)
-        found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
-        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        images = page.evaluate(
-            """Promise.all([...document.querySelectorAll("svg image")].map(async at => {
-                const image = new Image();
-                image.src = at.href.baseVal;
-                await image.decode();
-                return image.naturalWidth;
-            }))"""
-        )
-        field_width = page.locator(".map svg").first.evaluate("svg => svg.getBoundingClientRect().width")
-        browser.close()
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.emulate_media(media=medium, color_scheme=scheme)
+    page.goto(path.as_uri())
+    if medium == "screen":
+        check_toggles_and_keys(page)
+    page.evaluate(axe)
+    found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    images = page.evaluate(
+        """Promise.all([...document.querySelectorAll("svg image")].map(async at => {
+            const image = new Image();
+            image.src = at.href.baseVal;
+            await image.decode();
+            return image.naturalWidth;
+        }))"""
+    )
+    field_width = page.locator(".map svg").first.evaluate("svg => svg.getBoundingClientRect().width")
+    page.close()
     assert errors == []
     assert [v for v in found if v[0] in {"serious", "critical"}] == []
     assert [url for url in requests if not url.startswith(("data:", "file:"))] == []

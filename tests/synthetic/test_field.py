@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import tifffile
+from tests.ahead import Ended
 
 from erythron.cells import classes as stages
 from erythron.cells.outline import render_labels
@@ -174,21 +174,26 @@ def test_pyramid_levels_are_means_of_the_base(tmp_path: Path) -> None:
     )
 
 
-def test_large_tiff_is_written_in_bounded_memory(tmp_path: Path) -> None:
-    code = (
-        "import resource, sys\n"
-        "from erythron.synthetic.field import DrawnFieldSpec, write_drawn_tiff\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "write_drawn_tiff(sys.argv[1], DrawnFieldSpec(1024, 1024, cells_per_mm2=0))\n"
-        "before = peak()\n"
-        "write_drawn_tiff(sys.argv[1], DrawnFieldSpec(5000, 5000, cells_per_mm2=300))\n"
-        "print((peak() - before) // (1024 if sys.platform == 'darwin' else 1))\n"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "a.tif")], capture_output=True, text=True, check=True
-    )
+LARGE = """
+import resource, sys
+from erythron.synthetic.field import DrawnFieldSpec, write_drawn_tiff
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+write_drawn_tiff(sys.argv[1], DrawnFieldSpec(1024, 1024, cells_per_mm2=0))
+before = peak()
+write_drawn_tiff(sys.argv[1], DrawnFieldSpec(5000, 5000, cells_per_mm2=300))
+print((peak() - before) // (1024 if sys.platform == 'darwin' else 1))
+"""
+
+
+def prepare(folder: Path) -> list[str | Path]:
+    return [sys.executable, "-c", LARGE, folder / "a.tif"]
+
+
+@pytest.mark.ahead(start=prepare)
+def test_large_tiff_is_written_in_bounded_memory(ahead: Ended) -> None:
+    assert ahead.returncode == 0, ahead.stderr
     # The whole image would be 73,000 KiB; the overview on disk is 4,600.
-    assert int(run.stdout) < 40_000
+    assert int(ahead.stdout) < 40_000
 
 
 def test_a_megapixel_is_drawn_in_seconds() -> None:

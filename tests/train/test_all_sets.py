@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import threading
 import zipfile
 from dataclasses import dataclass
@@ -12,10 +14,10 @@ from shutil import copyfile
 
 import polars as pl
 import pytest
-from typer.testing import CliRunner
+from tests.ahead import Ahead
 
 from erythron.bundle.folder import Bundle, load_bundle
-from erythron.cli import app
+from erythron.cli import run_command
 from erythron.datasets.registry import load_registry
 from erythron.errors import UsageError
 from erythron.train.all_sets import list_wanted, take_all_sets
@@ -75,21 +77,8 @@ def imitate_sets(real: Path, folder: Path, served: Path) -> None:
         keep(real / "segmentation_WBC" / "Dataset 1" / name, "segmentation_WBC", "Dataset 1", name)
 
 
-@dataclass
-class Made:
-    """What one command made, and what it said."""
-
-    run: Path
-    bundle: Bundle
-    said: str
-    text: str
-
-
-@pytest.fixture(scope="module")
-def made(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """``erythron train default --sets all --fetch --bundle``, at the smallest size."""
-    root = tmp_path_factory.mktemp("all")
-    imitate_sets(data_dir, root / "sets", root / "served")
+def train_on_all(root: Path) -> None:
+    """``erythron train default --sets all --fetch --bundle`` on sets in a folder, at the smallest size."""
     handler = functools.partial(_Quiet, directory=str(root / "served"))
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
@@ -105,12 +94,7 @@ def made(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
         small = vary_recipe(load_recipe("default"), {"segmenter.fit": False, "sets.0.samples": 0})
         small = vary_recipe(small, {"sets.1.samples": 0})
         patch.setattr("erythron.train.recipe_file.load_recipe", lambda _: small)
-        done = CliRunner().invoke(app, words)
-    httpd.shutdown()
-    httpd.server_close()
-    assert done.exit_code == 0, (done.output, done.exception)
-    bundle = load_bundle(root / "bundle")
-    return Made(root / "run", bundle, " ".join(done.stderr.split()), (bundle.path / "card.md").read_text())
+        run_command(words)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -118,6 +102,31 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+def prepare(folder: Path) -> list[str | Path]:
+    return [sys.executable, "-m", "tests.train.test_all_sets", folder]
+
+
+@dataclass
+class Made:
+    """What one command made, and what it said."""
+
+    run: Path
+    bundle: Bundle
+    said: str
+    text: str
+
+
+@pytest.fixture(scope="module")
+def made(data_dir: Path, programs: Ahead) -> Made:
+    """The run and the bundle of all sets."""
+    ended = programs.wait(prepare)
+    assert ended.returncode == 0, ended.stderr
+    bundle = load_bundle(ended.folder / "bundle")
+    said = " ".join(ended.stderr.split())
+    return Made(ended.folder / "run", bundle, said, (bundle.path / "card.md").read_text())
+
+
+@pytest.mark.ahead(start=prepare)
 def test_every_set_that_is_here_or_can_be_fetched_is_trained_on(made: Made) -> None:
     names = {d.name for d in made.bundle.card.data}
     assert names == {
@@ -144,6 +153,7 @@ def test_every_set_that_is_here_or_can_be_fetched_is_trained_on(made: Made) -> N
     assert any("bmec, segmentation_WBC, deepheme" in limit for limit in made.bundle.card.limits)
 
 
+@pytest.mark.ahead(start=prepare)
 def test_labels_join_as_fine_as_each_set_has_them(made: Made) -> None:
     by_set = made.bundle.card.evaluation.by_set
     assert by_set["bmec"].labels == dict.fromkeys(
@@ -163,6 +173,7 @@ def test_labels_join_as_fine_as_each_set_has_them(made: Made) -> None:
     assert all("not_identifiable" in reason for reason in reasons)
 
 
+@pytest.mark.ahead(start=prepare)
 def test_the_card_says_what_each_set_added(made: Made) -> None:
     for name, figures in made.bundle.card.evaluation.by_set.items():
         assert figures.own["named_right"].without is not None or name == "bccd"
@@ -210,3 +221,9 @@ def test_only_what_is_here_joins_and_the_rest_is_named(
 def test_a_network_that_is_fine_tuned_takes_no_sets_of_different_labels() -> None:
     with pytest.raises(UsageError, match="frozen_encoder"):
         take_all_sets(load_recipe("small"))
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    imitate_sets(Path(os.environ["ERYTHRON_DATA_DIR"]), place / "sets", place / "served")
+    train_on_all(place)

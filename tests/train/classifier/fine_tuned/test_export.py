@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import onnx
 import polars as pl
 import pytest
 from PIL import Image
+from tests.ahead import Ahead
+from tests.train.conftest import draw_manifest, make_tiny
 from typer.testing import CliRunner
 
 from erythron.bundle.folder import Bundle, load_bundle
@@ -26,42 +29,57 @@ from erythron.read.fields import read_image
 from erythron.read.inputs import find_images
 from erythron.train.classifier.fine_tuned.evaluate import evaluate_fine_tuned
 from erythron.train.classifier.fine_tuned.run import train_run
-from erythron.train.recipe import FineTunedRecipe
 from erythron.train.recipe_file import vary_recipe
-from erythron.train.shared.evaluation import FOLDER, Evaluation
+from erythron.train.shared.evaluation import FOLDER, Evaluation, read_evaluation
 from erythron.train.shared.hardware import Hardware
 from erythron.train.trainer import export
 
 QUIET = Hardware(threads=1, loggers=())
 
 
-@pytest.fixture(scope="module")
-def trained(
-    tiny: FineTunedRecipe,
-    drawn_rows: pl.DataFrame,
-    cell_cache: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """A run on cells that the shipped segmentation network outlined."""
-    run = tmp_path_factory.mktemp("trained") / "run"
-    train_run(tiny, hide_masks(drawn_rows), run, QUIET, cache=cell_cache)
-    return run
+def prepare(folder: Path) -> list[str | Path]:
+    return [sys.executable, "-m", "tests.train.classifier.fine_tuned.test_export", folder]
+
+
+pytestmark = pytest.mark.ahead(start=prepare)
+
+
+def make_bundles(folder: Path) -> None:
+    """Train two networks on cells that the shipped segmentation network outlined, and export them.
+
+    The second looks at hulls. Batch normalisation, as published, is exported in half the time of that by
+    groups.
+    """
+    rows, cache = hide_masks(draw_manifest(folder / "cells")), folder / "cache"
+    train_run(make_tiny(), rows, folder / "trained", QUIET, cache=cache)
+    shutil.copytree(folder / "trained", folder / "run")
+    changes = {"fit.epochs": 1, "network.mask_kind": "hull", "network.fusion": "logits_gate"}
+    recipe = vary_recipe(make_tiny(), {**changes, "network.norm": "batch"})
+    train_run(recipe, rows, folder / "hulls", QUIET, cache=cache)
+    for name in ("run", "hulls"):
+        evaluate_fine_tuned(folder / name)
+        export(folder / name, folder / f"{name}-bundle")
 
 
 @pytest.fixture(scope="module")
-def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Evaluation, Bundle]:
-    """A copy of that run with its evaluation and its bundle."""
-    folder = tmp_path_factory.mktemp("exported")
-    run = folder / "run"
-    shutil.copytree(trained, run)
-    evaluation = evaluate_fine_tuned(run)
-    return run, evaluation, export(run, folder / "bundle")
+def made(programs: Ahead) -> Path:
+    """The folder with the runs and the bundles."""
+    ended = programs.wait(prepare)
+    assert ended.returncode == 0, ended.stderr
+    return ended.folder
+
+
+@pytest.fixture(scope="module")
+def exported(made: Path) -> tuple[Path, Evaluation, Bundle]:
+    """A run with its evaluation and its bundle."""
+    return made / "run", read_evaluation(made / "run"), load_bundle(made / "run-bundle")
 
 
 @pytest.fixture
-def run(trained: Path, tmp_path: Path) -> Path:
+def run(made: Path, tmp_path: Path) -> Path:
+    """The same run before it was evaluated."""
     copy = tmp_path / "run"
-    shutil.copytree(trained, copy)
+    shutil.copytree(made / "trained", copy)
     return copy
 
 
@@ -76,16 +94,8 @@ def test_the_light_install_gives_a_run_s_probabilities(
     check_probabilities(run, bundle, tmp_path)
 
 
-def test_the_light_install_gives_those_of_a_run_with_hulls(
-    tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
-) -> None:
-    """Batch normalisation, as published, is exported in half the time of that by groups."""
-    run = tmp_path / "run"
-    changes = {"fit.epochs": 1, "network.mask_kind": "hull", "network.fusion": "logits_gate"}
-    recipe = vary_recipe(tiny, {**changes, "network.norm": "batch"})
-    train_run(recipe, hide_masks(drawn_rows), run, QUIET, cache=cell_cache)
-    evaluate_fine_tuned(run)
-    check_probabilities(run, export(run, tmp_path / "bundle"), tmp_path)
+def test_the_light_install_gives_those_of_a_run_with_hulls(made: Path, tmp_path: Path) -> None:
+    check_probabilities(made / "hulls", load_bundle(made / "hulls-bundle"), tmp_path)
 
 
 def check_probabilities(run: Path, bundle: Bundle, folder: Path) -> None:
@@ -177,3 +187,7 @@ def test_a_count_with_a_user_s_bundle_says_what_it_says_with_the_shipped_one(
     assert stain is not None
     assert stain < QualityThresholds().stain_distance
     assert "stain_unlike_training" not in done.output
+
+
+if __name__ == "__main__":
+    make_bundles(Path(sys.argv[1]))

@@ -65,7 +65,7 @@ def test_a_run_learns_and_its_artefact_holds_everything(
 def test_half_precision_gives_nearly_the_weights_of_full(
     tiny: FineTunedRecipe, drawn_rows: pl.DataFrame, cell_cache: Path, tmp_path: Path
 ) -> None:
-    recipe = vary_recipe(tiny, {"optimiser.kind": "sgd", "optimiser.rate": 0.05})
+    recipe = vary_recipe(tiny, {"fit.epochs": 1, "optimiser.kind": "sgd", "optimiser.rate": 0.05})
     for precision in ("32-true", "bf16-mixed"):
         hardware = replace(QUIET, precision=precision)
         train_run(recipe, drawn_rows, tmp_path / precision, hardware, cache=cell_cache)

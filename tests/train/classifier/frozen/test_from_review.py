@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
-from tests.program import run_program
+from tests.ahead import Ended
+from tests.program import Done, run_program
 
 from erythron.bundle.folder import Bundle, load_bundle
 from erythron.compare.agreement import mcnemar
@@ -19,7 +19,6 @@ from erythron.errors import BundleError, DataError
 from erythron.files.tables import read_csv
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
-from erythron.pipeline.recount import Reading, recount
 from erythron.read.inputs import find_images
 from erythron.results.field import read_cells
 from erythron.results.record import RECORD, SlideRecord
@@ -28,6 +27,7 @@ from erythron.train.classifier.frozen import from_review
 from erythron.train.classifier.frozen.from_review import (
     BEFORE_AFTER,
     SOURCE,
+    Improvement,
     gather_reviewed,
     train_from_review,
     weigh_labels,
@@ -37,28 +37,16 @@ from erythron.train.classifier.frozen.train import LEFT_OUT
 from erythron.train.recipe import FrozenRecipe
 from erythron.train.shared.evaluation import FOLDER
 from erythron.train.shared.run_folder import read_record
-from erythron.train.trainer import export
 
-READER = Reading("A. Reader", datetime(2026, 5, 4, tzinfo=UTC), confirms_all=True)
+from .small_run import prepare
+
+pytestmark = pytest.mark.ahead(start=prepare)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(small_run: Ended) -> Path:
     """A count of two fields in which every cell is called, one of each field as no cell."""
-    folder = tmp_path_factory.mktemp("reviewed")
-    for seed in range(2):
-        Image.fromarray(draw_field(DrawnFieldSpec(420, 360, seed=seed)).rgb).save(folder / f"f{seed}.png")
-    out = folder / "run"
-    count_images(find_images([folder / "f0.png", folder / "f1.png"]), out, RunOptions(mpp=0.25))
-    tables = []
-    for name in ("f0", "f1"):
-        cells = read_cells(out / name)
-        called = ["not_a_cell", *["lymphocyte", "orthochromatic_erythroblast"] * cells.height][: cells.height]
-        table = cells.select("image", "cell_id", "x_px", "y_px").with_columns(label=pl.Series(called))
-        table.write_csv(folder / f"{name}.csv")
-        tables.append(folder / f"{name}.csv")
-    recount(out, tables, READER)
-    return out
+    return small_run.folder / "review" / "run"
 
 
 def test_cells_that_were_called_are_framed_as_in_use(run: Path, small_frozen: FrozenRecipe) -> None:
@@ -78,12 +66,14 @@ def test_cells_that_were_called_are_framed_as_in_use(run: Path, small_frozen: Fr
 
 
 def test_a_bundle_learns_says_what_got_better_and_learns_again(
-    run: Path, exported: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, small_run: Ended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, found = train_from_review([run], exported, tmp_path / "run", 1)
+    place = small_run.folder
+    first, record = place / "learned", read_record(place / "learned")
+    found = Improvement(**json.loads((place / "found.json").read_text()))
     assert [d.name for d in record.data] == ["pathology-bites-cells", "pbc-acevedo", SOURCE]
     assert record.data[2].cells == found.cells
-    table = read_csv(tmp_path / "run" / FOLDER / BEFORE_AFTER)
+    table = read_csv(first / FOLDER / BEFORE_AFTER)
     was, now = (table["reader"] == table[c] for c in ("before", "after"))
     assert table.height == found.cells
     assert (found.right_before, found.right_after) == (was.sum(), now.sum())
@@ -91,15 +81,15 @@ def test_a_bundle_learns_says_what_got_better_and_learns_again(
     assert found.probability == mcnemar(found.better, found.worse)
     assert sum(cells for cells, _, _ in found.by_class.values()) == found.cells
     assert found.apart_by == "field"
-    assert read_csv(tmp_path / "run" / LEFT_OUT).height >= 2
+    assert read_csv(first / LEFT_OUT).height >= 2
 
-    learned = export(tmp_path / "run", tmp_path / "bundle")
+    learned = load_bundle(place / "learned-bundle")
     assert learned.card.outlines_from.startswith("taken from")
-    assert load_bundle(learned.path).card.evaluation.cells == 20 + found.cells
+    assert learned.card.evaluation.cells == 20 + found.cells
     # It can learn again, by the command; the review of before is replaced by that of now.
     assert [s.name for s in read_memory(learned.path / MEMORY).sources][-1] == SOURCE
-    out = tmp_path / "again"
-    done = run_program("train", "--from-review", run, "--model", learned.path, "--out", out)
+    out = place / "learned-again"
+    done = Done(**json.loads((place / "said.json").read_text()))
     assert done.returncode == 0, done.stderr
     assert [d.name for d in read_record(out).data] == [d.name for d in record.data]
     assert "fields kept whole" in done.stdout
@@ -108,7 +98,8 @@ def test_a_bundle_learns_says_what_got_better_and_learns_again(
     assert not list(out.rglob("*.onnx")) or [p.name for p in out.rglob("*.onnx")] == ["segmentation.onnx"]
     # What the command makes of it for a program; another fit would say the same.
     monkeypatch.setattr(from_review, "train_from_review", lambda *_: (record, found))
-    done = run_program("train", "--from-review", run, "--model", learned.path, "--out", out, "--json")
+    words = ("train", "--from-review", run, "--model", learned.path, "--out", tmp_path / "run", "--json")
+    done = run_program(*words)
     assert json.loads(done.stdout)["by_class"].keys() == found.by_class.keys()
     assert json.loads(done.stdout)["apart_by"] == "field"
 

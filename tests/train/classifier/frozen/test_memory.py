@@ -15,6 +15,10 @@ from erythron.train.classifier.frozen.sources import join_examples
 from erythron.train.recipe import FrozenRecipe
 from erythron.train.shared.run_folder import ROWS_FILE, RunRecord
 
+from .small_run import prepare
+
+pytestmark = pytest.mark.ahead(start=prepare)
+
 
 def test_a_bundle_keeps_the_features_that_its_head_was_fitted_on(
     trained: tuple[Path, RunRecord], exported: Bundle, small_frozen: FrozenRecipe

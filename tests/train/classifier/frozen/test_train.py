@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from tests.ahead import Ended
 
 from erythron.bundle.folder import Bundle
 from erythron.bundle.schema import Method
@@ -15,10 +15,14 @@ from erythron.errors import UsageError
 from erythron.train.classifier.frozen.left_out import CLASSES
 from erythron.train.classifier.frozen.train import LEFT_OUT, train_frozen
 from erythron.train.recipe import FrozenRecipe
-from erythron.train.recipe_file import add_set, load_recipe, vary_recipe
+from erythron.train.recipe_file import add_set, vary_recipe
 from erythron.train.shared.evaluation import FOLDER, read_evaluation
-from erythron.train.shared.run_folder import ROWS_FILE, RunRecord
+from erythron.train.shared.run_folder import ROWS_FILE, RunRecord, read_record
 from erythron.train.trainer import evaluate, export
+
+from .small_run import prepare
+
+pytestmark = pytest.mark.ahead(start=prepare)
 
 
 def test_a_run_is_judged_out_of_fold_and_its_bundle_verifies(
@@ -62,21 +66,10 @@ def test_a_run_is_judged_out_of_fold_and_its_bundle_verifies(
     assert record.cells == 26
 
 
-def test_a_set_added_by_one_line_joins_the_others(
-    trained: tuple[Path, RunRecord], data_folder: Path, small_frozen: FrozenRecipe, tmp_path: Path
-) -> None:
+def test_a_set_added_by_one_line_joins_the_others(trained: tuple[Path, RunRecord], small_run: Ended) -> None:
     """A folder of one's own: its erythroblasts leave the stage open, its red cell is left out by name."""
-    file = data_folder / "mine.toml"
-    content = small_frozen.model_dump(mode="json", exclude_none=True, exclude={"sets", "inputs", "name"})
-    lines = [f'kind = "{content["kind"]}"', "folds = 2", "[inputs]", "px = 96", "mpp = 0.25"]
-    for entry in small_frozen.sets:
-        settings = entry.model_dump(exclude_defaults=True)
-        lines += ["[[sets]]", *(f"{k} = {json.dumps(v)}" for k, v in settings.items())]
-    file.write_text("\n".join([*lines, "[[sets]]", 'data = "mine"', "samples = 1"]))
-    recipe = load_recipe(str(file))
-    assert isinstance(recipe, FrozenRecipe)
-    run = tmp_path / "run"
-    record = train_frozen(recipe, run, 1)
+    run = small_run.folder / "mine"
+    record = read_record(run)
     left_out = pl.read_csv(run / LEFT_OUT)
     assert [Path(p).parent.name for p in left_out["path"]] == ["RBC"]
     assert "red_cell" in left_out["reason"][0]
@@ -102,12 +95,12 @@ def test_a_set_can_replace_all_others_and_be_judged_alone(data_folder: Path, tmp
 
 
 def test_training_twice_gives_the_same_figures(
-    trained: tuple[Path, RunRecord], data_folder: Path, small_frozen: FrozenRecipe, tmp_path: Path
+    trained: tuple[Path, RunRecord], small_run: Ended, data_folder: Path, small_frozen: FrozenRecipe
 ) -> None:
-    train_frozen(small_frozen, tmp_path / "again", 1)
-    assert read_evaluation(tmp_path / "again").scores == read_evaluation(trained[0]).scores
+    again = small_run.folder / "again"
+    assert read_evaluation(again).scores == read_evaluation(trained[0]).scores
     with pytest.raises(UsageError, match="finished"):
-        train_frozen(small_frozen, tmp_path / "again", 1)
+        train_frozen(small_frozen, again, 1)
 
 
 def test_a_recipe_that_judges_nothing_or_misses_a_set_is_refused(
