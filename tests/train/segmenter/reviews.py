@@ -24,6 +24,8 @@ from erythron.train.segmenter.reviewed import (
 )
 
 MPP = 0.25
+SIDES = (460, 330)
+"""Width and height in pixels of a field that holds a few more cells than a network learns from."""
 
 
 def enlarge(outline: CellOutline, px: int) -> CellOutline:
@@ -39,12 +41,14 @@ def enlarge(outline: CellOutline, px: int) -> CellOutline:
 def outline_drawn_field(folder: Path, bundle: Bundle, seed: int = 0) -> tuple[Picture, Sequence[CellOutline]]:
     """Draw a field and return it with what the network outlines well inside it."""
     path = folder / f"field{seed}.png"
-    Image.fromarray(draw_field(DrawnFieldSpec(640, 420, MPP, seed, 3500.0)).rgb).save(path)
+    Image.fromarray(draw_field(DrawnFieldSpec(*SIDES, MPP, seed, 5000.0)).rgb).save(path)
     light = read_image(path, MPP).light
     inside = [
         o
         for o in load_segmenter(bundle).segment_field(light, MPP)
-        if min(o.left, o.top) > 4 and o.left + o.cell.shape[1] < 636 and o.top + o.cell.shape[0] < 416
+        if min(o.left, o.top) > 4
+        and o.left + o.cell.shape[1] < SIDES[0] - 4
+        and o.top + o.cell.shape[0] < SIDES[1] - 4
     ]
     return Picture(path, MPP, "one"), inside
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
+from tests.program import run_program
 
 from erythron.bundle.folder import SEGMENTATION, Bundle, load_bundle
 from erythron.bundle.schema import DataSource
+from erythron.cli.train import show_outlines
 from erythron.errors import BundleError, DataError
 from erythron.files.hashing import hash_file
 from erythron.files.tables import read_csv
@@ -18,17 +22,29 @@ from erythron.train.segmenter.from_review import (
     BEFORE_AFTER,
     LEAST_CORRECTIONS,
     SOURCE,
+    LearnedOutlines,
     learn_outlines,
 )
+from erythron.train.segmenter.outline_comparison import OutlineImprovement
 from erythron.train.segmenter.refit import RefitConfig
 from erythron.train.segmenter.reviewed import Kind, ReviewedOutlines
 from erythron.train.segmenter.stored import read_network
+from erythron.train.shared.card import render_card
 from erythron.train.shared.evaluation import FOLDER as EVALUATION
 from erythron.train.shared.segmentation_part import FOLDER, read_segmentation
 
 from .reviews import review_wider
 
 CONFIG = RefitConfig(samples=2, steps=15, batch=8, new_share=1.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small batches gain nothing by a second thread, and on a busy machine wait for it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +87,8 @@ def test_a_reader_who_draws_wider_is_learned_from_on_cells_that_were_held_out(
     )
     assert f"to {gain.corrections} outlines" in part.origin
     assert f"{gain.cell_dice[0]:.3f} to {gain.cell_dice[1]:.3f}" in part.origin
+    card = render_card(bundle.card.model_copy(update={"outlines_from": part.origin, "detection": None}))
+    assert f"its decoder refitted to {gain.corrections} outlines that a reader corrected" in card
     assert part.data[-1].name == SOURCE
     # What was measured of the network of before does not hold of this one.
     assert part.detection is None
@@ -140,3 +158,39 @@ def test_a_network_that_learned_from_a_review_does_not_learn_again(
         learn_outlines([], again, tmp_path / "a", wanted=True)
     assert "give the bundle from before" in learn_outlines([], again, tmp_path / "b", None).note
     assert len(reviewed.kind) >= LEAST_CORRECTIONS
+
+
+@pytest.mark.parametrize("is_gain", [True, False])
+def test_the_command_says_what_got_better_and_what_is_kept(
+    is_gain: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    gain = OutlineImprovement(
+        corrections=24,
+        fields=1,
+        apart_by="place",
+        by_kind={"drawn": (20, 17, 19), "removed": (4, 0, 3), "accepted": (60, 60, 59)},
+        cell_dice=(0.8, 0.9),
+        nucleus_dice=(0.7, 0.85),
+        better=5,
+        worse=1,
+        probability=0.21875,
+        dice_probability=0.001,
+        is_gain=is_gain,
+    )
+    show_outlines(LearnedOutlines(gain, "" if is_gain else "it stays"), tmp_path)
+    said = capsys.readouterr().out
+    assert "24 outlines that were corrected in 1 fields" in said
+    assert "cells of one field are alike, so this flatters" in said
+    lines = [line.split() for line in said.splitlines()]
+    assert ["Drawn", "cells,", "found", "20", "17", "19"] in lines
+    assert ["No", "cells,", "not", "outlined", "4", "0", "3"] in lines
+    assert ["Their", "nuclei,", "mean", "Dice", "0.700", "0.850"] in lines
+    assert "5 got better, 1 worse: exact McNemar test, p = 0.22" in said
+    assert ("That is a gain" in said) == is_gain
+    assert ("it stays" in said) != is_gain
+
+
+def test_outlines_without_a_review_are_wrong_usage(tmp_path: Path) -> None:
+    done = run_program("train", "--outlines", "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "--from-review" in done.stderr

@@ -27,7 +27,7 @@ from erythron.train.segmenter.reviewed import (
 )
 from erythron.train.segmenter.use import WINDOW_PX
 
-from .reviews import MPP, outline_drawn_field, review_wider
+from .reviews import MPP, SIDES, outline_drawn_field, review_wider
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_whole_fields_and_specimens_are_kept_apart_where_there_are_enough(
     found: ReviewedOutlines, bundle: Bundle
 ) -> None:
     places = [Place(Kind.DRAWN, *found.places[i], found.outlines[i]) for i in range(6)]
-    light = np.full((420, 640, 3), 230, np.uint8)
+    light = np.full((*SIDES[::-1], 3), 230, np.uint8)
     for specimens, expected in (("aaaab", "field"), ("abcde", "specimen")):
         fields = (
             ReviewedField(Picture(Path(f"{n}.png"), MPP, name), light, tuple(places))
@@ -87,7 +87,7 @@ def test_a_network_agrees_with_itself_and_not_with_who_sees_nothing(
     picture, outlines = outline_drawn_field(tmp_path, bundle, seed=3)
     kinds = [Kind.ACCEPTED, Kind.REMOVED] * len(outlines)
     places = tuple(Place(kind, *o.nucleus_mask.centre, o) for kind, o in zip(kinds, outlines, strict=False))
-    found = cut_places([ReviewedField(picture, np.full((420, 640, 3), 230, np.uint8), places)], bundle)
+    found = cut_places([ReviewedField(picture, np.full((*SIDES[::-1], 3), 230, np.uint8), places)], bundle)
     agreed = measure_agreement(found, found.judged, segmenter)
     accepted = found.kind == Kind.ACCEPTED
     assert agreed.is_right[accepted].all()

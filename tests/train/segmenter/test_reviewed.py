@@ -19,7 +19,7 @@ from erythron.read.inputs import find_images
 from erythron.results.field import read_field
 from erythron.review.record import AddedCell, Region, Review, Verdict
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
-from erythron.train.segmenter.reviewed import Kind, gather_outlines
+from erythron.train.segmenter.reviewed import Kind, find_empty, gather_outlines
 
 from .reviews import enlarge
 
@@ -104,3 +104,14 @@ def test_corrected_outlines_are_found_and_what_was_left_out_is_not(run: Path) ->
     # The same run twice is the same picture twice.
     assert found.left_out["reason"].str.contains("same picture").all()
     assert found.left_out.height == 1
+
+
+def test_an_outline_that_reaches_beyond_the_picture_is_no_harm() -> None:
+    light = draw_field(DrawnFieldSpec(200, 160, seed=5)).rgb
+    card = load_bundle().card.segmenter
+    everywhere = list(find_empty(light, 0.25, (), (), card))
+    assert everywhere
+    cover = np.ones((300, 300), np.bool_)
+    assert not list(find_empty(light, 0.25, [CellOutline(-50, -60, cover, cover, 1.0)], (), card))
+    beyond = CellOutline(190, 150, cover, cover, 1.0)
+    assert len(list(find_empty(light, 0.25, [beyond], (), card))) >= len(everywhere) - 1

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from erythron.bundle.folder import Bundle
 from erythron.bundle.schema import SegmenterCard
 from erythron.cells.flags import CellFlag, has_flag
-from erythron.cells.outline import CellOutline
+from erythron.cells.outline import CellOutline, clip_mask
 from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED
 from erythron.classify.framing import choose_mpp
 from erythron.errors import DataError
@@ -325,8 +325,11 @@ def find_empty(
     found = find_candidate_points(light, mpp, of_field) * (of_field.window_mpp / mpp) - 0.5
     free = np.ones(light.shape[:2], np.bool_)
     for outline in outlines:
-        height, width = outline.cell.shape
-        free[outline.top : outline.top + height, outline.left : outline.left + width] &= ~outline.cell
+        # A file of labels may outline cells beyond the picture.
+        whole = clip_mask(outline.whole, free.shape[1], free.shape[0])
+        if whole is not None:
+            height, width = whole.mask.shape
+            free[whole.top : whole.top + height, whole.left : whole.left + width] &= ~whole.mask
     rows, columns = np.clip(found.round().astype(np.int64), 0, np.array(free.shape) - 1).T
     table = pl.DataFrame({"x_px": found[:, 1], "y_px": found[:, 0]})
     places = found[free[rows, columns] & ~np.array(find_outside(table, regions), np.bool_)]
