@@ -97,7 +97,8 @@ class Line:
     def format(self) -> str:
         """Return it as Markdown; the ratio is how many times as fast erythron is."""
         ratio = self.ours / self.theirs if self.is_rate else self.theirs / self.ours
-        return f"| {self.what} | {self.ours:.3g} | {self.peer} | {self.theirs:.3g} | {ratio:.2g} |"
+        told = float(f"{ratio:.2g}")  # 760, not 7.6e+02
+        return f"| {self.what} | {self.ours:.3g} | {self.peer} | {self.theirs:.3g} | {told:g} |"
 
 
 @dataclass(frozen=True)
