@@ -288,7 +288,7 @@ def show_outlines(learned: LearnedOutlines, out: Path) -> None:
             "place": "strips of a field kept apart; cells of one field are alike, so this flatters",
         }[gain.apart_by]
         typer.echo(
-            f"\n{gain.corrections} outlines that were corrected in {gain.fields} fields, each judged by a "
+            f"\n{gain.corrections} outlines that were corrected, in fields: {gain.fields}; each judged by a "
             f"segmentation network that learned from the others ({kept})"
         )
         names = {

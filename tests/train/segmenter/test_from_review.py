@@ -179,7 +179,7 @@ def test_the_command_says_what_got_better_and_what_is_kept(
     )
     show_outlines(LearnedOutlines(gain, "" if is_gain else "it stays"), tmp_path)
     said = capsys.readouterr().out
-    assert "24 outlines that were corrected in 1 fields" in said
+    assert "24 outlines that were corrected, in fields: 1; each" in said
     assert "cells of one field are alike, so this flatters" in said
     lines = [line.split() for line in said.splitlines()]
     assert ["Drawn", "cells,", "found", "20", "17", "19"] in lines

@@ -323,10 +323,11 @@ def find_empty(
     """
     of_field = adapt_to_field(card)
     found = find_candidate_points(light, mpp, of_field) * (of_field.window_mpp / mpp) - 0.5
-    free = np.ones(light.shape[:2], np.bool_)
+    height_px, width_px = light.shape[:2]
+    free = np.ones((height_px, width_px), np.bool_)
     for outline in outlines:
         # A file of labels may outline cells beyond the picture.
-        whole = clip_mask(outline.whole, free.shape[1], free.shape[0])
+        whole = clip_mask(outline.whole, width_px, height_px)
         if whole is not None:
             height, width = whole.mask.shape
             free[whole.top : whole.top + height, whole.left : whole.left + width] &= ~whole.mask
