@@ -67,9 +67,9 @@ def estimate_by_labels(specimen: Specimen, contrasts: Sequence[Contrast]) -> tup
     return estimate_contrasts(calls, known, contrasts, LEVEL).estimates
 
 
-def estimate_dealing(cells: int, specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
-    """Return estimates that take the probabilities of unclassified cells to be worth other than 10 cells."""
-    with mock.patch.object(combined, "DEALT_CELLS", cells):
+def estimate_dealing(part: float, specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
+    """Return estimates whose probabilities of unclassified cells are worth another part of those tested."""
+    with mock.patch.object(combined, "DEALT_PART", part):
         return estimate_as_now(specimen, contrasts)
 
 

@@ -69,7 +69,7 @@ CLUSTER = 4
 """Neighbouring cells of one class where cells are correlated."""
 
 RIGHT = 0.55
-"""Share of the unclassified cells whose most probable class is right; 12 of 23 in the cross-validation."""
+"""Share of the unclassified cells whose most probable class is right; 12 of 23 in a cross-validation."""
 
 NOW: Mapping[str, Method] = {"before": estimate_as_before, "now": estimate_as_now}
 IN_FIELDS: Mapping[str, Method] = {
@@ -80,8 +80,8 @@ IN_FIELDS: Mapping[str, Method] = {
 UNLIKE: Mapping[str, Method] = {
     **NOW,
     "the bound": estimate_bounds,
-    "worth 5 cells": partial(estimate_dealing, 5),
-    "worth 30 cells": partial(estimate_dealing, 30),
+    "worth a quarter": partial(estimate_dealing, 0.25),
+    "worth all": partial(estimate_dealing, 1.0),
     "by label": estimate_by_labels,
 }
 

@@ -148,6 +148,23 @@ def test_unclassified_cells_are_dealt_by_their_probabilities() -> None:
     assert values[0] - values[1] == pytest.approx(22 / 154)
 
 
+def test_probabilities_of_unclassified_cells_are_worth_as_many_cells_as_tested_them() -> None:
+    """Four times as many cells in the cross-validation, at the same rates, narrow what is not classified."""
+    rows = np.rint(np.array(SIZES)[:, None] * RATES).astype(int)
+    few, many = (
+        ConfusionMatrix(NAMES, NAMES, tuple(map(tuple, (times * rows).tolist())), has_unclassified=True)
+        for times in (1, 4)
+    )
+    assert sum(row[-1] for row in few.counts) == 24
+    calls = [[4, 4, 4, 4, 4, 380]]
+    widths = [high - low for low, high in (limits(estimate(calls, m), 0) for m in (few, many))]
+    # A fifth of 12 and of 48 cells: half as wide, as four times as many cells are.
+    assert widths[1] / widths[0] == pytest.approx(0.5, abs=0.1)
+    untold = ConfusionMatrix(NAMES, NAMES, tuple(row[:-1] for row in few.counts), has_unclassified=False)
+    low, high = limits(estimate(calls, untold), 0)
+    assert high - low == pytest.approx(widths[0] * (13 / 11) ** 0.5, rel=0.15)  # 10 cells where none is told
+
+
 def test_an_excess_of_unclassified_cells_has_a_bound_beside_the_interval() -> None:
     confusion = draw_confusion(np.random.default_rng(3))
     usual, odd = (estimate([[3, 9, 60, 90, 200, n]], confusion) for n in (20, 160))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -12,14 +13,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from erythron.cli import app
-from erythron.compare.results import compare_results
+from erythron.compare.results import compare_results, read_results
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, UsageError
 from erythron.pipeline.count import count_images, count_specimens
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.recount import Reading, recount
 from erythron.pipeline.specimens import group_images
 from erythron.quality.flags import is_provisional
 from erythron.read.inputs import find_images
+from erythron.results.convert import ExportFormat, convert_run
+from erythron.results.repeated import drop_repeated
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 OPTIONS = RunOptions(mpp=0.25)
@@ -157,6 +161,38 @@ def test_a_copy_in_another_file_is_counted_once_and_said(patients: Path, tmp_pat
     summary = pl.read_csv(tmp_path / "run" / "summary.csv")
     assert summary["status"].to_list() == ["done", "done", "repeated", "repeated"]
     assert "same pixels as" in summary["reason"][2]
+
+
+def test_a_copy_that_sorts_before_a_reviewed_picture_does_not_take_its_calls(
+    patients: Path, tmp_path: Path
+) -> None:
+    own, out = tmp_path / "in", tmp_path / "run"
+    shutil.copytree(patients / "000", own)
+    count_images(find_images([own]), out, OPTIONS)
+    cells = pl.read_csv(out / "f0" / "cells.csv")
+    cells.with_columns(label=pl.lit("monocyte")).write_csv(tmp_path / "labels.csv")
+    recount(out, [tmp_path / "labels.csv"], Reading("a reader", datetime.now(UTC), confirms_all=True))
+    alone = count_images(find_images([own]), out, OPTIONS)
+    assert alone.review is not None
+    assert alone.review.confirmed == cells.height
+    shutil.copy(own / "f0.png", own / "a copy of f0.png")
+    shutil.copy(own / "f0.png", own / "b.png")
+    run = count_images(find_images([own]), out, OPTIONS)
+    assert run.review is not None
+    assert run.review.confirmed == cells.height
+    assert run.differential.classes == alone.differential.classes
+    summary = pl.read_csv(out / "summary.csv")
+    assert summary["status"].to_list() == ["repeated", "repeated", "done", "done"]
+    assert all("f0.png" in reason for reason in summary["reason"][:2])
+    # Exports and comparisons take each picture once, too, and the one with its calls.
+    taken = drop_repeated([path.parent for path in sorted(out.rglob("record.json"))], out)
+    assert [folder.name for folder in taken] == ["f0", "f1"]
+    convert_run(out, ExportFormat.CSV, tmp_path / "cells.csv")
+    exported = pl.read_csv(tmp_path / "cells.csv")
+    assert exported.height == cells.height + pl.read_csv(out / "f1" / "cells.csv").height
+    read = read_results(out).cells
+    assert read is not None
+    assert read["image"].n_unique() == 2
 
 
 def test_the_command_prints_a_line_a_specimen(patients: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from erythron.errors import DataError, UsageError
 from erythron.files.reading import read_text
 from erythron.files.tables import read_csv
 from erythron.results.record import CELLS
+from erythron.results.repeated import drop_repeated
 from erythron.results.run import read_run
 
 _PLACE = ("x_px", "y_px", "width_px", "height_px")
@@ -87,6 +88,7 @@ def read_results(path: Path) -> Results:
             raise DataError(
                 f"{path}: holds no {CELLS}; give the output folder of 'erythron count', or a table"
             )
+        files = [folder / CELLS for folder in drop_repeated([file.parent for file in files], path)]
         found = _from_cells(pl.concat(_tell_images_apart(path, files), how="diagonal"))
         return _sum_specimens(found, read_run(path) or {})
     if path.suffix == ".json":

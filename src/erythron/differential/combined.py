@@ -19,7 +19,7 @@ one draws cells, so that a class which was never called is not taken to be impos
   (Berger, Bernardo and Sun 2015, doi 10.1214/14-BA915);
 - shares of the calls, the unclassified one among them: :mod:`erythron.differential.overdispersion`;
 - the mix of the unclassified cells: Dirichlet with the mean of their probabilities times their number, at
-  most :data:`DEALT_CELLS`;
+  most that of :func:`_count_dealt`;
 - the rates at which cells are found: beta.
 
 The limits are the shortest interval that holds the stated share of the draws, on the scale of the share
@@ -52,12 +52,17 @@ SEED = 20221219
 ROUNDS = 120
 """Rounds of the solver for a draw; the estimate itself takes ten times as many."""
 
-DEALT_CELLS = 10
-"""Cells of known class that the probabilities of the unclassified ones are worth, at most.
+DEALT_PART = 0.5
+"""Cells of known class that the probabilities of unclassified cells are worth, at most, as a part of the
+cells that the cross-validation left unclassified.
 
 They are the model's own, of cells that it is not sure of, and would otherwise be taken to be exact where
-there are many. Chosen by ``benchmarks/intervals.py`` among 3, 10 and 30.
+there are many; on the cells that the cross-validation left unclassified they were tested. Chosen by
+``benchmarks/intervals.py`` among .25, .5 and 1.
 """
+
+DEALT_CELLS = 10
+"""The same where the matrix does not tell how many cells were left unclassified."""
 
 EXCESS = 0.01
 """Share of unexplained unclassified cells that nearly all draws must pass before there is an excess."""
@@ -182,7 +187,7 @@ def _draw(calls: Calls, known: Knowledge) -> _Mixes:
         classified / np.maximum(classified.sum(axis=1, keepdims=True), _REMAINDER),
         ROUNDS,
     )
-    cells = min(DEALT_CELLS, int(calls.unclassified.sum()))
+    cells = min(_count_dealt(known.confusion), int(calls.unclassified.sum()))
     dealt = mix
     if cells:
         dealt = _draw_dirichlet(cells * drawn.sums / drawn.sums.sum(axis=1, keepdims=True), rng)
@@ -194,6 +199,13 @@ def _draw(calls: Calls, known: Knowledge) -> _Mixes:
         _draw_found(known, rng),
         unclassified,
     )
+
+
+def _count_dealt(confusion: ConfusionMatrix) -> int:
+    """Return how many cells of known class the probabilities of unclassified cells are worth, at most."""
+    if not confusion.has_unclassified:
+        return DEALT_CELLS
+    return max(1, round(DEALT_PART * sum(row[-1] for row in confusion.counts)))
 
 
 def _put_together(

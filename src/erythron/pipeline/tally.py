@@ -9,10 +9,14 @@ from erythron.pipeline.executor import Failure
 from erythron.quality.flags import QualityFlag
 from erythron.report.model import FailedInput, FieldReport, RepeatedInput
 from erythron.results.record import FieldRecord
+from erythron.results.repeated import has_calls
 
 
 class Tally:
-    """The fields of a specimen as they come in; one whose pixels came before is counted once.
+    """The fields of a specimen as they come in; of the same pixels one is counted.
+
+    It is the one that persons have called, else the first (see :mod:`erythron.results.repeated`): a copy of a
+    picture that sorts before it does not take its calls away.
 
     Args:
         specimen: its name.
@@ -30,7 +34,7 @@ class Tally:
         self.done: list[DoneField] = []
         self.entries: list[FieldReport | FailedInput | RepeatedInput] = []
         self.records: list[FieldRecord] = []
-        self._seen: dict[str, str] = {}
+        self._seen: dict[str, int] = {}
         self._places: list[tuple[CountJob, int, int]] = []
 
     def add(self, outcome: DoneField | Failure, job: CountJob) -> None:
@@ -48,13 +52,27 @@ class Tally:
         owner, where = self._seen_anywhere.setdefault(record.pixels_sha256, (self._specimen, record.image))
         if owner != self._specimen:
             self._of_others.append((record.image, where, owner))
-        first = self._seen.setdefault(record.pixels_sha256, record.image)
-        if first != record.image:
-            self.entries.append(RepeatedInput(record.image, first))
+        number = self._seen.setdefault(record.pixels_sha256, len(self.done))
+        here = (job, len(self.records) - 1, len(self.entries))
+        if number == len(self.done):
+            self._places.append(here)
+            self.done.append(outcome)
+            self.entries.append(_make_entry(outcome))
             return
-        self._places.append((job, len(self.records) - 1, len(self.entries)))
-        self.done.append(outcome)
+        counted = self._places[number]
+        if has_calls(counted[0].folder) or not has_calls(job.folder):
+            self.entries.append(RepeatedInput(record.image, self.done[number].record.image))
+            return
+        before = self.done[number].record.image
+        self.entries[counted[2]] = RepeatedInput(before, record.image)
+        self.entries = [
+            RepeatedInput(entry.image, record.image)
+            if isinstance(entry, RepeatedInput) and entry.same_as == before
+            else entry
+            for entry in self.entries
+        ]
         self.entries.append(_make_entry(outcome))
+        self._places[number], self.done[number] = here, outcome
 
     def list_unshown(self, shown: int) -> list[tuple[int, CountJob]]:
         """Return those of the first so many fields of which nothing is made for the page: number and job."""

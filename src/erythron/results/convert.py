@@ -21,6 +21,7 @@ from erythron.interchange.label_studio import LOCAL_FILES, make_labelling_config
 from erythron.report.spreadsheet import write_xlsx
 from erythron.results.field import read_field
 from erythron.results.record import RECORD
+from erythron.results.repeated import drop_repeated
 from erythron.results.run import SUMMARY
 
 
@@ -117,7 +118,7 @@ def convert_run(
 
 
 def _find_folders(run: Path) -> Sequence[Path]:
-    """Return the folders of a run's images, sorted; hidden ones are what a killed run left."""
+    """Return the folders of the images that a run counts, sorted; hidden ones are what a killed run left."""
     records = [
         path
         for path in sorted(run.rglob(RECORD))
@@ -125,7 +126,7 @@ def _find_folders(run: Path) -> Sequence[Path]:
     ]
     if not records:
         raise UsageError(f"{run}: holds no counted image; name the --out folder of erythron count")
-    return [path.parent for path in records]
+    return drop_repeated([path.parent for path in records], run)
 
 
 def _write_text(pieces: Iterator[str], out: Path) -> None:
