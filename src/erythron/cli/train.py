@@ -25,6 +25,7 @@ from erythron.cli.options import (
 
 if TYPE_CHECKING:
     from erythron.train.recipe import Recipe
+    from erythron.train.segmenter.from_review import LearnedOutlines
 
 DEFAULT_RECIPE = "default"
 
@@ -68,6 +69,15 @@ def train(
             metavar="RESULTS",
             help="Fit the bundle anew with the cells that persons have called in a count; repeat for "
             "several. Takes no recipe.",
+        ),
+    ] = None,
+    outlines: Annotated[
+        bool | None,
+        typer.Option(
+            "--outlines/--no-outlines",
+            help="With --from-review, whether the segmentation network learns from outlines that persons "
+            "corrected.",
+            show_default="where at least 20 were corrected",
         ),
     ] = None,
     model: Model = None,
@@ -125,8 +135,10 @@ def train(
             raise typer.BadParameter(
                 "--from-review fits a bundle anew as it was fitted; it takes no recipe, set or setting"
             )
-        learn_from_review(from_review, model, out, threads=threads, as_json=as_json)
+        learn_from_review(from_review, model, out, outlines, threads=threads, as_json=as_json)
         return
+    if outlines is not None:
+        raise typer.BadParameter("--outlines are those of a review; give --from-review too")
     if model is not None:
         raise typer.BadParameter("--model is the bundle that learns from a review; give --from-review too")
     if recipe is not None and named is not None:
@@ -219,7 +231,13 @@ def gather_sets(recipe: Recipe, *, fetch: bool) -> Recipe:
 
 
 def learn_from_review(
-    runs: Sequence[Path], model: Path | None, out: Path, *, threads: int, as_json: bool
+    runs: Sequence[Path],
+    model: Path | None,
+    out: Path,
+    outlines: bool | None,
+    *,
+    threads: int,
+    as_json: bool,
 ) -> None:
     """Fit a bundle anew with the cells that persons have called, and say what got better and what worse.
 
@@ -237,7 +255,7 @@ def learn_from_review(
     from erythron.train.classifier.frozen.from_review import train_from_review
 
     with show_stages() as progress, lock_folder(out):
-        record, found = train_from_review(runs, load_bundle(model), out, threads, progress)
+        record, found = train_from_review(runs, load_bundle(model), out, threads, progress, outlines)
     if as_json:
         typer.echo(json.dumps({"out": str(out), "seconds": record.seconds, **asdict(found)}))
         return
@@ -256,7 +274,47 @@ def learn_from_review(
         f"{found.better} got better, {found.worse} worse: exact McNemar test, p = {found.probability:.2g}; "
         f"each cell stands in {out / 'evaluation' / 'before_after.csv'}"
     )
+    show_outlines(found.outlines, out)
     typer.echo(f"If you want it: erythron export {out} --out BUNDLE, then erythron count ... --model BUNDLE")
+
+
+def show_outlines(learned: LearnedOutlines, out: Path) -> None:
+    """Say what got better and what worse by learning from corrected outlines, and whether that is kept."""
+    gain = learned.improvement
+    if gain is not None:
+        kept = {
+            "specimen": "specimens kept whole",
+            "field": "fields kept whole; fields of one specimen are alike, so this flatters",
+            "place": "strips of a field kept apart; cells of one field are alike, so this flatters",
+        }[gain.apart_by]
+        typer.echo(
+            f"\n{gain.corrections} outlines that were corrected, in fields: {gain.fields}; each judged by a "
+            f"segmentation network that learned from the others ({kept})"
+        )
+        names = {
+            "drawn": "Drawn cells, found",
+            "removed": "No cells, not outlined",
+            "accepted": "Accepted cells, found",
+        }
+        typer.echo(f"{'':<30}{'places':>7}{'before':>8}{'after':>8}")
+        for name, (places, before, after) in gain.by_kind.items():
+            typer.echo(f"{names[name]:<30}{places:>7}{before:>8}{after:>8}")
+        for name, (was, now) in (
+            ("Drawn cells, mean Dice", gain.cell_dice),
+            ("Their nuclei, mean Dice", gain.nucleus_dice),
+        ):
+            typer.echo(f"{name:<37}{was:>8.3f}{now:>8.3f}")
+        typer.echo(
+            f"{gain.better} got better, {gain.worse} worse: exact McNemar test, p = {gain.probability:.2g}; "
+            f"Dice of the corrections: Wilcoxon's test, p = {gain.dice_probability:.2g}; each stands in "
+            f"{out / 'evaluation' / 'outlines_before_after.csv'}"
+        )
+        if gain.is_gain:
+            typer.echo(
+                "That is a gain: the run's segmentation network is the one that learned from all of them"
+            )
+    if learned.note:
+        typer.echo(learned.note)
 
 
 def require_torch() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -70,12 +72,24 @@ class SegmentationNetwork(nn.Module):
         Args:
             pixels: (N, 3, H, W) normalised; H and W multiples of 16.
         """
+        return self.decode(self.encode(pixels))
+
+    def encode(self, pixels: Tensor) -> list[Tensor]:
+        """Return the encoder's maps at strides 2, 4, 8 and 16, (N, ``CHANNELS[i]``, h, w) each.
+
+        Args:
+            pixels: as for :meth:`forward`.
+        """
         x = self.stem(pixels)
         maps = []
         for i, block in enumerate(self.blocks):
             x = block(x)
             if i in STAGES:
                 maps.append(x)
+        return maps
+
+    def decode(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return the logits of what :meth:`encode` returned."""
         y = self.widen(_join(maps[-1]))
         for merge, skip in zip(reversed(self.merges), reversed(maps[:-1]), strict=True):
             y = merge(y, _join(skip))

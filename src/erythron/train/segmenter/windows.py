@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from erythron.cells.outline import CellOutline
 from erythron.classify.crops import cut_window
 from erythron.read.light import BACKGROUND_LEVEL
 from erythron.segment.segmenter import find_candidate_points
@@ -114,6 +115,21 @@ def _find_points(pixels: Pixels, mask: Pixels) -> NDArray[np.float32]:
     points = np.full((MOST_POINTS, 2), np.nan, np.float32)
     points[: len(inside)] = inside
     return points
+
+
+def cut_cell(light: Pixels, mpp: float, outline: CellOutline) -> tuple[Pixels, Pixels, NDArray[np.float32]]:
+    """Return pixels, masks and points of the :class:`Windows` around the nucleus of an outlined cell.
+
+    Args:
+        light: (H, W, 3) uint8, light relative to the empty smear.
+        mpp: microns per pixel of the image.
+        outline: of the cell.
+    """
+    x, y = outline.nucleus_mask.centre
+    pixels = cut_point(light, mpp, (x, y), STORE_PX)
+    place = (x - outline.left, y - outline.top)
+    masks = np.stack([_cut_mask(part, mpp, place) for part in (outline.nucleus, outline.cell)], axis=2)
+    return pixels, masks, _find_points(pixels, masks[..., 0])
 
 
 def cut_point(light: Pixels, mpp: float, point: tuple[float, float], size: int) -> Pixels:

@@ -42,13 +42,13 @@ from erythron.train.classifier.frozen.partial_labels import open_labels
 from erythron.train.classifier.frozen.sources import FeatureMaker, Source, make_samples
 from erythron.train.classifier.frozen.train import LEFT_OUT, fit_run, hash_folds
 from erythron.train.recipe import FrozenRecipe
+from erythron.train.segmenter.from_review import LearnedOutlines, learn_outlines
 from erythron.train.shared.backbones import ENCODER, find_scaling, load_encoder
 from erythron.train.shared.evaluation import CALLS, FOLDER
 from erythron.train.shared.framed_cells import FramedCells, frame_cell
 from erythron.train.shared.progress import Progress, no_progress
 from erythron.train.shared.run_folder import RunRecord, claim_folder
 from erythron.train.shared.segmentation_part import FOLDER as SEGMENTATION_FOLDER
-from erythron.train.shared.segmentation_part import take_segmentation
 
 SOURCE = "review"
 BEFORE_AFTER = "before_after.csv"
@@ -89,6 +89,7 @@ class Improvement:
         worse: right before and wrong after.
         probability: that so unequal numbers of these come by chance (exact McNemar test).
         by_class: cells, right before and right after, by what the reader called.
+        outlines: what the segmentation network learned from outlines that the reader corrected.
     """
 
     cells: int
@@ -99,15 +100,22 @@ class Improvement:
     worse: int
     probability: float
     by_class: dict[str, tuple[int, int, int]]
+    outlines: LearnedOutlines
 
 
 def train_from_review(
-    runs: Sequence[Path], bundle: Bundle, out: Path, threads: int = 2, progress: Progress = no_progress
+    runs: Sequence[Path],
+    bundle: Bundle,
+    out: Path,
+    threads: int = 2,
+    progress: Progress = no_progress,
+    outlines: bool | None = None,
 ) -> tuple[RunRecord, Improvement]:
     """Fit a bundle's head anew on what it was fitted on and on the cells that persons have called.
 
-    The outlines stay those of the counts, and the segmentation network stays that of the bundle. Beside what
-    every run holds, ``evaluation/before_after.csv`` has the calls of the reader's cells before and after.
+    The classifier learns from the outlines of the counts. The segmentation network stays that of the bundle,
+    or learns too, see :func:`erythron.train.segmenter.from_review.learn_outlines`. Beside what every run
+    holds, ``evaluation/before_after.csv`` has the calls of the reader's cells before and after.
 
     Args:
         runs: folders of finished counts with a review.
@@ -115,11 +123,15 @@ def train_from_review(
         out: folder of the run.
         threads: of torch.
         progress: called after each field and each fold.
+        outlines: whether the segmentation network is to learn from corrected outlines; None where it is to if
+            enough of them were corrected.
 
     Raises:
         UsageError: a folder is no finished count, or ``out`` holds something else.
-        DataError: a picture is not what was counted, or too few cells were called to learn from.
-        BundleError: the bundle does not keep what it was trained on.
+        DataError: a picture is not what was counted, or too few cells were called, or too few outlines
+            corrected, to learn from.
+        BundleError: the bundle does not keep what it was trained on, or its segmentation network cannot
+            learn.
     """
     started = time.monotonic()
     torch.set_num_threads(threads)
@@ -133,7 +145,7 @@ def train_from_review(
     sources = (*(part for part in memory.sources if part.name != source.name), source)
     split_hash = hash_folds(sources)
     claim_folder(out, recipe, split_hash, (SEGMENTATION_FOLDER,))
-    take_segmentation(bundle, out)
+    learned = learn_outlines(runs, bundle, out, outlines, progress)
     write_csv(found.left_out, out / LEFT_OUT)
     mine = DataUsed(
         name=SOURCE,
@@ -144,7 +156,7 @@ def train_from_review(
     )
     data = (*(part for part in bundle.card.data if part.name != SOURCE), mine)
     record = fit_run(sources, data, maker, recipe, out, (split_hash, started, progress))
-    return record, _compare(found.cells, bundle, out, apart_by)
+    return record, _compare(found.cells, bundle, out, apart_by, learned)
 
 
 def gather_reviewed(
@@ -271,7 +283,9 @@ def weigh_labels(labels: Sequence[str]) -> NDArray[np.float64]:
     return np.asarray(1.0 / counts[key] / len(counts))
 
 
-def _compare(cells: FramedCells, bundle: Bundle, run: Path, apart_by: str) -> Improvement:
+def _compare(
+    cells: FramedCells, bundle: Bundle, run: Path, apart_by: str, learned: LearnedOutlines
+) -> Improvement:
     """Return what got better and what worse, and write both calls of every cell."""
     plain = cut_plain(cells, bundle.card.framing.input_px)
     inputs = CellInputs(CellCrops(plain.pixels, plain.masks), plain.inputs)
@@ -300,4 +314,5 @@ def _compare(cells: FramedCells, bundle: Bundle, run: Path, apart_by: str) -> Im
         worse=worse,
         probability=mcnemar(better, worse),
         by_class=by_class,
+        outlines=learned,
     )
