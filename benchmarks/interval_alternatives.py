@@ -69,7 +69,10 @@ def estimate_by_labels(specimen: Specimen, contrasts: Sequence[Contrast]) -> tup
 
 def estimate_dealing(part: float, specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
     """Return estimates whose probabilities of unclassified cells are worth another part of those tested."""
-    with mock.patch.object(combined, "DEALT_PART", part):
+    with (
+        mock.patch.object(combined, "DEALT_PART", part),
+        mock.patch.object(combined, "DEALT_PART_OF_EXCESS", part),
+    ):
         return estimate_as_now(specimen, contrasts)
 
 

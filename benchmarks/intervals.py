@@ -80,7 +80,7 @@ IN_FIELDS: Mapping[str, Method] = {
 UNLIKE: Mapping[str, Method] = {
     **NOW,
     "the bound": estimate_bounds,
-    "worth a quarter": partial(estimate_dealing, 0.25),
+    "worth a half": partial(estimate_dealing, 0.5),
     "worth all": partial(estimate_dealing, 1.0),
     "by label": estimate_by_labels,
 }

@@ -9,7 +9,7 @@ import pytest
 
 from erythron.cells.classes import Lineage
 from erythron.differential.calls import Calls, Contrast, Corrected, Knowledge
-from erythron.differential.combined import estimate_contrasts
+from erythron.differential.combined import _count_dealt, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.detection import Detection
 
@@ -158,11 +158,17 @@ def test_probabilities_of_unclassified_cells_are_worth_as_many_cells_as_tested_t
     assert sum(row[-1] for row in few.counts) == 24
     calls = [[4, 4, 4, 4, 4, 380]]
     widths = [high - low for low, high in (limits(estimate(calls, m), 0) for m in (few, many))]
-    # A fifth of 12 and of 48 cells: half as wide, as four times as many cells are.
-    assert widths[1] / widths[0] == pytest.approx(0.5, abs=0.1)
+    # A fifth of 6 and of 24 cells, a quarter of those tested, for most of these cells are an excess.
+    assert widths[1] / widths[0] == pytest.approx((7 / 25) ** 0.5, abs=0.1)
     untold = ConfusionMatrix(NAMES, NAMES, tuple(row[:-1] for row in few.counts), has_unclassified=False)
     low, high = limits(estimate(calls, untold), 0)
-    assert high - low == pytest.approx(widths[0] * (13 / 11) ** 0.5, rel=0.15)  # 10 cells where none is told
+    assert high - low == pytest.approx(widths[0] * (7 / 11) ** 0.5, rel=0.15)  # 10 cells where none is told
+
+
+def test_probabilities_of_an_excess_are_worth_half_as_many_cells() -> None:
+    confusion = ConfusionMatrix(NAMES, NAMES, ((40, 0, 0, 0, 0, 40),) * 5, has_unclassified=True)
+    assert _count_dealt(confusion, has_excess=False) == 100
+    assert _count_dealt(confusion, has_excess=True) == 50
 
 
 def test_an_excess_of_unclassified_cells_has_a_bound_beside_the_interval() -> None:

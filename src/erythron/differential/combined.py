@@ -52,13 +52,13 @@ SEED = 20221219
 ROUNDS = 120
 """Rounds of the solver for a draw; the estimate itself takes ten times as many."""
 
-DEALT_PART = 0.5
+DEALT_PART, DEALT_PART_OF_EXCESS = 0.5, 0.25
 """Cells of known class that the probabilities of unclassified cells are worth, at most, as a part of the
-cells that the cross-validation left unclassified.
+cells that the cross-validation left unclassified; the second where there are more than it leads to expect.
 
 They are the model's own, of cells that it is not sure of, and would otherwise be taken to be exact where
-there are many; on the cells that the cross-validation left unclassified they were tested. Chosen by
-``benchmarks/intervals.py`` among .25, .5 and 1.
+there are many; on the cells that the cross-validation left unclassified they were tested. An excess is of
+other cells than those. Chosen by ``benchmarks/intervals.py`` among .25, .5 and 1.
 """
 
 DEALT_CELLS = 10
@@ -109,10 +109,10 @@ def estimate_contrasts(
     """
     table = np.column_stack([calls.counts, calls.unclassified])
     ratio = measure_overdispersion(table).ratio if len(table) > 1 else 1.0
-    best, draws = _make_best(calls, known), _draw(calls, known)
     tail = (1.0 - level) / 2.0
+    best, draws = _make_best(calls, known), _draw(calls, known, tail)
     told = known.confusion.has_unclassified
-    has_excess = told and bool(np.quantile(draws.odd, tail) > EXCESS)
+    has_excess = told and _has_excess(draws.odd, tail)
     is_bounded = has_excess or not (told or calls.unclassified.sum() == 0)
     # Cells that are alike count for fewer: a class goes without a call more easily.
     called = calls.counts.sum(axis=0) / max(1.0, ratio)
@@ -171,8 +171,13 @@ def _make_best(calls: Calls, known: Knowledge) -> _Mixes:
     )
 
 
-def _draw(calls: Calls, known: Knowledge) -> _Mixes:
-    """Return the mixes of ``DRAWS`` draws."""
+def _has_excess(odd: Floats, tail: float) -> bool:
+    """Return whether nearly all draws leave more unclassified cells than the mix leads to expect."""
+    return bool(np.quantile(odd, tail) > EXCESS)
+
+
+def _draw(calls: Calls, known: Knowledge, tail: float) -> _Mixes:
+    """Return the mixes of ``DRAWS`` draws; the tail is of those that need not show an excess."""
     rng = np.random.default_rng(SEED)
     table = np.array(known.confusion.counts, dtype=np.float64)
     columns = len(known.confusion.calls)
@@ -187,25 +192,32 @@ def _draw(calls: Calls, known: Knowledge) -> _Mixes:
         classified / np.maximum(classified.sum(axis=1, keepdims=True), _REMAINDER),
         ROUNDS,
     )
-    cells = min(_count_dealt(known.confusion), int(calls.unclassified.sum()))
-    dealt = mix
-    if cells:
-        dealt = _draw_dirichlet(cells * drawn.sums / drawn.sums.sum(axis=1, keepdims=True), rng)
-    return _put_together(
-        mix * classified.sum(axis=1, keepdims=True),
-        sure if calls.confirmed is not None else None,
-        dealt * unclassified[:, None],
-        rates[:, :, -1] if known.confusion.has_unclassified else None,
-        _draw_found(known, rng),
-        unclassified,
-    )
+    found = _draw_found(known, rng)
+
+    def put(dealt: Floats) -> _Mixes:
+        return _put_together(
+            mix * classified.sum(axis=1, keepdims=True),
+            sure if calls.confirmed is not None else None,
+            dealt * unclassified[:, None],
+            rates[:, :, -1] if known.confusion.has_unclassified else None,
+            found,
+            unclassified,
+        )
+
+    number = int(calls.unclassified.sum())
+    if not number:
+        return put(mix)
+    means = drawn.sums / drawn.sums.sum(axis=1, keepdims=True)
+    worth = _count_dealt(known.confusion, has_excess=_has_excess(put(means).odd, tail))
+    return put(_draw_dirichlet(min(worth, number) * means, rng))
 
 
-def _count_dealt(confusion: ConfusionMatrix) -> int:
+def _count_dealt(confusion: ConfusionMatrix, *, has_excess: bool) -> int:
     """Return how many cells of known class the probabilities of unclassified cells are worth, at most."""
     if not confusion.has_unclassified:
         return DEALT_CELLS
-    return max(1, round(DEALT_PART * sum(row[-1] for row in confusion.counts)))
+    part = DEALT_PART_OF_EXCESS if has_excess else DEALT_PART
+    return max(1, round(part * sum(row[-1] for row in confusion.counts)))
 
 
 def _put_together(
