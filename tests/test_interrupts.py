@@ -52,3 +52,40 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
     )
     program += "assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN; signal.raise_signal(signal.SIGINT)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+LOST = """
+import os, signal
+from erythron.interrupts import raise_interrupt
+from erythron.pipeline.executor import LocalExecutor
+
+class Task:
+    def start(self):
+        return lambda item: item.swallow()
+
+class Item:
+    name = "a.png"
+    def __init__(self, number):
+        self.number = number
+    def swallow(self):
+        print("item", self.number, flush=True)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            [None for _ in range(1000)]
+        except BaseException:  # as compiled code does with what its callbacks raise
+            pass
+
+raise_interrupt()
+try:
+    for _ in LocalExecutor().run(Task(), map(Item, range(3))):
+        pass
+except KeyboardInterrupt:
+    print("interrupted")
+raise_interrupt()
+print(len(list(LocalExecutor().run(Task(), []))))
+"""
+
+
+def test_an_interrupt_that_compiled_code_swallowed_ends_the_work_before_the_next_image() -> None:
+    ended = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=60)
+    assert ended.stdout.split() == ["item", "0", "interrupted", "0"], ended.stderr

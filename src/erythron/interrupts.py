@@ -17,6 +17,9 @@ MESSAGE = "erythron: interrupted; give the same command again to continue"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_came: list[int] = []
+"""Signals that came since the last :func:`raise_interrupt`."""
+
 
 def end_at_once() -> None:
     """From now on let an interrupt end the process without further ado: there is nothing to clear up."""
@@ -25,7 +28,21 @@ def end_at_once() -> None:
 
 def raise_interrupt() -> None:
     """From now on let an interrupt raise KeyboardInterrupt, so that half-written files go."""
+    _came.clear()
     _handle_by(_raise)
+
+
+def raise_lost_interrupt() -> None:
+    """Raise KeyboardInterrupt where one came and did not end the program.
+
+    Compiled code that calls back into Python may swallow the exception ("Exception ignored in"), so loops
+    over images ask between two of them.
+
+    Raises:
+        KeyboardInterrupt: a signal came.
+    """
+    if _came:
+        raise KeyboardInterrupt
 
 
 def _handle_by(handler: Callable[[int, FrameType | None], None]) -> None:
@@ -40,5 +57,6 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     os._exit(INTERRUPTED)
 
 
-def _raise(_number: int, _frame: FrameType | None) -> None:
+def _raise(number: int, _frame: FrameType | None) -> None:
+    _came.append(number)
     raise KeyboardInterrupt

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 
 from erythron.errors import BundleError, ErythronError, UsageError, describe_os_error
 from erythron.files.naming import as_text, fold_name
+from erythron.interrupts import raise_lost_interrupt
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +122,7 @@ class LocalExecutor:
         """See :class:`Executor`."""
         work = task.start()
         for item in items:
+            raise_lost_interrupt()
             yield item, attempt(item.name, partial(work, item))
 
 

@@ -33,6 +33,7 @@ from erythron.read.image import SmearImage
 from erythron.results.field import need_record, read_field
 from erythron.results.fingerprint import hash_image
 from erythron.results.record import RECORD
+from erythron.results.repeated import drop_repeated
 from erythron.results.run import read_specimens
 from erythron.train.classifier.frozen.augmentation import MARGIN, cut_plain
 from erythron.train.classifier.frozen.left_out import CLASSES
@@ -174,10 +175,12 @@ def gather_reviewed(
         DataError: a picture is not what was counted, or no cell was called.
     """
     fields = [
-        (folder.parent, f"{run.resolve().name}/{specimen.name or ''}")
+        (folder, f"{run.resolve().name}/{specimen.name or ''}")
         for run in runs
         for specimen in read_specimens(run)
-        for folder in sorted(specimen.folder.rglob(RECORD))
+        for folder in drop_repeated(
+            [path.parent for path in sorted(specimen.folder.rglob(RECORD))], specimen.folder
+        )
     ]
     left_out: list[dict[str, str | None]] = []
     rows, framed = [], []
