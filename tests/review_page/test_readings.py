@@ -73,6 +73,33 @@ def test_what_is_agreed_upon_is_what_is_signed(blind: Desk) -> None:
     assert [s["becomes"] for s in again.cells()["standing"] if s["kind"] == "call"] == ["lymphocyte"]
 
 
+def test_who_read_openly_before_is_compared_with_who_reads_blind_after(run: Path) -> None:
+    openly = Desk(run)
+    a = openly.visit("A. Reader")
+    first, second = a.names(2)
+    a.call(first, "monocyte")
+    a.call(second, "lymphocyte")
+    openly.log.close()
+    desk = Desk(run, is_blind=True)
+    b = desk.visit("B. Reader")
+    assert b.cells()["standing"] == []
+    b.call(first, "granulocyte")
+    assert [(r["reader"], r["called"], r["is_done"]) for r in readings(b)["readers"]] == [
+        ("A. Reader", 2, True),
+        ("B. Reader", 1, False),
+    ]
+    b.client.post("/api/specimens/0/readings/done")
+    b.call(second, "monocyte")  # the consensus, which is no reading
+    found = readings(b)
+    assert {c["cell_id"]: c["calls"] for c in found["calls"]} == {
+        first: {"A. Reader": "monocyte", "B. Reader": "granulocyte"},
+        second: {"A. Reader": "lymphocyte"},
+    }
+    [pair] = found["agreement"]
+    assert (pair["matched"], pair["same_call"]) == (1, 0.0)
+    desk.log.close()
+
+
 def test_readers_who_do_not_read_blind_share_all(visit: Visit) -> None:
     found = readings(visit)
     assert (found["is_blind"], found["is_reading"], found["readers"]) == (False, False, [])

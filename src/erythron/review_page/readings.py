@@ -1,7 +1,8 @@
 """Readers who call the same cells without seeing one another's calls, and how far they agree.
 
 While a reader reads blind, that reader's calls are in a lane of their own in the record. Who says to have
-done sees the calls of all who have done too, and from then on works on what all share: the consensus.
+done sees the calls of all who have done too, and from then on works on what all share: the consensus. Calls
+that were made for all to see before the first of them began are a reading too, which has been done.
 """
 
 from __future__ import annotations
@@ -96,15 +97,20 @@ class Readings:
                 done.add(event.subject.removeprefix(_SUBJECT))
         for lane in self._book.list_lanes(specimen):
             called[lane] = len(self._list_calls(lane, specimen))
+        read_openly = self._list_open(specimen)
+        called.update({name: len(calls) for name, calls in read_openly.items()})
+        done |= set(read_openly)
         names = sorted(set(called) | done)
         return [Reading(name, name in done, called[name]) for name in names]
 
     def list_calls(self, specimen: PageSpecimen) -> dict[tuple[str, str], dict[str, str]]:
         """Return what each reader who has done called each cell, by image and cell."""
+        read_openly = self._list_open(specimen)
         found: dict[tuple[str, str], dict[str, str]] = {}
         for reading in self.list_readings(specimen):
             if reading.is_done:
-                for subject, call in self._list_calls(reading.reader, specimen).items():
+                calls = read_openly.get(reading.reader) or self._list_calls(reading.reader, specimen)
+                for subject, call in calls.items():
                     found.setdefault(subject, {})[reading.reader] = call
         return found
 
@@ -116,6 +122,23 @@ class Readings:
             PairAgreement(a, b, _compare_pair([(i, c.get(a), c.get(b)) for (i, _), c in calls.items()]))
             for a, b in combinations(readers, 2)
         ]
+
+    def _list_open(self, specimen: PageSpecimen) -> dict[str, dict[tuple[str, str], str]]:
+        """Return the calls of readers before the first who read blind, by reader and by image and cell."""
+        if not self.is_blind:
+            return {}
+        lanes = self._book.list_lanes(specimen)
+        begun = min((e.id for lane in lanes for e in self._book.list_events(lane, specimen)), default=None)
+        last = {
+            (e.image, e.subject): e
+            for e in self._book.list_events(SHARED, specimen)
+            if e.kind is EventKind.CALL and (begun is None or e.id < begun)
+        }
+        found: dict[str, dict[tuple[str, str], str]] = {}
+        for subject, event in last.items():
+            if event.becomes and event.reader not in lanes:
+                found.setdefault(event.reader, {})[subject] = event.becomes
+        return found
 
     def _list_calls(self, lane: str, specimen: PageSpecimen) -> dict[tuple[str, str], str]:
         standing = self._book.list_standing(lane, specimen)
