@@ -142,3 +142,13 @@ def test_results_never_go_into_the_run_itself_or_over_its_files(name: str, place
 
 def test_the_name_of_an_image_is_text(tmp_path: Path) -> None:
     assert InputImage(Path("b\udcff.png"), Path("b\udcff.png")).name == "b\\udcff.png"
+
+
+def test_a_file_that_is_given_twice_by_two_spellings_is_one_input(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "f.png").write_bytes(b"")
+    again = tmp_path / "a" / ".." / "a" / "f.png"
+    found = search_images([tmp_path / "a" / "f.png", again, tmp_path / "a"])
+    assert [image.path for image in found.images] == [tmp_path / "a" / "f.png"]
+    assert [path for path, _ in found.left_out] == [again, tmp_path / "a" / "f.png"]
+    assert all("given twice" in reason for _, reason in found.left_out)

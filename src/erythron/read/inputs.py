@@ -104,8 +104,8 @@ def search_images(paths: Iterable[str | Path], out: Path | None = None) -> Found
 
     Folders are searched to any depth, in sorted order, folders that are linked to after all others and each
     once. Names that start with a dot are skipped. Left out, and said, are ``out``, what erythron or another
-    program made from an image (results, overlays, masks, thumbnails), and kinds of pictures that are not
-    read.
+    program made from an image (results, overlays, masks, thumbnails), kinds of pictures that are not read,
+    and a file that is given again, by another spelling of its path too.
     A path that is not there, or a folder that may not be read, is kept: reading it says so without stopping
     the others. Two inputs may come out with one relative name; whoever writes by it must refuse that.
 
@@ -139,7 +139,12 @@ def search_images(paths: Iterable[str | Path], out: Path | None = None) -> Found
                 f"{path}: {reason}; name another folder, or name files of other suffixes one by one"
             )
         images += [InputImage(p, p.relative_to(path)) for p in found]
-    return FoundImages(images, left_out)
+    first: dict[str, InputImage] = {}
+    for image in images:
+        same = first.setdefault(os.path.abspath(image.path), image)  # noqa: PTH100 - Path.resolve follows links
+        if same is not image:
+            left_out.append((image.path, f"is given twice, before as {same.path}"))
+    return FoundImages(list(first.values()), left_out)
 
 
 class _Search:
