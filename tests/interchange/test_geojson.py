@@ -245,6 +245,15 @@ def test_rings_of_ones_own_file_are_read_as_they_were_written(monkeypatch: pytes
         monkeypatch.setattr(own_geojson, "_PIECE", piece)
         assert list(iterate_rings(io.StringIO(text))) == [("x0y0", rings[0]), ("x1y0", rings[1])]
     assert list(iterate_rings(io.StringIO(cells_to_geojson([], make_cells(0))))) == []
-    for broken in ("", "{}", text[:-2], text[:-1], text.replace("nucleusGeometry", ""), "[" * 100_000):
+    foreign = text.replace("FeatureCollection", "featureCollection")
+    for broken in (
+        "",
+        "{}",
+        text[:-2],
+        text[:-1],
+        text.replace("nucleusGeometry", ""),
+        "[" * 100_000,
+        foreign,
+    ):
         with pytest.raises(DataError, match="no cells as erythron writes them"):
             list(iterate_rings(io.StringIO(broken)))

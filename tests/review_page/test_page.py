@@ -166,6 +166,11 @@ def test_a_review_by_keyboard_alone_from_the_first_call_to_the_export(
     page.locator("#result-button").focus()
     page.keyboard.press("Enter")
     page.locator("#sign").wait_for()
+    told = page.locator("#result-body").inner_text()
+    # A single field is too few cells: who signs is told so, and how many of the cells were looked at.
+    assert "Provisional: not to be reported as it stands." in told
+    assert "fewer than 300" in told
+    assert " nucleated cells, 5" in told
     page.locator("#sign").focus()
     page.keyboard.press("Enter")
     page.locator("#result-title", has_text="The result is signed").wait_for()

@@ -34,6 +34,7 @@ COLLECTION_START, COLLECTION_END = '{"type":"FeatureCollection","features":[', "
 
 _NO_MEASUREMENT = frozenset(PLACE_COLUMNS)
 _LONGEST_NAME = 60
+_NOT_OWN = "this holds no cells as erythron writes them; count the image again"
 _PIECE = 1 << 20
 """Characters that are read at once: some two hundred cells."""
 
@@ -137,9 +138,10 @@ def iterate_rings(file: TextIO) -> Iterator[tuple[str, CellRings]]:
         DataError: the text is none of erythron's.
     """
     decoder = json.JSONDecoder()
+    if file.read(len(COLLECTION_START)) != COLLECTION_START:
+        raise DataError(_NOT_OWN)
     try:
-        start = file.read(len(COLLECTION_START))
-        held, place = file.read(_PIECE) if start == COLLECTION_START else "", 0
+        held, place = file.read(_PIECE), 0
         while not held.startswith(COLLECTION_END, place):
             try:
                 feature, place = decoder.raw_decode(held, place)
@@ -157,7 +159,7 @@ def iterate_rings(file: TextIO) -> Iterator[tuple[str, CellRings]]:
                 held, place = held[place:] + file.read(_PIECE), 0
             place += held.startswith(",", place)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError("this holds no cells as erythron writes them; count the image again") from error
+        raise DataError(_NOT_OWN) from error
 
 
 def _as_parts(geometry: Mapping[str, Any]) -> list[Part]:

@@ -139,12 +139,12 @@ def search_images(paths: Iterable[str | Path], out: Path | None = None) -> Found
                 f"{path}: {reason}; name another folder, or name files of other suffixes one by one"
             )
         images += [InputImage(p, p.relative_to(path)) for p in found]
-    first: dict[str, InputImage] = {}
+    named: dict[str, InputImage] = {}
     for image in images:
-        same = first.setdefault(os.path.abspath(image.path), image)  # noqa: PTH100 - Path.resolve follows links
+        same = named.setdefault(os.path.abspath(image.path), image)  # noqa: PTH100 - Path.resolve follows links
         if same is not image:
             left_out.append((image.path, f"is given twice, before as {same.path}"))
-    return FoundImages(list(first.values()), left_out)
+    return FoundImages(list(named.values()), left_out)
 
 
 class _Search:

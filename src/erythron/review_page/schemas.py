@@ -195,9 +195,13 @@ class Conflict(BaseModel):
 
 
 class DifferentialOut(BaseModel):
-    """The differential as the cells are called now; ``last`` is the event that it follows."""
+    """The differential as the cells are called now; ``last`` is the event that it follows.
+
+    ``is_provisional`` says that its flags make it one that is not to be reported as it stands.
+    """
 
     differential: Differential
+    is_provisional: bool
     confirmed: int
     last: int
 

@@ -16,6 +16,7 @@ from erythron.cells.flags import split_flags
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.cells.table import LEFT_OUT, MEASUREMENT_COLUMNS, NOT_A_CELL, PROBABILITY, UNCLASSIFIED
 from erythron.pipeline.reviewed import find_outside
+from erythron.quality.flags import is_provisional
 from erythron.review.queue import rate_doubt
 from erythron.review.store.events import SHARED, StaleError
 from erythron.review_page.access import Who, find_visitor
@@ -219,7 +220,8 @@ def show_differential(request: Request, who: Who, number: SpecimenNumber) -> Dif
         book.call_cells(lane, field).cells.filter(pl.col("confirmed_as").fill_null("") != "").height
         for field in specimen.fields
     )
-    return DifferentialOut(differential=found, confirmed=confirmed, last=last)
+    provisional = is_provisional(found.flags)
+    return DifferentialOut(differential=found, is_provisional=provisional, confirmed=confirmed, last=last)
 
 
 def answer_conflict(request: Request, error: Exception) -> JSONResponse:

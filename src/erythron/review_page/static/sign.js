@@ -36,6 +36,7 @@ export class Signing {
 
   async open() {
     await this.load();
+    this.doubts = this.isSigned ? [] : await this.findDoubts();
     this.show();
     $("result").showModal();
   }
@@ -45,11 +46,19 @@ export class Signing {
     $("result-title").textContent = this.isSigned ? "The result is signed" : "Sign the result";
     $("sign").textContent = this.isSigned ? "Open it again for a new version" : `Sign as ${this.cells.run.reader}`;
     $("recount").hidden = this.isSigned;
-    const lines = this.isSigned ? [] : this.describe();
+    const lines = this.isSigned ? [] : [...this.doubts, ...this.describe()];
     for (const one of this.found.versions) {
       lines.push(`Version ${one.version}: signed by ${one.reader}, ${when(one.at)}; ${one.nucleated_cells} nucleated cells, ${one.confirmed_cells} of them called by a reader.`);
     }
     $("result-body").replaceChildren(...lines.map(paragraph));
+  }
+
+  /** What is said against the result as it is called now. */
+  async findDoubts() {
+    await this.saver.settled();
+    const found = await read(`${this.path}/differential`);
+    const told = found.differential.flags.map((flag) => `${flag.text[0].toUpperCase()}${flag.text.slice(1)}.`);
+    return found.is_provisional ? ["Provisional: not to be reported as it stands.", ...told] : told;
   }
 
   describe() {
