@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures.process import _ExecutorManagerThread
 from itertools import islice
+from multiprocessing import active_children
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -41,6 +45,25 @@ def test_items_come_back_in_order_and_fail_alone(tmp_path: Path) -> None:
     assert failures["broken"].reason == "broken: copy it again"
     assert f"lost {RETRIES + 1} times" in failures["killed-always"].reason
     assert dict(done)["killed-once"] == "KILLED-ONCE"
+
+
+def test_a_lost_pool_leaves_no_worker_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that a pool starts while it breaks hears nothing of that, and Python waits for its end."""
+    end_pool = _ExecutorManagerThread.terminate_broken
+
+    def end_none(manager: Any, cause: Any) -> None:
+        manager.processes = {}
+        end_pool(manager, cause)
+
+    monkeypatch.setattr(_ExecutorManagerThread, "terminate_broken", end_none)
+    before = set(active_children())
+    items = map(Item, ["a", "b", "killed-always"])
+    *_, last = [outcome for _, outcome in ProcessExecutor(2).run(Doing(tmp_path), items)]
+    assert isinstance(last, Failure)
+    until = time.monotonic() + 20
+    while set(active_children()) - before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert set(active_children()) <= before
 
 
 def test_a_count_in_two_processes_is_that_of_one(tmp_path: Path) -> None:

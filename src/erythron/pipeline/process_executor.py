@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Generic
 
 from erythron.errors import BundleError
@@ -53,6 +53,30 @@ class _Sent(Generic[Item]):
     lost: int = 0
 
 
+class _Workers(SpawnContext):
+    """Starts workers, each anew: the networks' threads do not survive a fork. It keeps hold of them.
+
+    A pool that breaks while it starts a worker leaves that one running, and then waits for its end for ever,
+    at the exit of Python too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        """Return a process for the pool."""
+        process = SpawnProcess(*args, **options)
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End all that still run."""
+        for process in self._started:
+            if process.pid is not None and process.exitcode is None:
+                process.terminate()
+
+
 class ProcessExecutor:
     """Does items in processes of this machine, see the module.
 
@@ -66,7 +90,7 @@ class ProcessExecutor:
     def run(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """See :class:`erythron.pipeline.executor.Executor`; items are taken a few before their turn."""
         source, sent = iter(items), deque[_Sent[Item]]()
-        pool = self._open(task)
+        pool, started = self._open(task)
         try:
             while True:
                 for item in islice(source, AHEAD * self._workers - len(sent)):
@@ -74,9 +98,12 @@ class ProcessExecutor:
                 if not sent:
                     return
                 outcome = self._take_first(pool, sent)
-                while outcome is None:
+                while outcome is None or sent[0].lost > RETRIES:
                     pool.shutdown(wait=False, cancel_futures=True)
-                    pool = self._open(task)
+                    started.end()
+                    pool, started = self._open(task)
+                    if outcome is not None:
+                        break
                     outcome = self._take_first(pool, deque([sent[0]]))
                 if isinstance(outcome, BundleError):
                     raise outcome
@@ -84,13 +111,12 @@ class ProcessExecutor:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _open(self, task: Task[Any, Any]) -> ProcessPoolExecutor:
+    def _open(self, task: Task[Any, Any]) -> tuple[ProcessPoolExecutor, _Workers]:
         for name in _ONE_THREAD:
             os.environ.setdefault(name, "1")  # read by libraries of the workers when they start
-        # The networks' threads do not survive a fork, so every worker starts anew.
-        return ProcessPoolExecutor(
-            self._workers, get_context("spawn"), initializer=_begin, initargs=(task, os.getpid())
-        )
+        workers = _Workers()
+        pool = ProcessPoolExecutor(self._workers, workers, initializer=_begin, initargs=(task, os.getpid()))
+        return pool, workers
 
     def _take_first(self, pool: ProcessPoolExecutor, sent: deque[_Sent[Item]]) -> Any:
         """Hand out what is not handed out yet, and return what came of the first item.
