@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from tests.program import run_program
 
-from erythron.bundle.folder import SEGMENTATION, Bundle, load_bundle
+from erythron.bundle.folder import SEGMENTATION, Bundle
 from erythron.bundle.schema import DataSource
 from erythron.cli.train import show_outlines
 from erythron.errors import BundleError, DataError
@@ -33,28 +31,7 @@ from erythron.train.shared.card import render_card
 from erythron.train.shared.evaluation import FOLDER as EVALUATION
 from erythron.train.shared.segmentation_part import FOLDER, read_segmentation
 
-from .reviews import review_wider
-
 CONFIG = RefitConfig(samples=2, steps=15, batch=8, new_share=1.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small batches gain nothing by a second thread, and on a busy machine wait for it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return load_bundle()
-
-
-@pytest.fixture(scope="module")
-def found(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> ReviewedOutlines:
-    return review_wider(tmp_path_factory.mktemp("wider"), bundle)
 
 
 @pytest.fixture

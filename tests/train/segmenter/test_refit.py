@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-import pytest
 import torch
 
-from erythron.bundle.folder import Bundle, load_bundle
+from erythron.bundle.folder import Bundle
 from erythron.train.segmenter.network import SegmentationNetwork
 from erythron.train.segmenter.refit import RefitConfig, Samples, fit_decoder, make_samples
 from erythron.train.segmenter.reviewed import Kind, ReviewedOutlines, cut_places, draw_memory
-from erythron.train.segmenter.stored import read_network
-
-from .reviews import review_wider
 
 CONFIG = RefitConfig(samples=1, steps=8, batch=8)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small batches gain nothing by a second thread, and on a busy machine wait for it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return load_bundle()
-
-
-@pytest.fixture(scope="module")
-def net(bundle: Bundle) -> SegmentationNetwork:
-    return read_network(bundle.segmentation_path)
-
-
-@pytest.fixture(scope="module")
-def found(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> ReviewedOutlines:
-    return review_wider(tmp_path_factory.mktemp("wider"), bundle)
 
 
 def measure_loss(net: SegmentationNetwork, samples: Samples) -> float:

@@ -10,23 +10,13 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from erythron.bundle.folder import Bundle, load_bundle
+from erythron.bundle.folder import Bundle
 from erythron.bundle.runtime import OpenVinoRuntime
 from erythron.errors import BundleError
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 from erythron.train.segmenter.fit import TorchRuntime
 from erythron.train.segmenter.network import SegmentationNetwork
 from erythron.train.segmenter.stored import read_network, write_network
-
-
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return load_bundle()
-
-
-@pytest.fixture(scope="module")
-def net(bundle: Bundle) -> SegmentationNetwork:
-    return read_network(bundle.segmentation_path)
 
 
 @pytest.fixture(scope="module")
