@@ -24,7 +24,7 @@ from erythron.train.segmenter.use import WINDOW_PX
 
 MAX_DIFFERENCE = 1e-4
 """Largest difference of a probability between torch and OpenVINO that is taken for rounding; of the shipped
-network it is 5e-6."""
+network it is 2e-6."""
 
 _PREFIX = "net."
 """Of the names of weights in the file: the exported module holds the network by this name."""
