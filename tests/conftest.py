@@ -41,6 +41,17 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_power_cut() -> Iterator[None]:
+    """Nothing is forced to the disk: no test cuts the power, and some ten thousand files would wait for it.
+
+    What tests start as a process of its own forces its files there as ever.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put last what waits for a program, so that the others run meanwhile."""
