@@ -217,9 +217,7 @@ def test_a_region_holds_the_cells_of_the_slide_that_lie_in_it(
     assert "holds no polygon" in failure.reason
 
 
-def test_slides_and_fields_stand_in_one_run_and_in_specimens(
-    small_slide_path: Path, tmp_path: Path
-) -> None:
+def test_slides_and_fields_stand_in_one_run_and_in_specimens(small_slide_path: Path, tmp_path: Path) -> None:
     field = tmp_path / "field.png"
     Image.fromarray(draw_field(DrawnFieldSpec(160, 120, seed=1)).rgb).save(field)
     lost = tmp_path / "lost.slide"
