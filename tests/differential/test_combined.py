@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from erythron.cells.classes import Lineage
 from erythron.differential.calls import Calls, Contrast, Corrected, Knowledge
 from erythron.differential.combined import _count_dealt, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
+from erythron.differential.counts import Estimate
 from erythron.differential.detection import Detection
 
 NAMES = ("proerythroblast", "basophilic", "polychromatic", "orthochromatic", "other")
@@ -170,6 +172,15 @@ def test_probabilities_of_an_excess_are_worth_half_as_many_cells() -> None:
     confusion = ConfusionMatrix(NAMES, NAMES, ((40, 0, 0, 0, 0, 40),) * 5, has_unclassified=True)
     assert _count_dealt(confusion, has_excess=False) == 100
     assert _count_dealt(confusion, has_excess=True) == 50
+
+
+@pytest.mark.parametrize("kind", ["share", "ratio"])
+def test_of_two_classes_that_no_cell_can_be_of_nothing_is_said(kind: Literal["share", "ratio"]) -> None:
+    rows = tuple(tuple(90 * (j == k) for j in range(5)) for k in range(5))
+    untold = ConfusionMatrix(NAMES, NAMES, rows, has_unclassified=False)
+    contrast = Contrast(NAMES[:1], NAMES[1:2], kind)
+    found = estimate([[0, 0, 60, 90, 200, 60]], untold, [contrast], [0.0, 0.0, 1.0, 1.0, 1.0])
+    assert found.estimates == (Estimate(None, None),)
 
 
 def test_an_excess_is_one_where_the_lower_limit_of_what_is_unclassified_is_over_what_is_expected() -> None:
