@@ -126,6 +126,7 @@ def list_cells(request: Request, who: Who, number: SpecimenNumber) -> CellsOut:
         label=[places[label] for label in cells["label"]],
         confidence=cells["confidence"].round(4).to_list(),
         counted_as=cells["counted_as"].to_list(),
+        added=[f.is_added(n) for f, t in zip(specimen.fields, tables, strict=True) for n in t["cell_id"]],
         outside=_find_outside(book, specimen, tables),
         doubt=rate_doubt(read_probabilities(cells, names)).round(4).tolist(),
         maturity=rate_maturity(cells, stages),

@@ -1,6 +1,6 @@
 // The gallery: cells as crops in groups. Only what is in view is in the document.
 
-import { words } from "./cells.js";
+import { isThere, words } from "./cells.js";
 import { listGroups } from "./groups.js";
 
 const HEADER = 44;
@@ -29,6 +29,7 @@ export class Gallery extends EventTarget {
     root.addEventListener("pointerdown", (event) => this.press(event));
     root.addEventListener("click", (event) => this.click(event));
     cells.addEventListener("changed", ({ detail }) => this.refresh(detail));
+    cells.addEventListener("listed", () => this.follow());
   }
 
   /** Sort all cells into their groups anew; the current cell stays the current one. */
@@ -92,6 +93,15 @@ export class Gallery extends EventTarget {
   countGroup(group) {
     const confirmed = group.cells.reduce((sum, cell) => sum + (cell.called ? 1 : 0), 0);
     group.countElement.textContent = `${group.cells.length} ${group.cells.length === 1 ? "cell" : "cells"}, ${confirmed} confirmed`;
+  }
+
+  /** Sort anew where a cell came or went: one that a person added, and one that was taken away again. */
+  follow() {
+    const isGone = this.sequence.some((cell) => !isThere(cell));
+    const isNew = this.filter === "all" && this.cells.list.some((cell) => cell.added && !this.position.has(cell));
+    if (isGone || isNew) {
+      this.arrange();
+    }
   }
 
   /** Where each group begins, by the width that there is. */
