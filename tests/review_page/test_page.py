@@ -314,9 +314,17 @@ def read_queue(page: Page) -> list[str]:
     return found
 
 
-def test_a_script_in_a_name_is_text(browser: Browser, served: Served) -> None:
+def test_a_script_in_a_name_is_text_and_a_group_is_accepted_once(browser: Browser, served: Served) -> None:
     name = '<img src=x onerror="alert(1)">'
     desk = Desk(browser, served.link(name))
+    # Once nothing of the group is left to accept, there is nothing to press; undone, there is again.
+    accept = desk.page.locator(".group button").first
+    assert accept.is_enabled()
+    desk.press("Shift+Enter")
+    desk.wait_saved()
+    assert accept.is_disabled()
+    desk.press("z")
+    assert accept.is_enabled()
     desk.press("3")
     desk.wait_saved()
     assert desk.page.locator("#reader").inner_text() == name

@@ -104,7 +104,7 @@ class Review(BaseModel):
 
     @property
     def withdrawn(self) -> frozenset[str]:
-        """Cells that a person added and that one said to be no cell since: as if they had never been added."""
+        """Cells that a person added and one said to be none since: as if they had never been added."""
         holding = self.holding
         names = (cell.cell_id for cell in self.added if cell.cell_id in holding)
         return frozenset(name for name in names if holding[name].called == NOT_A_CELL)

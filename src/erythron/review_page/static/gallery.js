@@ -71,8 +71,9 @@ export class Gallery extends EventTarget {
     count.className = "count";
     title.append(chip, name, " ", count);
     head.append(title);
+    let accept = null;
     if (group.accepts) {
-      const accept = document.createElement("button");
+      accept = document.createElement("button");
       accept.type = "button";
       accept.textContent =
         group.accepts === "agreed" ? "Accept what they agree on" : `Accept the rest as ${group.title.toLowerCase()}`;
@@ -86,13 +87,16 @@ export class Gallery extends EventTarget {
     list.className = "tiles";
     section.append(head, list);
     this.root.append(section);
-    Object.assign(group, { section, list, countElement: count });
+    Object.assign(group, { section, list, accept, countElement: count });
     this.countGroup(group);
   }
 
   countGroup(group) {
     const confirmed = group.cells.reduce((sum, cell) => sum + (cell.called ? 1 : 0), 0);
     group.countElement.textContent = `${group.cells.length} ${group.cells.length === 1 ? "cell" : "cells"}, ${confirmed} confirmed`;
+    if (group.accept !== null) {
+      group.accept.disabled = confirmed === group.cells.length;
+    }
   }
 
   /** Sort anew where a cell came or went: one that a person added, and one that was taken away again. */
