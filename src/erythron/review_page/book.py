@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +17,7 @@ from erythron.errors import DataError
 from erythron.pipeline.field import name_cells
 from erythron.pipeline.reviewed import MISSED, ReviewedCells
 from erythron.pipeline.slides.reviewed import name_on_slide
+from erythron.pipeline.tally import SeenPixels, flag_shared
 from erythron.read.source import Slide
 from erythron.review.record import Review, Verdict
 from erythron.review.store.events import SHARED, Change, Event, EventLog, Maker, StaleError, Subject
@@ -267,7 +268,13 @@ class Book:
     def make_differential(self, lane: str, specimen: PageSpecimen) -> Differential:
         """Return the differential of a specimen as its cells are called now."""
         found = [self.call_cells(lane, field).differential for field in specimen.fields]
-        return merge_differentials(found, self.run.model.settings)
+        merged = merge_differentials(found, self.run.model.settings)
+        seen: SeenPixels = {}
+        for field in self.run.fields:
+            owner = self.run.get_specimen(field).name
+            seen.setdefault(field.record.pixels_sha256, {}).setdefault(owner, field.name)
+        own = [(field.name, field.record.pixels_sha256) for field in specimen.fields]
+        return replace(merged, flags=(*flag_shared(specimen.name, own, seen), *merged.flags))
 
     def _take(self, event: Event) -> None:
         self._take_added(event)

@@ -199,11 +199,13 @@ class Conflict(BaseModel):
 class DifferentialOut(BaseModel):
     """The differential as the cells are called now; ``last`` is the event that it follows.
 
-    ``is_provisional`` says that its flags make it one that is not to be reported as it stands.
+    ``is_provisional`` says that its flags make it one that is not to be reported as it stands;
+    ``nothing_counted`` why no nucleated cell is counted, empty where some are.
     """
 
     differential: Differential
     is_provisional: bool
+    nothing_counted: str
     confirmed: int
     last: int
 

@@ -35,7 +35,7 @@ export class FieldView extends EventTarget {
 
   /** Show a field; its outlines are fetched once, and again after edits. */
   async open(number) {
-    if (this.field.number !== number) {
+    if (this.field?.number !== number) {
       this.field = this.cells.fields.get(number);
       this.view = null;
       this.tiles.clear();

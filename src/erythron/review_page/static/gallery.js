@@ -43,6 +43,9 @@ export class Gallery extends EventTarget {
     for (const group of this.groups) {
       this.makeSection(group);
     }
+    if (this.groups.length === 0) {
+      this.root.append(makeNote(this.cells.list.length > 0));
+    }
     for (const cell of [...this.selected]) {
       if (!this.position.has(cell)) {
         this.selected.delete(cell);
@@ -368,6 +371,16 @@ export class Gallery extends EventTarget {
       this.refresh([...old, ...cells]);
     }
   }
+}
+
+/** What stands in an empty gallery. */
+function makeNote(isFiltered) {
+  const note = document.createElement("p");
+  note.className = "empty";
+  note.textContent = isFiltered
+    ? "No cell is of this choice. “Show: All cells” above brings the others back."
+    : "No cell of this specimen was counted; the differential says why. Add pictures, or outline a cell in its field.";
+  return note;
 }
 
 function makeTile() {
