@@ -225,7 +225,12 @@ def test_a_picture_of_another_specimen_is_said_and_makes_the_count_provisional(
     named = [
         [flag for flag in r.differential.flags if flag.name == "image_of_another_specimen"] for r in runs
     ]
-    assert [len(flags) for flags in named] == [0, 0, 1]
+    # Both are told, the first one too, and each report says it.
+    assert [len(flags) for flags in named] == [1, 0, 1]
+    assert "f0.png as" in named[0][0].text
+    assert "f7.png of 002; find out whose they are" in named[0][0].text
+    for name in ("000", "002"):
+        assert "of another specimen" in (tmp_path / "run" / name / "report.html").read_text()
     [flag] = named[2]
     assert "f7.png as" in flag.text
     assert "f0.png of 000; find out whose they are" in flag.text

@@ -47,6 +47,10 @@ def test_file_names_are_text(field: Field) -> None:
 def test_no_nucleated_cell_is_said_plainly(field: Field) -> None:
     page = render_report(make_report(field, ["a.png"], empty=True))
     assert "No nucleated cell was found" in page
+    # What is not there is not said to be provisional.
+    assert "Nothing was counted: no nucleated cell is in the one field" in page
+    assert "rovisional:" not in page
+    assert ", provisional" not in page
     assert 'class="chart"' not in page
     assert 'id="spread"' not in page
 

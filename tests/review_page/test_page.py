@@ -143,6 +143,12 @@ def count_rows(page: Page) -> dict[str, int]:
     return {parts[0].strip(): int(parts[1]) for row in rows[1:] if (parts := row.split("\t"))[1].isdigit()}
 
 
+def count_tiles(page: Page) -> int:
+    """Return how many cells the groups of the gallery say they have."""
+    counts = page.locator(".group .count").all_text_contents()
+    return sum(int(text.split()[0]) for text in counts)
+
+
 @pytest.mark.real_data
 def test_a_review_by_keyboard_alone_from_the_first_call_to_the_export(
     browser: Browser, served_marrow: Served
@@ -168,6 +174,12 @@ def test_a_review_by_keyboard_alone_from_the_first_call_to_the_export(
     desk.wait_saved()
     desk.press("a", "Enter")
     page.locator("#live", has_text="One cell outlined").wait_for()
+    # Undone it is gone from the page as well, and done again it is there.
+    with_it = count_tiles(page)
+    desk.press("z")
+    assert count_tiles(page) == with_it - 1
+    desk.press("y")
+    assert count_tiles(page) == with_it
     desk.press("4")
     # The next one is two cells.
     desk.press("n", "s", "Enter")
@@ -322,9 +334,17 @@ def read_queue(page: Page) -> list[str]:
     return found
 
 
-def test_a_script_in_a_name_is_text(browser: Browser, served: Served) -> None:
+def test_a_script_in_a_name_is_text_and_a_group_is_accepted_once(browser: Browser, served: Served) -> None:
     name = '<img src=x onerror="alert(1)">'
     desk = Desk(browser, served.link(name))
+    # Once nothing of the group is left to accept, there is nothing to press; undone, there is again.
+    accept = desk.page.locator(".group button").first
+    assert accept.is_enabled()
+    desk.press("Shift+Enter")
+    desk.wait_saved()
+    assert accept.is_disabled()
+    desk.press("z")
+    assert accept.is_enabled()
     desk.press("3")
     desk.wait_saved()
     assert desk.page.locator("#reader").inner_text() == name

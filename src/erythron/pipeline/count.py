@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -38,7 +38,7 @@ from erythron.pipeline.reviewed import merge_reviews
 from erythron.pipeline.settings import choose_settings
 from erythron.pipeline.specimens import Specimen, name_run
 from erythron.pipeline.stream import CountStream
-from erythron.pipeline.tally import Tally
+from erythron.pipeline.tally import SeenPixels, Tally
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import make_distributions
 from erythron.report.model import Entry, FailedInput, FieldReport, ReviewReport, RunReport, SignedVersion
@@ -155,7 +155,7 @@ def count_specimens(
         _refuse_taken_columns(specimens, make_specimen_summary((), counting.bundle.classes).columns)
         listed = {specimen.name: [image.name for image in specimen.images] for specimen in specimens}
         refuse_other_run([name for names in listed.values() for name in names], out, force=options.force)
-        runs = tuple(counting.run(progress, executor))
+        runs = counting.run(progress, executor)
         rows = [
             SpecimenRow(
                 specimen.name,
@@ -255,14 +255,14 @@ class Counting:
         for parent in {folder.parent for _, folder in every}:
             sweep(parent)
 
-    def run(self, progress: Progress, executor: Executor | None) -> Iterator[CountRun]:
+    def run(self, progress: Progress, executor: Executor | None) -> tuple[CountRun, ...]:
         """Count, and write summary, report and record of each specimen as soon as its fields are done.
 
-        Yields:
+        Returns:
             What was counted of each specimen.
         """
         started = datetime.now(UTC)
-        seen: dict[str, tuple[str, str]] = {}
+        seen: SeenPixels = {}
         tallies = [Tally(specimen.name, seen) for specimen in self._specimens]
 
         jobs = (
@@ -271,11 +271,17 @@ class Counting:
             for n, (image, folder) in enumerate(folders.items())
         )
         outcomes = self._stream.run(jobs, executor or LocalExecutor(), progress)
+        runs, said = [], []
         for specimen, folders, tally in zip(self._specimens, self._folders, tallies, strict=True):
             for job, outcome in islice(outcomes, len(folders)):
                 tally.add(outcome, job)
             self._show_more(tally, min(len(folders), MAX_FIELDS_IN_FULL))
-            yield self._write(specimen, tally, started)
+            said.append(tally.list_flags())
+            runs.append(self._write(specimen, tally, started))
+        for number, (specimen, tally) in enumerate(zip(self._specimens, tallies, strict=True)):
+            if tally.list_flags() != said[number]:  # a later specimen has one of its images too
+                runs[number] = self._write(specimen, tally, started)
+        return tuple(runs)
 
     def _show_more(self, tally: Tally, shown: int) -> None:
         """Make what the page shows of further fields where some of the first could not be counted."""

@@ -102,5 +102,6 @@ def _keep_version(place: Path, folders: list[Path], version: int) -> None:
     kept.mkdir(exist_ok=True)
     for name in (REPORT, SUMMARY):
         write_file(kept / f"version-{version}-{name}", read_content(place / name))
-    cells = pl.concat([read_cells(folder) for folder in folders if read_record(folder) is not None])
-    write_file(kept / f"version-{version}-cells.csv", format_csv(cells))
+    tables = [read_cells(folder) for folder in folders if read_record(folder) is not None]
+    if tables:
+        write_file(kept / f"version-{version}-cells.csv", format_csv(pl.concat(tables)))

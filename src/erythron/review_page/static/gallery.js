@@ -1,6 +1,6 @@
 // The gallery: cells as crops in groups. Only what is in view is in the document.
 
-import { words } from "./cells.js";
+import { isThere, words } from "./cells.js";
 import { listGroups } from "./groups.js";
 
 const HEADER = 44;
@@ -29,6 +29,7 @@ export class Gallery extends EventTarget {
     root.addEventListener("pointerdown", (event) => this.press(event));
     root.addEventListener("click", (event) => this.click(event));
     cells.addEventListener("changed", ({ detail }) => this.refresh(detail));
+    cells.addEventListener("listed", () => this.follow());
   }
 
   /** Sort all cells into their groups anew; the current cell stays the current one. */
@@ -41,6 +42,9 @@ export class Gallery extends EventTarget {
     this.position = new Map(this.sequence.map((cell, i) => [cell, i]));
     for (const group of this.groups) {
       this.makeSection(group);
+    }
+    if (this.groups.length === 0) {
+      this.root.append(makeNote(this.cells.list.length > 0));
     }
     for (const cell of [...this.selected]) {
       if (!this.position.has(cell)) {
@@ -70,8 +74,9 @@ export class Gallery extends EventTarget {
     count.className = "count";
     title.append(chip, name, " ", count);
     head.append(title);
+    let accept = null;
     if (group.accepts) {
-      const accept = document.createElement("button");
+      accept = document.createElement("button");
       accept.type = "button";
       accept.textContent =
         group.accepts === "agreed" ? "Accept what they agree on" : `Accept the rest as ${group.title.toLowerCase()}`;
@@ -85,13 +90,25 @@ export class Gallery extends EventTarget {
     list.className = "tiles";
     section.append(head, list);
     this.root.append(section);
-    Object.assign(group, { section, list, countElement: count });
+    Object.assign(group, { section, list, accept, countElement: count });
     this.countGroup(group);
   }
 
   countGroup(group) {
     const confirmed = group.cells.reduce((sum, cell) => sum + (cell.called ? 1 : 0), 0);
     group.countElement.textContent = `${group.cells.length} ${group.cells.length === 1 ? "cell" : "cells"}, ${confirmed} confirmed`;
+    if (group.accept !== null) {
+      group.accept.disabled = confirmed === group.cells.length;
+    }
+  }
+
+  /** Sort anew where a cell came or went: one that a person added, and one that was taken away again. */
+  follow() {
+    const isGone = this.sequence.some((cell) => !isThere(cell));
+    const isNew = this.filter === "all" && this.cells.list.some((cell) => cell.added && !this.position.has(cell));
+    if (isGone || isNew) {
+      this.arrange();
+    }
   }
 
   /** Where each group begins, by the width that there is. */
@@ -354,6 +371,16 @@ export class Gallery extends EventTarget {
       this.refresh([...old, ...cells]);
     }
   }
+}
+
+/** What stands in an empty gallery. */
+function makeNote(isFiltered) {
+  const note = document.createElement("p");
+  note.className = "empty";
+  note.textContent = isFiltered
+    ? "No cell is of this choice. “Show: All cells” above brings the others back."
+    : "No cell of this specimen was counted; the differential says why. Add pictures, or outline a cell in its field.";
+  return note;
 }
 
 function makeTile() {

@@ -58,6 +58,9 @@ export class Signing {
     await this.saver.settled();
     const found = await read(`${this.path}/differential`);
     const told = found.differential.flags.map((flag) => `${flag.text[0].toUpperCase()}${flag.text.slice(1)}.`);
+    if (found.nothing_counted) {
+      return [`Nothing was counted: ${found.nothing_counted}.`, ...told];
+    }
     return found.is_provisional ? ["Provisional: not to be reported as it stands.", ...told] : told;
   }
 
