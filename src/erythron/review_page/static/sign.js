@@ -90,7 +90,8 @@ export class Signing {
 
   async act(action) {
     const buttons = document.querySelectorAll("#result button");
-    $("result-problem").textContent = "Counting again …";
+    $("result-problem").textContent = "";
+    $("result-work").hidden = false;
     buttons.forEach((button) => (button.disabled = true));
     let problem = "";
     try {
@@ -102,6 +103,7 @@ export class Signing {
     await this.saver.poll();
     this.show();
     $("result-problem").textContent = problem;
+    $("result-work").hidden = true;
     buttons.forEach((button) => (button.disabled = false));
   }
 }
