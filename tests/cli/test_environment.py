@@ -25,7 +25,7 @@ ERYTHRON = [sys.executable, "-m", "erythron"]
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("in")
     for seed in range(2):
-        Image.fromarray(draw_field(DrawnFieldSpec(200, 180, seed=seed)).rgb).save(folder / f"é{seed}.png")
+        Image.fromarray(draw_field(DrawnFieldSpec(160, 120, seed=seed)).rgb).save(folder / f"é{seed}.png")
     return folder
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -232,7 +232,9 @@ class Counting:
         options: RunOptions,
         loading: LoadingBundle | None = None,
     ) -> None:
-        self.bundle = load_bundle(options.model) if loading is None else loading.bundle
+        if loading is None:
+            loading = LoadingBundle(load_bundle(options.model), options.runtime, options.threads)
+        self.bundle = loading.bundle
         self._specimens, self._out, self._options = specimens, out, options
         self._task = CountTask(options, loading)
         self._settings = choose_settings(self.bundle, options.reference, options.width, options.me_ratio)
@@ -365,9 +367,15 @@ class Counting:
             ),
             versions=(
                 Entry("erythron", __version__),
-                *(Entry(name, version(name)) for name in _PACKAGES),
+                *(Entry(name, _find_version(name)) for name in _PACKAGES),
             ),
         )
+
+
+@cache
+def _find_version(package: str) -> str:
+    """Return the version of a package, which stays while a process runs and takes milliseconds to read."""
+    return version(package)
 
 
 def _keep_settings(options: RunOptions) -> RunSettings:

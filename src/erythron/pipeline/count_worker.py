@@ -10,7 +10,7 @@ from typing import overload
 import polars as pl
 
 from erythron.bundle.folder import load_bundle
-from erythron.bundle.loading import LoadingBundle, start_loading
+from erythron.bundle.loading import LoadingBundle
 from erythron.differential.assemble import make_differential, set_references
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, ImageReadError
@@ -107,7 +107,7 @@ class CountTask:
 
     Args:
         options: model, scale, ranges and whether to replace.
-        loading: the model of ``options`` where its networks load already in this process.
+        loading: the model of ``options`` where this process has read it already.
         progress: told of the areas of slides that are counted in this process.
     """
 
@@ -134,7 +134,7 @@ class CountWorker:
 
     Args:
         options: model, scale, ranges and whether to replace.
-        loading: the model of ``options`` where its networks load already; else they load when needed.
+        loading: the model of ``options`` where it is read already.
         progress: told of the areas of slides.
 
     Raises:
@@ -146,8 +146,8 @@ class CountWorker:
         self, options: RunOptions, loading: LoadingBundle | None = None, progress: Progress = no_progress
     ) -> None:
         self._options = options
-        self._loading = loading
-        bundle = load_bundle(options.model) if loading is None else loading.bundle
+        self._loading = loading or LoadingBundle(load_bundle(options.model), options.runtime, options.threads)
+        bundle = self._loading.bundle
         settings = choose_settings(bundle, options.reference, options.width, options.me_ratio)
         self._model = Model(bundle, settings, self._get_networks)
         self._steps = describe_steps(bundle, options)
@@ -286,10 +286,7 @@ class CountWorker:
 
     def _get_networks(self) -> Networks:
         if self._networks is None:
-            loading = self._loading or start_loading(
-                self._options.model, self._options.runtime, self._options.threads
-            )
-            self._networks = load_networks(loading.bundle, loading.runtimes.result())
+            self._networks = load_networks(self._loading.bundle, self._loading.runtimes.result())
         return self._networks
 
     def _call_again(self, record: FieldRecord, job: CountJob) -> CountedField:
