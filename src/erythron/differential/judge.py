@@ -43,7 +43,7 @@ def judge_counts(nucleated: int, unclassified: int, limits: QualityThresholds) -
     """Return the flags that the number of cells and of unclassified ones raises."""
     flags = []
     if nucleated < limits.fewest_cells:
-        text = f"no nucleated cell was counted, and {limits.fewest_cells} are needed: count other fields"
+        text = f"nothing was counted, and {limits.fewest_cells} cells are needed: count other fields"
         if nucleated:
             counted = "1 nucleated cell was" if nucleated == 1 else f"{nucleated} nucleated cells were"
             text = (
