@@ -130,3 +130,12 @@ def test_a_blood_film_whose_white_cells_are_called_erythroid_is_not_told_from_ma
     assert "specimen_not_told" in names(counted)
     assert counted.quality.in_view is not None
     assert 30 <= counted.quality.in_view.red <= 50
+
+
+def test_nothing_is_counted_on_letters_and_frame(count: Count, data_dir: Path) -> None:
+    path = data_dir / "cases/images/burned_in_text_called_cells.png"
+    counted = count(np.asarray(Image.open(path).convert("RGB"))[300:1350])
+    assert 22 <= len(counted.outlines) <= 27
+    frame = [outline for outline in counted.outlines if outline.left > 1080]
+    assert not frame
+    assert "looks_like_blood" not in names(counted)
