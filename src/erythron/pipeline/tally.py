@@ -6,6 +6,7 @@ from pathlib import Path
 
 from erythron.pipeline.count_worker import CountJob, DoneField
 from erythron.pipeline.executor import Failure
+from erythron.pipeline.shared_scale import judge_shared_scale
 from erythron.quality.flags import QualityFlag
 from erythron.report.model import FailedInput, FieldReport, RepeatedInput
 from erythron.results.record import FieldRecord
@@ -90,8 +91,9 @@ class Tally:
         self.entries[entry] = _make_entry(done)
 
     def list_flags(self) -> tuple[QualityFlag, ...]:
-        """Return flags of inputs that show the same pixels as one before, none where there are none."""
-        return (*self._flag_others(), *self._flag_repeated())
+        """Return flags of inputs that show the same pixels as one before, and of scales that differ."""
+        scale = judge_shared_scale([done.record for done in self.done])
+        return (*self._flag_others(), *self._flag_repeated(), *(() if scale is None else (scale,)))
 
     def _flag_others(self) -> tuple[QualityFlag, ...]:
         if not self._of_others:

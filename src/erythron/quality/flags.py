@@ -34,6 +34,7 @@ PROVISIONAL = frozenset(
         "scale_from_nuclei",
         "scale_contradicted",
         "magnification_too_low",
+        "scale_of_other_fields",
         "looks_like_blood",
         "specimen_not_told",
         "stain_unlike_training",
@@ -52,6 +53,9 @@ The others (uneven fields, areas left out) limit what was looked at and leave it
 
 LOOKS_LIKE_BLOOD = "looks_like_blood"
 """Flag with which a differential has the figure of blood in place of the indices of marrow."""
+
+SCALE_OF_OTHER_FIELDS = "scale_of_other_fields"
+"""Flag of fields without a sure scale whose neighbours in the specimen agree on one."""
 
 TARGET_CELLS = 500
 """Nucleated cells to count where the percentage of a class decides; :class:`QualityThresholds` has the least
