@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -82,9 +83,17 @@ def estimate_with_pearson(specimen: Specimen, contrasts: Sequence[Contrast]) -> 
         return estimate_as_now(specimen, contrasts)
 
 
-def estimate_with_spike(specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
-    """Return estimates that think it as likely as not that fields differ by chance alone."""
-    with mock.patch.object(overdispersion, "_draw_ratios", _draw_ratios_with_spike):
+def estimate_with_spike(
+    alike: float, specimen: Specimen, contrasts: Sequence[Contrast]
+) -> tuple[Estimate, ...]:
+    """Return estimates that hold it likely beforehand that fields differ by chance alone.
+
+    Args:
+        alike: how likely, between 0 and 1.
+        specimen: simulated.
+        contrasts: to estimate.
+    """
+    with mock.patch.object(overdispersion, "_draw_ratios", partial(_draw_ratios_with_spike, alike)):
         return estimate_as_now(specimen, contrasts)
 
 
@@ -103,13 +112,15 @@ def _draw_by_pearson(
     return CallDraws(gammas / gammas.sum(axis=1, keepdims=True), sums)
 
 
-def _draw_ratios_with_spike(found: Overdispersion, draws: int, rng: np.random.Generator) -> Floats:
-    """Return (B, 1) draws given a prior of half on 1 and half on 1 to 20, even on the logarithm."""
+def _draw_ratios_with_spike(
+    alike: float, found: Overdispersion, draws: int, rng: np.random.Generator
+) -> Floats:
+    """Return (B, 1) draws given a prior of a part on 1 and the rest on 1 to 20, even on the logarithm."""
     if not found.freedom:
         return np.ones((draws, 1))
     grid = np.exp(np.linspace(0.0, np.log(MOST_OVERDISPERSED), 120))
     likelihood = chi2.pdf(found.ratio * found.freedom / grid, found.freedom) / grid
-    weights = likelihood * np.where(grid == 1.0, 0.5, 0.5 / (len(grid) - 1))
+    weights = likelihood * np.where(grid == 1.0, alike, (1.0 - alike) / (len(grid) - 1))
     return np.asarray(rng.choice(grid, size=(draws, 1), p=weights / weights.sum()))
 
 

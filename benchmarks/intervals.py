@@ -75,7 +75,8 @@ NOW: Mapping[str, Method] = {"before": estimate_as_before, "now": estimate_as_no
 IN_FIELDS: Mapping[str, Method] = {
     **NOW,
     "Pearson's": estimate_with_pearson,
-    "as likely alike as not": estimate_with_spike,
+    "as likely alike as not": partial(estimate_with_spike, 0.5),
+    "alike in one of four": partial(estimate_with_spike, 0.25),
 }
 UNLIKE: Mapping[str, Method] = {
     **NOW,

@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import httpx
@@ -41,6 +42,9 @@ COUNTED = 4
 
 KEYS = 200
 """Key presses that are timed."""
+
+LONGEST_START_S = 60
+"""A server that takes longer hangs."""
 
 _WATCH = """() => {
   window.waits = [];
@@ -151,19 +155,28 @@ def measure_page(run: Path) -> str:
 
 
 def kill_after_each(run: Path, kills: int) -> str:
-    """Kill the server after each acknowledged change; return what was lost in words.
+    """Kill the server after each acknowledged change; return in words what was lost and how long it took.
 
-    The servers are forks of this process, which has imported all already.
+    The servers are forks of a process that has imported all and done nothing yet: a fork of this one, whose
+    threads hold locks, would wait for them for ever.
     """
     for path in run.glob("review.sqlite*"):
         path.unlink()
     lost = 0
-    fork = multiprocessing.get_context("fork")
+    begun, starts = time.perf_counter(), []
+    fork = multiprocessing.get_context("forkserver")
+    fork.set_forkserver_preload(["erythron.review_page.server"])
     for number in range(kills + 1):
-        here, there = fork.Pipe()
-        process = fork.Process(target=serve_review, args=(run, ServerOptions("bench"), there.send))
+        here, there = fork.Pipe(duplex=False)
+        process = fork.Process(target=serve_to, args=(there, run))
+        started = time.perf_counter()
         process.start()
+        there.close()
+        if not here.poll(LONGEST_START_S):
+            process.kill()
+            raise SystemExit(f"{run}: the server did not start within {LONGEST_START_S} s")
         link = here.recv()
+        starts.append(time.perf_counter() - started)
         with httpx.Client(base_url=link.split("/enter")[0], timeout=60) as client:
             client.get(link)
             client.headers["x-csrf-token"] = client.get("/api/run").json()["csrf"]
@@ -179,7 +192,15 @@ def kill_after_each(run: Path, kills: int) -> str:
             client.post("/api/specimens/0/calls", json=body).raise_for_status()
             process.kill()
         process.join()
-    return f"{kills} kills, each right after an acknowledged change: {lost} changes lost."
+    return (
+        f"{kills} kills, each right after an acknowledged change: {lost} changes lost. "
+        f"{time.perf_counter() - begun:.0f} s in all, {statistics.median(starts):.2f} s a start."
+    )
+
+
+def serve_to(line: Connection, run: Path) -> None:
+    """Serve a run and send the link once it listens."""
+    serve_review(run, ServerOptions("bench"), line.send)
 
 
 def main() -> None:

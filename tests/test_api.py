@@ -30,7 +30,7 @@ DOCS = Path(__file__).parent.parent / "docs" / "api.md"
 
 @pytest.fixture(scope="module")
 def pixels() -> NDArray[np.uint8]:
-    return draw_field(DrawnFieldSpec(400, 300, seed=1)).rgb
+    return draw_field(DrawnFieldSpec(240, 200, seed=1)).rgb
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +259,7 @@ def test_a_notebook_shows_table_and_picture(result: erythron.Result) -> None:
 
 def test_a_name_with_markup_is_escaped(pixels: NDArray[np.uint8], tmp_path: Path) -> None:
     file = tmp_path / "<b>&.png"
-    Image.fromarray(pixels[:200, :200]).save(file)
+    Image.fromarray(pixels[:120, :160]).save(file)
     html = erythron.count(file, mpp=0.25)._repr_html_()
     assert "<b>&" not in html
     assert "&lt;b&gt;&amp;.png" in html
@@ -292,7 +292,7 @@ def test_the_examples_of_the_documentation_run(
 
 
 def test_threads_that_share_a_counter_get_what_one_gets(pixels: NDArray[np.uint8]) -> None:
-    fields = [draw_field(DrawnFieldSpec(240, 200, seed=seed)).rgb for seed in range(4)]
+    fields = [draw_field(DrawnFieldSpec(160, 120, seed=seed)).rgb for seed in range(4)]
     with erythron.Counter(mpp=0.25) as counter:
         alone = [counter.count(field).cells for field in fields]
         with ThreadPoolExecutor(max_workers=4) as pool:

@@ -27,7 +27,7 @@ PER_IMAGE = {"cells.csv", "cells.geojson", "differential.json", "overlay.png", "
 def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fields")
     for seed in range(3):
-        Image.fromarray(draw_field(DrawnFieldSpec(400, 300, seed=seed)).rgb).save(folder / f"field{seed}.png")
+        Image.fromarray(draw_field(DrawnFieldSpec(260, 200, seed=seed)).rgb).save(folder / f"field{seed}.png")
     return folder
 
 
@@ -225,7 +225,7 @@ def test_a_mask_has_its_images_size_and_values(fields: Path, tmp_path: Path) -> 
     out = tmp_path / "masks"
     assert run_program("mask", fields, "--out", out, "--all").returncode == 0
     mask = np.asarray(Image.open(out / "field0.png"))
-    assert mask.shape == (300, 400)
+    assert mask.shape == (200, 260)
     assert set(np.unique(mask)) == {0, 128, 255}
     again = run_program("mask", fields, "--out", out, "--all")
     assert again.returncode == 0

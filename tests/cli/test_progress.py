@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from erythron.cli import progress
-from erythron.cli.progress import show_flags, show_progress
+from erythron.cli.progress import show_flags, show_progress, show_stages
 from erythron.pipeline.executor import PartsDone
 from erythron.quality.flags import QualityFlag
 
@@ -49,3 +49,14 @@ def test_how_far_a_slide_is_stands_on_the_terminal_and_in_the_log(
     assert "two.svs: 2 areas, 250 of 500 cells" in shown
     assert "250/500" in shown
     assert "one.svs" not in shown.rpartition("two.svs")[2]
+
+
+def test_in_a_log_a_stage_says_that_it_begins_and_ends_and_not_every_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(progress, "stderr", Console(file=log, width=120))
+    with show_stages() as tell:
+        for done in range(5):
+            tell("Features of [7] cells", done, 4)
+    assert log.getvalue().splitlines() == ["Features of [7] cells: 0 of 4", "Features of [7] cells: 4 of 4"]

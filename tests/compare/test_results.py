@@ -160,6 +160,59 @@ def test_runs_in_one_folder_are_told_apart_by_their_folders(tmp_path: Path) -> N
         compare_results(tmp_path / "a", tmp_path / "b" / "p1")
 
 
+def write_run(folder: Path, fields: int, specimens: tuple[str, ...] = ()) -> Path:
+    """Write a run of so many fields, or several specimens of so many each."""
+    for name in specimens or (".",):
+        for number in range(fields):
+            (folder / name / f"f{number}").mkdir(parents=True)
+            labels = ["lymphocyte"] * (number + 1) + ["monocyte"] * 3
+            rows = [(f"{name}/f{number}.png", 50.0 * i, 50.0, label, "") for i, label in enumerate(labels)]
+            write_cells(folder / name / f"f{number}" / "cells.csv", rows)
+        (folder / name / "run.json").write_text("{}")
+    (folder / "run.json").write_text("{}")
+    return folder
+
+
+def test_fields_of_one_specimen_have_no_limits_of_agreement(tmp_path: Path) -> None:
+    run, whole = write_run(tmp_path / "run", 4), tmp_path / "reader.csv"
+    found = compare_results(run, run)
+    assert found.cells is not None
+    assert found.cells.images == 4
+    assert {(s.specimens, s.bland_altman, s.passing_bablok) for s in found.shares} == {(1, None, None)}
+    # A reader's table over two of its fields is of that one specimen too, and of these two fields.
+    pl.concat([pl.read_csv(run / name / "cells.csv") for name in ("f1", "f2")]).write_csv(whole)
+    with_reader = compare_results(run, whole)
+    assert {s.within_limits for s in with_reader.shares} == {s.specimens for s in with_reader.shares} == {1}
+    text = CliRunner().invoke(app, ["compare", str(run), str(whole)]).stdout
+    assert "are of 3 specimens or more; here they are 1" in text
+    pair = write_run(tmp_path / "pair", 4, ("p1", "p2"))
+    assert {(s.specimens, s.bland_altman) for s in compare_results(pair, pair).shares} == {(2, None)}
+    three = compare_results(*[write_run(tmp_path / "three", 2, ("p1", "p2", "p3"))] * 2)
+    assert all(s.specimens == 3 and s.bland_altman is not None for s in three.shares)
+    assert not three.is_by_image
+
+
+def test_specimens_whose_images_lie_elsewhere_are_compared(tmp_path: Path) -> None:
+    """Equal names of specimens keep no image from being found by the end of its path."""
+    one = write_run(tmp_path / "one", 2, ("p1", "p2"))
+    other = write_run(tmp_path / "other", 2, ("p1", "p2"))
+    for file in other.rglob("cells.csv"):
+        file.write_text(file.read_text().replace("p1/", "moved/p1/").replace("p2/", "moved/p2/"))
+    found = compare_results(one, other)
+    assert found.cells is not None
+    assert found.cells.only_a == found.cells.only_b == 0
+    assert {s.specimens for s in found.shares} == {2}
+
+
+def test_images_of_no_known_specimen_are_said_to_stand_for_one(tmp_path: Path) -> None:
+    table = write_summary(tmp_path / "a.csv", {f"{n}.png": (10 + n, 90) for n in range(3)})
+    assert compare_results(table, table).is_by_image
+    assert (
+        "Each image stands for a specimen."
+        in CliRunner().invoke(app, ["compare", str(table), str(table)]).stdout
+    )
+
+
 def test_two_tables_of_one_image_in_a_run_are_refused(tmp_path: Path) -> None:
     for name in ("f", "f_again"):
         (tmp_path / "run" / name).mkdir(parents=True)

@@ -436,6 +436,14 @@ def test_what_looks_like_blood_has_nucleated_red_cells_to_100_white_cells_and_no
     assert merge_differentials([found, dense, dense], wanted).nucleated_red_cells is None
 
 
+@pytest.mark.parametrize("is_erythroid", [True, False])
+def test_a_model_of_one_side_has_no_nucleated_red_cells_to_white_ones(is_erythroid: bool) -> None:
+    classes = [c for c in DEFAULT_CLASSES if (c in ERYTHROID_STAGES) is is_erythroid]
+    cells = make_cells([(classes[0].name, "")] * 3)
+    found = make_differential(cells, DifferentialSettings(classes), FieldQuality(blood=20.0))
+    assert found.nucleated_red_cells is None
+
+
 def test_a_matrix_of_other_calls_than_the_model_has_stops_the_correction_and_says_so() -> None:
     whole = make_confusion(right=9)
     turned = ConfusionMatrix(whole.true_classes, whole.calls[::-1], whole.counts, has_unclassified=False)

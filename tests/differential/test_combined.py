@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Literal
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
 from erythron.cells.classes import Lineage
 from erythron.differential.calls import Calls, Contrast, Corrected, Knowledge
 from erythron.differential.combined import _count_dealt, estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
+from erythron.differential.counts import Estimate
 from erythron.differential.detection import Detection
 
 NAMES = ("proerythroblast", "basophilic", "polychromatic", "orthochromatic", "other")
@@ -29,7 +32,7 @@ MIXES = {
     "flat": np.array([0.075, 0.075, 0.075, 0.075, 0.7]),
     "absent": np.array([0.003, 0.0, 0.09, 0.207, 0.7]),
 }
-SPECIMENS = 60
+SPECIMENS = 40
 CELLS = 400
 CONTRASTS = [Contrast((n,), tuple(m for m in NAMES if m != n), "share") for n in NAMES]
 CONTRASTS.append(Contrast(NAMES[:4], NAMES[4:], "share"))
@@ -48,7 +51,7 @@ def estimate(
 ) -> Corrected:
     """Each row of calls is a field, its last number the unclassified cells, dealt out evenly if not told."""
     table = np.array(calls)
-    weights = np.array(dealt or [1.0] * len(NAMES))
+    weights = np.array(dealt or [1.0] * len(confusion.true_classes))
     as_class = np.outer(table[:, -1], weights / weights.sum())
     known = Knowledge(confusion, LINEAGES[: len(confusion.true_classes)], detection)
     return estimate_contrasts(Calls(table[:, :-1], table[:, -1], as_class), known, contrasts, 0.95)
@@ -83,7 +86,7 @@ def test_covers_as_often_as_stated_and_takes_most_of_the_bias(mix: str) -> None:
         raw += calls[:-1] / calls[:-1].sum()
         corrected += [e.value or 0.0 for e in found.estimates[: len(NAMES)]]
     coverage = covered / SPECIMENS
-    # 420 intervals a mix; in one specimen they hang together, so 3 points are about three standard errors.
+    # 280 intervals a mix; in one specimen they hang together, so 3 points are above two standard errors.
     assert 0.92 <= coverage.mean() <= 0.985
     assert coverage.min() >= 0.87
     raw_bias, corrected_bias = (np.abs(x / SPECIMENS - truth).sum() for x in (raw, corrected))
@@ -169,6 +172,33 @@ def test_probabilities_of_an_excess_are_worth_half_as_many_cells() -> None:
     confusion = ConfusionMatrix(NAMES, NAMES, ((40, 0, 0, 0, 0, 40),) * 5, has_unclassified=True)
     assert _count_dealt(confusion, has_excess=False) == 100
     assert _count_dealt(confusion, has_excess=True) == 50
+
+
+@pytest.mark.parametrize("kind", ["share", "ratio"])
+def test_of_two_classes_that_no_cell_can_be_of_nothing_is_said(kind: Literal["share", "ratio"]) -> None:
+    rows = tuple(tuple(90 * (j == k) for j in range(5)) for k in range(5))
+    untold = ConfusionMatrix(NAMES, NAMES, rows, has_unclassified=False)
+    contrast = Contrast(NAMES[:1], NAMES[1:2], kind)
+    found = estimate([[0, 0, 60, 90, 200, 60]], untold, [contrast], [0.0, 0.0, 1.0, 1.0, 1.0])
+    assert found.estimates == (Estimate(None, None),)
+
+
+def test_an_excess_is_one_where_the_lower_limit_of_what_is_unclassified_is_over_what_is_expected() -> None:
+    # Rates are known all but exactly: 5 % are left unclassified, and 1 % more is no excess.
+    confusion = ConfusionMatrix(
+        NAMES[:2], NAMES[:2], ((95_000, 0, 5_000), (0, 95_000, 5_000)), has_unclassified=True
+    )
+    contrast = [Contrast(NAMES[:1], NAMES[1:2], "share")]
+
+    def has_bound(left: int) -> bool:
+        of_class = (CELLS - left) // 2
+        found = estimate([[of_class, CELLS - left - of_class, left]], confusion, contrast, [1.0, 1.0])
+        return found.estimates[0].bound is not None
+
+    expected = next(n for n in range(CELLS) if beta.ppf(0.025, n + 0.5, CELLS - n + 1.0) > 0.06)
+    flagged = [has_bound(left) for left in range(expected - 5, expected + 3)]
+    assert flagged[:4] == [False] * 4
+    assert flagged[-1]
 
 
 def test_an_excess_of_unclassified_cells_has_a_bound_beside_the_interval() -> None:

@@ -59,6 +59,10 @@ def test_no_cells_have_no_answer() -> None:
     assert cells_to_separate(0, 0, 0.1) is None
 
 
+def test_a_limit_at_the_share_itself_is_never_left() -> None:
+    assert cells_to_separate(18, 100, 0.18) is None
+
+
 def test_an_impossible_width_is_refused() -> None:
     with pytest.raises(ValueError, match="width"):
         cells_for_width(1, 10, 1.0)

@@ -43,6 +43,20 @@ def test_unclassified_cells_are_dealt_by_their_probabilities_among_the_nucleated
     assert counts.unclassified_as == pytest.approx((0.4 / 0.75 + 0.25, 0.35 / 0.75 + 0.75, 0.0), abs=1e-6)
 
 
+def test_confirmed_cells_are_those_that_are_counted_as_a_person_called_them() -> None:
+    cells = pl.DataFrame(
+        [
+            ("granulocyte", "", "granulocyte"),
+            ("granulocyte", "outside_region", "granulocyte"),
+            ("lymphocyte", "", None),
+        ],
+        schema=["label", "flags", "confirmed_as"],
+        orient="row",
+    )
+    counts = count_cells(cells, CLASSES)
+    assert (counts.counts, counts.confirmed) == ((1, 1, 0), (1, 0, 0))
+
+
 @pytest.mark.parametrize("probability", [None, 0.0])
 def test_an_unclassified_cell_without_probabilities_is_spread_evenly(probability: float | None) -> None:
     cells = make_cells([("granulocyte", "unclassified", probability, probability, probability)])

@@ -12,8 +12,8 @@ from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 @pytest.fixture(scope="module")
 def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of three synthetic fields of 360 by 300 pixels; no test writes into it."""
+    """A folder of three synthetic fields of two or three cells; no test writes into it."""
     folder = tmp_path_factory.mktemp("in")
     for seed in range(3):
-        Image.fromarray(draw_field(DrawnFieldSpec(360, 300, seed=seed)).rgb).save(folder / f"f{seed}.png")
+        Image.fromarray(draw_field(DrawnFieldSpec(180, 150, seed=seed + 2)).rgb).save(folder / f"f{seed}.png")
     return folder

@@ -91,7 +91,7 @@ def test_the_background_of_a_field_is_estimated_once(
     real = image.estimate_background
     monkeypatch.setattr(image, "estimate_background", lambda rgb: shapes.append(rgb.shape) or real(rgb))
     count_images(find_images([fields / "f0.png"]), tmp_path / "run", OPTIONS)
-    assert shapes == [(300, 360, 3)]
+    assert shapes == [(150, 180, 3)]
 
 
 @pytest.mark.parametrize("change", ["reference", "width"])
@@ -157,18 +157,18 @@ def test_another_model_names_the_same_outlines_anew(
         assert path.read_text() == (fresh / path.relative_to(run)).read_text()
 
 
-def repaint(run: Path, fields: Path) -> RunOptions:
-    image = Image.open(fields / "f0.png")
+def repaint(run: Path, field: Path) -> RunOptions:
+    image = Image.open(field)
     image.putpixel((0, 0), (1, 2, 3))
-    image.save(fields / "f0.png")
+    image.save(field)
     return OPTIONS
 
 
-def rescale(run: Path, fields: Path) -> RunOptions:
+def rescale(run: Path, field: Path) -> RunOptions:
     return RunOptions(mpp=0.3)
 
 
-def edit(run: Path, fields: Path) -> RunOptions:
+def edit(run: Path, field: Path) -> RunOptions:
     path = run / "f0" / "cells.csv"
     path.write_text(path.read_text().replace("granulocyte,", "monocyte,"))
     return OPTIONS
@@ -183,11 +183,10 @@ def edit(run: Path, fields: Path) -> RunOptions:
     ],
 )
 def test_another_image_or_scale_and_an_edited_table_are_not_replaced_unasked(
-    change: Callable[[Path, Path], RunOptions], reason: str, run: Path, fields: Path, tmp_path: Path
+    change: Callable[[Path, Path], RunOptions], reason: str, fields: Path, tmp_path: Path
 ) -> None:
-    own = tmp_path / "fields"
-    shutil.copytree(fields, own)
-    shutil.rmtree(run)
+    own, run = tmp_path / "f0.png", tmp_path / "run"
+    shutil.copy(fields / "f0.png", own)
     count_images(find_images([own]), run, OPTIONS)
     options = change(run, own)
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}

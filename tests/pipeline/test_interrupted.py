@@ -36,7 +36,7 @@ FORCE = RunOptions(mpp=0.25, force=True)
 def draw_images(folder: Path) -> Path:
     folder.mkdir()
     for seed in range(2):
-        Image.fromarray(draw_field(DrawnFieldSpec(200, 180, seed=seed)).rgb).save(folder / f"f{seed}.png")
+        Image.fromarray(draw_field(DrawnFieldSpec(160, 120, seed=seed)).rgb).save(folder / f"f{seed}.png")
     return folder
 
 

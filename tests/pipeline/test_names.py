@@ -39,7 +39,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("in")
     paths = [folder / name for name in NAMES]
     for seed, path in enumerate(paths):
-        Image.fromarray(draw_field(DrawnFieldSpec(200, 180, seed=seed)).rgb).save(path, "PNG")
+        Image.fromarray(draw_field(DrawnFieldSpec(160, 120, seed=seed)).rgb).save(path, "PNG")
     return paths
 
 
@@ -133,7 +133,7 @@ def test_results_of_one_image_do_not_lie_in_those_of_another(images: list[Path],
 def test_patterns_that_match_nothing_are_no_such_files_and_the_rest_is_done(tmp_path: Path) -> None:
     """A shell leaves such a pattern as it is; two of them share a name, but nothing is written of either."""
     good = tmp_path / "f.png"
-    Image.fromarray(draw_field(DrawnFieldSpec(200, 180, seed=3)).rgb).save(good)
+    Image.fromarray(draw_field(DrawnFieldSpec(160, 120, seed=3)).rgb).save(good)
     patterns = [tmp_path / "*.jpg", tmp_path / "*.tif"]
     inputs = find_images([*patterns, good])
     run = count_images(inputs, tmp_path / "run", OPTIONS)

@@ -70,7 +70,7 @@ def test_a_count_in_two_processes_is_that_of_one(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for seed in range(2):
-        Image.fromarray(draw_field(DrawnFieldSpec(220, 200, seed=seed)).rgb).save(folder / f"f{seed}.png")
+        Image.fromarray(draw_field(DrawnFieldSpec(160, 120, seed=seed)).rgb).save(folder / f"f{seed}.png")
     results = []
     for name, executor in (("one", None), ("two", ProcessExecutor(2))):
         options = RunOptions(mpp=0.25, threads=None if executor is None else 1)

@@ -36,7 +36,7 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for patient in range(3):
         (folder / f"00{patient}").mkdir()
         for field in range(2):
-            drawn = draw_field(DrawnFieldSpec(300, 260, seed=10 * patient + field))
+            drawn = draw_field(DrawnFieldSpec(180, 150, seed=10 * patient + field))
             Image.fromarray(drawn.rgb).save(folder / f"00{patient}" / f"f{field}.png")
     return folder
 
@@ -145,15 +145,17 @@ def test_a_field_is_added_and_the_others_are_kept(patients: Path, tmp_path: Path
         count_specimens(first, tmp_path / "run", OPTIONS)
 
 
-def test_a_copy_in_another_file_is_counted_once_and_said(patients: Path, tmp_path: Path) -> None:
+def test_a_copy_in_another_file_is_counted_once_and_said(
+    patients: Path, counted: Path, tmp_path: Path
+) -> None:
     own = tmp_path / "in"
     shutil.copytree(patients / "000", own)
     Image.open(own / "f0.png").save(own / "g.bmp")
     shutil.copy(own / "f0.png", own / "h.png")
-    alone = count_images(find_images([patients / "000"]), tmp_path / "alone", OPTIONS)
     run = count_images(find_images([own]), tmp_path / "run", OPTIONS)
     assert run.failures == ()
-    assert run.differential.nucleated_cells == alone.differential.nucleated_cells
+    alone = [Differential.from_json(p.read_text()) for p in (counted / "000").glob("*/differential.json")]
+    assert run.differential.nucleated_cells == sum(found.nucleated_cells for found in alone)
     assert len(run.fields) == 2
     [flag] = [flag for flag in run.differential.flags if flag.name == "repeated_images"]
     assert "g.bmp as f0.png, h.png as f0.png" in flag.text
@@ -223,7 +225,12 @@ def test_a_picture_of_another_specimen_is_said_and_makes_the_count_provisional(
     named = [
         [flag for flag in r.differential.flags if flag.name == "image_of_another_specimen"] for r in runs
     ]
-    assert [len(flags) for flags in named] == [0, 0, 1]
+    # Both are told, the first one too, and each report says it.
+    assert [len(flags) for flags in named] == [1, 0, 1]
+    assert "f0.png as" in named[0][0].text
+    assert "f7.png of 002; find out whose they are" in named[0][0].text
+    for name in ("000", "002"):
+        assert "of another specimen" in (tmp_path / "run" / name / "report.html").read_text()
     [flag] = named[2]
     assert "f7.png as" in flag.text
     assert "f0.png of 000; find out whose they are" in flag.text

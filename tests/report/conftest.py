@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,8 @@ from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.cells.outline import outlines_from_labels
 from erythron.cells.table import count_as
-from erythron.differential.assemble import make_differential, merge_differentials
+from erythron.differential.assemble import DifferentialSettings, make_differential, merge_differentials
+from erythron.differential.counts import Differential
 from erythron.interchange.geojson import CellRings, trace_cells
 from erythron.pipeline.settings import choose_settings
 from erythron.read.image import ScaleSource
@@ -66,10 +68,22 @@ def field() -> Field:
     return Field()
 
 
+@cache
+def get_settings() -> DifferentialSettings:
+    return choose_settings(load_bundle(None))
+
+
+@cache
+def count_fields(field: Field, fields: int, *, empty: bool) -> Differential:
+    """Return the differential of a field, or of several that are alike."""
+    if fields == 1:
+        return make_differential(field.cells.clear() if empty else field.cells, get_settings())
+    return merge_differentials([count_fields(field, 1, empty=empty)] * fields, get_settings())
+
+
 def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunReport:
     cells = field.cells.clear() if empty else field.cells
-    settings = choose_settings(load_bundle(None))
-    found = make_differential(cells, settings)
+    found = count_fields(field, 1, empty=empty)
     fields = tuple(
         FieldReport(
             name,
@@ -92,7 +106,7 @@ def make_report(field: Field, names: list[str], *, empty: bool = False) -> RunRe
     return RunReport(
         specimen="A-1",
         made_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
-        differential=merge_differentials([f.differential for f in fields], settings),
+        differential=count_fields(field, len(fields), empty=empty),
         fields=fields,
         failed=(FailedInput(HOSTILE_NAME, "not an image"),),
         distributions=make_distributions(cells),

@@ -13,6 +13,7 @@ from erythron.report.wording import (
     describe_range,
     describe_scale,
     end_sentence,
+    explain_nothing,
     judge_range,
     list_plans,
     list_sources,
@@ -92,6 +93,15 @@ def test_a_value_outside_its_range_is_marked_and_in_brackets_where_its_interval_
 def test_what_more_to_count_is_a_sentence(field: Field, plan: CellsNeeded, sentence: str | None) -> None:
     found = replace(make_report(field, ["a.png"]).differential, count_more=(plan,))
     assert list_plans(found) == ([] if sentence is None else [sentence])
+
+
+def test_it_is_said_why_nothing_is_counted(field: Field) -> None:
+    found = make_report(field, ["a.png"]).differential
+    assert explain_nothing(found) == ""
+    nothing = replace(found, nucleated_cells=0, fields=3)
+    assert explain_nothing(nothing) == "no nucleated cell is in any of 3 fields"
+    assert explain_nothing(replace(nothing, left_out_cells=5)).startswith("of 5 cells that were found each")
+    assert explain_nothing(replace(nothing, fields=0)) == "no image could be counted"
 
 
 def test_text_becomes_a_sentence_and_titles_fit_a_column() -> None:

@@ -42,7 +42,7 @@ def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("in") / "fields"
     folder.mkdir()
     for seed in range(2):
-        Image.fromarray(draw_field(DrawnFieldSpec(400, 300, seed=seed)).rgb).save(folder / f"f{seed}.png")
+        Image.fromarray(draw_field(DrawnFieldSpec(220, 180, seed=seed)).rgb).save(folder / f"f{seed}.png")
     Image.new("RGB", (300, 200), (236, 230, 228)).save(folder / "empty.png")
     return folder
 

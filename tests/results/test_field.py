@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import OWN_PICTURE, find_images
 from erythron.results.field import (
+    GEOJSON,
     OWN_FILES,
     PAGE,
     is_whole,
     need_record,
+    read_cells,
     read_differential,
     read_field,
     read_page,
@@ -109,3 +112,14 @@ def test_cells_and_outlines_are_in_one_order(folder: Path) -> None:
     found = read_field(folder)
     assert [outline.cell_id for outline in found.outlines] == found.cells["cell_id"].to_list()
     assert len(found.outlines) > 3
+
+
+def test_a_cell_whose_nucleus_was_taken_out_is_named(folder: Path) -> None:
+    path = folder / GEOJSON
+    collection = json.loads(path.read_text())
+    edited = collection["features"][1]
+    del edited["nucleusGeometry"]
+    path.write_text(json.dumps(collection))
+    name = read_cells(folder)["cell_id"][1]
+    with pytest.raises(DataError, match=rf"cells\.geojson: cell {name} has no nucleus; count the image"):
+        read_field(folder)

@@ -28,6 +28,7 @@ def test_a_part_is_read_as_it_was_written(tmp_path: Path) -> None:
     ledger.write(11, PART)
     assert Ledger(tmp_path / "slide", "0" * 64).read(3) == PART
     assert ledger.list_done() == {3, 11}
+    assert ledger.count_cells() == 4
 
 
 def test_a_damaged_part_is_none(tmp_path: Path) -> None:

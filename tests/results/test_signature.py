@@ -10,7 +10,14 @@ import pydantic
 import pytest
 
 from erythron.errors import DataError
-from erythron.results.signature import SIGNATURES, Signature, read_signatures, write_signatures
+from erythron.results.record import FieldRecord
+from erythron.results.signature import (
+    SIGNATURES,
+    Signature,
+    hash_result,
+    read_signatures,
+    write_signatures,
+)
 
 SIGNED = Signature(
     version=1,
@@ -31,6 +38,23 @@ def test_signatures_are_read_as_they_were_written(tmp_path: Path) -> None:
     text = (tmp_path / SIGNATURES).read_text(encoding="utf-8")
     assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
     assert "Ä. Reader" in text
+
+
+def test_a_hash_is_of_images_cells_and_calls_in_any_order() -> None:
+    states = [("a.png", "01", ""), ("b.png", "02", "03")]
+    records = [
+        FieldRecord.model_construct(image=image, cells_sha256=cells, review_sha256=review)
+        for image, cells, review in states
+    ]
+    signed = hash_result(records)
+    assert len(signed) == 64
+    assert hash_result(records[::-1]) == signed
+    changed = {"image": "c.png", "cells_sha256": "04", "review_sha256": "05"}
+    others = {
+        hash_result([records[0], records[1].model_copy(update={name: value})])
+        for name, value in changed.items()
+    }
+    assert len(others - {signed}) == len(changed)
 
 
 def test_a_signature_cannot_be_changed() -> None:

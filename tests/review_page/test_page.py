@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ from tests.review_page.conftest import CounterHere
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.real_data]
+pytestmark = pytest.mark.browser
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
@@ -55,18 +56,8 @@ class Served:
         return f"{self.address}/enter?token={self.sessions.make_link(reader)}"
 
 
-@pytest.fixture(scope="module")
-def real_run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A count of the real marrow field; no test writes into it."""
-    out = tmp_path_factory.mktemp("real") / "run"
-    count_images(find_images([data_dir / "marrow-field" / "marrow-field-left.png"]), out, RunOptions())
-    return out
-
-
-@pytest.fixture
-def served(real_run: Path, tmp_path: Path) -> Iterator[Served]:
-    out = tmp_path / "run"
-    shutil.copytree(real_run, out)
+@contextmanager
+def serve(out: Path) -> Iterator[Served]:
     sessions = Sessions()
     log = EventLog(open_database(name_file(out / DATABASE)), out)
     settings = PageSettings(targets=(50, 300))
@@ -80,6 +71,21 @@ def served(real_run: Path, tmp_path: Path) -> Iterator[Served]:
     yield Served(out, f"http://127.0.0.1:{port}", sessions)
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture
+def served(run: Path) -> Iterator[Served]:
+    with serve(run) as review:
+        yield review
+
+
+@pytest.fixture
+def served_marrow(data_dir: Path, tmp_path: Path) -> Iterator[Served]:
+    """The review of a count of the real marrow field."""
+    out = tmp_path / "marrow"
+    count_images(find_images([data_dir / "marrow-field" / "marrow-field-left.png"]), out, RunOptions())
+    with serve(out) as review:
+        yield review
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +112,7 @@ class Desk:
 
     def __init__(self, browser: Browser, link: str, **options: Any) -> None:
         self.page: Page = browser.new_context(**options).new_page()
+        self.page.clock.install()
         self.errors: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
@@ -121,20 +128,32 @@ class Desk:
     def wait_saved(self) -> None:
         self.page.locator("#saved", has_text="All changes saved").wait_for()
 
+    def let_pass(self, seconds: int) -> None:
+        """Let what the page does after a while be due now."""
+        self.page.clock.fast_forward(1000 * seconds)
+
     def said(self) -> str:
         return self.page.locator("#live").inner_text()
 
 
 def count_rows(page: Page) -> dict[str, int]:
     """Return the counts that the page's differential shows."""
-    page.wait_for_timeout(600)
+    page.locator("#differential-body tr").first.wait_for()
     rows = page.locator("#differential-body tr").all_inner_texts()
     return {parts[0].strip(): int(parts[1]) for row in rows[1:] if (parts := row.split("\t"))[1].isdigit()}
 
 
+def count_tiles(page: Page) -> int:
+    """Return how many cells the groups of the gallery say they have."""
+    counts = page.locator(".group .count").all_text_contents()
+    return sum(int(text.split()[0]) for text in counts)
+
+
+@pytest.mark.real_data
 def test_a_review_by_keyboard_alone_from_the_first_call_to_the_export(
-    browser: Browser, served: Served
+    browser: Browser, served_marrow: Served
 ) -> None:
+    served = served_marrow
     desk = Desk(browser, served.link())
     page = desk.page
     # Fifty cells: some confirmed, some called otherwise, one taken back and done again.
@@ -155,6 +174,14 @@ def test_a_review_by_keyboard_alone_from_the_first_call_to_the_export(
     desk.wait_saved()
     desk.press("a", "Enter")
     page.locator("#live", has_text="One cell outlined").wait_for()
+    # Undone it is gone from the page as well, and done again it is there.
+    with_it = count_tiles(page)
+    desk.press("z")
+    assert count_tiles(page) == with_it - 1
+    desk.press("y")
+    assert count_tiles(page) == with_it
+    # What the count says against itself stands beside the differential, folded.
+    page.locator(".remarks summary", has_text="Provisional").wait_for()
     desk.press("4")
     # The next one is two cells.
     desk.press("n", "s", "Enter")
@@ -221,29 +248,45 @@ def test_a_call_that_another_reader_made_meanwhile_is_shown_and_not_overwritten(
     # What the first reader calls next reaches the second without a reload.
     first.press("2")
     first.wait_saved()
+    second.let_pass(3)
     second.page.locator(".tile.confirmed").nth(1).wait_for()
 
 
-@pytest.mark.parametrize(
-    ("scheme", "width", "zoom"), [("light", 1400, 1), ("dark", 1400, 1), ("light", 700, 2)]
-)
+@pytest.mark.parametrize(("width", "zoom", "schemes"), [(1400, 1, ("light", "dark")), (700, 2, ("light",))])
 def test_the_page_is_sound_for_every_reader(
-    browser: Browser, served: Served, axe: str, scheme: Any, width: int, zoom: int
+    browser: Browser, served: Served, axe: str, width: int, zoom: int, schemes: Sequence[Any]
 ) -> None:
     """A page at 200 % is one of half the width with two pixels to a pixel."""
     size = {"width": width, "height": 900 // zoom}
-    desk = Desk(browser, served.link(), color_scheme=scheme, viewport=size, device_scale_factor=zoom)
+    desk = Desk(browser, served.link(), viewport=size, device_scale_factor=zoom)
     page = desk.page
+    page.evaluate(axe)
     found = []
-    for keys in ((), ("f",), ("f", "?")):
+    for keys, shown in (
+        ((), ".strip button"),
+        (("f",), "#field-hint:text('A click selects')"),
+        (("f", "?"), "#keys"),
+    ):
         desk.press(*keys)
-        page.wait_for_timeout(400)
-        page.evaluate(axe)
-        found += page.evaluate(
-            "axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))"
-        )
+        page.locator(shown).first.wait_for()
+        for scheme in schemes:
+            page.emulate_media(color_scheme=scheme)
+            found += page.evaluate(
+                "axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))"
+            )
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert [v for v in found if v[0] in {"serious", "critical"}] == []
+    # On a telephone nothing reaches over the side, and no name of a group is cut.
+    desk.press("Escape")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(200)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    parts = "[...document.querySelectorAll('.group > header *')]"
+    cut = f"{parts}.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)"
+    assert page.evaluate(cut) == []
+    heads = page.locator(".group > header").evaluate_all("heads => heads.map((h) => h.offsetHeight)")
+    assert set(heads) == {76}
+    assert page.locator("#gallery").bounding_box()["height"] < 844  # type: ignore[index]
     assert desk.errors == []
 
 
@@ -263,7 +306,8 @@ def test_pictures_are_added_by_keyboard_and_the_queue_follows_the_calls(
     assert page.evaluate(order)[0] == first[0]
     desk.press("3")
     desk.wait_saved()
-    page.wait_for_timeout(1000)
+    with page.expect_response("**/queue"):
+        desk.let_pass(1)
     second = read_queue(page)
     assert first[0] not in second
     shown = sorted(
@@ -285,6 +329,7 @@ def test_pictures_are_added_by_keyboard_and_the_queue_follows_the_calls(
     found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
     assert [v for v in found if v[0] in {"serious", "critical"}] == []
     desk.press("Escape")
+    other.let_pass(3)
     for each in (page, other.page):
         each.locator("#field-choice option", has_text=name).wait_for(state="attached")
         each.locator("#live", has_text="came in").wait_for(state="attached")
@@ -302,9 +347,17 @@ def read_queue(page: Page) -> list[str]:
     return found
 
 
-def test_a_script_in_a_name_is_text(browser: Browser, served: Served) -> None:
+def test_a_script_in_a_name_is_text_and_a_group_is_accepted_once(browser: Browser, served: Served) -> None:
     name = '<img src=x onerror="alert(1)">'
     desk = Desk(browser, served.link(name))
+    # Once nothing of the group is left to accept, there is nothing to press; undone, there is again.
+    accept = desk.page.locator(".group button").first
+    assert accept.is_enabled()
+    desk.press("Shift+Enter")
+    desk.wait_saved()
+    assert accept.is_disabled()
+    desk.press("z")
+    assert accept.is_enabled()
     desk.press("3")
     desk.wait_saved()
     assert desk.page.locator("#reader").inner_text() == name

@@ -1,25 +1,29 @@
-"""A slide is reviewed as a field is, its pixels read by region alone; only outlining is refused."""
+"""A slide is reviewed as a field is, its pixels read by region alone."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from erythron.cells.table import NOT_A_CELL
+from erythron.interchange.outlines import fill_parts
 from erythron.pipeline import count_worker, stream
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions, SlideOptions
 from erythron.pipeline.slides import counter
 from erythron.read.inputs import find_images
 from erythron.results.field import read_cells, read_differential
-from erythron.review_page import pixels
+from erythron.review_page import book, pixels
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
-from tests.review_page.conftest import Desk, Visit
+from tests.review_page.conftest import Desk, Visit, find_free
 from tests.review_page.routes.test_pictures import split_pack
 from tests.review_page.routes.test_results import sign
 from tests.slides import ArraySlide, open_png
@@ -88,13 +92,57 @@ def test_crops_and_regions_of_a_slide_are_read_by_region(slide_desk: Desk, visit
     assert len(visit.client.get("/api/fields/0/outlines").json()) == cells.height
 
 
-def test_a_cell_is_not_outlined_on_a_slide_and_it_says_what_to_do(visit: Visit) -> None:
-    cell = {"cell_id": visit.names(1)[0], "seen": 0}
-    for body in ({"kind": "click", "at": [50, 50]}, {"kind": "split", "cell": cell}):
-        answer = visit.client.post("/api/fields/0/edits", json={"action": "test", **body})
-        assert answer.status_code == 422
-        assert answer.json()["detail"].startswith("marrow.slide is a slide, on which cells are not outlined")
-        assert "erythron recount" in answer.json()["detail"]
+def edit(visit: Visit, **body: Any) -> dict[str, Any]:
+    answer = visit.client.post("/api/fields/0/edits", json={"action": "test", **body})
+    assert answer.status_code in {200, 422}, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_cells_are_outlined_split_and_merged_on_a_slide_as_on_a_field(
+    slide_desk: Desk, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Little more than the cell is read of the slide, and places are those of the slide."""
+    cells = visit.cells()
+    clear = (i for i, (x, y, w, h) in enumerate(cells["place"]) if x > 450 and y > 350 and w < 60 > h)
+    at = next(clear)
+    name, (x, y, _, _) = cells["cell_id"][at], cells["place"][at]
+    before = visit.client.get("/api/fields/0/outlines").json()[name]
+    assert "outlined there already" in edit(visit, kind="click", at=[x, y])["detail"]
+    visit.call(name, NOT_A_CELL)
+    [event] = edit(visit, kind="click", at=[x, y])["events"]
+    again = visit.client.get("/api/fields/0/outlines").json()[event["subject"]]
+    old, new = (fill_parts([[ring] for ring in rings]) for rings in (before, again))
+    assert old is not None
+    assert new is not None
+    assert old.overlap_px(new) > 0.8 * max(old.area_px, new.area_px)
+    # A cell of a person's own hand, parted in two and made one again.
+    free_x, free_y = find_free(cells)
+    free_x, free_y = free_x + 330, free_y + 330
+    ring = [(free_x - 18, free_y - 7), (free_x + 18, free_y - 7), (free_x + 18, free_y + 7)]
+    ring.append((free_x - 18, free_y + 7))
+    with monkeypatch.context() as patch:
+        patch.setattr(book, "is_in_areas", lambda *_: False)
+        refused = edit(visit, kind="draw", cell=ring, nucleus=ring)["detail"]
+        assert "areas of the slide that were counted" in refused
+    assert "lies outside marrow.slide" in edit(visit, kind="click", at=[5000, 5])["detail"]
+    drawn = edit(visit, kind="draw", cell=ring, nucleus=ring)["events"][0]["subject"]
+    halves = edit(visit, kind="split", cell={"cell_id": drawn, "seen": 1})["events"][:2]
+    parts = [{"cell_id": half["subject"], "seen": 1} for half in halves]
+    whole = edit(visit, kind="merge", cells=parts)["events"][0]["subject"]
+    assert visit.call(whole, "plasma_cell", seen=1).status_code == 200
+    # The count of the run says the same.
+    assert visit.client.post("/api/specimens/0/recount").status_code == 204
+    table = read_cells(slide_desk.out / "marrow")
+    shown = dict(table.select("cell_id", "confirmed_as").iter_rows())
+    assert shown[whole] == "plasma_cell"
+    assert event["subject"] in shown
+    assert not {drawn, *(half["subject"] for half in halves)} & set(shown)
+    row = table.row(by_predicate=pl.col("cell_id") == whole, named=True)
+    assert (row["x_px"], row["y_px"]) == pytest.approx((free_x, free_y), abs=1)
+    for cell in (name, event["subject"], whole):
+        seen = {s["subject"]: s["version"] for s in visit.cells()["standing"]}[cell]
+        assert visit.call(cell, "" if cell == name else NOT_A_CELL, seen=seen).status_code == 200
 
 
 def test_a_slide_is_called_undone_and_signed(slide_desk: Desk, visit: Visit) -> None:

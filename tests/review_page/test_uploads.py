@@ -104,10 +104,19 @@ def test_a_picture_joins_the_specimen_that_is_named(tmp_path: Path, smear: Pixel
     for number, name in enumerate(("p1", "p2")):
         (tmp_path / "in" / name).mkdir(parents=True)
         (tmp_path / "in" / name / "f.png").write_bytes(encode(np.roll(smear, 9 * number, 0)))
+    (tmp_path / "in" / "p3").mkdir()
+    (tmp_path / "in" / "p3" / "f.png").write_text("no picture")
     specimens = group_images(find_images([tmp_path / "in"]), "folder")
     count_specimens(specimens, tmp_path / "run", RunOptions(mpp=0.25))
     desk = Desk(tmp_path / "run")
     visit = desk.visit()
+    # A specimen of which no image could be counted is shown too, and why it is empty.
+    assert visit.client.get("/api/specimens/2/cells").json()["cell_id"] == []
+    assert visit.client.get("/api/specimens/2/queue").json()["cell_id"] == []
+    empty = visit.client.get("/api/specimens/2/differential").json()
+    assert (empty["nothing_counted"], empty["is_provisional"]) == ("no image could be counted", False)
+    assert visit.client.post("/api/specimens/2/signature", json={"seen": 0}).status_code == 200
+    assert visit.client.get("/api/specimens/2/exports/cells").status_code == 200
     send(visit, smear[::-1], name="late", specimen=0)
     # The same pixels for another specimen are counted there too, and the report asks whose they are.
     send(visit, smear[::-1], name="late", specimen=1)
@@ -117,8 +126,12 @@ def test_a_picture_joins_the_specimen_that_is_named(tmp_path: Path, smear: Pixel
         [(field["number"], field["title"]) for field in specimen["fields"]]
         for specimen in visit.client.get("/api/run").json()["specimens"]
     ]
-    assert found == [[(0, "f.png"), (2, "late")], [(1, "f.png"), (3, "late")]]
-    assert "of another specimen" in (tmp_path / "run" / "p2" / "report.html").read_text(encoding="utf-8")
+    assert found == [[(0, "f.png"), (2, "late")], [(1, "f.png"), (3, "late")], []]
+    for number, name in enumerate(("p1", "p2")):
+        report = (tmp_path / "run" / name / "report.html").read_text(encoding="utf-8")
+        assert "of another specimen" in report
+        shown = visit.client.get(f"/api/specimens/{number}/differential").json()
+        assert "image_of_another_specimen" in [flag["name"] for flag in shown["differential"]["flags"]]
     again = Desk(tmp_path / "run").visit().client.get("/api/run").json()["specimens"]
     assert [[(f["number"], f["title"]) for f in one["fields"]] for one in again] == found
 

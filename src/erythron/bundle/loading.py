@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 from erythron.bundle.folder import CARD, Bundle, load_bundle
@@ -32,15 +32,25 @@ class Runtimes:
 
 @dataclass(frozen=True)
 class LoadingBundle:
-    """A bundle whose networks are on their way.
+    """A bundle whose networks load in a thread of their own from when they are first asked for.
 
     Attributes:
         bundle: read and checked.
-        runtimes: its networks; ``result`` raises BundleError where one cannot be loaded.
+        kind: of the runtime.
+        threads: of the CPU that each network takes; None for all.
     """
 
     bundle: Bundle
-    runtimes: Future[Runtimes]
+    kind: RuntimeKind = RuntimeKind.OPENVINO
+    threads: int | None = None
+
+    @cached_property
+    def runtimes(self) -> Future[Runtimes]:
+        """The networks; ``result`` raises BundleError where one cannot be loaded."""
+        with_one = ThreadPoolExecutor(max_workers=1)
+        found = with_one.submit(load_runtimes, self.bundle, self.kind, self.threads)
+        with_one.shutdown(wait=False)
+        return found
 
 
 def open_runtime(
@@ -169,8 +179,6 @@ def start_loading(
     Raises:
         BundleError: it is no bundle.
     """
-    bundle = load_bundle(model)
-    with_one = ThreadPoolExecutor(max_workers=1)
-    runtimes = with_one.submit(load_runtimes, bundle, kind, threads)
-    with_one.shutdown(wait=False)
-    return LoadingBundle(bundle, runtimes)
+    loading = LoadingBundle(load_bundle(model), kind, threads)
+    _ = loading.runtimes  # asked for, they load
+    return loading

@@ -25,7 +25,8 @@ def compare(
     Images and specimens are matched by path, or by the ends of their paths where the folders differ. Cells
     are matched by their place in the image, else by cell_id, else by image. Printed are the table of
     calls, kappa, agreement within one stage, McNemar's test for each class and, over specimens, the binomial
-    limits of CLSI H20-A2, bias with limits of agreement, and the Passing-Bablok line.
+    limits of CLSI H20-A2 and, of three specimens or more, bias with limits of agreement and the
+    Passing-Bablok line. A run without specimens is one.
     """
     from erythron.compare.results import compare_results
 
@@ -50,7 +51,7 @@ def compare(
         )
     if found.cells is not None:
         _print_cells(console, found.cells)
-    _print_shares(console, found.shares)
+    _print_shares(console, found.shares, is_by_image=found.is_by_image)
 
 
 def _print_cells(console: Console, cells: CellComparison) -> None:
@@ -87,10 +88,11 @@ def _print_cells(console: Console, cells: CellComparison) -> None:
     console.print(table)
 
 
-def _print_shares(console: Console, shares: tuple[ShareComparison, ...]) -> None:
+def _print_shares(console: Console, shares: tuple[ShareComparison, ...], *, is_by_image: bool) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from erythron.compare.methods import FEWEST_SPECIMENS
     from erythron.report.numbers import NOTHING, format_limits, format_with_limits
 
     table = Table(box=SIMPLE_HEAD, title="Shares of nucleated cells by specimen, percentage points")
@@ -108,3 +110,16 @@ def _print_shares(console: Console, shares: tuple[ShareComparison, ...]) -> None
         within = f"{line.within_limits} of {line.specimens}"
         table.add_row(line.name, within, bias, limits, slope, intercept)
     console.print(table)
+    specimens = max((line.specimens for line in shares), default=0)
+    if shares and specimens < FEWEST_SPECIMENS:
+        console.print(
+            f"Bias, limits of agreement and the line are of {FEWEST_SPECIMENS} specimens or more; here they "
+            f"are {specimens}. Fields of one specimen are added up.",
+            soft_wrap=True,
+        )
+    elif is_by_image and specimens:
+        console.print(
+            "Each image stands for a specimen. Where several are of one, count them with --specimen: limits "
+            "over fields of one specimen say nothing of others.",
+            soft_wrap=True,
+        )

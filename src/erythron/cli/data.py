@@ -37,22 +37,22 @@ def list_sets(as_json: Json = False) -> None:
         return
     from rich.console import Console
     from rich.filesize import decimal
-    from rich.table import Column, Table
+    from rich.padding import Padding
+    from rich.text import Text
 
-    columns = ("What", "Adds", "Download", "Licence", "Trains shipped weights", "Here")
-    table = Table(Column("Set", no_wrap=True), *columns)
+    console = Console(highlight=False)
     for s in sets:
-        table.add_row(
-            s.name,
+        size = "size unknown" if s.download_bytes is None else decimal(s.download_bytes)
+        may = "may" if s.trains_shipped_weights else "may not"
+        lines = (
             s.about,
-            s.say_adds(),
-            ("size unknown" if s.download_bytes is None else decimal(s.download_bytes))
-            + ("" if s.url else ", by hand"),
-            s.licence,
-            "yes" if s.trains_shipped_weights else "no",
-            "yes" if here[s.name] else "no",
+            f"Adds: {s.say_adds() or 'no cells of its own'}",
+            f"Licence: {s.licence}; {may} train weights that ship",
+            f"Download: {size}" + ("" if s.url else ", by hand"),
         )
-    Console().print(table)
+        console.print(s.name + (", here" if here[s.name] else ""), style="bold", markup=False)
+        for line in lines:
+            console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 
 @data_app.command("fetch")

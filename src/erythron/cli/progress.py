@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_EVERY_S = 10.0
+"""Seconds between two lines of one stage in a log, so that a long one does not fill it."""
 
 _MOST_NAMED = 10
 """Pictures that are left out are named up to so many, then counted."""
@@ -68,19 +72,25 @@ def show_progress(title: str, total: int | None) -> Iterator[ItemProgress]:
 
 @contextmanager
 def show_stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Show one bar on stderr for each stage of what the block does.
+    """Show one bar on stderr for each stage of what the block does; lines, where stderr is no terminal.
 
     Yields:
         A function to call with the stage's name, how much of it is done and how much there is.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True) as bar:
+    is_log = not stderr.is_terminal
+    with Progress(*columns, console=stderr, transient=True, disable=is_log) as bar:
         tasks: dict[str, TaskID] = {}
+        said: dict[str, float] = {}
 
         def advance(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
                 tasks[stage] = bar.add_task(stage, total=total)
             bar.update(tasks[stage], completed=done, total=total)
+            now = time.monotonic()
+            if is_log and (done == total or now - said.get(stage, -_EVERY_S) >= _EVERY_S):
+                said[stage] = now
+                stderr.print(f"{stage}: {done} of {total}", markup=False)
 
         yield advance
 

@@ -67,19 +67,21 @@ def _dump(runs: Sequence[CountRun], names: Sequence[str] | None) -> str:
 
 
 def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
-    """Print one line a specimen on stdout: cells, erythroid share, M:E ratio, whether it is provisional."""
+    """Print one line a specimen on stdout: cells, erythroid share, M:E ratio, how far it is to be trusted."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     from erythron.quality.flags import is_provisional
     from erythron.report.numbers import NOTHING, format_index, format_index_limits
+    from erythron.report.wording import explain_nothing
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Specimen", overflow="fold")
     for header in ("Fields", "Cells", "Erythroid share", "M:E ratio"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("State", no_wrap=True)
+    reasons = []
     for name, run in zip(names, runs, strict=True):
         found = run.differential
         indices = [
@@ -89,8 +91,14 @@ def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
         cells = (str(len(run.fields)), str(found.nucleated_cells), *indices)
         doubtful = is_provisional(found.flags)
         state = ("provisional", "dim") if doubtful else ("", None)
+        if nothing := explain_nothing(found):
+            state = ("nothing counted", "dim")
+            reasons.append(f"{name}: nothing was counted, {nothing}")
         table.add_row(name, *cells, state[0], style=state[1])
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    for reason in reasons:
+        console.print(reason, markup=False, soft_wrap=True)
 
 
 def find_browser() -> Path:

@@ -129,6 +129,8 @@ class Comparison:
         cells: None where they hold no single cells.
         shares: one a class that either counts.
         renamed: images or specimens of A and of B that were taken for one by the ends of their paths.
+        is_by_image: whether each image stands for a specimen in the shares, since nothing says which images
+            are of one.
     """
 
     a: str
@@ -136,6 +138,7 @@ class Comparison:
     cells: CellComparison | None
     shares: tuple[ShareComparison, ...]
     renamed: tuple[tuple[str, str], ...] = ()
+    is_by_image: bool = False
 
 
 def compare_cells(

@@ -7,10 +7,9 @@ columns), a finished run's folder, or counts of specimens (``summary.csv``, ``di
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -37,11 +36,16 @@ class Results:
 
     Attributes:
         cells: columns ``image``, ``call`` and, where known, ``cell_id`` and the place; None for counts alone.
-        counts: nucleated cells by class by specimen.
+        counts: nucleated cells by class by image, or by specimen.
+        is_by_image: which of the two.
+        specimens: the images of each, where a run states them; a run without specimens is one. None where
+            nothing is known of them: then each image stands for a specimen.
     """
 
     cells: pl.DataFrame | None
     counts: Counts
+    is_by_image: bool = True
+    specimens: Mapping[str, Sequence[str]] | None = None
 
 
 def compare_results(a: Path, b: Path) -> Comparison:
@@ -54,6 +58,7 @@ def compare_results(a: Path, b: Path) -> Comparison:
     """
     one = read_results(a)
     other, renamed = _align(one, read_results(b))
+    counts, renamed_specimens = _count_specimens(one, other)
     cells = None
     if one.cells is not None and other.cells is not None:
         pairs = match_cells(one.cells, other.cells)
@@ -64,7 +69,7 @@ def compare_results(a: Path, b: Path) -> Comparison:
                 "same images"
             )
         cells = compare_cells(pairs, one.cells.height - len(pairs), other.cells.height - len(pairs))
-    shares = compare_shares(one.counts, other.counts)
+    shares = compare_shares(*counts)
     if cells is None and not shares:
         if (one.cells is None) != (other.cells is None):
             raise UsageError(
@@ -73,7 +78,8 @@ def compare_results(a: Path, b: Path) -> Comparison:
         raise DataError(
             f"{a} and {b} have no specimen with cells in common; they are matched by the ends of their paths"
         )
-    return Comparison(str(a), str(b), cells, shares, renamed)
+    by_image = one.is_by_image and other.is_by_image and one.specimens is other.specimens is None
+    return Comparison(str(a), str(b), cells, shares, (*renamed, *renamed_specimens), by_image)
 
 
 def read_results(path: Path) -> Results:
@@ -89,30 +95,40 @@ def read_results(path: Path) -> Results:
                 f"{path}: holds no {CELLS}; give the output folder of 'erythron count', or a table"
             )
         files = [folder / CELLS for folder in drop_repeated([file.parent for file in files], path)]
-        found = _from_cells(pl.concat(_tell_images_apart(path, files), how="diagonal"))
-        return _sum_specimens(found, read_run(path) or {})
+        tables = _tell_images_apart(path, files)
+        found = _from_cells(pl.concat(tables, how="diagonal"))
+        return replace(found, specimens=_find_specimens(path, zip(files, tables, strict=True)))
     if path.suffix == ".json":
         try:
             differential = Differential.from_json(read_text(path))
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: {error}") from error
-        return Results(None, {path.parent.name: _count_differential(differential)})
+        return Results(None, {path.parent.name: _count_differential(differential)}, is_by_image=False)
     table = _read_csv(path)
     if "label" in table.columns:
         return _from_cells(_read_cells(path))
-    return Results(None, _count_summary(table, path))
+    counts, is_by_image = _count_summary(table, path), "specimen" not in table.columns
+    is_of_run = is_by_image and read_run(path.parent) is not None
+    return Results(None, counts, is_by_image, {path.parent.name: tuple(counts)} if is_of_run else None)
 
 
-def _sum_specimens(found: Results, run: Mapping[str, Any]) -> Results:
-    """Return a run's results with the counts of its specimens, where it states them, in place of images."""
-    specimens = run.get("specimens")
-    if not isinstance(specimens, dict):
-        return found
-    counts: Counts = {}
-    for name, images in specimens.items():
-        counted = [found.counts[image] for image in images if image in found.counts]
-        counts[name] = _add(item for of_image in counted for item in of_image.items())
-    return Results(found.cells, counts)
+def _find_specimens(
+    folder: Path, tables: Iterable[tuple[Path, pl.DataFrame]]
+) -> dict[str, tuple[str, ...]] | None:
+    """Return the images of each specimen: those that lie under one record of a run. None without records.
+
+    Args:
+        folder: that was given.
+        tables: each with its file.
+    """
+    specimens: dict[str, tuple[str, ...]] = {}
+    for file, table in tables:
+        above = (place for place in file.parents[1:] if place == folder or folder in place.parents)
+        run = next((place for place in above if read_run(place) is not None), None)
+        if run is not None:
+            name = folder.resolve().name if run == folder else run.relative_to(folder).as_posix()
+            specimens[name] = (*specimens.get(name, ()), *table["image"].unique())
+    return specimens or None
 
 
 def _tell_images_apart(folder: Path, files: list[Path]) -> list[pl.DataFrame]:
@@ -183,17 +199,60 @@ def _match_places(a: pl.DataFrame, b: pl.DataFrame) -> list[tuple[int, int]]:
 
 
 def _align(a: Results, b: Results) -> tuple[Results, tuple[tuple[str, str], ...]]:
-    """Return B with its images and specimens called as A calls them, and those that A calls otherwise."""
-    names = [set(r.counts) | set(() if r.cells is None else r.cells["image"]) for r in (a, b)]
-    if (a.cells is None or b.cells is None) and len(names[0]) == len(names[1]) == 1:
-        # Two counts that are given by themselves are meant to be of one specimen, whatever their folders.
-        found = {next(iter(names[1])): next(iter(names[0]))}
+    """Return B with its images called as A calls them, and those that A calls otherwise."""
+    found = align_paths(*(sorted(_list_images(r)) for r in (a, b)))
+    cells = None if b.cells is None else b.cells.with_columns(pl.col("image").replace(found))
+    counts, specimens = b.counts, b.specimens
+    if b.is_by_image:
+        counts = {found.get(name, name): of_image for name, of_image in counts.items()}
+    if specimens is not None:
+        specimens = {
+            name: tuple(found.get(image, image) for image in images) for name, images in specimens.items()
+        }
+    return Results(cells, counts, b.is_by_image, specimens), _list_renamed(found)
+
+
+def _list_images(side: Results) -> set[str]:
+    of_cells = set() if side.cells is None else set(side.cells["image"])
+    return of_cells | (set(side.counts) if side.is_by_image else set())
+
+
+def _count_specimens(a: Results, b: Results) -> tuple[tuple[Counts, Counts], tuple[tuple[str, str], ...]]:
+    """Return the counts of both by specimen, called as A calls them, and those that A calls otherwise.
+
+    The fields of one specimen are added up, and no specimens: what differs between them says little of what
+    differs between persons. Of two that are both by image only images that both have are added up.
+    """
+    known = [side.specimens for side in (a, b) if side.specimens is not None]
+    if a.is_by_image and b.is_by_image:
+        groups = max(known, key=len, default=None)
+        common = set(a.counts) & set(b.counts)
+        one, other = (_add_up(side.counts, groups, common) for side in (a, b))
     else:
-        found = align_paths(sorted(names[0]), sorted(names[1]))
-    renamed = {name: found.get(name, name) for name in names[1]}
-    cells = None if b.cells is None else b.cells.with_columns(pl.col("image").replace(renamed))
-    aligned = Results(cells, {renamed[name]: counts for name, counts in b.counts.items()})
-    return aligned, tuple(sorted((ours, theirs) for theirs, ours in found.items() if ours != theirs))
+        one, other = (_add_up(side.counts, side.specimens, set(side.counts)) for side in (a, b))
+    if (a.cells is None or b.cells is None) and len(one) == len(other) == 1:
+        # Two counts that are given by themselves are meant to be of one specimen, whatever their folders.
+        found = {next(iter(other)): next(iter(one))}
+    else:
+        found = align_paths(sorted(one), sorted(other))
+    aligned = {found.get(name, name): of_one for name, of_one in other.items()}
+    return (one, aligned), _list_renamed(found)
+
+
+def _add_up(counts: Counts, groups: Mapping[str, Sequence[str]] | None, taken: Set[str]) -> Counts:
+    """Return counts by specimen of the images that are taken; an image of no specimen stands for itself."""
+    owner = {image: name for name, images in (groups or {}).items() for image in images}
+    parts: dict[str, list[dict[str, int]]] = {}
+    for image, of_image in counts.items():
+        if image in taken:
+            parts.setdefault(owner.get(image, image), []).append(of_image)
+    return {
+        name: _add(item for of_image in images for item in of_image.items()) for name, images in parts.items()
+    }
+
+
+def _list_renamed(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((ours, theirs) for theirs, ours in found.items() if ours != theirs))
 
 
 def _read_csv(path: Path) -> pl.DataFrame:

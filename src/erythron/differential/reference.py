@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -47,7 +48,7 @@ def read_references(path: Path, known: Iterable[str]) -> Mapping[str, ReferenceR
             )
         limits = {"low": None, "high": None} | table if isinstance(table, dict) else table
         try:
-            found = TypeAdapter(ReferenceRange).validate_python(limits)
+            found = _adapter().validate_python(limits)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, (name, *first["loc"])))
@@ -55,6 +56,11 @@ def read_references(path: Path, known: Iterable[str]) -> Mapping[str, ReferenceR
         _check(path, name, found)
         ranges[name] = found
     return ranges
+
+
+@cache
+def _adapter() -> TypeAdapter[ReferenceRange]:
+    return TypeAdapter(ReferenceRange)
 
 
 def _check(path: Path, name: str, found: ReferenceRange) -> None:

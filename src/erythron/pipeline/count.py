@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -38,7 +38,7 @@ from erythron.pipeline.reviewed import merge_reviews
 from erythron.pipeline.settings import choose_settings
 from erythron.pipeline.specimens import Specimen, name_run
 from erythron.pipeline.stream import CountStream
-from erythron.pipeline.tally import Tally
+from erythron.pipeline.tally import SeenPixels, Tally
 from erythron.read.inputs import InputImage
 from erythron.report.distributions import make_distributions
 from erythron.report.model import Entry, FailedInput, FieldReport, ReviewReport, RunReport, SignedVersion
@@ -155,7 +155,7 @@ def count_specimens(
         _refuse_taken_columns(specimens, make_specimen_summary((), counting.bundle.classes).columns)
         listed = {specimen.name: [image.name for image in specimen.images] for specimen in specimens}
         refuse_other_run([name for names in listed.values() for name in names], out, force=options.force)
-        runs = tuple(counting.run(progress, executor))
+        runs = counting.run(progress, executor)
         rows = [
             SpecimenRow(
                 specimen.name,
@@ -232,7 +232,9 @@ class Counting:
         options: RunOptions,
         loading: LoadingBundle | None = None,
     ) -> None:
-        self.bundle = load_bundle(options.model) if loading is None else loading.bundle
+        if loading is None:
+            loading = LoadingBundle(load_bundle(options.model), options.runtime, options.threads)
+        self.bundle = loading.bundle
         self._specimens, self._out, self._options = specimens, out, options
         self._task = CountTask(options, loading)
         self._settings = choose_settings(self.bundle, options.reference, options.width, options.me_ratio)
@@ -253,14 +255,14 @@ class Counting:
         for parent in {folder.parent for _, folder in every}:
             sweep(parent)
 
-    def run(self, progress: Progress, executor: Executor | None) -> Iterator[CountRun]:
+    def run(self, progress: Progress, executor: Executor | None) -> tuple[CountRun, ...]:
         """Count, and write summary, report and record of each specimen as soon as its fields are done.
 
-        Yields:
+        Returns:
             What was counted of each specimen.
         """
         started = datetime.now(UTC)
-        seen: dict[str, tuple[str, str]] = {}
+        seen: SeenPixels = {}
         tallies = [Tally(specimen.name, seen) for specimen in self._specimens]
 
         jobs = (
@@ -269,11 +271,17 @@ class Counting:
             for n, (image, folder) in enumerate(folders.items())
         )
         outcomes = self._stream.run(jobs, executor or LocalExecutor(), progress)
+        runs, said = [], []
         for specimen, folders, tally in zip(self._specimens, self._folders, tallies, strict=True):
             for job, outcome in islice(outcomes, len(folders)):
                 tally.add(outcome, job)
             self._show_more(tally, min(len(folders), MAX_FIELDS_IN_FULL))
-            yield self._write(specimen, tally, started)
+            said.append(tally.list_flags())
+            runs.append(self._write(specimen, tally, started))
+        for number, (specimen, tally) in enumerate(zip(self._specimens, tallies, strict=True)):
+            if tally.list_flags() != said[number]:  # a later specimen has one of its images too
+                runs[number] = self._write(specimen, tally, started)
+        return tuple(runs)
 
     def _show_more(self, tally: Tally, shown: int) -> None:
         """Make what the page shows of further fields where some of the first could not be counted."""
@@ -326,8 +334,18 @@ class Counting:
         card, options = self.bundle.card, self._options
         differential = merge_differentials((field.differential for field in tally.done), self._settings)
         measured = [field.measured for field in tally.done]
-        signed = read_signatures(self._out / specimen.folder)
         review = merge_reviews([(field.differential, field.review) for field in tally.done], self._settings)
+        stored = read_signatures(self._out / specimen.folder)
+        signed = [
+            SignedVersion(s.version, s.reader, s.at, s.nucleated_cells, s.confirmed_cells) for s in stored
+        ]
+        is_signed = bool(stored) and stored[-1].sha256 == hash_result(tally.records)
+        signing = options.signing
+        if signing is not None and specimen is self._specimens[signing.specimen]:
+            counts = (differential.nucleated_cells, 0 if review is None else review.confirmed_nucleated)
+            now = SignedVersion(signing.version, signing.reader, signing.at, *counts)
+            signed = [*(one for one in signed if one.version < signing.version), now]
+            is_signed = True
         return RunReport(
             specimen=specimen.name,
             details=tuple(Entry(name, value) for name, value in specimen.details.items()),
@@ -336,10 +354,8 @@ class Counting:
             fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
             failed=tuple(entry for entry in tally.entries if isinstance(entry, FailedInput)),
             review=review,
-            signed=tuple(
-                SignedVersion(s.version, s.reader, s.at, s.nucleated_cells, s.confirmed_cells) for s in signed
-            ),
-            is_signed=bool(signed) and signed[-1].sha256 == hash_result(tally.records),
+            signed=tuple(signed),
+            is_signed=is_signed,
             distributions=make_distributions(pl.concat(measured)) if measured else (),
             unclassified_under=card.unclassified_below,
             segmenter=SEGMENTER,
@@ -351,9 +367,15 @@ class Counting:
             ),
             versions=(
                 Entry("erythron", __version__),
-                *(Entry(name, version(name)) for name in _PACKAGES),
+                *(Entry(name, _find_version(name)) for name in _PACKAGES),
             ),
         )
+
+
+@cache
+def _find_version(package: str) -> str:
+    """Return the version of a package, which stays while a process runs and takes milliseconds to read."""
+    return version(package)
 
 
 def _keep_settings(options: RunOptions) -> RunSettings:

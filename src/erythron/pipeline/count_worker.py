@@ -10,7 +10,7 @@ from typing import overload
 import polars as pl
 
 from erythron.bundle.folder import load_bundle
-from erythron.bundle.loading import LoadingBundle, start_loading
+from erythron.bundle.loading import LoadingBundle
 from erythron.differential.assemble import make_differential, set_references
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, ImageReadError
@@ -27,7 +27,7 @@ from erythron.pipeline.field import (
 )
 from erythron.pipeline.field_record import make_result, read_scale
 from erythron.pipeline.options import RunOptions
-from erythron.pipeline.reviewed import apply_review, report_review, undo_review
+from erythron.pipeline.reviewed import apply_review, count_by_model, report_review, undo_review
 from erythron.pipeline.settings import choose_settings, describe_steps, settle_steps
 from erythron.pipeline.slides.counter import DividedSlide, SlideCounter, SlideWork, TileDone, TileJob
 from erythron.pipeline.slides.digest import SlideDigest, draw_sample
@@ -40,6 +40,7 @@ from erythron.report.model import FieldPage, ReviewReport
 from erythron.results.field import (
     ShownField,
     is_whole,
+    iterate_field_rings,
     read_cells,
     read_differential,
     read_field,
@@ -106,7 +107,7 @@ class CountTask:
 
     Args:
         options: model, scale, ranges and whether to replace.
-        loading: the model of ``options`` where its networks load already in this process.
+        loading: the model of ``options`` where this process has read it already.
         progress: told of the areas of slides that are counted in this process.
     """
 
@@ -133,7 +134,7 @@ class CountWorker:
 
     Args:
         options: model, scale, ranges and whether to replace.
-        loading: the model of ``options`` where its networks load already; else they load when needed.
+        loading: the model of ``options`` where it is read already.
         progress: told of the areas of slides.
 
     Raises:
@@ -145,8 +146,8 @@ class CountWorker:
         self, options: RunOptions, loading: LoadingBundle | None = None, progress: Progress = no_progress
     ) -> None:
         self._options = options
-        self._loading = loading
-        bundle = load_bundle(options.model) if loading is None else loading.bundle
+        self._loading = loading or LoadingBundle(load_bundle(options.model), options.runtime, options.threads)
+        bundle = self._loading.bundle
         settings = choose_settings(bundle, options.reference, options.width, options.me_ratio)
         self._model = Model(bundle, settings, self._get_networks)
         self._steps = describe_steps(bundle, options)
@@ -285,10 +286,7 @@ class CountWorker:
 
     def _get_networks(self) -> Networks:
         if self._networks is None:
-            loading = self._loading or start_loading(
-                self._options.model, self._options.runtime, self._options.threads
-            )
-            self._networks = load_networks(loading.bundle, loading.runtimes.result())
+            self._networks = load_networks(self._loading.bundle, self._loading.runtimes.result())
         return self._networks
 
     def _call_again(self, record: FieldRecord, job: CountJob) -> CountedField:
@@ -304,7 +302,8 @@ class CountWorker:
         found = read_field(job.folder)
         cells, outlines = undo_review(found.cells, found.outlines, review)
         differential = make_differential(cells, self._model.settings, record.quality)
-        return CountedField(image, scale, outlines, cells, record.quality, differential)
+        rings = dict(iterate_field_rings(job.folder))
+        return CountedField(image, scale, outlines, cells, record.quality, differential, rings)
 
     def _read_image(self, record: FieldRecord, job: CountJob) -> tuple[SmearImage, FieldScale | None]:
         """Read the image of a field with the scale that it was counted at."""
@@ -320,6 +319,7 @@ class CountWorker:
         wanted: Fingerprints,
         review: Review | None,
     ) -> DoneField:
+        by_model = counted.differential
         if review is not None:
             counted = apply_review(counted, review, self._model)
         result = make_result(counted, job.name, sha256, wanted, review)
@@ -327,7 +327,9 @@ class CountWorker:
         rgb = counted.image.rgb
 
         def show() -> ShownField:
-            rings = trace_cells(counted.outlines)
+            new = [outline for outline in counted.outlines if outline.cell_id not in counted.rings]
+            traced = dict(zip((outline.cell_id for outline in new), trace_cells(new), strict=True))
+            rings = [traced.get(o.cell_id) or counted.rings[o.cell_id] for o in counted.outlines]
             if not job.fields_shown:
                 return ShownField(rings)
             return ShownField(rings, make_field_page(rgb, counted.cells, rings, job.fields_shown))
@@ -338,15 +340,21 @@ class CountWorker:
             counted.differential,
             counted.cells.select(COLUMNS),
             shown.page,
-            self._report_review(counted.cells, review, record),
+            self._report_review(counted.cells, review, record, by_model),
         )
 
     def _report_review(
-        self, cells: pl.DataFrame, review: Review | None, record: FieldRecord
+        self,
+        cells: pl.DataFrame,
+        review: Review | None,
+        record: FieldRecord,
+        by_model: Differential | None = None,
     ) -> ReviewReport | None:
         if review is None:
             return None
-        return report_review(cells, review, self._model.settings, record.quality, record.slide)
+        if by_model is None or review.standing_regions:  # what lies outside them is in neither count
+            by_model = count_by_model(cells, review, self._model.settings, record)
+        return report_review(cells, review, by_model)
 
     def _keep(
         self, record: FieldRecord, job: CountJob, wanted: Fingerprints, review: Review | None

@@ -5,8 +5,8 @@ In: an image in memory and a model. Out: its cells and their differential. Write
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -26,6 +26,7 @@ from erythron.classify.framing import choose_mpp, outline_crop
 from erythron.differential.assemble import DifferentialSettings, make_differential
 from erythron.differential.counts import Differential
 from erythron.errors import SpecimenError
+from erythron.interchange.geojson import CellRings
 from erythron.quality.areas import find_cells_inside
 from erythron.quality.flags import FieldQuality, is_countable
 from erythron.quality.image import judge_image
@@ -115,6 +116,7 @@ class CountedField:
             :func:`erythron.cells.table.list_cell_columns`.
         quality: what the image showed.
         differential: of these cells.
+        rings: those outlines as polygons, by name, that were traced before.
     """
 
     image: SmearImage
@@ -123,6 +125,7 @@ class CountedField:
     cells: pl.DataFrame
     quality: FieldQuality
     differential: Differential
+    rings: Mapping[str, CellRings] = field(default_factory=dict)
 
 
 def outline_field(

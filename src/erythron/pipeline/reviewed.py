@@ -28,8 +28,8 @@ from erythron.pipeline.field import CountedField, Model, name_cells
 from erythron.pipeline.slides.areas import part_by_area
 from erythron.quality.flags import FieldQuality, QualityFlag
 from erythron.report.model import ReviewReport
-from erythron.results.record import SlideRecord
-from erythron.review.record import AddedCell, Region, Review
+from erythron.results.record import FieldRecord, SlideRecord
+from erythron.review.record import AddedCell, Region, Review, Verdict
 
 MISSED = "missed"
 """What the model's call is said to be of a cell that a person added."""
@@ -116,7 +116,8 @@ def put_calls(
 
     A call holds for the cell of its name, and where the field was outlined anew and no cell has that name,
     for the cell that lies there now. Calls whose cell is no more are named by a flag, and stay in the review.
-    Cells outside the regions that persons drew are in no count.
+    Cells outside the regions that persons drew are in no count. A cell that was added and said to be no cell
+    since is not among the cells; the review keeps both.
 
     Args:
         field: its cells by the model alone.
@@ -125,12 +126,13 @@ def put_calls(
         name_added: measures and names the cells that were added, as a table of cells.
     """
     known = set(field.cells["cell_id"])
-    added = tuple(
-        outline for cell in review.added if cell.cell_id not in known if (outline := outline_added(cell))
-    )
+    withdrawn = review.withdrawn - known
+    new = (cell for cell in review.added if cell.cell_id not in known | withdrawn)
+    added = tuple(outline for cell in new if (outline := outline_added(cell)))
     cells = pl.concat([field.cells, name_added(added)]) if added else field.cells
     known |= {outline.cell_id for outline in added}
-    called, lost = _place_calls(review, known, field, added)
+    holding = {name: verdict for name, verdict in review.holding.items() if name not in withdrawn}
+    called, lost = _place_calls(holding, known, field, added)
     confirmed = [called.get(cell_id) for cell_id in cells["cell_id"]]
     cells = cells.with_columns(pl.Series("confirmed_as", confirmed, pl.String()))
     outside = find_outside(cells, review.standing_regions)
@@ -153,17 +155,17 @@ def put_calls(
 
 
 def _place_calls(
-    review: Review, known: Set[str], field: ImageByModel, added: Sequence[CellOutline]
+    holding: Mapping[str, Verdict], known: Set[str], field: ImageByModel, added: Sequence[CellOutline]
 ) -> tuple[dict[str, str], int]:
     """Return what each cell is called that a person has called, and how many calls have no cell any more."""
     called: dict[str, str] = {}
-    places = {name: _read_place(name) for name in review.holding if name not in known}
+    places = {name: _read_place(name) for name in holding if name not in known}
     near = {
         name: find_near(field.cells, *place, *place) for name, place in places.items() if place is not None
     }
     outlines = field.read_outlines({name for names in near.values() for name in names}) if near else {}
     lost = 0
-    for cell_id, verdict in review.holding.items():
+    for cell_id, verdict in holding.items():
         found: str | None = cell_id
         if cell_id in places:
             beside = [outlines[name] for name in near.get(cell_id, ()) if name in outlines]
@@ -198,21 +200,33 @@ def undo_calls(cells: pl.DataFrame, review: Review | None) -> pl.DataFrame:
     return inside.with_columns(pl.lit(None, pl.String()).alias("confirmed_as"), count_as())
 
 
-def report_review(
-    cells: pl.DataFrame,
-    review: Review,
-    settings: DifferentialSettings,
-    quality: FieldQuality,
-    slide: SlideRecord | None = None,
-) -> ReviewReport | None:
-    """Return what persons made of the calls of a field or slide; None where none of their calls holds.
+def count_by_model(
+    cells: pl.DataFrame, review: Review, settings: DifferentialSettings, record: FieldRecord
+) -> Differential:
+    """Return the differential of a field or slide as the model alone calls its cells.
+
+    Cells outside the regions that persons drew are in no count here either.
 
     Args:
         cells: the table, with the review applied.
         review: of the field.
         settings: of its differential.
-        quality: what the image showed.
-        slide: how it was counted where it is a slide; None for a field.
+        record: where it comes from.
+    """
+    added = [cell.cell_id for cell in review.added]
+    plain = cells.filter(~pl.col("cell_id").is_in(added)).with_columns(
+        pl.lit(None, pl.String()).alias("confirmed_as")
+    )
+    return make_image_differential(plain, settings, record.quality, record.slide)
+
+
+def report_review(cells: pl.DataFrame, review: Review, by_model: Differential) -> ReviewReport | None:
+    """Return what persons made of the calls of a field or slide; None where none of their calls holds.
+
+    Args:
+        cells: the table, with the review applied.
+        review: of the field.
+        by_model: see :func:`count_by_model`.
     """
     confirmed = cells.filter(pl.col("confirmed_as").fill_null("") != "")
     if review.last_at is None or confirmed.is_empty():
@@ -220,15 +234,12 @@ def report_review(
     added = {cell.cell_id for cell in review.added}
     rows = confirmed.select("cell_id", count_as(), "confirmed_as").iter_rows()
     pairs = Counter((MISSED if cell_id in added else before, after) for cell_id, before, after in rows)
-    called = _list_by_reader(review)
-    plain = cells.filter(~pl.col("cell_id").is_in(list(added))).with_columns(
-        pl.lit(None, pl.String()).alias("confirmed_as")
-    )
+    called = _list_by_reader(review, review.withdrawn.difference(cells["cell_id"]))
     return ReviewReport(
         tuple(Counter(reader for by_reader in called.values() for reader in by_reader).items()),
         review.last_at,
         tuple((before, after, count) for (before, after), count in sorted(pairs.items())),
-        make_image_differential(plain, settings, quality, slide),
+        by_model,
         tuple(
             (cell_id, tuple(by_reader.items()))
             for cell_id, by_reader in called.items()
@@ -264,10 +275,15 @@ def merge_reviews(
     )
 
 
-def _list_by_reader(review: Review) -> dict[str, dict[str, str]]:
-    """Return by cell what each reader called it last, the reader whose call holds last."""
+def _list_by_reader(review: Review, withdrawn: Set[str]) -> dict[str, dict[str, str]]:
+    """Return by cell what each reader called it last, the reader whose call holds last.
+
+    Args:
+        review: of the field.
+        withdrawn: cells that were added and taken away again, of which nothing is said.
+    """
     called: dict[str, dict[str, str]] = {}
-    for verdict in review.verdicts:
+    for verdict in (verdict for verdict in review.verdicts if verdict.cell_id not in withdrawn):
         of_cell = called.setdefault(verdict.cell_id, {})
         of_cell.pop(verdict.reader, None)
         if verdict.called:

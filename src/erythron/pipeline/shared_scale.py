@@ -58,9 +58,9 @@ def _make_flag(
     named = ", ".join(Path(record.image).name for record in odd[:_NAMED])
     more = "" if len(odd) <= _NAMED else f" and {len(odd) - _NAMED} more"
     text = (
-        f"in {len(odd)} of {len(alike)} fields of one size nothing shows a sure scale, and none or another one "
-        f"was used ({named}{more}); {len(sure)} of the others agree on {median(sure):.3g} microns per pixel "
-        f"({min(sure):.3g} to {max(sure):.3g}): if one camera took them all, count again with "
+        f"in {len(odd)} of {len(alike)} fields of one size nothing shows a sure scale, and none or another "
+        f"one was used ({named}{more}); {len(sure)} of the others agree on {median(sure):.3g} microns per "
+        f"pixel ({min(sure):.3g} to {max(sure):.3g}): if one camera took them all, count again with "
         f"--mpp {median(sure):.3g}"
     )
     return QualityFlag(SCALE_OF_OTHER_FIELDS, text, float(len(odd)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from erythron.pipeline.count_worker import CountJob, DoneField
@@ -12,6 +13,9 @@ from erythron.report.model import FailedInput, FieldReport, RepeatedInput
 from erythron.results.record import FieldRecord
 from erythron.results.repeated import has_calls
 
+SeenPixels = dict[str, dict[str, str]]
+"""By the hash of pixels the image of each specimen that shows them, by the specimen's name."""
+
 
 class Tally:
     """The fields of a specimen as they come in; of the same pixels one is counted.
@@ -21,7 +25,7 @@ class Tally:
 
     Args:
         specimen: its name.
-        seen: specimen and image in which pixels were seen first, by their hash; shared by all specimens.
+        seen: image of each specimen in which pixels were seen first, by their hash; shared by all specimens.
 
     Attributes:
         done: the fields that are counted.
@@ -29,9 +33,8 @@ class Tally:
         records: of every field that has a folder.
     """
 
-    def __init__(self, specimen: str, seen: dict[str, tuple[str, str]]) -> None:
+    def __init__(self, specimen: str, seen: SeenPixels) -> None:
         self._specimen, self._seen_anywhere = specimen, seen
-        self._of_others: list[tuple[str, str, str]] = []
         self.done: list[DoneField] = []
         self.entries: list[FieldReport | FailedInput | RepeatedInput] = []
         self.records: list[FieldRecord] = []
@@ -50,9 +53,7 @@ class Tally:
             return
         record = outcome.record
         self.records.append(record)
-        owner, where = self._seen_anywhere.setdefault(record.pixels_sha256, (self._specimen, record.image))
-        if owner != self._specimen:
-            self._of_others.append((record.image, where, owner))
+        self._seen_anywhere.setdefault(record.pixels_sha256, {}).setdefault(self._specimen, record.image)
         number = self._seen.setdefault(record.pixels_sha256, len(self.done))
         here = (job, len(self.records) - 1, len(self.entries))
         if number == len(self.done):
@@ -91,20 +92,15 @@ class Tally:
         self.entries[entry] = _make_entry(done)
 
     def list_flags(self) -> tuple[QualityFlag, ...]:
-        """Return flags of inputs that show the same pixels as one before, and of scales that differ."""
-        scale = judge_shared_scale([done.record for done in self.done])
-        return (*self._flag_others(), *self._flag_repeated(), *(() if scale is None else (scale,)))
+        """Return flags of inputs that show the same pixels as another one, and of a scale that others show.
 
-    def _flag_others(self) -> tuple[QualityFlag, ...]:
-        if not self._of_others:
-            return ()
-        named = ", ".join(f"{image} as {where} of {owner}" for image, where, owner in self._of_others[:5])
-        more = "" if len(self._of_others) <= 5 else f" and {len(self._of_others) - 5} more"
-        text = (
-            f"{len(self._of_others)} of the images show the same pixels as one of another specimen: "
-            f"{named}{more}; find out whose they are"
+        What later specimens share with this one is known once they are counted too.
+        """
+        shared = flag_shared(
+            self._specimen, [(r.image, r.pixels_sha256) for r in self.records], self._seen_anywhere
         )
-        return (QualityFlag("image_of_another_specimen", text, float(len(self._of_others))),)
+        scale = judge_shared_scale([done.record for done in self.done])
+        return (*shared, *self._flag_repeated(), *(() if scale is None else (scale,)))
 
     def _flag_repeated(self) -> tuple[QualityFlag, ...]:
         repeated = [entry for entry in self.entries if isinstance(entry, RepeatedInput)]
@@ -117,6 +113,34 @@ class Tally:
             f"{named}{more}"
         )
         return (QualityFlag("repeated_images", text, float(len(repeated))),)
+
+
+def flag_shared(
+    specimen: str, images: Iterable[tuple[str, str]], seen: SeenPixels
+) -> tuple[QualityFlag, ...]:
+    """Return the flag of a specimen whose images show the same pixels as those of others, or none.
+
+    Args:
+        specimen: its name.
+        images: each with the hash of its pixels.
+        seen: of all specimens.
+    """
+    found = [
+        (image, where, owner)
+        for image, pixels in images
+        for owner, where in seen.get(pixels, {}).items()
+        if owner != specimen
+    ]
+    if not found:
+        return ()
+    count = len({image for image, _, _ in found})
+    named = ", ".join(f"{image} as {where} of {owner}" for image, where, owner in found[:5])
+    more = "" if len(found) <= 5 else f" and {len(found) - 5} more"
+    text = (
+        f"{count} of the images show the same pixels as one of another specimen: {named}{more}; find out "
+        "whose they are"
+    )
+    return (QualityFlag("image_of_another_specimen", text, float(count)),)
 
 
 def _make_entry(done: DoneField) -> FieldReport:

@@ -16,7 +16,7 @@ from erythron.quality.flags import in_percent, is_provisional
 from erythron.report.lines import order_lines
 from erythron.report.numbers import format_index, format_index_limits, format_limits, format_percent
 from erythron.report.overlay import draw_overlay, make_overlay_picture
-from erythron.report.wording import end_sentence
+from erythron.report.wording import end_sentence, explain_nothing
 
 _SHOWN_PX = 900
 
@@ -68,11 +68,11 @@ def _warn(differential: Differential) -> str:
     if not differential.flags:
         return ""
     flags = "".join(f"<li>{escape(end_sentence(flag.text))}</li>" for flag in differential.flags)
-    title = (
-        "<p><b>Provisional: not to be reported as it stands.</b></p>"
-        if is_provisional(differential.flags)
-        else ""
-    )
+    title = ""
+    if nothing := explain_nothing(differential):
+        title = f"<p><b>Nothing was counted: {nothing}.</b></p>"
+    elif is_provisional(differential.flags):
+        title = "<p><b>Provisional: not to be reported as it stands.</b></p>"
     return f"{title}<ul>{flags}</ul>"
 
 

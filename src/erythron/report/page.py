@@ -42,6 +42,7 @@ from erythron.report.wording import (
     describe_run_scale,
     describe_scale,
     end_sentence,
+    explain_nothing,
     judge_range,
     list_plans,
     list_sources,
@@ -76,7 +77,9 @@ def render_report(report: RunReport) -> str:
         review_lines=_pair_lines(report),
         has_ranges=any(line.reference is not None for line in lines),
         stages=[line for line in lines if line.of_erythroid is not None],
-        provisional=[flag for flag in found.flags if flag.name in PROVISIONAL],
+        # What is not there is not provisional: why nothing was counted is said in place of it.
+        provisional=[flag for flag in found.flags if flag.name in PROVISIONAL and found.nucleated_cells],
+        nothing=explain_nothing(found),
         is_corrected=found.correction.method is not None,
         has_bound=any(index.corrected is not None and index.corrected.bound for index in found.indices),
         fewest_cells=THRESHOLDS.fewest_cells,

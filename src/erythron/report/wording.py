@@ -63,6 +63,18 @@ def list_plans(differential: Differential) -> list[str]:
     return [text for text in plans if text is not None]
 
 
+def explain_nothing(differential: Differential) -> str:
+    """Return why no nucleated cell is counted, as the end of a sentence; empty where some are."""
+    if differential.nucleated_cells:
+        return ""
+    if not differential.fields:
+        return "no image could be counted"
+    if left_out := differential.left_out_cells:
+        return f"of {left_out} cells that were found each is left out of the count"
+    where = "the one field" if differential.fields == 1 else f"any of {differential.fields} fields"
+    return f"no nucleated cell is in {where}"
+
+
 def judge_range(line: ClassCount | Index) -> str:
     """Return how a line's value, corrected where it can be, lies to its range.
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from erythron.cells.table import NOT_A_CELL
 from erythron.interchange.outlines import Part, Ring
 
 
@@ -100,6 +101,13 @@ class Review(BaseModel):
         """The call that holds, by cell; a cell whose last call was taken back has none."""
         last = {verdict.cell_id: verdict for verdict in self.verdicts}
         return {cell_id: verdict for cell_id, verdict in last.items() if verdict.called}
+
+    @property
+    def withdrawn(self) -> frozenset[str]:
+        """Cells that a person added and one said to be none since: as if they had never been added."""
+        holding = self.holding
+        names = (cell.cell_id for cell in self.added if cell.cell_id in holding)
+        return frozenset(name for name in names if holding[name].called == NOT_A_CELL)
 
     @property
     def standing_regions(self) -> tuple[Region, ...]:

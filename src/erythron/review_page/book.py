@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
+import polars as pl
+
 from erythron.cells.outline import CellOutline
-from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED
+from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, find_near
 from erythron.differential.assemble import merge_differentials
 from erythron.differential.counts import Differential
 from erythron.errors import DataError
 from erythron.pipeline.field import name_cells
 from erythron.pipeline.reviewed import MISSED, ReviewedCells
+from erythron.pipeline.slides.areas import is_in_areas
 from erythron.pipeline.slides.reviewed import name_on_slide
+from erythron.pipeline.tally import SeenPixels, flag_shared
 from erythron.read.source import Slide
 from erythron.review.record import Review, Verdict
 from erythron.review.store.events import SHARED, Change, Event, EventLog, Maker, StaleError, Subject
@@ -167,7 +171,7 @@ class Book:
         """
         if not field.has_cell(cell_id):
             raise DataError(f"cell {cell_id} is no cell of {field.name}")
-        return field.get_outline(cell_id)
+        return field.get_outlines([cell_id])[cell_id]
 
     def edit(
         self, field: PageField, made: Sequence[CellOutline], gone: Mapping[str, int], maker: Maker
@@ -176,18 +180,29 @@ class Book:
 
         Args:
             field: theirs.
-            made: the new cells.
+            made: the new cells; on a slide in its counted areas, where they take no other's place.
             gone: version that the reader had seen of each cell that is no cell any more.
             maker: who did it.
 
         Raises:
-            DataError: a new cell is outlined already; else as :meth:`call`.
+            DataError: a new cell is outlined already, or lies where nothing of a slide was counted; else as
+                :meth:`call`.
         """
+        told = field.record.slide
+        if (
+            told is not None
+            and not gone
+            and not all(is_in_areas(*outline.nucleus_mask.centre, told) for outline in made)
+        ):
+            raise DataError(
+                "that lies outside the areas of the slide that were counted, which the report frames, so its "
+                "cell is in no count"
+            )
         with self._lock:
             self.refresh()
             apart: list[CellOutline] = []
             # What comes in the place of other cells has their pixels, which are nobody else's.
-            others = [] if gone else self._list_outlines(maker.lane, field)
+            others = [] if gone else self._list_beside(maker.lane, field, made)
             for outline in made:
                 names = {other.cell_id for other in apart}
                 free = keep_apart(outline, others)
@@ -209,10 +224,17 @@ class Book:
             ]
             return self._append([*added, *taken], maker, self.run.get_specimen(field))
 
-    def _list_outlines(self, lane: str, field: PageField) -> list[CellOutline]:
-        """Return the outlines of what nobody has said to be no cell."""
-        rows = self.call_cells(lane, field).cells.select("cell_id", "confirmed_as").iter_rows()
-        return [field.get_outline(cell_id) for cell_id, called in rows if called != NOT_A_CELL]
+    def _list_beside(self, lane: str, field: PageField, made: Sequence[CellOutline]) -> list[CellOutline]:
+        """Return the outlines near to new ones of what nobody has said to be no cell."""
+        cells = self.call_cells(lane, field).cells
+        cells = cells.filter(pl.col("confirmed_as").fill_null("") != NOT_A_CELL)
+        near: set[str] = set()
+        for outline in made:
+            height, width = outline.cell.shape
+            near.update(
+                find_near(cells, outline.left, outline.top, outline.left + width, outline.top + height)
+            )
+        return list(field.get_outlines(near).values())
 
     def _append(self, changes: Sequence[Change], maker: Maker, specimen: PageSpecimen) -> tuple[Event, ...]:
         if self.is_signed(specimen):
@@ -267,7 +289,13 @@ class Book:
     def make_differential(self, lane: str, specimen: PageSpecimen) -> Differential:
         """Return the differential of a specimen as its cells are called now."""
         found = [self.call_cells(lane, field).differential for field in specimen.fields]
-        return merge_differentials(found, self.run.model.settings)
+        merged = merge_differentials(found, self.run.model.settings)
+        seen: SeenPixels = {}
+        for field in self.run.fields:
+            owner = self.run.get_specimen(field).name
+            seen.setdefault(field.record.pixels_sha256, {}).setdefault(owner, field.name)
+        own = [(field.name, field.record.pixels_sha256) for field in specimen.fields]
+        return replace(merged, flags=(*flag_shared(specimen.name, own, seen), *merged.flags))
 
     def _take(self, event: Event) -> None:
         self._take_added(event)

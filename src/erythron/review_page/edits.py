@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,33 +34,60 @@ _LEAST_NUCLEUS = 0.1
 """Part of a drawn cell that its nucleus must fill to be taken from the network; else the whole is nucleus."""
 
 
-def outline_click(image: SmearImage, place: Point, model: Model) -> CellOutline:
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The pixels in which a person outlines a cell: a whole field, or the part of a slide around the cell.
+
+    Attributes:
+        image: the pixels.
+        left: its first column in the field or slide, to which all places that come and go are.
+        top: its first row there.
+    """
+
+    image: SmearImage
+    left: int = 0
+    top: int = 0
+
+    def bring(self, points: Sequence[Point]) -> list[Point]:
+        """Return places of the field or slide as those of the pixels."""
+        return [(x - self.left, y - self.top) for x, y in points]
+
+    def put_back(self, outline: CellOutline) -> CellOutline:
+        """Return an outline in the pixels as one in the field or slide."""
+        return replace(outline, left=outline.left + self.left, top=outline.top + self.top)
+
+
+def outline_click(part: Part, place: Point, model: Model) -> CellOutline:
     """Return the cell at a place, as the segmentation network outlines it.
 
     Args:
-        image: the field.
+        part: the pixels around the place.
         place: column and row.
         model: of the run.
 
     Raises:
         DataError: the network sees no nucleated cell there.
     """
-    networks = model.get_networks()
+    [here] = part.bring([place])
+    return part.put_back(_outline_at(part.image, here, model))
+
+
+def _outline_at(image: SmearImage, place: Point, model: Model) -> CellOutline:
     mpp = choose_mpp(image, model.bundle.card.framing, is_field=True)
-    found = networks.segmenter.segment_at(image.light, mpp, *place)
+    found = model.get_networks().segmenter.segment_at(image.light, mpp, *place)
     if found is None:
         raise DataError("the network sees no nucleated cell there; draw its outline by hand")
     return found
 
 
 def outline_drawn(
-    image: SmearImage, cell: Sequence[Point], nucleus: Sequence[Point] | None, model: Model
+    part: Part, cell: Sequence[Point], nucleus: Sequence[Point] | None, model: Model
 ) -> CellOutline:
     """Return a cell that a person drew.
 
     Args:
-        image: the field.
-        cell: corners of the whole cell, in pixels of the image.
+        part: the pixels around the cell.
+        cell: corners of the whole cell, in pixels of the field or slide.
         nucleus: those of its nucleus; None to take what the network sees of a nucleus inside the cell, or the
             whole where it sees none.
         model: of the run.
@@ -68,9 +95,10 @@ def outline_drawn(
     Raises:
         DataError: a polygon encloses nothing, lies outside the image or is far larger than a cell.
     """
-    whole = _fill(cell, image)
+    image = part.image
+    whole = _fill(part.bring(cell), image)
     if nucleus is not None:
-        core = _fill(nucleus, image)
+        core = _fill(part.bring(nucleus), image)
         whole = unite_masks([whole, core])
         inner = _place(core, whole)
     else:
@@ -78,7 +106,7 @@ def outline_drawn(
     found = outline_cell(inner, whole.mask, whole.left, whole.top)
     if found is None:
         raise DataError("the outline encloses nothing; draw it larger")
-    return found
+    return part.put_back(found)
 
 
 def _fill(ring: Sequence[Point], image: SmearImage) -> BoxedMask:
@@ -101,7 +129,7 @@ def _place(mask: BoxedMask, box: BoxedMask) -> Bools:
 def _see_nucleus(image: SmearImage, whole: BoxedMask, model: Model) -> Bools:
     """Return what the network sees of a nucleus in a drawn cell; the whole cell where it sees none."""
     try:
-        seen = outline_click(image, whole.centre, model)
+        seen = _outline_at(image, whole.centre, model)
     except DataError:
         return whole.mask
     joined = unite_masks([whole, seen.nucleus_mask])

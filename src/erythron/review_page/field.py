@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path, PureWindowsPath
@@ -87,6 +87,7 @@ class PageField:
         self._added = {str(row["cell_id"][0]): row for row in blank.iter_slices(1)}
         self._names = {*plain["cell_id"], *self._added}
         self._new: dict[str, CellOutline] = {}
+        self._looked_up: dict[str, CellOutline] = {}
 
     @cached_property
     def _stored(self) -> dict[str, CellOutline]:
@@ -125,9 +126,18 @@ class PageField:
         """Return whether a person added a cell."""
         return cell_id in self._added
 
-    def get_outline(self, cell_id: str) -> CellOutline:
-        """Return the outline of a cell that :meth:`has_cell`."""
-        return self._new.get(cell_id) or self._stored[cell_id]
+    def get_outlines(self, names: Collection[str]) -> dict[str, CellOutline]:
+        """Return the outlines of cells that :meth:`has_cell` knows, by name.
+
+        Those of a slide are looked for in its file, which is passed through once; a field's are all kept.
+        """
+        stored = [name for name in names if name not in self._new]
+        if not self.is_slide:
+            found = {name: self._stored[name] for name in stored}
+        else:
+            self._looked_up |= read_outlines(self.folder, [n for n in stored if n not in self._looked_up])
+            found = {name: self._looked_up[name] for name in stored}
+        return found | {name: self._new[name] for name in names if name in self._new}
 
     def add_cell(self, outline: CellOutline, row: pl.DataFrame) -> None:
         """Take in a cell that a person outlined.

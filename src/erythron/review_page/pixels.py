@@ -7,6 +7,7 @@ shown region by region.
 from __future__ import annotations
 
 import io
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,11 +18,14 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from erythron.errors import UsageError
+from erythron.cells.outline import check_side
+from erythron.errors import DataError, UsageError
 from erythron.read.image import SmearImage
 from erythron.read.source import Slide, Source, open_source, read_whole
 from erythron.report.gallery import crop_around
+from erythron.review_page.edits import Part, Point
 from erythron.review_page.field import PageField
+from erythron.segment.blocks import Box
 
 _MAX_OPEN_BYTES = 400_000_000
 """Bytes of fields that are kept decoded; the one in use is kept whatever its size."""
@@ -77,6 +81,32 @@ class Images:
         """Return the whole image of a field at the scale that it was counted at."""
         record = field.record
         return replace(read_whole(self.open(field)), mpp=record.mpp, mpp_source=record.mpp_source)
+
+    def read_around(self, field: PageField, places: Sequence[Point], reach_um: float) -> Part:
+        """Return the pixels in which a person outlines a cell: of a field all, of a slide those around it.
+
+        Args:
+            field: the field or slide.
+            places: corners of the cell, or one place in it.
+            reach_um: what is read of a slide around them, micrometres.
+
+        Raises:
+            DataError: the places lie too far apart to be of one cell, or outside the slide.
+            ImageReadError: the image cannot be read any more.
+        """
+        source, record = self.open(field), field.record
+        if record.slide is None:
+            return Part(self.read_whole(field))
+        mpp = record.slide.working_mpp
+        (left, right), (top, bottom) = ((min(axis), max(axis)) for axis in zip(*places, strict=True))
+        check_side((bottom - top, right - left))
+        box = Box(math.floor(left), math.floor(top), math.ceil(right) + 1, math.ceil(bottom) + 1)
+        box = box.grow(math.ceil(reach_um / mpp)).cut(Box(0, 0, source.width_px, source.height_px))
+        if not box.area_px:
+            raise DataError(f"that lies outside {field.title}")
+        rgb = source.read_region(box.left, box.top, box.right - box.left, box.bottom - box.top)
+        glass = np.array(record.slide.glass, np.float32)
+        return Part(SmearImage(record.image, rgb, mpp, record.mpp_source, glass=glass), box.left, box.top)
 
 
 def _size(source: Source) -> int:

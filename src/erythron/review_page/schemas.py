@@ -109,7 +109,8 @@ class StandingOut(BaseModel):
 class CellsOut(BaseModel):
     """The cells of a specimen as columns of equal length, and what persons did to them.
 
-    ``label`` counts in the classes of the run; ``counted_as`` is by the model alone;
+    ``label`` counts in the classes of the run; ``counted_as`` is by the model alone; ``added`` is True for a
+    cell that a person outlined, which is gone where it is said to be no cell;
     ``outside`` is True where a region that a person drew leaves the cell out of the count; ``doubt`` is 0
     for a sure call to 1; ``maturity`` is the mean stage by the probabilities, None for a cell of no stage;
     ``place`` is the centre of the nucleus and the size of the cell, in pixels.
@@ -121,6 +122,7 @@ class CellsOut(BaseModel):
     label: list[int]
     confidence: list[float]
     counted_as: list[str]
+    added: list[bool]
     outside: list[bool]
     doubt: list[float]
     maturity: list[float | None]
@@ -197,11 +199,13 @@ class Conflict(BaseModel):
 class DifferentialOut(BaseModel):
     """The differential as the cells are called now; ``last`` is the event that it follows.
 
-    ``is_provisional`` says that its flags make it one that is not to be reported as it stands.
+    ``is_provisional`` says that its flags make it one that is not to be reported as it stands;
+    ``nothing_counted`` why no nucleated cell is counted, empty where some are.
     """
 
     differential: Differential
     is_provisional: bool
+    nothing_counted: str
     confirmed: int
     last: int
 

@@ -19,12 +19,21 @@ GLASS = (232, 227, 239)
 
 @pytest.fixture(scope="module")
 def slide_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A slide of 1,500 by 1,000 px: its left half glass, the rest smear with a hundred cells."""
+    """A slide of 1,500 by 1,000 px: its left half glass, the rest smear with some forty cells."""
     rgb = np.empty((1000, 1500, 3), np.uint8)
     rgb[:] = GLASS
-    rgb[:, 740:] = draw_field(DrawnFieldSpec(760, 1000, seed=4, cells_per_mm2=1800)).rgb
+    rgb[:, 740:] = draw_field(DrawnFieldSpec(760, 1000, seed=4, cells_per_mm2=900)).rgb
     path = tmp_path_factory.mktemp("slides") / "marrow.slide"
-    Image.fromarray(rgb).save(path, format="PNG")
+    # Each test opens it again and again, which takes longer where it is compressed.
+    Image.fromarray(rgb).save(path, format="PNG", compress_level=0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def small_slide_path(slide_path: Path) -> Path:
+    """A slide of 512 by 512 px, all of it smear."""
+    path = slide_path.with_name("small.slide")
+    Image.open(slide_path).crop((800, 0, 1312, 512)).save(path, format="PNG", compress_level=0)
     return path
 
 

@@ -35,7 +35,7 @@ from erythron.results.field import (
 from erythron.results.record import SlideRecord
 from erythron.results.review import read_review
 
-OPTIONS = RunOptions(slides=SlideOptions(cells=80))
+OPTIONS = RunOptions(slides=SlideOptions(cells=35))
 NOW = datetime(2026, 5, 4, 8, 30, tzinfo=UTC)
 
 
@@ -91,7 +91,8 @@ def test_a_slide_that_nobody_called_is_made_anew_as_it_was_counted(counted: Path
     settings = choose_settings(bundle, None, 0.05, MERatio.ICSH)
     model = Model(bundle, settings, lambda: pytest.fail("a network was asked for"))
     record = need_record(run / "marrow")
-    review_slide(run / "marrow", record.fingerprints, None, model, lambda: open_png(record.image))
+    slide = open_png(record.image)
+    review_slide(run / "marrow", record.fingerprints, None, model, lambda: slide)
     assert read_all(run / "marrow") == read_all(counted / "marrow")
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from erythron.results.field import read_cells
+from erythron.results.review import read_review
 from tests.review_page.conftest import Desk, Visit, find_free
 
 
@@ -42,6 +46,32 @@ def test_a_cell_that_was_drawn_is_measured_named_and_counted(desk: Desk, visit: 
     assert event["subject"] in again.cells()["cell_id"]
     visit.call(event["subject"], "not_a_cell", seen=2)
     assert total(visit) == before
+
+
+def test_a_cell_that_was_added_and_taken_back_is_in_no_table_and_no_report(
+    desk: Desk, visit: Visit, counted: Path
+) -> None:
+    [name], (x, y) = visit.names(1), find_free(visit.cells())
+    ring = square(x, y, 8)
+    added = edit(visit, kind="draw", cell=ring, nucleus=ring).json()["events"][0]["subject"]
+    visit.call(added, "plasma_cell", seen=1)
+    assert visit.client.post("/api/specimens/0/recount").status_code == 204
+    assert added in read_cells(desk.out / "f0")["cell_id"].to_list()
+    assert visit.call(added, "not_a_cell", seen=2).status_code == 200
+    cells = visit.cells()
+    assert [cells["added"][cells["cell_id"].index(one)] for one in (name, added)] == [False, True]
+    assert visit.client.post("/api/specimens/0/recount").status_code == 204
+    assert read_cells(desk.out / "f0").equals(read_cells(counted / "f0"))
+    assert "A. Reader" not in (desk.out / "report.html").read_text()
+    # The record keeps both, and what is called again is there again, also for the next server.
+    review = read_review(desk.out / "f0")
+    assert review is not None
+    assert [verdict.called for verdict in review.verdicts] == ["", "plasma_cell", "not_a_cell"]
+    again = Desk(desk.out).visit()
+    assert again.call(added, "monocyte", seen=3).status_code == 200
+    assert again.client.post("/api/specimens/0/recount").status_code == 204
+    found = read_cells(desk.out / "f0").filter(pl.col("cell_id") == added)
+    assert found["confirmed_as"].to_list() == ["monocyte"]
 
 
 def test_a_cell_that_was_missed_is_outlined_by_a_click(visit: Visit) -> None:

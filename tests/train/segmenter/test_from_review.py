@@ -31,7 +31,7 @@ from erythron.train.shared.card import render_card
 from erythron.train.shared.evaluation import FOLDER as EVALUATION
 from erythron.train.shared.segmentation_part import FOLDER, read_segmentation
 
-CONFIG = RefitConfig(samples=2, steps=15, batch=8, new_share=1.0)
+CONFIG = RefitConfig(samples=2, steps=8, batch=8, new_share=1.0)
 
 
 @pytest.fixture

@@ -14,9 +14,17 @@ from erythron import __version__
 from erythron.cells.classes import ERYTHROID_STAGES, Lineage
 from erythron.cells.flags import split_flags
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
-from erythron.cells.table import LEFT_OUT, MEASUREMENT_COLUMNS, NOT_A_CELL, PROBABILITY, UNCLASSIFIED
+from erythron.cells.table import (
+    LEFT_OUT,
+    MEASUREMENT_COLUMNS,
+    NOT_A_CELL,
+    PROBABILITY,
+    UNCLASSIFIED,
+    make_empty_table,
+)
 from erythron.pipeline.reviewed import find_outside
 from erythron.quality.flags import is_provisional
+from erythron.report.wording import explain_nothing
 from erythron.review.queue import rate_doubt
 from erythron.review.store.events import SHARED, StaleError
 from erythron.review_page.access import Who, find_visitor
@@ -116,7 +124,7 @@ def list_cells(request: Request, who: Who, number: SpecimenNumber) -> CellsOut:
     names = [c.name for c in book.run.model.settings.classes]
     stages = [stage.name for stage in ERYTHROID_STAGES if stage.name in names]
     tables = [field.list_cells() for field in specimen.fields]
-    cells = pl.concat(tables)
+    cells = pl.concat(tables) if tables else make_empty_table(book.run.model.settings.classes)
     places = {name: i for i, name in enumerate(names)}
     standing = number_fields(specimen, book.list_standing(lane, specimen))
     return CellsOut(
@@ -126,6 +134,7 @@ def list_cells(request: Request, who: Who, number: SpecimenNumber) -> CellsOut:
         label=[places[label] for label in cells["label"]],
         confidence=cells["confidence"].round(4).to_list(),
         counted_as=cells["counted_as"].to_list(),
+        added=[f.is_added(n) for f, t in zip(specimen.fields, tables, strict=True) for n in t["cell_id"]],
         outside=_find_outside(book, specimen, tables),
         doubt=rate_doubt(read_probabilities(cells, names)).round(4).tolist(),
         maturity=rate_maturity(cells, stages),
@@ -150,9 +159,9 @@ def list_next(
     standing = {(e.image, e.subject) for e in book.list_standing(lane, specimen) if e.becomes}
     called = np.array([(field.name, cell_id) in standing for field, cell_id in keys], np.bool_)
     outside = np.array(_find_outside(book, specimen, [table for _, table in fields]), np.bool_)
-    counted = pl.concat([table["counted_as"] for _, table in fields]) != LEFT_OUT
+    counted = np.array([name != LEFT_OUT for _, table in fields for name in table["counted_as"]], np.bool_)
     names = [c.name for c in book.run.model.settings.classes]
-    rows = rank_cells(fields, names, called, counted.to_numpy() & ~outside, most)
+    rows = rank_cells(fields, names, called, counted & ~outside, most) if fields else []
     return QueueOut(
         field=[keys[row][0].number for row in rows], cell_id=[keys[row][1] for row in rows], last=last
     )
@@ -220,8 +229,14 @@ def show_differential(request: Request, who: Who, number: SpecimenNumber) -> Dif
         book.call_cells(lane, field).cells.filter(pl.col("confirmed_as").fill_null("") != "").height
         for field in specimen.fields
     )
-    provisional = is_provisional(found.flags)
-    return DifferentialOut(differential=found, is_provisional=provisional, confirmed=confirmed, last=last)
+    nothing = explain_nothing(found)
+    return DifferentialOut(
+        differential=found,
+        is_provisional=is_provisional(found.flags) and not nothing,
+        nothing_counted=nothing,
+        confirmed=confirmed,
+        last=last,
+    )
 
 
 def answer_conflict(request: Request, error: Exception) -> JSONResponse:

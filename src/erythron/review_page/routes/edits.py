@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
 from erythron.cells.outline import CellOutline
-from erythron.errors import DataError
+from erythron.pipeline.slides.reviewed import AROUND_UM
 from erythron.review.store.events import SHARED, Change, Event
 from erythron.review.store.tables import EventKind
 from erythron.review_page import edits
@@ -103,22 +103,18 @@ def edit_cells(request: Request, who: Who, number: FieldNumber, body: Edit) -> E
     """Add a missed cell, split one or merge several; what they take the place of is no cell any more."""
     field = need_field(request, number)
     get_readings(request).refuse_blind(who.reader, get_book(request).run.get_specimen(field))
-    if field.is_slide:
-        raise DataError(
-            f"{field.title} is a slide, on which cells are not outlined here: outline it in QuPath, and give "
-            "the file to erythron recount"
-        )
     gone: list[SeenCell] = []
     made: tuple[CellOutline, ...]
     if isinstance(body, ClickIn | DrawIn):
-        image = get_images(request).read_whole(field)
         run = get_book(request).run
+        corners = _pairs([body.at] if isinstance(body, ClickIn) else [*body.cell, *(body.nucleus or ())])
+        part = get_images(request).read_around(field, corners, AROUND_UM)
         with run.computing:
             if isinstance(body, ClickIn):
-                made = (edits.outline_click(image, _pair(body.at), run.model),)
+                made = (edits.outline_click(part, corners[0], run.model),)
             else:
                 nucleus = None if body.nucleus is None else _pairs(body.nucleus)
-                made = (edits.outline_drawn(image, _pairs(body.cell), nucleus, run.model),)
+                made = (edits.outline_drawn(part, _pairs(body.cell), nucleus, run.model),)
     elif isinstance(body, SplitIn):
         gone = [body.cell]
         made = edits.split_outline(

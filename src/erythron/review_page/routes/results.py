@@ -8,6 +8,7 @@ import polars as pl
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi import Path as FromPath
 
+from erythron.cells.table import make_empty_table
 from erythron.differential.assemble import merge_differentials
 from erythron.files.reading import read_content
 from erythron.files.tables import format_csv
@@ -121,12 +122,13 @@ def export(
 
 
 def _read(request: Request, specimen: PageSpecimen, name: ExportName) -> bytes:
+    settings = get_book(request).run.model.settings
     if name == "report":
         return read_content(specimen.folder / REPORT)
     if name == "summary":
         return read_content(specimen.folder / SUMMARY)
     if name == "cells":
-        table = pl.concat([read_cells(field.folder) for field in specimen.fields])
-        return format_csv(table).encode()
+        tables = [read_cells(field.folder) for field in specimen.fields]
+        return format_csv(pl.concat(tables) if tables else make_empty_table(settings.classes)).encode()
     stored = (read_differential(field.folder) for field in specimen.fields)
-    return merge_differentials(stored, get_book(request).run.model.settings).to_json().encode()
+    return merge_differentials(stored, settings).to_json().encode()

@@ -2,6 +2,9 @@
 
 export const OPEN = "";
 
+/** Whether a cell is one: what a person added and took away again is as if it had never been added. */
+export const isThere = (cell) => !(cell.added && cell.called === "not_a_cell");
+
 /** Text of a class name for a person. */
 export function words(name) {
   return name.replaceAll("_", " ");
@@ -31,7 +34,7 @@ export class Cells extends EventTarget {
   /** Take in the columns that the server sends; a cell that is known stays the same object. */
   load(columns) {
     const known = this.index;
-    this.list = columns.cell_id.map((id, i) => {
+    const all = columns.cell_id.map((id, i) => {
       const key = `${columns.field[i]}:${id}`;
       const cell = known.get(key) ?? { key, id, called: OPEN, version: 0, reader: "", waiting: 0, conflict: "" };
       const [x, y, width, height] = columns.place[i];
@@ -44,18 +47,20 @@ export class Cells extends EventTarget {
         label: this.run.classes[columns.label[i]].name,
         confidence: columns.confidence[i],
         counted: columns.counted_as[i],
+        added: columns.added[i],
         outside: columns.outside[i],
         doubt: columns.doubt[i],
         maturity: columns.maturity[i],
       });
     });
-    this.index = new Map(this.list.map((cell) => [cell.key, cell]));
+    this.index = new Map(all.map((cell) => [cell.key, cell]));
     for (const standing of columns.standing) {
       const cell = this.find(standing.field, standing.subject);
       if (!cell?.waiting) {
         this.stand(standing);
       }
     }
+    this.list = all.filter(isThere);
     this.last = columns.last;
     this.dispatchEvent(new Event("loaded"));
   }
@@ -100,6 +105,10 @@ export class Cells extends EventTarget {
 
   changed(cells) {
     this.dispatchEvent(new CustomEvent("changed", { detail: cells }));
+    if (cells.some((cell) => cell.added)) {
+      this.list = [...this.index.values()].filter(isThere);
+      this.dispatchEvent(new Event("listed"));
+    }
   }
 
   /** Cells by what they are counted as, and how many of those a person has confirmed. */

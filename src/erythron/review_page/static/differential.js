@@ -43,7 +43,10 @@ export class DifferentialPanel {
     const goal = document.createElement("div");
     goal.className = "goal";
     goal.append(this.status, label, this.progress);
-    this.root.append(goal, this.table, this.indices);
+    this.remarks = document.createElement("details");
+    this.remarks.className = "remarks";
+    this.remarks.hidden = true;
+    this.root.append(goal, this.remarks, this.table, this.indices);
   }
 
   ask() {
@@ -57,6 +60,8 @@ export class DifferentialPanel {
       try {
         const answer = await read(`/api/specimens/${this.cells.specimen.number}/differential`);
         this.found = answer.differential;
+        this.nothing = answer.nothing_counted;
+        this.drawRemarks(answer);
       } catch {
         // the figures without intervals stay
       }
@@ -77,7 +82,7 @@ export class DifferentialPanel {
       const counted = kind.lineage !== "not_nucleated" && kind.name !== "not_a_cell";
       const line = kind.name === "unclassified" ? this.found?.unclassified : lines.get(kind.name)?.of_nucleated;
       const isFresh = line && (line.count ?? -1) === count && line.total === total;
-      const interval = isFresh && line.interval ? `${percent(line.interval[0])}–${percent(line.interval[1])}` : "…";
+      const interval = !total ? "" : isFresh && line.interval ? `${percent(line.interval[0])}–${percent(line.interval[1])}` : "…";
       return [kind, count, sure, counted && total ? percent(count / total) : "", counted && line ? interval : ""];
     });
     const head = row("th", ["Class", "Cells", "Confirmed", "%", "95 % interval"]);
@@ -97,6 +102,8 @@ export class DifferentialPanel {
     let text = `${confirmed} of ${total} nucleated cells confirmed`;
     if (isReached) {
       text = `Target reached: ${confirmed} cells confirmed of ${this.target}`;
+    } else if (total === 0 && this.nothing) {
+      text = `Nothing was counted: ${this.nothing}`;
     } else if (total < this.target) {
       text += `; ${this.target - total} more must be counted for ${this.target}`;
     }
@@ -106,6 +113,22 @@ export class DifferentialPanel {
       this.root.dispatchEvent(new CustomEvent("reached", { detail: text }));
     }
     this.isReached = isReached;
+  }
+
+  /** What the count says of itself, folded: whether it is provisional, and each remark. */
+  drawRemarks({ differential: { flags }, is_provisional: isProvisional }) {
+    this.remarks.hidden = flags.length === 0;
+    const title = document.createElement("summary");
+    const count = `${flags.length} ${flags.length === 1 ? "remark" : "remarks"}`;
+    title.textContent = isProvisional ? `Provisional: ${count}` : count;
+    title.classList.toggle("warn", isProvisional);
+    const list = document.createElement("ul");
+    for (const { text } of flags) {
+      const item = document.createElement("li");
+      item.textContent = `${text[0].toUpperCase()}${text.slice(1)}.`;
+      list.append(item);
+    }
+    this.remarks.replaceChildren(title, list);
   }
 
   drawIndices() {

@@ -1,6 +1,7 @@
 // The field: pan and zoom over its pixels, which come tile by tile, with the outlines over them.
 
 import { read } from "./api.js";
+import { isThere } from "./cells.js";
 
 const TILE = 512;
 const MOST_TILES = 160;
@@ -34,7 +35,7 @@ export class FieldView extends EventTarget {
 
   /** Show a field; its outlines are fetched once, and again after edits. */
   async open(number) {
-    if (this.field.number !== number) {
+    if (this.field?.number !== number) {
       this.field = this.cells.fields.get(number);
       this.view = null;
       this.tiles.clear();
@@ -168,7 +169,7 @@ export class FieldView extends EventTarget {
     let least = Infinity;
     for (const [id, rings] of this.outlines.get(this.field.number) ?? []) {
       const cell = this.cells.find(this.field.number, id);
-      if (cell !== undefined && rings.some((ring) => isInside(ring, x, y)) && cell.width * cell.height < least) {
+      if (cell !== undefined && isThere(cell) && rings.some((ring) => isInside(ring, x, y)) && cell.width * cell.height < least) {
         best = cell;
         least = cell.width * cell.height;
       }

@@ -1,9 +1,9 @@
 // The gallery: cells as crops in groups. Only what is in view is in the document.
 
-import { words } from "./cells.js";
+import { isThere, words } from "./cells.js";
 import { listGroups } from "./groups.js";
 
-const HEADER = 44;
+const NARROW = 560;
 const GAP = 8;
 const CAPTION = 30;
 const MARGIN_ROWS = 2;
@@ -29,6 +29,7 @@ export class Gallery extends EventTarget {
     root.addEventListener("pointerdown", (event) => this.press(event));
     root.addEventListener("click", (event) => this.click(event));
     cells.addEventListener("changed", ({ detail }) => this.refresh(detail));
+    cells.addEventListener("listed", () => this.follow());
   }
 
   /** Sort all cells into their groups anew; the current cell stays the current one. */
@@ -41,6 +42,9 @@ export class Gallery extends EventTarget {
     this.position = new Map(this.sequence.map((cell, i) => [cell, i]));
     for (const group of this.groups) {
       this.makeSection(group);
+    }
+    if (this.groups.length === 0) {
+      this.root.append(makeNote(this.cells.list.length > 0));
     }
     for (const cell of [...this.selected]) {
       if (!this.position.has(cell)) {
@@ -65,16 +69,22 @@ export class Gallery extends EventTarget {
     chip.className = "chip";
     chip.style.background = group.colour;
     const name = document.createElement("span");
+    name.className = "name";
     name.textContent = group.title;
     const count = document.createElement("span");
     count.className = "count";
-    title.append(chip, name, " ", count);
-    head.append(title);
+    title.append(chip, name);
+    head.append(title, count);
+    let accept = null;
     if (group.accepts) {
-      const accept = document.createElement("button");
+      accept = document.createElement("button");
       accept.type = "button";
-      accept.textContent =
-        group.accepts === "agreed" ? "Accept what they agree on" : `Accept the rest as ${group.title.toLowerCase()}`;
+      const isAgreed = group.accepts === "agreed";
+      accept.textContent = isAgreed ? "Accept what they agree on" : "Accept the rest";
+      if (!isAgreed) {
+        accept.setAttribute("aria-label", `Accept the rest as ${group.title.toLowerCase()}`);
+        accept.title = "Shift+Enter";
+      }
       accept.addEventListener("click", () => this.dispatchEvent(new CustomEvent("accept", { detail: group })));
       head.append(accept);
     }
@@ -85,18 +95,33 @@ export class Gallery extends EventTarget {
     list.className = "tiles";
     section.append(head, list);
     this.root.append(section);
-    Object.assign(group, { section, list, countElement: count });
+    Object.assign(group, { section, list, accept, countElement: count });
     this.countGroup(group);
   }
 
   countGroup(group) {
     const confirmed = group.cells.reduce((sum, cell) => sum + (cell.called ? 1 : 0), 0);
     group.countElement.textContent = `${group.cells.length} ${group.cells.length === 1 ? "cell" : "cells"}, ${confirmed} confirmed`;
+    if (group.accept !== null) {
+      group.accept.disabled = confirmed === group.cells.length;
+    }
+  }
+
+  /** Sort anew where a cell came or went: one that a person added, and one that was taken away again. */
+  follow() {
+    const isGone = this.sequence.some((cell) => !isThere(cell));
+    const isNew = this.filter === "all" && this.cells.list.some((cell) => cell.added && !this.position.has(cell));
+    if (isGone || isNew) {
+      this.arrange();
+    }
   }
 
   /** Where each group begins, by the width that there is. */
   place() {
     const width = this.root.clientWidth - 2 * GAP;
+    // As high as the style sheet makes the head of a group; in a narrow gallery its button has a line of its own.
+    this.header = width < NARROW ? 84 : 52;
+    this.root.classList.toggle("narrow", width < NARROW);
     this.columns = Math.max(1, Math.floor((width + GAP) / (this.size + GAP)));
     this.rowHeight = this.size + CAPTION + GAP;
     let top = 0;
@@ -104,7 +129,7 @@ export class Gallery extends EventTarget {
       group.top = top;
       group.rows = Math.ceil(group.cells.length / this.columns);
       group.list.style.height = `${group.rows * this.rowHeight}px`;
-      top += HEADER + group.rows * this.rowHeight;
+      top += this.header + group.rows * this.rowHeight;
     }
     for (const [cell, tile] of this.tiles) {
       this.put(cell, tile);
@@ -119,7 +144,7 @@ export class Gallery extends EventTarget {
 
   topOf(cell) {
     const { group, at } = this.find(cell);
-    return group.top + HEADER + Math.floor(at / this.columns) * this.rowHeight;
+    return group.top + this.header + Math.floor(at / this.columns) * this.rowHeight;
   }
 
   draw() {
@@ -127,7 +152,7 @@ export class Gallery extends EventTarget {
     const to = this.root.scrollTop + this.root.clientHeight + MARGIN_ROWS * this.rowHeight;
     const wanted = new Set();
     for (const group of this.groups) {
-      const start = group.top + HEADER;
+      const start = group.top + this.header;
       const first = Math.max(0, Math.floor((from - start) / this.rowHeight)) * this.columns;
       const end = Math.min(group.rows, Math.ceil((to - start) / this.rowHeight)) * this.columns;
       for (let i = first; i < Math.min(end, group.cells.length); i += 1) {
@@ -242,7 +267,7 @@ export class Gallery extends EventTarget {
       return; // what is shown now leaves it out
     }
     const top = this.topOf(cell);
-    const margin = HEADER;
+    const margin = this.header;
     if (top - margin < this.root.scrollTop) {
       this.root.scrollTop = top - margin;
     } else if (top + this.rowHeight > this.root.scrollTop + this.root.clientHeight) {
@@ -354,6 +379,16 @@ export class Gallery extends EventTarget {
       this.refresh([...old, ...cells]);
     }
   }
+}
+
+/** What stands in an empty gallery. */
+function makeNote(isFiltered) {
+  const note = document.createElement("p");
+  note.className = "empty";
+  note.textContent = isFiltered
+    ? "No cell is of this choice. “Show: All cells” above brings the others back."
+    : "No cell of this specimen was counted; the differential says why. Add pictures, or outline a cell in its field.";
+  return note;
 }
 
 function makeTile() {

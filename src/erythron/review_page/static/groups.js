@@ -1,5 +1,7 @@
 // Which cells the gallery shows, in which groups and order.
 
+import { isThere } from "./cells.js";
+
 const FILTERS = {
   all: () => true,
   open: (cell) => !cell.called,
@@ -17,7 +19,7 @@ const MATURING = "Erythroid cells, youngest first";
 export function listGroups(cells, order, filter) {
   const shown = cells.list.filter(FILTERS[filter]);
   if (order === "next") {
-    const ranked = cells.queue.filter(FILTERS[filter]);
+    const ranked = cells.queue.filter((cell) => isThere(cell) && FILTERS[filter](cell));
     const first = new Set(ranked);
     const others = shown.filter((cell) => !first.has(cell)).sort(byDoubt);
     return [

@@ -1,7 +1,7 @@
 // Puts the page together.
 
 import { read, setToken } from "./api.js";
-import { Cells, words } from "./cells.js";
+import { Cells, isThere, words } from "./cells.js";
 import { Crops } from "./crops.js";
 import { Detail } from "./detail.js";
 import { DifferentialPanel } from "./differential.js";
@@ -88,8 +88,9 @@ function makeActions({ cells, gallery, saver, detail, views }) {
     return cells.byName.has(now) ? now : cells.suggested(cell);
   };
   const back = (changed, what) => {
-    if (changed.length) {
-      gallery.go(changed[0]);
+    const there = changed.find(isThere);
+    if (there !== undefined) {
+      gallery.go(there);
     }
     say(changed.length ? `${what}: ${changed.length} cells` : `Nothing to ${what.toLowerCase()}`);
   };

@@ -19,13 +19,16 @@ export class Views {
   }
 
   show(name) {
+    if (name === "field" && this.cells.fields.size === 0) {
+      return; // no picture of the specimen could be counted
+    }
     this.name = name;
     for (const [other, section] of Object.entries(this.sections)) {
       section.hidden = other !== name;
       this.buttons[other].setAttribute("aria-pressed", String(other === name));
     }
     if (name === "field") {
-      this.openField(this.gallery.current?.field ?? this.field.field.number);
+      this.openField(this.gallery.current?.field ?? this.field.field?.number ?? [...this.cells.fields.keys()][0]);
       this.edits.choose(this.edits.mode);
     } else {
       this.gallery.place();
@@ -65,6 +68,7 @@ export class Views {
   listFields() {
     const { value } = this.choice;
     this.choice.replaceChildren();
+    this.buttons.field.disabled = this.cells.fields.size === 0;
     for (const field of this.cells.fields.values()) {
       this.choice.append(new Option(field.title, String(field.number), false, String(field.number) === value));
     }

@@ -200,12 +200,14 @@ def compare_networks(
         found: the places.
         before: with the network of the bundle.
         learn: returns one whose network learned from the places that are given as (N,) bool.
-        progress: called after each fold.
+        progress: called at the start and after each fold.
 
     Returns:
         What got better and worse; and the agreement of the places that are judged before and after.
     """
     rows = found.judged
+    stage = f"Learning outlines of {len(rows)} places"
+    progress(stage, 0, FOLDS)
     fold, apart_by = assign_places(found)
     was = measure_agreement(found, rows, before)
     cell, nucleus = np.zeros(len(rows)), np.zeros(len(rows))
@@ -214,7 +216,7 @@ def compare_networks(
         if here.any():
             part = measure_agreement(found, rows[here], learn(find_allowed(found, fold, judged)))
             cell[here], nucleus[here] = part.cell, part.nucleus
-        progress("Learning outlines", judged + 1, FOLDS)
+        progress(stage, judged + 1, FOLDS)
     now = Agreement(cell, nucleus)
     return _summarise(found, rows, apart_by, was, now), was, now
 

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from erythron.bundle.runtime import OpenVinoRuntime
 from erythron.errors import BundleError
 from erythron.files.writing import write_file
-from erythron.train.segmenter.fit import TorchRuntime, make_network
+from erythron.train.classifier.networks.settings import Pretraining
+from erythron.train.segmenter.fit import TorchRuntime
 from erythron.train.segmenter.network import SegmentationNetwork
 from erythron.train.segmenter.use import WINDOW_PX
+from erythron.train.shared.backbones import load_encoder
 
 MAX_DIFFERENCE = 1e-4
 """Largest difference of a probability between torch and OpenVINO that is taken for rounding; of the shipped
@@ -42,7 +44,7 @@ def read_network(path: Path) -> SegmentationNetwork:
     Raises:
         BundleError: the file holds another network, or torch does not say what OpenVINO says of it.
     """
-    net = make_network(0)
+    net = SegmentationNetwork(load_encoder(Pretraining.NONE))
     stored = {i.name: numpy_helper.to_array(i) for i in onnx.load(path).graph.initializer}
     with torch.no_grad():
         _fold_norms(net)

@@ -105,10 +105,13 @@ def find_scaling(name: str) -> PixelScaling:
     return PixelScaling((mean[0], mean[1], mean[2]), (sd[0], sd[1], sd[2]))
 
 
-def load_encoder() -> nn.Module:
-    """Return ``ENCODER`` with its ImageNet weights in evaluation mode.
+def load_encoder(pretraining: Pretraining = Pretraining.AUTO) -> nn.Module:
+    """Return ``ENCODER`` in evaluation mode.
+
+    Args:
+        pretraining: where its weights come from: ImageNet, or none where others are put in their place.
 
     Raises:
         DataError: no weights can be had.
     """
-    return create_backbone(ENCODER, Pretraining.AUTO, 224).eval()
+    return create_backbone(ENCODER, pretraining, 224).eval()

@@ -92,6 +92,9 @@ def test_a_bundle_learns_says_what_got_better_and_learns_again(
     done = Done(**json.loads((place / "said.json").read_text()))
     assert done.returncode == 0, done.stderr
     assert [d.name for d in read_record(out).data] == [d.name for d in record.data]
+    # Who waits for minutes is told, also in a log, which step is done and of how many cells.
+    assert f"Features of {found.cells} cells: 0 of " in done.stderr
+    assert f"Cross-validation of {record.cells} cells: 0 of 2" in done.stderr
     assert "fields kept whole" in done.stdout
     assert "exact McNemar test" in done.stdout
     assert f"erythron export {out}" in done.stdout

@@ -123,7 +123,7 @@ def train_from_review(
         bundle: which is to learn.
         out: folder of the run.
         threads: of torch.
-        progress: called after each field and each fold.
+        progress: called as each stage begins and goes on.
         outlines: whether the segmentation network is to learn from corrected outlines; None where it is to if
             enough of them were corrected.
 
@@ -142,7 +142,7 @@ def train_from_review(
     scaling = find_scaling(ENCODER)
     found = gather_reviewed(runs, recipe, progress)
     maker = FeatureMaker(ShapeFeatures(load_encoder()).eval(), scaling, {})
-    source, apart_by = make_review_source(found.cells, recipe, maker)
+    source, apart_by = make_review_source(found.cells, recipe, maker, progress)
     sources = (*(part for part in memory.sources if part.name != source.name), source)
     split_hash = hash_folds(sources)
     claim_folder(out, recipe, split_hash, (SEGMENTATION_FOLDER,))
@@ -248,7 +248,9 @@ def _make_row(picture: Path, cell_id: str, pixels: str, name: str, specimen: str
     }
 
 
-def make_review_source(cells: FramedCells, recipe: FrozenRecipe, maker: FeatureMaker) -> tuple[Source, str]:
+def make_review_source(
+    cells: FramedCells, recipe: FrozenRecipe, maker: FeatureMaker, progress: Progress = no_progress
+) -> tuple[Source, str]:
     """Return the reader's cells ready to fit, and what its folds keep on one side.
 
     Folds keep specimens whole where there are as many as folds, else fields, else single cells: then cells of
@@ -267,7 +269,7 @@ def make_review_source(cells: FramedCells, recipe: FrozenRecipe, maker: FeatureM
         )
     rows = rows.with_columns(group=kept_by[apart_by])
     folds = assign_folds(labels, rows["group"].to_list(), recipe.folds, recipe.seed)
-    samples = make_samples(cells, SAMPLES, recipe, maker)
+    samples = make_samples(cells, SAMPLES, recipe, maker, progress)
     source = Source(
         name=SOURCE,
         rows=rows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,7 @@ from erythron.train.recipe import FrozenRecipe, FrozenSet
 from erythron.train.segmenter.sets import DEFAULT_SETS
 from erythron.train.shared.backbones import PixelScaling
 from erythron.train.shared.framed_cells import FramedCells, frame_rows, make_framing
-from erythron.train.shared.progress import Progress
+from erythron.train.shared.progress import Progress, no_progress
 from erythron.train.shared.sets import OpenedSet
 
 STAGES = len(ERYTHROID_STAGES)
@@ -176,13 +177,17 @@ def make_source(folded: FoldedSet, recipe: FrozenRecipe, maker: FeatureMaker, pr
         folds[kept],
         folded.settings.weight / counts[key] / len(counts),
         open_labels(labels),
-        make_samples(cells, folded.settings.samples, recipe, maker),
+        make_samples(cells, folded.settings.samples, recipe, maker, progress),
         folded.settings.lineage_weight,
     )
 
 
 def make_samples(
-    cells: FramedCells, count: int, recipe: FrozenRecipe, maker: FeatureMaker
+    cells: FramedCells,
+    count: int,
+    recipe: FrozenRecipe,
+    maker: FeatureMaker,
+    progress: Progress = no_progress,
 ) -> tuple[NDArray[np.float32], ...]:
     """Return features and measurements of N cells as they are, then of augmented samples, (N, D) each.
 
@@ -191,13 +196,17 @@ def make_samples(
         count: of augmented samples.
         recipe: how they are varied.
         maker: of the features.
+        progress: called before the first sample and after each.
     """
     size, first = recipe.inputs.px, recipe.seed * 1000
     varied = (augment(cells, size, recipe.samples, seed) for seed in range(first, first + count))
-    return tuple(
-        np.hstack([pool_features(sample, maker.encoder, maker.scaling), sample.inputs])
-        for sample in (cut_plain(cells, size), *varied)
-    )
+    stage = f"Features of {cells.rows.height} cells"
+    made = []
+    for number, sample in enumerate(chain([cut_plain(cells, size)], varied)):
+        progress(stage, number, count + 1)
+        made.append(np.hstack([pool_features(sample, maker.encoder, maker.scaling), sample.inputs]))
+    progress(stage, count + 1, count + 1)
+    return tuple(made)
 
 
 def join_examples(sources: Sequence[Source], without: int | None) -> Examples:

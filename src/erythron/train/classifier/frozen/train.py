@@ -53,6 +53,9 @@ from erythron.train.shared.sets import describe_data, open_sets
 
 LEFT_OUT = "left_out.csv"
 
+FIT = "Fitting the head"
+"""Stage of the training as it is shown."""
+
 
 @dataclass(frozen=True)
 class _OutOfFold:
@@ -123,7 +126,9 @@ def fit_run(
     """
     split_hash, started, progress = course
     found = _cross_validate(sources, recipe, progress)
+    progress(FIT, 0, 1)
     head = fit_head(join_examples(sources, None), recipe.head)
+    progress(FIT, 1, 1)
     novelty = set_limits(_fit_novelty(sources, head, None), found.distances)
     k = len(MEASUREMENT_INPUTS)
     rows = pl.concat([s.rows for s in sources], how="diagonal")
@@ -158,13 +163,15 @@ def hash_folds(sets: Sequence[FoldedSet | Source]) -> str:
 
 def _cross_validate(sources: Sequence[Source], recipe: FrozenRecipe, progress: Progress) -> _OutOfFold:
     distances = []
+    stage = f"Cross-validation of {sum(len(source.folds) for source in sources)} cells"
+    progress(stage, 0, recipe.folds)
 
     def measure(fold: int, head: FittedHead) -> None:
         novelty = _fit_novelty(sources, head, fold)
         for source in sources:
             here = source.folds == fold
             distances.append(novelty.distances(_pooled(source.samples[0][here], head)))
-        progress("Cross-validation", fold + 1, recipe.folds)
+        progress(stage, fold + 1, recipe.folds)
 
     logits = call_out_of_fold(sources, recipe, measure)
     return _OutOfFold(logits, np.concatenate(distances))
