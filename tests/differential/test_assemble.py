@@ -440,7 +440,9 @@ def test_what_looks_like_blood_has_nucleated_red_cells_to_100_white_cells_and_no
 def test_a_model_of_one_side_has_no_nucleated_red_cells_to_white_ones(is_erythroid: bool) -> None:
     classes = [c for c in DEFAULT_CLASSES if (c in ERYTHROID_STAGES) is is_erythroid]
     cells = make_cells([(classes[0].name, "")] * 3)
-    found = make_differential(cells, DifferentialSettings(classes), FieldQuality(blood=20.0))
+    found = make_differential(
+        cells, DifferentialSettings(classes), FieldQuality(in_view=CellsInView(42, 2000.0))
+    )
     assert found.nucleated_red_cells is None
 
 
