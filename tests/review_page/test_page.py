@@ -180,6 +180,8 @@ def test_a_review_by_keyboard_alone_from_the_first_call_to_the_export(
     assert count_tiles(page) == with_it - 1
     desk.press("y")
     assert count_tiles(page) == with_it
+    # What the count says against itself stands beside the differential, folded.
+    page.locator(".remarks summary", has_text="Provisional").wait_for()
     desk.press("4")
     # The next one is two cells.
     desk.press("n", "s", "Enter")
@@ -274,6 +276,18 @@ def test_the_page_is_sound_for_every_reader(
             )
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert [v for v in found if v[0] in {"serious", "critical"}] == []
+    # On a telephone nothing reaches over the side, and no name of a group is cut.
+    desk.press("Escape")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(200)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    cut = (
+        "[...document.querySelectorAll('.group > header *')].filter((e) => e.scrollWidth > e.clientWidth + 1)"
+    )
+    assert page.evaluate(f"{cut}.map((e) => e.textContent)") == []
+    heads = page.locator(".group > header").evaluate_all("heads => heads.map((h) => h.offsetHeight)")
+    assert set(heads) == {76}
+    assert page.locator("#gallery").bounding_box()["height"] < 844  # type: ignore[index]
     assert desk.errors == []
 
 

@@ -14,7 +14,6 @@ from scipy.special import chdtrc
 from erythron.differential.combined import EXCESS
 from erythron.differential.counts import CellCounts, Correction, Estimate
 from erythron.quality.flags import (
-    LOOKS_LIKE_BLOOD,
     QualityFlag,
     QualityThresholds,
     flag_left_out,
@@ -43,15 +42,13 @@ def judge_counts(nucleated: int, unclassified: int, limits: QualityThresholds) -
     """Return the flags that the number of cells and of unclassified ones raises."""
     flags = []
     if nucleated < limits.fewest_cells:
-        flags.append(
-            QualityFlag(
-                "too_few_cells",
-                f"{nucleated} nucleated cells were counted, fewer than {limits.fewest_cells}: "
-                "intervals are wide, count more fields",
-                nucleated,
-                limits.fewest_cells,
+        text = f"nothing was counted, and {limits.fewest_cells} cells are needed: count other fields"
+        if nucleated:
+            counted = "1 nucleated cell was" if nucleated == 1 else f"{nucleated} nucleated cells were"
+            text = (
+                f"{counted} counted, fewer than {limits.fewest_cells}: intervals are wide, count more fields"
             )
-        )
+        flags.append(QualityFlag("too_few_cells", text, nucleated, limits.fewest_cells))
     if nucleated and unclassified / nucleated > limits.most_unclassified:
         share = unclassified / nucleated
         flags.append(
@@ -128,17 +125,6 @@ def judge_fields(
                     worst.threshold,
                 )
             )
-    blood = [flag for one in of_fields for flag in one if flag.name == LOOKS_LIKE_BLOOD]
-    if 2 * len(blood) > len(fields):
-        flags.append(
-            QualityFlag(
-                LOOKS_LIKE_BLOOD,
-                f"{len(blood)} of {len(fields)} fields look like blood: nucleated red cells are given per "
-                "100 white cells, and no index of marrow",
-                float(len(blood)),
-                len(fields) / 2,
-            )
-        )
     if left_out_fraction > limits.most_left_out:
         flags.append(flag_left_out(left_out_fraction, limits))
     return flags

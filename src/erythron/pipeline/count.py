@@ -334,8 +334,18 @@ class Counting:
         card, options = self.bundle.card, self._options
         differential = merge_differentials((field.differential for field in tally.done), self._settings)
         measured = [field.measured for field in tally.done]
-        signed = read_signatures(self._out / specimen.folder)
         review = merge_reviews([(field.differential, field.review) for field in tally.done], self._settings)
+        stored = read_signatures(self._out / specimen.folder)
+        signed = [
+            SignedVersion(s.version, s.reader, s.at, s.nucleated_cells, s.confirmed_cells) for s in stored
+        ]
+        is_signed = bool(stored) and stored[-1].sha256 == hash_result(tally.records)
+        signing = options.signing
+        if signing is not None and specimen is self._specimens[signing.specimen]:
+            counts = (differential.nucleated_cells, 0 if review is None else review.confirmed_nucleated)
+            now = SignedVersion(signing.version, signing.reader, signing.at, *counts)
+            signed = [*(one for one in signed if one.version < signing.version), now]
+            is_signed = True
         return RunReport(
             specimen=specimen.name,
             details=tuple(Entry(name, value) for name, value in specimen.details.items()),
@@ -344,10 +354,8 @@ class Counting:
             fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
             failed=tuple(entry for entry in tally.entries if isinstance(entry, FailedInput)),
             review=review,
-            signed=tuple(
-                SignedVersion(s.version, s.reader, s.at, s.nucleated_cells, s.confirmed_cells) for s in signed
-            ),
-            is_signed=bool(signed) and signed[-1].sha256 == hash_result(tally.records),
+            signed=tuple(signed),
+            is_signed=is_signed,
             distributions=make_distributions(pl.concat(measured)) if measured else (),
             unclassified_under=card.unclassified_below,
             segmenter=SEGMENTER,

@@ -27,7 +27,7 @@ from erythron.pipeline.field import (
 )
 from erythron.pipeline.field_record import make_result, read_scale
 from erythron.pipeline.options import RunOptions
-from erythron.pipeline.reviewed import apply_review, report_review, undo_review
+from erythron.pipeline.reviewed import apply_review, count_by_model, report_review, undo_review
 from erythron.pipeline.settings import choose_settings, describe_steps, settle_steps
 from erythron.pipeline.slides.counter import DividedSlide, SlideCounter, SlideWork, TileDone, TileJob
 from erythron.pipeline.slides.digest import SlideDigest, draw_sample
@@ -40,6 +40,7 @@ from erythron.report.model import FieldPage, ReviewReport
 from erythron.results.field import (
     ShownField,
     is_whole,
+    iterate_field_rings,
     read_cells,
     read_differential,
     read_field,
@@ -301,7 +302,8 @@ class CountWorker:
         found = read_field(job.folder)
         cells, outlines = undo_review(found.cells, found.outlines, review)
         differential = make_differential(cells, self._model.settings, record.quality)
-        return CountedField(image, scale, outlines, cells, record.quality, differential)
+        rings = dict(iterate_field_rings(job.folder))
+        return CountedField(image, scale, outlines, cells, record.quality, differential, rings)
 
     def _read_image(self, record: FieldRecord, job: CountJob) -> tuple[SmearImage, FieldScale | None]:
         """Read the image of a field with the scale that it was counted at."""
@@ -317,6 +319,7 @@ class CountWorker:
         wanted: Fingerprints,
         review: Review | None,
     ) -> DoneField:
+        by_model = counted.differential
         if review is not None:
             counted = apply_review(counted, review, self._model)
         result = make_result(counted, job.name, sha256, wanted, review)
@@ -324,7 +327,9 @@ class CountWorker:
         rgb = counted.image.rgb
 
         def show() -> ShownField:
-            rings = trace_cells(counted.outlines)
+            new = [outline for outline in counted.outlines if outline.cell_id not in counted.rings]
+            traced = dict(zip((outline.cell_id for outline in new), trace_cells(new), strict=True))
+            rings = [traced.get(o.cell_id) or counted.rings[o.cell_id] for o in counted.outlines]
             if not job.fields_shown:
                 return ShownField(rings)
             return ShownField(rings, make_field_page(rgb, counted.cells, rings, job.fields_shown))
@@ -335,15 +340,21 @@ class CountWorker:
             counted.differential,
             counted.cells.select(COLUMNS),
             shown.page,
-            self._report_review(counted.cells, review, record),
+            self._report_review(counted.cells, review, record, by_model),
         )
 
     def _report_review(
-        self, cells: pl.DataFrame, review: Review | None, record: FieldRecord
+        self,
+        cells: pl.DataFrame,
+        review: Review | None,
+        record: FieldRecord,
+        by_model: Differential | None = None,
     ) -> ReviewReport | None:
         if review is None:
             return None
-        return report_review(cells, review, self._model.settings, record.quality, record.slide)
+        if by_model is None or review.standing_regions:  # what lies outside them is in neither count
+            by_model = count_by_model(cells, review, self._model.settings, record)
+        return report_review(cells, review, by_model)
 
     def _keep(
         self, record: FieldRecord, job: CountJob, wanted: Fingerprints, review: Review | None

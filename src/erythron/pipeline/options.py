@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from erythron.bundle.runtime_kind import RuntimeKind
@@ -38,6 +39,23 @@ class SlideOptions:
 
 
 @dataclass(frozen=True)
+class Signing:
+    """Who signs the result of a specimen with a count.
+
+    Attributes:
+        specimen: its number in the run, from 0.
+        version: of the result, 1 for the first.
+        reader: the person's name.
+        at: when, with a time zone.
+    """
+
+    specimen: int
+    version: int
+    reader: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """Options of a run that names cells.
 
@@ -51,6 +69,7 @@ class RunOptions:
         me_ratio: which cells the numerator of M:E counts; of a count only.
         slides: where on slides is counted; of a count only.
         threads: of the CPU that each network takes in a process; None for all. It changes no result.
+        signing: what the report is to say of a signature; None where nobody signs with this count.
     """
 
     model: Path | None = None
@@ -62,3 +81,4 @@ class RunOptions:
     me_ratio: MERatio = MERatio.ICSH
     slides: SlideOptions = SlideOptions()
     threads: int | None = None
+    signing: Signing | None = None

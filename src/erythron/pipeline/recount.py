@@ -23,7 +23,7 @@ from erythron.interchange.labels import find_image
 from erythron.pipeline.count import CountRun, count_images, count_specimens
 from erythron.pipeline.count_worker import CountJob, CountTask
 from erythron.pipeline.executor import Failure, LocalExecutor, Progress, no_progress
-from erythron.pipeline.options import RunOptions, SlideOptions
+from erythron.pipeline.options import RunOptions, Signing, SlideOptions
 from erythron.pipeline.slides.areas import is_in_areas
 from erythron.pipeline.specimens import Specimen, name_run
 from erythron.pipeline.stream import CountStream
@@ -132,7 +132,10 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
 
 
 def recount_reviews(
-    out: Path, reviews: Mapping[Path, Review], progress: Progress = no_progress
+    out: Path,
+    reviews: Mapping[Path, Review],
+    progress: Progress = no_progress,
+    signing: Signing | None = None,
 ) -> tuple[CountRun, ...]:
     """Count a finished run again with reviews that persons made elsewhere than in files of labels.
 
@@ -140,6 +143,7 @@ def recount_reviews(
         out: folder of the count.
         reviews: the whole review of each field, by the path of its image.
         progress: called after each image.
+        signing: what the report is to say of a signature; None where nobody signs.
 
     Returns:
         What is counted now, one a specimen.
@@ -157,6 +161,7 @@ def recount_reviews(
                 raise DataError(f"{image}: is no image of the run {out}")
             if read_review(folder) != review:
                 write_review(folder, review)
+    finished = replace(finished, options=replace(finished.options, signing=signing))
     return count_again(finished, out, progress)
 
 

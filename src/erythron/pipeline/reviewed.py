@@ -28,7 +28,7 @@ from erythron.pipeline.field import CountedField, Model, name_cells
 from erythron.pipeline.slides.areas import part_by_area
 from erythron.quality.flags import FieldQuality, QualityFlag
 from erythron.report.model import ReviewReport
-from erythron.results.record import SlideRecord
+from erythron.results.record import FieldRecord, SlideRecord
 from erythron.review.record import AddedCell, Region, Review, Verdict
 
 MISSED = "missed"
@@ -200,21 +200,33 @@ def undo_calls(cells: pl.DataFrame, review: Review | None) -> pl.DataFrame:
     return inside.with_columns(pl.lit(None, pl.String()).alias("confirmed_as"), count_as())
 
 
-def report_review(
-    cells: pl.DataFrame,
-    review: Review,
-    settings: DifferentialSettings,
-    quality: FieldQuality,
-    slide: SlideRecord | None = None,
-) -> ReviewReport | None:
-    """Return what persons made of the calls of a field or slide; None where none of their calls holds.
+def count_by_model(
+    cells: pl.DataFrame, review: Review, settings: DifferentialSettings, record: FieldRecord
+) -> Differential:
+    """Return the differential of a field or slide as the model alone calls its cells.
+
+    Cells outside the regions that persons drew are in no count here either.
 
     Args:
         cells: the table, with the review applied.
         review: of the field.
         settings: of its differential.
-        quality: what the image showed.
-        slide: how it was counted where it is a slide; None for a field.
+        record: where it comes from.
+    """
+    added = [cell.cell_id for cell in review.added]
+    plain = cells.filter(~pl.col("cell_id").is_in(added)).with_columns(
+        pl.lit(None, pl.String()).alias("confirmed_as")
+    )
+    return make_image_differential(plain, settings, record.quality, record.slide)
+
+
+def report_review(cells: pl.DataFrame, review: Review, by_model: Differential) -> ReviewReport | None:
+    """Return what persons made of the calls of a field or slide; None where none of their calls holds.
+
+    Args:
+        cells: the table, with the review applied.
+        review: of the field.
+        by_model: see :func:`count_by_model`.
     """
     confirmed = cells.filter(pl.col("confirmed_as").fill_null("") != "")
     if review.last_at is None or confirmed.is_empty():
@@ -223,14 +235,11 @@ def report_review(
     rows = confirmed.select("cell_id", count_as(), "confirmed_as").iter_rows()
     pairs = Counter((MISSED if cell_id in added else before, after) for cell_id, before, after in rows)
     called = _list_by_reader(review, review.withdrawn.difference(cells["cell_id"]))
-    plain = cells.filter(~pl.col("cell_id").is_in(list(added))).with_columns(
-        pl.lit(None, pl.String()).alias("confirmed_as")
-    )
     return ReviewReport(
         tuple(Counter(reader for by_reader in called.values() for reader in by_reader).items()),
         review.last_at,
         tuple((before, after, count) for (before, after), count in sorted(pairs.items())),
-        make_image_differential(plain, settings, quality, slide),
+        by_model,
         tuple(
             (cell_id, tuple(by_reader.items()))
             for cell_id, by_reader in called.items()

@@ -8,17 +8,17 @@ changes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 
-from erythron.errors import DataError
+from erythron.errors import DataError, ErythronError
 from erythron.files.reading import read_content
 from erythron.files.tables import format_csv
 from erythron.files.writing import write_file
 from erythron.pipeline.count import CountRun
+from erythron.pipeline.options import Signing
 from erythron.pipeline.recount import find_run, recount_reviews
 from erythron.results.field import read_cells
 from erythron.results.record import read_record
@@ -28,23 +28,6 @@ from erythron.review.record import Review
 
 VERSIONS = "signed-versions"
 """Folder beside a result that holds each signed version of it."""
-
-
-@dataclass(frozen=True)
-class Signing:
-    """Who signs what.
-
-    Attributes:
-        specimen: its number in the run, from 0.
-        version: of the result, 1 for the first.
-        reader: the person's name.
-        at: when, with a time zone.
-    """
-
-    specimen: int
-    version: int
-    reader: str
-    at: datetime
 
 
 def sign_result(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> Signature:
@@ -62,33 +45,42 @@ def sign_result(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> 
         UsageError: the folder holds no finished count, or another run writes there.
         DataError: a field could not be counted again.
     """
-    run = _count(out, reviews, signing.specimen)
+    try:
+        return _sign(out, reviews, signing)
+    except Exception:
+        # The report says already what was about to be; what is not signed must not look so.
+        with suppress(ErythronError, OSError):
+            recount_reviews(out, {})
+        raise
+
+
+def _sign(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> Signature:
+    run = _count(out, reviews, signing)
     finished = find_run(out)
     specimen = finished.specimens[signing.specimen]
     folders = [finished.folders[image.path] for image in specimen.images]
     records = [record for folder in folders if (record := read_record(folder)) is not None]
-    confirmed = 0 if run.review is None else run.review.confirmed_nucleated
     signature = Signature(
         version=signing.version,
         reader=signing.reader,
         at=signing.at,
         nucleated_cells=run.differential.nucleated_cells,
-        confirmed_cells=confirmed,
+        confirmed_cells=0 if run.review is None else run.review.confirmed_nucleated,
         sha256=hash_result(records),
     )
     place = out / specimen.folder
+    _keep_version(place, folders, signing.version)
+    # Last, so that a signature which was cut short is done again at the next start.
     earlier = [known for known in read_signatures(place) if known.version < signing.version]
     write_signatures(place, [*earlier, signature])
-    _count(out, {}, signing.specimen)  # the report says that it is signed
-    _keep_version(place, folders, signing.version)
     return signature
 
 
-def _count(out: Path, reviews: Mapping[Path, Review], specimen: int) -> CountRun:
+def _count(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> CountRun:
     """Count a run again; what could not be counted before the review need not be now."""
     finished = find_run(out)
     done = {path for path, folder in finished.folders.items() if read_record(folder) is not None}
-    run = recount_reviews(out, reviews)[specimen]
+    run = recount_reviews(out, reviews, signing=signing)[signing.specimen]
     for failure in run.failures:
         path = Path(failure.image)
         if path in done or path not in finished.folders:

@@ -10,8 +10,9 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
+from erythron.pipeline.options import Signing
 from erythron.pipeline.recount import recount_reviews
-from erythron.pipeline.signing import Signing, sign_result
+from erythron.pipeline.signing import sign_result
 from erythron.results.signature import Signature, read_signatures
 from erythron.review.record import Review
 from erythron.review.store.events import SHARED, Change, Event, Maker, StaleError

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from erythron.cells.table import NOT_A_CELL
+from erythron.errors import DataError
+from erythron.pipeline import count, count_worker, signing
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.recount import find_run
 from erythron.read.inputs import find_images
+from erythron.report.model import RunReport
 from erythron.results.review import read_review
 from erythron.results.signature import read_signatures
 from erythron.review.store.events import Maker
@@ -151,6 +154,43 @@ def test_a_signature_that_a_crash_cut_short_is_finished_at_the_next_start(
     assert Desk(desk.out).visit().client.get("/api/specimens/0/signature").json()["is_signed"]
     [signature] = read_signatures(desk.out)
     assert signature.reader == "A. Reader"
+
+
+def test_a_signature_makes_one_report_and_outlines_nothing_again(
+    desk: Desk, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who signs waits for it: the count before made two reports and traced every outline anew."""
+    [cell] = visit.names(1)
+    visit.call(cell, "plasma_cell")
+    before = (desk.out / "f0" / "cells.geojson").read_text()
+    reports: list[RunReport] = []
+    traced: list[int] = []
+    render, trace = count.render_report, count_worker.trace_cells
+    monkeypatch.setattr(count, "render_report", lambda page: (reports.append(page), render(page))[1])
+    monkeypatch.setattr(count_worker, "trace_cells", lambda o: (traced.append(len(o)), trace(o))[1])
+    assert sign(visit).status_code == 200
+    assert [report.is_signed for report in reports] == [True]
+    assert traced == [0]
+    after = (desk.out / "f0" / "cells.geojson").read_text()
+    coordinates = [
+        [feature["geometry"] for feature in json.loads(text)["features"]] for text in (before, after)
+    ]
+    assert coordinates[0] == coordinates[1]
+
+
+def test_what_is_not_signed_in_the_end_is_not_said_to_be(
+    desk: Desk, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise DataError("the version cannot be kept")
+
+    [cell] = visit.names(1)
+    visit.call(cell, "plasma_cell")
+    monkeypatch.setattr(signing, "_keep_version", fail)
+    assert sign(visit).status_code == 422
+    assert read_signatures(desk.out) == ()
+    assert "Signed by" not in (desk.out / "report.html").read_text()
+    assert "A. Reader" in (desk.out / "report.html").read_text()
 
 
 def test_a_result_that_cannot_be_counted_again_stays_open(desk: Desk, visit: Visit) -> None:

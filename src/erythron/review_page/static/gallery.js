@@ -3,7 +3,7 @@
 import { isThere, words } from "./cells.js";
 import { listGroups } from "./groups.js";
 
-const HEADER = 44;
+const NARROW = 560;
 const GAP = 8;
 const CAPTION = 30;
 const MARGIN_ROWS = 2;
@@ -69,17 +69,22 @@ export class Gallery extends EventTarget {
     chip.className = "chip";
     chip.style.background = group.colour;
     const name = document.createElement("span");
+    name.className = "name";
     name.textContent = group.title;
     const count = document.createElement("span");
     count.className = "count";
-    title.append(chip, name, " ", count);
-    head.append(title);
+    title.append(chip, name);
+    head.append(title, count);
     let accept = null;
     if (group.accepts) {
       accept = document.createElement("button");
       accept.type = "button";
-      accept.textContent =
-        group.accepts === "agreed" ? "Accept what they agree on" : `Accept the rest as ${group.title.toLowerCase()}`;
+      const isAgreed = group.accepts === "agreed";
+      accept.textContent = isAgreed ? "Accept what they agree on" : "Accept the rest";
+      if (!isAgreed) {
+        accept.setAttribute("aria-label", `Accept the rest as ${group.title.toLowerCase()}`);
+        accept.title = "Shift+Enter";
+      }
       accept.addEventListener("click", () => this.dispatchEvent(new CustomEvent("accept", { detail: group })));
       head.append(accept);
     }
@@ -114,6 +119,9 @@ export class Gallery extends EventTarget {
   /** Where each group begins, by the width that there is. */
   place() {
     const width = this.root.clientWidth - 2 * GAP;
+    // As high as the style sheet makes the head of a group; in a narrow gallery its button has a line of its own.
+    this.header = width < NARROW ? 84 : 52;
+    this.root.classList.toggle("narrow", width < NARROW);
     this.columns = Math.max(1, Math.floor((width + GAP) / (this.size + GAP)));
     this.rowHeight = this.size + CAPTION + GAP;
     let top = 0;
@@ -121,7 +129,7 @@ export class Gallery extends EventTarget {
       group.top = top;
       group.rows = Math.ceil(group.cells.length / this.columns);
       group.list.style.height = `${group.rows * this.rowHeight}px`;
-      top += HEADER + group.rows * this.rowHeight;
+      top += this.header + group.rows * this.rowHeight;
     }
     for (const [cell, tile] of this.tiles) {
       this.put(cell, tile);
@@ -136,7 +144,7 @@ export class Gallery extends EventTarget {
 
   topOf(cell) {
     const { group, at } = this.find(cell);
-    return group.top + HEADER + Math.floor(at / this.columns) * this.rowHeight;
+    return group.top + this.header + Math.floor(at / this.columns) * this.rowHeight;
   }
 
   draw() {
@@ -144,7 +152,7 @@ export class Gallery extends EventTarget {
     const to = this.root.scrollTop + this.root.clientHeight + MARGIN_ROWS * this.rowHeight;
     const wanted = new Set();
     for (const group of this.groups) {
-      const start = group.top + HEADER;
+      const start = group.top + this.header;
       const first = Math.max(0, Math.floor((from - start) / this.rowHeight)) * this.columns;
       const end = Math.min(group.rows, Math.ceil((to - start) / this.rowHeight)) * this.columns;
       for (let i = first; i < Math.min(end, group.cells.length); i += 1) {
@@ -259,7 +267,7 @@ export class Gallery extends EventTarget {
       return; // what is shown now leaves it out
     }
     const top = this.topOf(cell);
-    const margin = HEADER;
+    const margin = this.header;
     if (top - margin < this.root.scrollTop) {
       this.root.scrollTop = top - margin;
     } else if (top + this.rowHeight > this.root.scrollTop + this.root.clientHeight) {

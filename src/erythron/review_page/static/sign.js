@@ -46,22 +46,32 @@ export class Signing {
     $("result-title").textContent = this.isSigned ? "The result is signed" : "Sign the result";
     $("sign").textContent = this.isSigned ? "Open it again for a new version" : `Sign as ${this.cells.run.reader}`;
     $("recount").hidden = this.isSigned;
-    const lines = this.isSigned ? [] : [...this.doubts, ...this.describe()];
+    const lines = this.isSigned ? [] : this.describe();
     for (const one of this.found.versions) {
       lines.push(`Version ${one.version}: signed by ${one.reader}, ${when(one.at)}; ${one.nucleated_cells} nucleated cells, ${one.confirmed_cells} of them called by a reader.`);
     }
-    $("result-body").replaceChildren(...lines.map(paragraph));
+    $("result-body").replaceChildren(...(this.isSigned ? [] : this.doubts), ...lines.map(paragraph));
   }
 
   /** What is said against the result as it is called now. */
   async findDoubts() {
     await this.saver.settled();
     const found = await read(`${this.path}/differential`);
-    const told = found.differential.flags.map((flag) => `${flag.text[0].toUpperCase()}${flag.text.slice(1)}.`);
-    if (found.nothing_counted) {
-      return [`Nothing was counted: ${found.nothing_counted}.`, ...told];
+    const told = document.createElement("ul");
+    for (const { text } of found.differential.flags) {
+      const item = document.createElement("li");
+      item.textContent = `${text[0].toUpperCase()}${text.slice(1)}.`;
+      told.append(item);
     }
-    return found.is_provisional ? ["Provisional: not to be reported as it stands.", ...told] : told;
+    const title = paragraph(
+      found.nothing_counted
+        ? `Nothing was counted: ${found.nothing_counted}.`
+        : found.is_provisional
+          ? "Provisional: not to be reported as it stands."
+          : "What to know of the count:",
+    );
+    title.classList.toggle("warn", Boolean(found.nothing_counted) || found.is_provisional);
+    return told.childElementCount || found.nothing_counted ? [title, told] : [];
   }
 
   describe() {
@@ -90,7 +100,8 @@ export class Signing {
 
   async act(action) {
     const buttons = document.querySelectorAll("#result button");
-    $("result-problem").textContent = "Counting again …";
+    $("result-problem").textContent = "";
+    $("result-work").hidden = false;
     buttons.forEach((button) => (button.disabled = true));
     let problem = "";
     try {
@@ -102,6 +113,7 @@ export class Signing {
     await this.saver.poll();
     this.show();
     $("result-problem").textContent = problem;
+    $("result-work").hidden = true;
     buttons.forEach((button) => (button.disabled = false));
   }
 }
