@@ -24,7 +24,9 @@ def test_counts() -> None:
     assert names(judge_counts(limit - 1, 0, THRESHOLDS)) == ["too_few_cells"]
     assert names(judge_counts(limit, limit // 5, THRESHOLDS)) == []
     assert names(judge_counts(limit, limit // 5 + 1, THRESHOLDS)) == ["many_unclassified"]
-    assert names(judge_counts(0, 0, THRESHOLDS)) == ["too_few_cells"]
+    [none] = judge_counts(0, 0, THRESHOLDS)
+    assert none.name == "too_few_cells"
+    assert none.text.startswith("nothing was counted")  # and no interval is wide
 
 
 def test_unexplained_cells_raise_a_flag_with_their_share() -> None:

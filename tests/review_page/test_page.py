@@ -281,9 +281,10 @@ def test_the_page_is_sound_for_every_reader(
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_timeout(200)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    parts = "[...document.querySelectorAll('.group > header *')]"
-    cut = f"{parts}.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)"
-    assert page.evaluate(cut) == []
+    cut = (
+        "[...document.querySelectorAll('.group > header *')].filter((e) => e.scrollWidth > e.clientWidth + 1)"
+    )
+    assert page.evaluate(f"{cut}.map((e) => e.textContent)") == []
     heads = page.locator(".group > header").evaluate_all("heads => heads.map((h) => h.offsetHeight)")
     assert set(heads) == {76}
     assert page.locator("#gallery").bounding_box()["height"] < 844  # type: ignore[index]

@@ -42,15 +42,13 @@ def judge_counts(nucleated: int, unclassified: int, limits: QualityThresholds) -
     """Return the flags that the number of cells and of unclassified ones raises."""
     flags = []
     if nucleated < limits.fewest_cells:
-        flags.append(
-            QualityFlag(
-                "too_few_cells",
-                f"{nucleated} nucleated cells were counted, fewer than {limits.fewest_cells}: "
-                "intervals are wide, count more fields",
-                nucleated,
-                limits.fewest_cells,
+        text = f"nothing was counted, and {limits.fewest_cells} cells are needed: count other fields"
+        if nucleated:
+            counted = "1 nucleated cell was" if nucleated == 1 else f"{nucleated} nucleated cells were"
+            text = (
+                f"{counted} counted, fewer than {limits.fewest_cells}: intervals are wide, count more fields"
             )
-        )
+        flags.append(QualityFlag("too_few_cells", text, nucleated, limits.fewest_cells))
     if nucleated and unclassified / nucleated > limits.most_unclassified:
         share = unclassified / nucleated
         flags.append(
