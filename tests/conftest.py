@@ -28,8 +28,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-LONGEST_END_S = 60
-"""From the last test to the end of the process, which takes some seconds."""
+LONGEST_END_S = 120
+"""From the last test to the end of the process: some seconds, more where folders of before are removed."""
 
 REQUIRE_ALL = os.environ.get("ERYTHRON_REQUIRE_ALL_TESTS") == "1"
 

@@ -15,7 +15,7 @@ from erythron.cli.train import show_outlines
 from erythron.errors import BundleError, DataError
 from erythron.files.hashing import hash_file
 from erythron.files.tables import read_csv
-from erythron.train.segmenter import from_review
+from erythron.train.segmenter import from_review, outline_comparison
 from erythron.train.segmenter.from_review import (
     BEFORE_AFTER,
     LEAST_CORRECTIONS,
@@ -36,7 +36,11 @@ CONFIG = RefitConfig(samples=2, steps=8, batch=8, new_share=1.0)
 
 @pytest.fixture
 def reviewed(found: ReviewedOutlines, monkeypatch: pytest.MonkeyPatch) -> ReviewedOutlines:
-    """Makes the review of any run the one of a reader who draws every cell wider than the network."""
+    """Makes the review of any run the one of a reader who draws every cell wider than the network.
+
+    It is judged in two halves, which takes half the fits of four folds.
+    """
+    monkeypatch.setattr(outline_comparison, "FOLDS", 2)
     monkeypatch.setattr(from_review, "gather_outlines", lambda *_: found)
     return found
 
