@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import faulthandler
 import hashlib
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -26,6 +28,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+LONGEST_END_S = 60
+"""From the last test to the end of the process, which takes some seconds."""
+
 REQUIRE_ALL = os.environ.get("ERYTHRON_REQUIRE_ALL_TESTS") == "1"
 
 
@@ -39,6 +44,17 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.fail(f"ERYTHRON_DATA_DIR names no folder: {folder}")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_power_cut() -> Iterator[None]:
+    """Nothing is forced to the disk: no test cuts the power, and thousands of files would wait for it.
+
+    What tests start as a process of its own forces its files there as ever.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.hookimpl(trylast=True)
@@ -61,6 +77,11 @@ def ahead(request: pytest.FixtureRequest, programs: Ahead) -> Ended:
     prepare = find_program(request.node)
     assert prepare is not None
     return programs.wait(prepare)
+
+
+def pytest_unconfigure() -> None:
+    """End a process that does not end by itself after its last test, and say in which line each thread is."""
+    faulthandler.dump_traceback_later(LONGEST_END_S, exit=True, file=sys.__stderr__)
 
 
 @pytest.hookimpl(wrapper=True)

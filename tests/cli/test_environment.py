@@ -45,15 +45,22 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     return 0 if ending.value.code is None else int(str(ending.value.code))
 
 
+@pytest.fixture(scope="module")
+def said_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a count goes that several consoles ask for: its fields are counted for the first of them."""
+    return tmp_path_factory.mktemp("said") / "o"
+
+
 @pytest.mark.parametrize("encoding", ["cp437", "cp850", "cp932", "ascii"])
 def test_every_console_takes_what_a_count_says(
-    encoding: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoding: str, images: Path, said_out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A console is a stream of its encoding; that a process takes it from there, the next test shows."""
     streams = {name: io.TextIOWrapper(io.BytesIO(), encoding) for name in ("stdout", "stderr")}
     for name, stream in streams.items():
         monkeypatch.setattr(sys, name, stream)
-    assert call(monkeypatch, "count", images, tmp_path / "原\udcff.png", "--out", tmp_path / "o") == 1
+    lost = said_out.with_name("原\udcff.png")
+    assert call(monkeypatch, "count", images, lost, "--out", said_out) == 1
     said = {}
     for name, stream in streams.items():
         stream.flush()

@@ -23,7 +23,7 @@ from erythron.differential.counts import CellCounts, Differential, ReferenceRang
 from erythron.differential.detection import Detection
 from erythron.differential.intervals import clopper_pearson, goodman
 from erythron.errors import DataError
-from erythron.quality.flags import FieldQuality, LeftOutArea
+from erythron.quality.flags import CellsInView, FieldQuality, LeftOutArea
 
 NAMES = [c.name for c in DEFAULT_CLASSES]
 NUCLEATED = tuple(NAMES[:-1])
@@ -419,7 +419,7 @@ def test_what_looks_like_blood_has_nucleated_red_cells_to_100_white_cells_and_no
     wanted = DifferentialSettings(DEFAULT_CLASSES, references=ranges)
     marrow = make_differential(cells, wanted)
     assert marrow.nucleated_red_cells is None
-    found = make_differential(cells, wanted, FieldQuality(blood=20.0))
+    found = make_differential(cells, wanted, FieldQuality(in_view=CellsInView(42, 2000.0)))
     assert found.nucleated_red_cells is not None
     assert found.nucleated_red_cells.value == pytest.approx(100 * 2 / 40)
     assert found.me_ratio is not None
@@ -427,17 +427,22 @@ def test_what_looks_like_blood_has_nucleated_red_cells_to_100_white_cells_and_no
     assert [flag.name for flag in found.flags][-1] == "looks_like_blood"
     assert Differential.from_json(found.to_json()) == found
     assert set_references(found, wanted).me_ratio == found.me_ratio
+    assert found.in_view == CellsInView(42, 2000.0)
     both = merge_differentials([found, found, marrow], wanted)
+    assert both.in_view == CellsInView(84, 4000.0)
     assert both.nucleated_red_cells is not None
     assert both.nucleated_red_cells.value == pytest.approx(100 * 6 / 120)
-    assert merge_differentials([found, marrow], wanted).nucleated_red_cells is None
+    dense = make_differential(cells, wanted, FieldQuality(in_view=CellsInView(42, 20.0)))
+    assert merge_differentials([found, dense, dense], wanted).nucleated_red_cells is None
 
 
 @pytest.mark.parametrize("is_erythroid", [True, False])
 def test_a_model_of_one_side_has_no_nucleated_red_cells_to_white_ones(is_erythroid: bool) -> None:
     classes = [c for c in DEFAULT_CLASSES if (c in ERYTHROID_STAGES) is is_erythroid]
     cells = make_cells([(classes[0].name, "")] * 3)
-    found = make_differential(cells, DifferentialSettings(classes), FieldQuality(blood=20.0))
+    found = make_differential(
+        cells, DifferentialSettings(classes), FieldQuality(in_view=CellsInView(42, 2000.0))
+    )
     assert found.nucleated_red_cells is None
 
 

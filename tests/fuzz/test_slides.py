@@ -14,6 +14,8 @@ from tests.read.slides import TILE, make_pixels, write_aperio, write_ome
 
 RGB = make_pixels(200, 260)
 ROUNDS = 30
+PROBED = 12
+"""Rounds of DICOM: before OpenSlide reads a file of it, a process of its own tries to."""
 
 # In a process of its own: a decoder in C that crashes takes no test along, and one that hangs is ended.
 TRIAL = """
@@ -64,9 +66,9 @@ def write_slide(kind: str, folder: Path) -> Path:
 def test_broken_slides_are_read_or_refused_by_name(kind: str, tmp_path: Path) -> None:
     if kind == "dicom":
         pytest.importorskip("openslide")
-    path = write_slide(kind, tmp_path)
+    path, rounds = write_slide(kind, tmp_path), PROBED if kind == "dicom" else ROUNDS
     done = subprocess.run(
-        [sys.executable, "-c", TRIAL, str(path), str(ROUNDS), kind],
+        [sys.executable, "-c", TRIAL, str(path), str(rounds), kind],
         capture_output=True,
         text=True,
         timeout=60,
@@ -74,4 +76,4 @@ def test_broken_slides_are_read_or_refused_by_name(kind: str, tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr[-2000:]
     # Every cut is found, unless it took nothing but padding.
-    assert int(done.stdout) >= ROUNDS // 3 - 2
+    assert int(done.stdout) >= (rounds - 2 if kind == "dicom" else rounds // 3 - 2)

@@ -15,7 +15,7 @@ from shapely.geometry import Polygon
 
 from erythron.cells.outline import MAX_SIDE_PX, BoxedMask, trim_mask
 from erythron.errors import DataError
-from erythron.interchange.outlines import fill_parts, trace_mask
+from erythron.interchange.outlines import fill_parts, trace_mask, trace_masks
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
@@ -75,3 +75,9 @@ def test_what_is_no_outline_is_named(parts: Any, reason: str) -> None:
 
 def test_an_outline_between_pixel_centres_holds_none() -> None:
     assert fill_parts([[[[0.6, 0.6], [0.9, 0.6], [0.9, 0.9]]]]) is None
+
+
+def test_a_mask_without_a_pixel_has_no_ring_alone_and_beside_others() -> None:
+    empty, full = (BoxedMask(2, 3, np.full((4, 5), value)) for value in (False, True))
+    assert trace_mask(empty) == [[]]
+    assert trace_masks([empty, full, empty]) == [[[]], trace_mask(full), [[]]]

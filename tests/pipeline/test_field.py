@@ -119,3 +119,23 @@ def test_the_record_of_a_field_gives_its_scale_back(count: Count, marrow: np.nda
     assert counted.scale.estimate is not None
     assert scale.estimate.red_cells == counted.scale.estimate.red_cells
     assert scale.estimate.nuclei == counted.scale.estimate.nuclei
+
+
+def test_a_blood_film_whose_white_cells_are_called_erythroid_is_not_told_from_marrow(
+    count: Count, data_dir: Path
+) -> None:
+    """Four of five cells are called so, none is: it had a marrow differential without a word."""
+    path = data_dir / "blood-films/Iron deficiency anemia/Iron deficiency anemia_7.JPG"
+    counted = count(np.asarray(Image.open(path).convert("RGB")))
+    assert "specimen_not_told" in names(counted)
+    assert counted.quality.in_view is not None
+    assert 30 <= counted.quality.in_view.red <= 50
+
+
+def test_nothing_is_counted_on_letters_and_frame(count: Count, data_dir: Path) -> None:
+    path = data_dir / "cases/images/burned_in_text_called_cells.png"
+    counted = count(np.asarray(Image.open(path).convert("RGB"))[300:1350])
+    assert 22 <= len(counted.outlines) <= 27
+    frame = [outline for outline in counted.outlines if outline.left > 1080]
+    assert not frame
+    assert "looks_like_blood" not in names(counted)

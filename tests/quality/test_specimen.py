@@ -1,4 +1,4 @@
-"""What is no smear is named by what it shows, and blood by its few nucleated cells."""
+"""What is no smear is named by what it shows; the cells in view are counted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from PIL import Image, ImageDraw
 
-from erythron.quality.specimen import find_other_specimen, measure_blood
+from erythron.quality.specimen import find_other_specimen, measure_cells_in_view
 from erythron.read.image import ScaleSource, SmearImage
 
 GLASS = (238, 236, 240)
@@ -32,8 +32,12 @@ def draw_smear(red_cells: int) -> np.ndarray:
 
 
 def make_cells(labels: list[str], novelty: float | None = None, score: float = 0.8) -> pl.DataFrame:
-    columns = {"label": labels, "cell_area_px": [1257] * len(labels), "novelty": [novelty] * len(labels)}
-    types = {"label": pl.String, "cell_area_px": pl.Int64, "novelty": pl.Float64}
+    columns = {
+        "label": labels,
+        "cytoplasm_area_px": [0] * len(labels),
+        "novelty": [novelty] * len(labels),
+    }
+    types = {"label": pl.String, "cytoplasm_area_px": pl.Int64, "novelty": pl.Float64}
     return pl.DataFrame(columns, schema=types).with_columns(pl.lit(score).alias("outline_score"))
 
 
@@ -99,15 +103,40 @@ def test_a_full_picture_in_which_nothing_can_be_made_out_is_no_smear_and_an_empt
     assert find_other_specimen(make_image(empty, None), make_cells([])) is None
 
 
-def test_few_white_cells_among_many_red_ones_look_like_blood() -> None:
-    image = make_image(draw_smear(209))
-    found = measure_blood(image, make_cells(["granulocyte"] * 3))
-    assert found == pytest.approx(1000 * 3 / 209, rel=0.2)
+@pytest.mark.parametrize("red_cells", [19, 209])
+def test_red_cells_are_counted_by_area_though_they_overlap(red_cells: int) -> None:
+    found = measure_cells_in_view(make_image(draw_smear(red_cells)), make_cells(["granulocyte"] * 3))
+    assert found is not None
+    assert found.nucleated == 3
+    assert found.red == pytest.approx(red_cells, rel=0.15)
 
 
-def test_marrow_does_not_look_like_blood() -> None:
-    assert measure_blood(make_image(draw_smear(19)), make_cells(["granulocyte"] * 3)) is None
-    erythroid = ["orthochromatic_erythroblast", "granulocyte", "granulocyte"]
-    assert measure_blood(make_image(draw_smear(209)), make_cells(erythroid)) is None
-    assert measure_blood(make_image(draw_smear(209), None), make_cells(["granulocyte"] * 3)) is None
-    assert measure_blood(make_image(draw_smear(209)), make_cells(["platelet"] * 3)) is None
+def test_dark_nuclei_and_a_frame_are_no_red_cells_and_hide_none() -> None:
+    """A dark rim of 900 red cells' area made blood of marrow; a large nucleus hid pale red cells."""
+    picture = Image.fromarray(draw_smear(209))
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((0, 400, 700, 500), fill=(2, 2, 2))
+    pen.rectangle((660, 0, 700, 400), fill=NUCLEUS)
+    found = measure_cells_in_view(make_image(np.asarray(picture)), make_cells(["granulocyte"]))
+    assert found is not None
+    assert found.red == pytest.approx(209, rel=0.15)
+
+
+def test_cytoplasm_of_nucleated_cells_is_no_red_cell() -> None:
+    cells = make_cells(["granulocyte"] * 3).with_columns(pl.lit(5000).alias("cytoplasm_area_px"))
+    of_none = measure_cells_in_view(make_image(draw_smear(60)), make_cells(["granulocyte"] * 3))
+    found = measure_cells_in_view(make_image(draw_smear(60)), cells)
+    assert found is not None
+    assert of_none is not None
+    assert of_none.red - found.red == pytest.approx(15000 / (np.pi / 4 * 36.5**2), abs=0.2)
+    every = measure_cells_in_view(make_image(draw_smear(0)), cells)
+    assert every is not None
+    assert every.red == 0
+
+
+def test_cells_in_view_are_not_known_without_a_scale_or_at_too_coarse_a_one() -> None:
+    for mpp in (None, 0.6):
+        assert measure_cells_in_view(make_image(draw_smear(60), mpp), make_cells(["granulocyte"])) is None
+    blank = measure_cells_in_view(make_image(np.full((90, 90, 3), 240)), make_cells(["platelet"]))
+    assert blank is not None
+    assert (blank.nucleated, blank.red) == (0, 0.0)

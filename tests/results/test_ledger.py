@@ -16,7 +16,7 @@ PART = TilePart(
     blurred_px=1.5,
     thick_px=0.0,
     stained_px=12,
-    nucleated=NucleatedTally(2, 1, 900),
+    nucleated=NucleatedTally(2, 900),
 )
 
 

@@ -58,7 +58,7 @@ def segment_by_blocks(segmenter: Segmenter, image: SmearImage, grid: BlockGrid) 
     return found
 
 
-@pytest.mark.parametrize(("mpp", "side"), [(0.25, 760), (0.2528, 760)])
+@pytest.mark.parametrize(("mpp", "side"), [(0.25, 640), (0.2528, 560)])
 def test_cells_on_seams_are_found_once(segmenter: Segmenter, mpp: float, side: int) -> None:
     drawn: DrawnField = draw_field(DrawnFieldSpec(side, side, mpp=mpp, seed=5, cells_per_mm2=3000))
     image = SmearImage("field", drawn.rgb, mpp, ScaleSource.OPTION)

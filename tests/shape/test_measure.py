@@ -261,6 +261,17 @@ def test_a_rectangle_of_pixels_has_the_eccentricity_of_the_rectangle(rows: int, 
     assert found == pytest.approx(math.sqrt(1 - (rows / columns) ** 2))
 
 
+@pytest.mark.parametrize("degrees", [0, 20, 45, 70, 135])
+def test_a_tilted_ellipse_has_the_eccentricity_of_the_ellipse(degrees: float) -> None:
+    y, x = np.mgrid[-40:41, -40:41]
+    turn = math.radians(degrees)
+    along, across = x * math.cos(turn) + y * math.sin(turn), y * math.cos(turn) - x * math.sin(turn)
+    ellipse = ((along / 32) ** 2 + (across / 16) ** 2 <= 1).astype(np.int32)
+    drawn = Drawn(ellipse, ellipse)
+    found = measure_cells(grey_image(drawn), drawn.outlines, 0.25)["nucleus_eccentricity"].item()
+    assert found == pytest.approx(math.sqrt(1 - (16 / 32) ** 2), abs=0.003)
+
+
 def test_lobes_that_touch_at_a_corner_are_one() -> None:
     cell = np.ones((6, 12), np.int32)
     nucleus = np.zeros_like(cell)

@@ -34,11 +34,13 @@ from erythron.differential.intervals import Interval, clopper_pearson, goodman, 
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields
 from erythron.differential.me_ratio import MERatio
 from erythron.differential.planning import plan_counting
+from erythron.differential.specimen import judge_specimen
 from erythron.differential.tally import count_cells, round_sums, spread_unclassified
 from erythron.errors import DataError
 from erythron.quality.flags import (
     LOOKS_LIKE_BLOOD,
     THRESHOLDS,
+    CellsInView,
     FieldQuality,
     LeftOutArea,
     QualityFlag,
@@ -99,6 +101,7 @@ def make_differential_from_counts(
         tuple(judge_field(quality, settings.thresholds)),
         quality.left_out,
         quality.left_out_fraction,
+        _list_views(quality.in_view),
     )
 
 
@@ -119,7 +122,19 @@ def make_differential_of_areas(
         return make_differential_from_counts(only, settings, quality)
     drift = judge_fields(areas, (), 0.0, settings.thresholds)
     raised = (*judge_field(quality, settings.thresholds), *drift)
-    return _assemble(areas, settings, raised, quality.left_out, quality.left_out_fraction)
+    return _assemble(
+        areas,
+        settings,
+        raised,
+        quality.left_out,
+        quality.left_out_fraction,
+        _list_views(quality.in_view),
+    )
+
+
+def _list_views(*views: CellsInView | None) -> list[CellsInView]:
+    """Return those that are known."""
+    return [view for view in views if view is not None]
 
 
 def merge_differentials(
@@ -137,6 +152,7 @@ def merge_differentials(
     names = [c.name for c in settings.classes]
     fields: list[CellCounts] = []
     flags: list[tuple[QualityFlag, ...]] = []
+    views: list[CellsInView | None] = []
     left_out = 0.0
     for differential in differentials:
         last = differential
@@ -162,12 +178,13 @@ def merge_differentials(
             )
         )
         flags.append(differential.flags)
+        views.append(differential.in_view)
         left_out += differential.left_out_fraction
     if len(fields) == 1:
         return last
     mean = left_out / max(len(fields), 1)
     raised = judge_fields(fields, flags, mean, settings.thresholds) if fields else []
-    return _assemble(fields, settings, tuple(raised), (), mean)
+    return _assemble(fields, settings, tuple(raised), (), mean, _list_views(*views))
 
 
 def set_references(differential: Differential, settings: DifferentialSettings) -> Differential:
@@ -206,8 +223,10 @@ def _assemble(
     flags: tuple[QualityFlag, ...],
     areas: tuple[LeftOutArea, ...],
     left_out_fraction: float,
+    views: Sequence[CellsInView],
 ) -> Differential:
     classes = settings.classes
+    specimen = judge_specimen(fields, views, settings.thresholds)
     counts = [sum(f.counts[i] for f in fields) for i in range(len(classes))]
     by_name = {c.name: n for c, n in zip(classes, counts, strict=True)}
     confirmed = {c.name: sum(f.confirmed[i] for f in fields if f.confirmed) for i, c in enumerate(classes)}
@@ -260,7 +279,7 @@ def _assemble(
     ]
     indices = {d.name: _make_index(d, by_name, settings, of_index.get(d.name)) for d in definitions}
     of_blood = None
-    if any(flag.name == LOOKS_LIKE_BLOOD for flag in flags):
+    if specimen is not None and specimen.name == LOOKS_LIKE_BLOOD:
         indices = {name: _void(index) for name, index in indices.items()}
         definition = define_nucleated_red_cells(classes)
         if definition is not None:
@@ -286,10 +305,12 @@ def _assemble(
             *judge_counts(nucleated, unclassified, settings.thresholds),
             *judge_correction(correction, of_index.get("erythroid_share")),
             *flags,
+            *([] if specimen is None else [specimen]),
         ),
         left_out_cells=sum(f.left_out for f in fields),
         left_out=areas,
         left_out_fraction=left_out_fraction,
+        in_view=sum(views, CellsInView(0, 0.0)) if views else None,
     )
 
 

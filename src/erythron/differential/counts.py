@@ -17,7 +17,7 @@ from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.detection import Detection
 from erythron.differential.intervals import Interval
 from erythron.errors import DataError
-from erythron.quality.flags import LeftOutArea, QualityFlag
+from erythron.quality.flags import CellsInView, LeftOutArea, QualityFlag
 
 SCHEMA_VERSION: Literal[3] = 3
 """Version of the layout of ``differential.json``; it rises with every change that a reader would notice."""
@@ -259,6 +259,7 @@ class Differential:
         left_out_cells: cells in areas left out; they are in no count.
         left_out: areas in which no cell was counted; of several fields together always empty.
         left_out_fraction: their share of the area; of several fields the mean.
+        in_view: how many nucleated and red cells the fields show; None where that is not known.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -287,6 +288,7 @@ class Differential:
     left_out_cells: int = 0
     left_out: tuple[LeftOutArea, ...] = ()
     left_out_fraction: float = 0.0
+    in_view: CellsInView | None = None
 
     @property
     def indices(self) -> tuple[Index, ...]:

@@ -14,7 +14,6 @@ from scipy.special import chdtrc
 from erythron.differential.combined import EXCESS
 from erythron.differential.counts import CellCounts, Correction, Estimate
 from erythron.quality.flags import (
-    LOOKS_LIKE_BLOOD,
     QualityFlag,
     QualityThresholds,
     flag_left_out,
@@ -126,17 +125,6 @@ def judge_fields(
                     worst.threshold,
                 )
             )
-    blood = [flag for one in of_fields for flag in one if flag.name == LOOKS_LIKE_BLOOD]
-    if 2 * len(blood) > len(fields):
-        flags.append(
-            QualityFlag(
-                LOOKS_LIKE_BLOOD,
-                f"{len(blood)} of {len(fields)} fields look like blood: nucleated red cells are given per "
-                "100 white cells, and no index of marrow",
-                float(len(blood)),
-                len(fields) / 2,
-            )
-        )
     if left_out_fraction > limits.most_left_out:
         flags.append(flag_left_out(left_out_fraction, limits))
     return flags

@@ -33,6 +33,7 @@ from erythron.quality.image import judge_image
 from erythron.quality.specimen import find_other_specimen
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.stained import check_stained
+from erythron.segment.drawn_marks import drop_drawn_marks
 from erythron.segment.field_scale import CONTRADICTED, FieldScale, choose_scale, find_field_scale
 from erythron.segment.nuclear_scale import estimate_from_nuclei, is_plausible
 from erythron.segment.red_discs import drop_red_cells
@@ -133,10 +134,10 @@ def outline_field(
     """Find the scale of a field and outline every nucleated cell.
 
     A scale that the user gave is taken. Where nothing gives one, sizes stay in pixels and the segmentation
-    network works at the scale that ``framing`` assumes. Red cells that lie apart say how dark a nucleus must
-    be: what is no darker than they are is dropped. Where the outlined nuclei are too large or too small
-    for the scale, it is weighed again with what the nuclei say, and the field outlined once more if that
-    moves it.
+    network works at the scale that ``framing`` assumes. What is black, or of one colour throughout, is drawn
+    and is dropped. Red cells that lie apart say how dark a nucleus must be: what is no darker than they are
+    is dropped. Where the outlined nuclei are too large or too small for the scale, it is weighed again with
+    what the nuclei say, and the field outlined once more if that moves it.
 
     Args:
         image: the field.
@@ -150,7 +151,7 @@ def outline_field(
     if image.mpp_source is ScaleSource.OPTION:
         mpp = choose_mpp(image, framing, is_field=True)
         apart = estimate_from_discs(image.rgb)
-        outlines = get_segmenter().segment_field(image.light, mpp)
+        outlines = _segment(image, get_segmenter(), mpp)
         return _drop_red_cells(OutlinedField(image, None, outlines), apart)
     stated, red_cells = image.mpp, estimate_scale(image.rgb)
     nuclei: list[ScaleEstimate | None] = []
@@ -181,7 +182,13 @@ def _outline_at(
     mpp, source = (None, ScaleSource.UNKNOWN) if scale is None else (scale.mpp, scale.source)
     image = replace(image, mpp=mpp, mpp_source=source)
     working = choose_mpp(image, framing, is_field=True)
-    return OutlinedField(image, scale, segmenter.segment_field(image.light, working))
+    return OutlinedField(image, scale, _segment(image, segmenter, working))
+
+
+def _segment(image: SmearImage, segmenter: Segmenter, working_mpp: float) -> tuple[CellOutline, ...]:
+    """Return the cells of a field without letters, arrows and boxes that were drawn into it."""
+    found = segmenter.segment_field(image.light, working_mpp)
+    return drop_drawn_marks(found, image.rgb, image.background)
 
 
 def _drop_red_cells(field: OutlinedField, red_cells: ScaleEstimate | None) -> OutlinedField:

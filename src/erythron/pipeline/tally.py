@@ -7,6 +7,7 @@ from pathlib import Path
 
 from erythron.pipeline.count_worker import CountJob, DoneField
 from erythron.pipeline.executor import Failure
+from erythron.pipeline.shared_scale import judge_shared_scale
 from erythron.quality.flags import QualityFlag
 from erythron.report.model import FailedInput, FieldReport, RepeatedInput
 from erythron.results.record import FieldRecord
@@ -91,14 +92,15 @@ class Tally:
         self.entries[entry] = _make_entry(done)
 
     def list_flags(self) -> tuple[QualityFlag, ...]:
-        """Return flags of inputs that show the same pixels as another one, none where there are none.
+        """Return flags of inputs that show the same pixels as another one, and of a scale that others show.
 
         What later specimens share with this one is known once they are counted too.
         """
         shared = flag_shared(
             self._specimen, [(r.image, r.pixels_sha256) for r in self.records], self._seen_anywhere
         )
-        return (*shared, *self._flag_repeated())
+        scale = judge_shared_scale([done.record for done in self.done])
+        return (*shared, *self._flag_repeated(), *(() if scale is None else (scale,)))
 
     def _flag_repeated(self) -> tuple[QualityFlag, ...]:
         repeated = [entry for entry in self.entries if isinstance(entry, RepeatedInput)]

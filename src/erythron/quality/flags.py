@@ -34,7 +34,9 @@ PROVISIONAL = frozenset(
         "scale_from_nuclei",
         "scale_contradicted",
         "magnification_too_low",
+        "scale_of_other_fields",
         "looks_like_blood",
+        "specimen_not_told",
         "stain_unlike_training",
         "cells_unlike_training",
         "unclassified_unexplained",
@@ -51,6 +53,9 @@ The others (uneven fields, areas left out) limit what was looked at and leave it
 
 LOOKS_LIKE_BLOOD = "looks_like_blood"
 """Flag with which a differential has the figure of blood in place of the indices of marrow."""
+
+SCALE_OF_OTHER_FIELDS = "scale_of_other_fields"
+"""Flag of fields without a sure scale whose neighbours in the specimen agree on one."""
 
 TARGET_CELLS = 500
 """Nucleated cells to count where the percentage of a class decides; :class:`QualityThresholds` has the least
@@ -73,10 +78,28 @@ class LeftOutArea:
 
 
 @dataclass(frozen=True)
+class CellsInView:
+    """How many cells pictures show, by which marrow and blood are told apart.
+
+    Attributes:
+        nucleated: nucleated cells, those left out among them.
+        red: red cells, by the area that they cover, so that they may overlap.
+    """
+
+    nucleated: int
+    red: float
+
+    def __add__(self, other: CellsInView) -> CellsInView:
+        return CellsInView(self.nucleated + other.nucleated, self.red + other.red)
+
+
+@dataclass(frozen=True)
 class QualityThresholds:
     """Where a flag begins.
 
-    All but ``fewest_cells`` are conventions; ``benchmarks/constants.py`` measures which fields they flag.
+    The first seven but ``fewest_cells`` are conventions; ``benchmarks/constants.py`` measures which fields
+    they flag. The others tell blood from marrow; ``benchmarks/specimen.py`` measures them, each source held
+    out.
 
     Attributes:
         fewest_cells: nucleated cells; the least that the ICSH asks of a marrow differential (Lee et al. 2008,
@@ -90,6 +113,17 @@ class QualityThresholds:
             chromatin, about a micron wide, are then about two pixels.
         drift_p: level of the test that all fields of a specimen have one mix of classes: one specimen in a
             hundred that do is flagged wrongly, however many fields or classes there are.
+        fewest_to_tell: nucleated cells under which nothing tells marrow from blood: the calls of one stain
+            go wrong together (four of five white cells of one blood film are called erythroid).
+        most_in_blood: nucleated cells to a red cell under which a field may be one of blood. Marrow has 0.2
+            and more, much diluted marrow 0.04 to 0.1, blood that was photographed for its white cells 0.06.
+        surely_blood: the same under which it is blood, whatever its cells are called, if the upper limit of
+            what was counted (one-sided, 95 %) is still under it. Blood has 0.001 to 0.002, with a hundred
+            thousand white cells in a microlitre 0.02, whole films here 0.006.
+        called_erythroid: share of cells, none of them erythroid, that the model calls so in a laboratory it
+            has not seen, unclassified ones by their probabilities (600 of ``matek-marrow``).
+        blood_level: probability of as many erythroid calls by that error alone under which the calls say that
+            it is marrow.
     """
 
     fewest_cells: int = 300
@@ -99,6 +133,11 @@ class QualityThresholds:
     most_unlike: float = 0.2
     most_mpp: float = 0.45
     drift_p: float = 0.01
+    fewest_to_tell: int = 10
+    most_in_blood: float = 0.1
+    surely_blood: float = 0.02
+    called_erythroid: float = 0.14
+    blood_level: float = 0.1
 
 
 THRESHOLDS = QualityThresholds()
@@ -119,7 +158,8 @@ class FieldQuality:
         unlike_fraction: share of the cells that are less like the training cells than 99 % of those; None
             where there is no cell.
         left_out: areas in which no cell is counted.
-        blood: nucleated cells to a thousand red cells, where the field looks like one of blood; else None.
+        in_view: how many cells the picture shows; None where its scale is unknown
+            or too coarse.
         note: what was done to make one image of the file, such as the choice of a plane; mostly nothing.
     """
 
@@ -131,7 +171,7 @@ class FieldQuality:
     stain_distance: float | None = None
     unlike_fraction: float | None = None
     left_out: tuple[LeftOutArea, ...] = ()
-    blood: float | None = None
+    in_view: CellsInView | None = None
     note: str = ""
 
     @property
@@ -159,13 +199,6 @@ def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[Qualit
     flags = _judge_scale(quality, limits)
     if quality.note:
         flags.insert(0, QualityFlag("several_planes", quality.note))
-    if quality.blood is not None:
-        text = (
-            f"there are {quality.blood:.0f} nucleated cells to a thousand red cells and hardly an erythroid "
-            "one: this looks like blood. Nucleated red cells are given per 100 white cells, and no index of "
-            "marrow"
-        )
-        flags.append(QualityFlag(LOOKS_LIKE_BLOOD, text, quality.blood))
     if quality.stain_distance is not None and quality.stain_distance > limits.stain_distance:
         flags.append(
             QualityFlag(

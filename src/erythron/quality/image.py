@@ -11,7 +11,7 @@ from erythron.cells.table import is_unlike_training
 from erythron.classify.framing import MEASUREMENT_INPUTS, derive_inputs
 from erythron.quality.areas import find_unreadable_areas
 from erythron.quality.flags import FieldQuality
-from erythron.quality.specimen import measure_blood
+from erythron.quality.specimen import measure_cells_in_view
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.segment.field_scale import FieldScale
 
@@ -39,7 +39,7 @@ def judge_image(
         stated_mpp=None if scale is None else scale.stated,
         stain_distance=measure_stain(cells, image.background, card),
         unlike_fraction=measure_unlike(cells),
-        blood=measure_blood(image, cells),
+        in_view=measure_cells_in_view(image, cells),
         left_out=find_unreadable_areas(image.rgb, image.background, image.mpp),
         note=image.note,
     )

@@ -49,8 +49,8 @@ class TilePart:
         counted_px: pixels of the slide that were looked at.
         blurred_px: how many of these are out of focus, about.
         thick_px: how many of these are too thick, about.
-        stained_px: how many of these are stained.
-        nucleated: nucleated cells, left out or not.
+        stained_px: how many of these are as stained as red cells.
+        nucleated: nucleated cells, left out or not, inside a region or not.
     """
 
     csv: str

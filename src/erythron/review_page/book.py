@@ -18,6 +18,7 @@ from erythron.differential.counts import Differential
 from erythron.errors import DataError
 from erythron.pipeline.field import name_cells
 from erythron.pipeline.reviewed import MISSED, ReviewedCells
+from erythron.pipeline.shared_scale import judge_shared_scale
 from erythron.pipeline.slides.areas import is_in_areas
 from erythron.pipeline.slides.reviewed import name_on_slide
 from erythron.pipeline.tally import SeenPixels, flag_shared
@@ -295,7 +296,9 @@ class Book:
             owner = self.run.get_specimen(field).name
             seen.setdefault(field.record.pixels_sha256, {}).setdefault(owner, field.name)
         own = [(field.name, field.record.pixels_sha256) for field in specimen.fields]
-        return replace(merged, flags=(*flag_shared(specimen.name, own, seen), *merged.flags))
+        scale = judge_shared_scale([field.record for field in specimen.fields])
+        shared = flag_shared(specimen.name, own, seen)
+        return replace(merged, flags=(*shared, *(() if scale is None else (scale,)), *merged.flags))
 
     def _take(self, event: Event) -> None:
         self._take_added(event)

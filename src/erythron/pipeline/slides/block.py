@@ -19,7 +19,9 @@ from erythron.pipeline.field import Networks, name_cells
 from erythron.pipeline.slides.traits import SlideTraits
 from erythron.quality.areas import find_cells_inside, find_unreadable_areas
 from erythron.quality.flags import LeftOutArea
+from erythron.quality.specimen import is_like_red_cells
 from erythron.read.image import SmearImage
+from erythron.read.light import BACKGROUND_LEVEL
 from erythron.read.source import Source
 from erythron.segment.blocks import Block, BlockGrid, Box
 from erythron.segment.red_discs import drop_red_cells
@@ -53,7 +55,7 @@ class CountedBlock:
         outlines: in pixels of the slide.
         cells: their table, in the same order.
         left_out: unreadable areas, each a share of the block with its margin.
-        stained_px: pixels of the block on the slide that are stained.
+        stained_px: pixels of the block on the slide that are as stained as red cells.
     """
 
     outlines: tuple[CellOutline, ...]
@@ -134,11 +136,11 @@ def _keep_on_slide(
 
 
 def _count_stained(light: Pixels, setting: SlideSetting) -> int:
-    """Return the stained pixels of a block; beyond the slide it is as bright as glass."""
-    level = setting.traits.stained_level
+    """Return the pixels of a block that are as stained as red cells; beyond the slide it is like glass."""
+    level = setting.traits.red_level
     if level is None:
         return 0
-    return int(np.count_nonzero(light[..., 1] < 255 * level))
+    return int(np.count_nonzero(is_like_red_cells(light, level, BACKGROUND_LEVEL)))
 
 
 def place_cells(

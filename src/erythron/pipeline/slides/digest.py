@@ -24,7 +24,7 @@ from erythron.files.tables import parse_csv
 from erythron.pipeline.slides.traits import SlideTraits
 from erythron.quality.flags import FieldQuality, LeftOutArea
 from erythron.quality.image import FEWEST_TO_JUDGE, measure_stain
-from erythron.quality.specimen import NucleatedTally, judge_blood
+from erythron.quality.specimen import NucleatedTally, count_in_view
 from erythron.read.image import ScaleSource
 from erythron.report.gallery import FIRST_CELLS
 from erythron.results.ledger import TilePart
@@ -123,7 +123,7 @@ class SlideDigest:
             stated_mpp=None if traits.scale is None else traits.scale.stated,
             stain_distance=measure_stain(self.sample, glass, self._bundle.card),
             unlike_fraction=self._unlike / self._cells if self._cells >= FEWEST_TO_JUDGE else None,
-            blood=judge_blood(self._stained_px, self._nucleated, traits.mpp),
+            in_view=count_in_view(self._stained_px, self._nucleated, traits.mpp),
             left_out=self._list_left_out(),
             note=note,
         )

@@ -12,7 +12,7 @@ from erythron.pipeline.field import Networks
 from erythron.pipeline.slides.block import CountedBlock, SlideSetting, count_block, read_padded
 from erythron.pipeline.slides.regions import RegionSet
 from erythron.pipeline.slides.tiles import Tile, bound
-from erythron.quality.specimen import tally_nucleated
+from erythron.quality.specimen import NucleatedTally, tally_nucleated
 from erythron.read.source import Source
 from erythron.results.ledger import BlockRows, TilePart
 from erythron.segment.blocks import Box
@@ -42,10 +42,12 @@ def count_tile(
     read = bound(tile.blocks, grid)
     rgb = read_padded(source, read)
     counted: list[CountedBlock] = []
+    nucleated = NucleatedTally()
     for block in tile.blocks:
         box = grid.box_of(block).grow(grid.margin_px)
         part = rgb[box.top - read.top : box.bottom - read.top, box.left - read.left : box.right - read.left]
         found = count_block(part, block, setting, networks, bundle)
+        nucleated += tally_nucleated(found.cells)  # those outside the region too, as red cells are
         counted.append(found if region is None else _keep_inside(found, region))
     cells = pl.concat([one.cells for one in counted])
     boxes = [grid.box_of(block) for block in tile.blocks]
@@ -64,7 +66,7 @@ def count_tile(
         blurred_px=_measure_left_out(counted, boxes, "out_of_focus"),
         thick_px=_measure_left_out(counted, boxes, "too_thick"),
         stained_px=sum(one.stained_px for one in counted),
-        nucleated=tally_nucleated(cells),
+        nucleated=nucleated,
     )
 
 

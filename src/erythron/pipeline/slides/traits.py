@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from erythron.errors import ImageReadError
 from erythron.quality.flags import THRESHOLDS
-from erythron.quality.specimen import find_stained_level
+from erythron.quality.specimen import find_red_level
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.light import estimate_background
 from erythron.read.source import Slide
@@ -58,7 +58,7 @@ class SlideTraits:
         scale: where that comes from; None where the user gave it.
         glass: red, green and blue of the empty smear, 1 to 255.
         red_absorbance: green absorbance of its red cells, decadic, where these lie apart; else None.
-        stained_level: green light over that of the empty smear under which a pixel is stained, or None.
+        red_level: green light over that of the empty smear under which red cells are; None if none stand out.
     """
 
     mpp: float
@@ -66,7 +66,7 @@ class SlideTraits:
     scale: FieldScale | None
     glass: tuple[float, float, float]
     red_absorbance: float | None
-    stained_level: float | None
+    red_level: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,9 +164,9 @@ def measure_traits(sample: SmearImage, get_segmenter: Callable[[], Segmenter]) -
     if red_cells is not None and abs(np.log(red_cells.mpp / mpp)) > np.log(CONTRADICTED):
         absorbance = None  # at the scale that is used they are of another size than red cells
     red, green, blue = (float(level) for level in sample.background)
-    light = np.minimum(sample.rgb[::2, ::2, 1] / np.float32(green), 1).astype(np.float32)
+    light = np.minimum(sample.rgb[::2, ::2] / sample.background, 1).astype(np.float32)
     source = sample.mpp_source if scale is None else scale.source
-    return SlideTraits(mpp, source, scale, (red, green, blue), absorbance, find_stained_level(light))
+    return SlideTraits(mpp, source, scale, (red, green, blue), absorbance, find_red_level(light))
 
 
 def _find_scale(
