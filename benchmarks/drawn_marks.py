@@ -151,10 +151,10 @@ def draw_bar(rgb: Pixels) -> Pixels:
     return np.asarray(picture)
 
 
-def show_bar(pictures: dict[str, Pixels], segmenter: Segmenter) -> None:
+def show_bar(pictures: list[tuple[str, Pixels]], segmenter: Segmenter) -> None:
     """Print the scale and the cells of pictures without and with a bar."""
     framing = load_bundle().card.framing
-    for name, rgb in pictures.items():
+    for name, rgb in pictures:
         told = []
         for quality, shown in ((None, rgb), (None, draw_bar(rgb)), (90, draw_bar(rgb))):
             image = SmearImage(name, compress(shown, quality), None, ScaleSource.UNKNOWN)
@@ -184,7 +184,8 @@ def main() -> None:
     for name, (pattern, every, mpp) in CELL_SETS.items():
         paths = [p for p in sorted((data / name).rglob(pattern)) if p.is_file() and "ask" not in p.name]
         show_nuclei(name, [(read_rgb(path), mpp) for path in paths[::every]], segmenter)
-    show_bar({source: rgb for source, rgb, _ in list_fields(data)} | {"film": films[0][0]}, segmenter)
+    named = [(source, rgb) for source, rgb, _ in list_fields(data)]
+    show_bar([*named, ("film", films[0][0])], segmenter)
     show_worse([(read_rgb(data / MARROW_FIELD)[:500], 0.253), *marrow[1:]], segmenter)
 
 

@@ -13,9 +13,15 @@ import pytest
 from PIL import Image
 from tests.program import Done, run_program
 
+from erythron.bundle.folder import load_bundle
+from erythron.cli.show_counts import show_counts
 from erythron.datasets.masks import read_mask
 from erythron.datasets.pixels import read_labelled_image
 from erythron.datasets.sets import read_set
+from erythron.differential.assemble import merge_differentials
+from erythron.differential.me_ratio import MERatio
+from erythron.pipeline.count import CountRun
+from erythron.pipeline.settings import choose_settings
 from erythron.shape.mask import convex_hull
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
@@ -219,6 +225,16 @@ def test_a_run_in_which_every_image_failed_does_not_speak_of_cells(tmp_path: Pat
     assert result.returncode == 1
     assert "No image could be counted" in result.stdout
     assert "No nucleated cell" not in result.stdout + (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_specimen_without_cells_is_not_provisional(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = choose_settings(load_bundle(), None, 0.05, MERatio.ICSH)
+    empty = CountRun(merge_differentials([], settings), (), (), Path("report.html"))
+    assert show_counts([empty], ["p1"], Path("out"), as_json=False) == 0
+    shown = capsys.readouterr().out
+    assert "no cells" in shown
+    assert "provisional" not in shown
+    assert "Nothing was counted of p1: no image could be counted" in shown
 
 
 def test_a_mask_has_its_images_size_and_values(fields: Path, tmp_path: Path) -> None:

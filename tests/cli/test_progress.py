@@ -20,7 +20,8 @@ def test_flags_of_fields_are_said_where_the_specimen_does_not_say_them(
     few = QualityFlag("too_few_cells", "40 nucleated cells were counted")
     stain = QualityFlag("stain_unlike_training", "the stain is off")
     area = QualityFlag("area_left_out", "12 % of the area is [out] of focus")
-    show_flags([stain], {"a.png": [few, stain, area], "b.png": [few]})
+    untold = QualityFlag("specimen_not_told", "7 nucleated cells were counted")
+    show_flags([stain], {"a.png": [few, stain, area], "b.png": [few, untold]})
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [

@@ -77,6 +77,14 @@ def test_an_outline_between_pixel_centres_holds_none() -> None:
     assert fill_parts([[[[0.6, 0.6], [0.9, 0.6], [0.9, 0.9]]]]) is None
 
 
+@settings(max_examples=200, deadline=None)
+@given(masks)
+def test_the_first_ring_of_each_part_is_its_outer_one(mask: NDArray[np.bool_]) -> None:
+    boxed = trim_mask(mask, 0, 0)
+    for outer, *holes in trace_mask(boxed) if boxed is not None else ():
+        assert all(Polygon(outer).contains(Polygon(hole)) for hole in holes)
+
+
 def test_a_mask_without_a_pixel_has_no_ring_alone_and_beside_others() -> None:
     empty, full = (BoxedMask(2, 3, np.full((4, 5), value)) for value in (False, True))
     assert trace_mask(empty) == [[]]

@@ -127,7 +127,7 @@ def show_flags(
 ) -> None:
     """Say every quality flag: those of the specimen, then those that only the image of a field raised.
 
-    A field's own number of cells is no flag where there are several.
+    That a field alone has few cells, or too few to tell what it shows, is no flag where there are several.
 
     Args:
         of_specimen: flags of all fields together.
@@ -137,7 +137,7 @@ def show_flags(
     for flag in of_specimen:
         place = "" if specimen is None else f" in {specimen}"
         stderr.print(f"{_say(flag)}{place}: {flag.text}", markup=False, style="yellow")
-    said = {flag.name for flag in of_specimen} | {"too_few_cells"}
+    said = {flag.name for flag in of_specimen} | {"too_few_cells", "specimen_not_told"}
     for image, flags in of_fields.items():
         for flag in flags:
             if flag.name not in said:

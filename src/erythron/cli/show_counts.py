@@ -92,8 +92,8 @@ def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
         doubtful = is_provisional(found.flags)
         state = ("provisional", "dim") if doubtful else ("", None)
         if nothing := explain_nothing(found):
-            state = ("nothing counted", "dim")
-            reasons.append(f"{name}: nothing was counted, {nothing}")
+            state = ("no cells", "dim")
+            reasons.append(f"Nothing was counted of {name}: {nothing}")
         table.add_row(name, *cells, state[0], style=state[1])
     console = Console(highlight=False)
     console.print(table)

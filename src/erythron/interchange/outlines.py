@@ -104,7 +104,7 @@ def _trace_rings(masks: Sequence[BoxedMask]) -> list[list[Ring]]:
 
     They run with the mask on the right, so outer rings and holes run in opposite senses, as RFC 7946 wants.
     Where two pixels of the mask meet only at a corner, they are parted. Of a 4-connected mask the first ring
-    is the outer one.
+    is the outer one: rings come by the row in which they begin, and none begins above it.
     """
     # One below the other, a free pixel around each.
     tops = np.cumsum([0, *(boxed.mask.shape[0] + 1 for boxed in masks)])
@@ -133,7 +133,4 @@ def _trace_rings(masks: Sequence[BoxedMask]) -> list[list[Ring]]:
     for owner, start, stop in zip(owners.tolist(), [0, *stops], stops, strict=False):
         ring = corners[start:stop]
         rings[owner].append([*ring, ring[0]])
-    for several in rings:
-        if len(several) > 1:  # what encloses all others is the widest
-            several.sort(key=lambda ring: min(x for x, _ in ring) - max(x for x, _ in ring))
     return rings

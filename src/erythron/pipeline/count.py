@@ -156,20 +156,10 @@ def count_specimens(
         listed = {specimen.name: [image.name for image in specimen.images] for specimen in specimens}
         refuse_other_run([name for names in listed.values() for name in names], out, force=options.force)
         runs = counting.run(progress, executor)
-        rows = [
-            SpecimenRow(
-                specimen.name,
-                specimen.details,
-                len(run.fields),
-                len(run.failures),
-                run.differential,
-                run.review,
-            )
-            for specimen, run in zip(specimens, runs, strict=True)
-        ]
+        rows = [describe_specimen(specimen, run) for specimen, run in zip(specimens, runs, strict=True)]
         failed = [FailedInput(failure.image, failure.reason) for run in runs for failure in run.failures]
         summary = make_specimen_summary(rows, counting.bundle.classes)
-        told = _keep_settings(options)
+        told = keep_settings(options)
         lost = _write_each(
             (out / RUN, lambda: write_specimens(out, listed, failed, told, finished=False)),
             (out / SUMMARY, lambda: write_csv(summary, out / SUMMARY)),
@@ -178,6 +168,12 @@ def count_specimens(
     if lost and runs:
         runs = (*runs[:-1], replace(runs[-1], failures=(*runs[-1].failures, *lost)))
     return runs
+
+
+def describe_specimen(specimen: Specimen, run: CountRun) -> SpecimenRow:
+    """Return what the summary says of a specimen."""
+    counts = (len(run.fields), len(run.failures))
+    return SpecimenRow(specimen.name, specimen.details, *counts, run.differential, run.review)
 
 
 def _refuse_taken_columns(specimens: Sequence[Specimen], columns: Sequence[str]) -> None:
@@ -255,14 +251,21 @@ class Counting:
         for parent in {folder.parent for _, folder in every}:
             sweep(parent)
 
-    def run(self, progress: Progress, executor: Executor | None) -> tuple[CountRun, ...]:
+    def run(
+        self, progress: Progress, executor: Executor | None, seen: SeenPixels | None = None
+    ) -> tuple[CountRun, ...]:
         """Count, and write summary, report and record of each specimen as soon as its fields are done.
+
+        Args:
+            progress: called after each image.
+            executor: where to count; None is this machine.
+            seen: pixels of further specimens.
 
         Returns:
             What was counted of each specimen.
         """
         started = datetime.now(UTC)
-        seen: SeenPixels = {}
+        seen = {} if seen is None else seen
         tallies = [Tally(specimen.name, seen) for specimen in self._specimens]
 
         jobs = (
@@ -315,7 +318,7 @@ class Counting:
         page = self._make_page(specimen, tally, started)
         inputs = [image.name for image in specimen.images]
         summary = make_summary(tally.entries, self.bundle.classes)
-        told = _keep_settings(self._options)
+        told = keep_settings(self._options)
         lost = _write_each(
             (out / RUN, lambda: write_run(out, inputs, tally.records, page, told, finished=False)),
             (out / SUMMARY, lambda: write_csv(summary, out / SUMMARY)),
@@ -341,7 +344,7 @@ class Counting:
         ]
         is_signed = bool(stored) and stored[-1].sha256 == hash_result(tally.records)
         signing = options.signing
-        if signing is not None and specimen is self._specimens[signing.specimen]:
+        if signing is not None and specimen.key == signing.specimen:
             counts = (differential.nucleated_cells, 0 if review is None else review.confirmed_nucleated)
             now = SignedVersion(signing.version, signing.reader, signing.at, *counts)
             signed = [*(one for one in signed if one.version < signing.version), now]
@@ -378,7 +381,8 @@ def _find_version(package: str) -> str:
     return version(package)
 
 
-def _keep_settings(options: RunOptions) -> RunSettings:
+def keep_settings(options: RunOptions) -> RunSettings:
+    """Return what a count was told, as the record of a run keeps it."""
     return RunSettings(
         None if options.model is None else str(options.model),
         options.mpp,

@@ -43,13 +43,13 @@ class Signing:
     """Who signs the result of a specimen with a count.
 
     Attributes:
-        specimen: its number in the run, from 0.
+        specimen: its key, see :attr:`erythron.pipeline.specimens.Specimen.key`.
         version: of the result, 1 for the first.
         reader: the person's name.
         at: when, with a time zone.
     """
 
-    specimen: int
+    specimen: str
     version: int
     reader: str
     at: datetime

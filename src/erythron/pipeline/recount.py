@@ -21,6 +21,7 @@ from erythron.files.locking import lock_folder
 from erythron.files.naming import as_text, find_named
 from erythron.interchange.labels import find_image
 from erythron.pipeline.count import CountRun, count_images, count_specimens
+from erythron.pipeline.count_one import count_one_again
 from erythron.pipeline.count_worker import CountJob, CountTask
 from erythron.pipeline.executor import Failure, LocalExecutor, Progress, no_progress
 from erythron.pipeline.options import RunOptions, Signing, SlideOptions
@@ -134,35 +135,40 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
 def recount_reviews(
     out: Path,
     reviews: Mapping[Path, Review],
-    progress: Progress = no_progress,
+    specimen: str,
     signing: Signing | None = None,
-) -> tuple[CountRun, ...]:
-    """Count a finished run again with reviews that persons made elsewhere than in files of labels.
+) -> CountRun:
+    """Count a specimen of a finished run again with reviews that did not come in files of labels.
 
     Args:
-        out: folder of the count.
-        reviews: the whole review of each field, by the path of its image.
-        progress: called after each image.
+        out: folder of the run.
+        reviews: the whole review of each field that anybody reviewed, by the path of its image.
+        specimen: key of theirs, see :attr:`erythron.pipeline.specimens.Specimen.key`.
         signing: what the report is to say of a signature; None where nobody signs.
 
     Returns:
-        What is counted now, one a specimen.
+        What is counted of the specimen now.
 
     Raises:
         UsageError: the folder holds no finished count, or another run writes there.
-        DataError: an image is none of the run's.
+        DataError: an image is none of the specimen's.
     """
     finished = find_run(out)
-    need_pictures(finished.folders)
+    number = next(n for n, one in enumerate(finished.specimens) if one.key == specimen)
+    folders = {image.path: finished.folders[image.path] for image in finished.specimens[number].images}
+    need_pictures(folders)
     with lock_folder(out):
         for image, review in reviews.items():
-            folder = finished.folders.get(image)
+            folder = folders.get(image)
             if folder is None:
-                raise DataError(f"{image}: is no image of the run {out}")
+                raise DataError(f"{image}: is no image of the specimen {specimen} in {out}")
             if read_review(folder) != review:
                 write_review(folder, review)
     finished = replace(finished, options=replace(finished.options, signing=signing))
-    return count_again(finished, out, progress)
+    run = None
+    if finished.names is not None:
+        run = count_one_again(finished.specimens, specimen, out, finished.options)
+    return count_again(finished, out)[number] if run is None else run
 
 
 @dataclass(frozen=True)

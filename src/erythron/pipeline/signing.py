@@ -50,14 +50,14 @@ def sign_result(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> 
     except Exception:
         # The report says already what was about to be; what is not signed must not look so.
         with suppress(ErythronError, OSError):
-            recount_reviews(out, {})
+            recount_reviews(out, {}, signing.specimen)
         raise
 
 
 def _sign(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> Signature:
     run = _count(out, reviews, signing)
     finished = find_run(out)
-    specimen = finished.specimens[signing.specimen]
+    specimen = next(one for one in finished.specimens if one.key == signing.specimen)
     folders = [finished.folders[image.path] for image in specimen.images]
     records = [record for folder in folders if (record := read_record(folder)) is not None]
     signature = Signature(
@@ -80,7 +80,7 @@ def _count(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> Count
     """Count a run again; what could not be counted before the review need not be now."""
     finished = find_run(out)
     done = {path for path, folder in finished.folders.items() if read_record(folder) is not None}
-    run = recount_reviews(out, reviews, signing=signing)[signing.specimen]
+    run = recount_reviews(out, reviews, signing.specimen, signing)
     for failure in run.failures:
         path = Path(failure.image)
         if path in done or path not in finished.folders:

@@ -82,7 +82,7 @@ class Signer:
     def recount(self, specimen: PageSpecimen) -> None:
         """Count the run again with the calls so far, without a signature."""
         with self._writing:
-            recount_reviews(self._book.run.out, self._gather(specimen))
+            recount_reviews(self._book.run.out, self._gather(specimen), specimen.key)
 
     def finish_all(self) -> None:
         """Count again what was signed just before the server ended."""
@@ -95,7 +95,7 @@ class Signer:
                 self._finish(specimen, event)
 
     def _finish(self, specimen: PageSpecimen, event: Event) -> Signature:
-        signing = Signing(specimen.number, self._number(specimen), event.reader, event.at)
+        signing = Signing(specimen.key, self._number(specimen), event.reader, event.at)
         return sign_result(self._book.run.out, self._gather(specimen), signing)
 
     def _open(self, specimen: PageSpecimen, maker: Maker) -> tuple[Event, ...]:

@@ -7,6 +7,9 @@ is black: what is so lies outside the field of view, is part of a frame, or is i
 
 from __future__ import annotations
 
+from functools import cache, partial
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,12 +54,30 @@ def drop_drawn_marks(
         rgb: (H, W, 3) uint8, its pixels as they were read, without any correction.
         background: (3,) float32, colour of its empty smear.
     """
-    outlines = tuple(o for o in outlines if measure_black(o, rgb, background) < MOST_BLACK)
-    shares = [measure_one_colour(outline, rgb) for outline in outlines]
-    if max(shares, default=0.0) < DRAWN_SHARE:
-        return outlines
-    least = max(DRAWN_SHARE, OVER_PICTURE * _measure_picture(rgb, background))
-    return tuple(outline for outline, share in zip(outlines, shares, strict=True) if share < least)
+    # Half a second of a large picture, and hardly ever needed.
+    get_usual = cache(partial(_measure_picture, rgb, background))
+
+    def is_drawn(outline: CellOutline) -> bool:
+        if not _may_be_drawn(outline, rgb, background):
+            return False
+        if measure_black(outline, rgb, background) >= MOST_BLACK:
+            return True
+        share = measure_one_colour(outline, rgb)
+        return share >= DRAWN_SHARE and share >= OVER_PICTURE * get_usual()
+
+    return tuple(outline for outline in outlines if not is_drawn(outline))
+
+
+def _may_be_drawn(outline: CellOutline, rgb: Pixels, background: NDArray[np.float32]) -> bool:
+    """Return whether green alone leaves it open that a nucleus is black, or has one colour.
+
+    That is told in a fraction of the time, and nearly all nuclei are done with it.
+    """
+    green = np.sort(_cut_nucleus(outline, rgb[..., 1]))
+    run = max(1, ceil(DRAWN_SHARE * len(green)))
+    has_one_value = (green[run - 1 :] == green[: len(green) - run + 1]).any()
+    is_black = green[int(MOST_BLACK * len(green))] <= BLACK * background[1]
+    return bool(has_one_value or is_black)
 
 
 def measure_black(outline: CellOutline, rgb: Pixels, background: NDArray[np.float32]) -> float:
@@ -70,7 +91,7 @@ def measure_one_colour(outline: CellOutline, rgb: Pixels) -> float:
 
 
 def _cut_nucleus(outline: CellOutline, rgb: Pixels) -> Pixels:
-    """Return the pixels of a nucleus, (N, 3)."""
+    """Return the pixels of a nucleus, (N, 3); of one channel (N,)."""
     height, width = outline.nucleus.shape
     window = rgb[outline.top : outline.top + height, outline.left : outline.left + width]
     return np.asarray(window[outline.nucleus])

@@ -73,7 +73,7 @@ def test_corrected_outlines_are_found_and_what_was_left_out_is_not(run: Path) ->
         added=(add(wider), add(bare)),
         regions=(Region(region_id="region-1", mode="leave_out", ring=ring, reader="A. Reader", at=AT),),
     )
-    recount_reviews(run, {image: review})
+    recount_reviews(run, {image: review}, "")
     found = gather_outlines([run, run], bundle)
     assert found is not None
     # What was drawn anew is one correction, not a cell and a place without one.
