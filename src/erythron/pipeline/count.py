@@ -63,6 +63,8 @@ SEGMENTER = "the segmentation network of the model"
 _PACKAGES = ("numpy", "openvino", "polars", "scikit-image", "scipy")
 """Packages that the report names with their versions."""
 
+_find_version = cache(version)  # It stays while a process runs, and takes milliseconds to read.
+
 
 @dataclass(frozen=True)
 class CountRun:
@@ -228,8 +230,7 @@ class Counting:
         options: RunOptions,
         loading: LoadingBundle | None = None,
     ) -> None:
-        if loading is None:
-            loading = LoadingBundle(load_bundle(options.model), options.runtime, options.threads)
+        loading = loading or LoadingBundle(load_bundle(options.model), options.runtime, options.threads)
         self.bundle = loading.bundle
         self._specimens, self._out, self._options = specimens, out, options
         self._task = CountTask(options, loading)
@@ -373,12 +374,6 @@ class Counting:
                 *(Entry(name, _find_version(name)) for name in _PACKAGES),
             ),
         )
-
-
-@cache
-def _find_version(package: str) -> str:
-    """Return the version of a package, which stays while a process runs and takes milliseconds to read."""
-    return version(package)
 
 
 def keep_settings(options: RunOptions) -> RunSettings:
