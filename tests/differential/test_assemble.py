@@ -108,7 +108,7 @@ def test_json_is_strict_and_comes_back_the_same(calls: list[tuple[str, str]]) ->
         raise AssertionError(constant)
 
     document = json.loads(text, parse_constant=refuse)
-    assert document["schema_version"] == 3
+    assert document["schema_version"] == 4
     assert {line["name"]: line["count"] for line in document["classes"]} == {
         line.name: line.count for line in differential.classes
     }
@@ -136,7 +136,7 @@ def test_fields_added_up_equal_all_cells_at_once(fields: list[list[tuple[str, st
 def test_no_cell_gives_nothing_known_and_no_error() -> None:
     empty = make_differential(make_cells([]), SETTINGS)
     data = json.loads(empty.to_json())
-    assert data["schema_version"] == 3
+    assert data["schema_version"] == 4
     assert data["nucleated_cells"] == 0
     assert data["classes"][0]["of_nucleated"] == {
         "count": 0,

@@ -123,3 +123,13 @@ def test_a_cell_whose_nucleus_was_taken_out_is_named(folder: Path) -> None:
     name = read_cells(folder)["cell_id"][1]
     with pytest.raises(DataError, match=rf"cells\.geojson: cell {name} has no nucleus; count the image"):
         read_field(folder)
+
+
+def test_a_field_that_another_version_counted_is_said_to_be_one(folder: Path) -> None:
+    path = folder / RECORD
+    path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 2', 1))
+    with pytest.raises(DataError, match=r"of another version of erythron \(layout 2, this one reads 3\)"):
+        need_record(folder)
+    path.write_text("[")
+    with pytest.raises(DataError, match="no readable"):
+        need_record(folder)

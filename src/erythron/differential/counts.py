@@ -19,7 +19,7 @@ from erythron.differential.intervals import Interval
 from erythron.errors import DataError
 from erythron.quality.flags import CellsInView, LeftOutArea, QualityFlag
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 """Version of the layout of ``differential.json``; it rises with every change that a reader would notice."""
 
 
@@ -264,7 +264,7 @@ class Differential:
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     interval_method: Literal["clopper_pearson"] = "clopper_pearson"
     simultaneous_method: Literal["goodman"] = "goodman"
     combined_method: Literal["bayesian_bootstrap"] = "bayesian_bootstrap"

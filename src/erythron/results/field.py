@@ -38,6 +38,7 @@ from erythron.results.record import (
     PAGE,
     RECORD,
     FieldRecord,
+    explain_unreadable,
     read_record,
 )
 from erythron.results.review import read_review, write_review
@@ -134,7 +135,7 @@ def need_record(folder: Path) -> FieldRecord:
     """
     record = read_record(folder)
     if record is None:
-        raise DataError(f"{folder}: has no readable {RECORD}; {_AGAIN}")
+        raise DataError(f"{folder}: {explain_unreadable(folder)}")
     return record
 
 

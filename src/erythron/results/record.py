@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -78,7 +79,7 @@ class FieldRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     image: str
     title: str = ""
     sha256: str
@@ -103,3 +104,18 @@ def read_record(folder: Path) -> FieldRecord | None:
         return FieldRecord.model_validate_json(read_content(folder / RECORD))
     except (OSError, ValidationError):
         return None
+
+
+def explain_unreadable(folder: Path) -> str:
+    """Return why :func:`read_record` has none of a folder, and the next step, as the end of a sentence."""
+    wanted = FieldRecord.model_fields["schema_version"].default
+    try:
+        found = json.loads(read_content(folder / RECORD)).get("schema_version", wanted)
+    except (OSError, ValueError, AttributeError):
+        found = wanted
+    if found == wanted:
+        return f"has no readable {RECORD}; count the image again with --force"
+    return (
+        f"its {RECORD} is of another version of erythron (layout {found}, this one reads {wanted}); read it "
+        "with that version, or count the image again with --force"
+    )

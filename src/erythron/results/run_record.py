@@ -78,7 +78,7 @@ class RunRecord(_Record):
         failures: the images that could not be counted, with the reason.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     command: Literal["count"] = "count"
     started: AwareDatetime
     finished: AwareDatetime | None
@@ -108,7 +108,7 @@ class SpecimensRecord(_Record):
         failures: the images that could not be counted, with the reason.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     command: Literal["count"] = "count"
     finished: AwareDatetime | None
     told: RunSettings
