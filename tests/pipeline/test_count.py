@@ -82,16 +82,20 @@ def test_a_cold_count_decodes_each_image_once_and_reads_nothing_that_it_wrote(
     assert run.report.is_file()
 
 
-def test_the_background_of_a_field_is_estimated_once(
+def test_the_background_of_a_field_is_estimated_and_the_model_read_once(
     fields: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from erythron.bundle import folder
     from erythron.read import image
 
-    shapes = []
+    shapes, hashed = [], []
+    hash_part = folder._hash
+    monkeypatch.setattr(folder, "_hash", lambda path: hashed.append(path) or hash_part(path))
     real = image.estimate_background
     monkeypatch.setattr(image, "estimate_background", lambda rgb: shapes.append(rgb.shape) or real(rgb))
     count_images(find_images([fields / "f0.png"]), tmp_path / "run", OPTIONS)
     assert shapes == [(150, 180, 3)]
+    assert len(hashed) == len(set(hashed)) > 1
 
 
 @pytest.mark.parametrize("change", ["reference", "width"])

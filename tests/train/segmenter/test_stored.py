@@ -18,6 +18,7 @@ from erythron.synthetic.field import DrawnFieldSpec, draw_field
 from erythron.train.segmenter.fit import TorchRuntime
 from erythron.train.segmenter.network import SegmentationNetwork
 from erythron.train.segmenter.stored import read_network, write_network
+from erythron.train.shared import backbones
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,11 @@ def test_the_shipped_network_says_in_torch_what_it_says_in_use(
 
 
 def test_other_weights_are_written_and_the_rest_of_the_file_stays(
-    bundle: Bundle, net: SegmentationNetwork, pixels: np.ndarray, tmp_path: Path
+    bundle: Bundle,
+    net: SegmentationNetwork,
+    pixels: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     same = tmp_path / "same.onnx"
     write_network(net, bundle.segmentation_path, same)
@@ -50,6 +55,8 @@ def test_other_weights_are_written_and_the_rest_of_the_file_stays(
         for path in (bundle.segmentation_path, tmp_path / "changed.onnx")
     )
     assert after.mean() < before.mean()
+    # All weights are in the file: those of ImageNet are not asked for.
+    monkeypatch.setattr(backbones, "find_packaged_weights", lambda _: pytest.fail("ImageNet's were read"))
     again = read_network(tmp_path / "changed.onnx")
     for a, b in zip(again.parameters(), changed.parameters(), strict=True):
         assert torch.equal(a, b)
