@@ -348,9 +348,12 @@ def test_a_class_map_says_what_names_stand_for_and_what_is_to_stay(run: Path) ->
 def test_the_command_says_what_was_taken_and_by_whom(run: Path) -> None:
     [(cell, called)] = pick(run, 1)
     labels = edit(run / "f0/cells.csv", run.parent / "e.csv", {cell: {"counted_as": other_class(called)}})
+    (run / "report.pdf").write_bytes(b"%PDF-1.4\n<</Producer (Skia/PDF m120)>>\n%%EOF\n")
     arguments = ["recount", str(run), "--labels", str(labels), "--reader", "A. Reader", "--json"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "1 call changed (0 of them cells that were missed) by A. Reader" in done.stderr
+    assert f"{run / 'report.pdf'} was of the page before and was removed; give --pdf" in done.stderr
+    assert not (run / "report.pdf").exists()
     lines = {line["name"]: line for line in json.loads(done.stdout)["differential"]["classes"]}
     assert lines[other_class(called)]["confirmed"] == 1
