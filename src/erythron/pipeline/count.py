@@ -78,7 +78,7 @@ class CountRun:
         failures: the other images.
         report: path of the page.
         review: what persons made of the calls, None where nobody called a cell.
-        old_pdf: what became of a ``report.pdf`` of the page before, as a sentence; empty where none was there.
+        old_pdf: what became of a ``report.pdf`` of the page before; empty where none was there.
     """
 
     differential: Differential
