@@ -35,7 +35,7 @@ def test_unexplained_cells_raise_a_flag_with_their_share() -> None:
         Correction("maximum likelihood", None, unexplained=0.25), Estimate(0.5, (0.4, 0.6), (0.3, 0.7))
     )
     assert (flag.name, flag.value) == ("unclassified_unexplained", 0.25)
-    assert flag.text.startswith("25 % of the cells")
+    assert flag.text.startswith("25 % of the cells are unclassified in excess of what is usual for the model")
     assert flag.text.endswith("would lie between 30.0 % and 70.0 %")
 
 

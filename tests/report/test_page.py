@@ -219,7 +219,9 @@ def test_the_bound_stands_beside_the_interval(field: Field) -> None:
     index = replace(share, corrected=Estimate(0.6, (0.5, 0.7), (0.25, 0.75)))
     page = render_report(replace(report, differential=replace(report.differential, erythroid_share=index)))
     assert "bound 25.0–75.0 %" in page
-    assert "if the unexplained unclassified cells were all of one side" in page
+    assert (
+        "if the cells that are unclassified in excess of the usual were all of one side of the index" in page
+    )
 
 
 def test_the_target_and_its_source_are_said_and_the_scale_has_its_interval(field: Field) -> None:

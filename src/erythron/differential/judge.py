@@ -54,8 +54,8 @@ def judge_counts(nucleated: int, unclassified: int, limits: QualityThresholds) -
         flags.append(
             QualityFlag(
                 "many_unclassified",
-                f"{in_percent(share)} of the nucleated cells were called with less than the stated "
-                "confidence: raw shares of the classes are too low by what these cells are",
+                f"of {in_percent(share)} of the nucleated cells the model is too unsure to name a class: these "
+                "are missing from the raw shares of their classes, which are too low by them",
                 share,
                 limits.most_unclassified,
             )
@@ -73,9 +73,9 @@ def judge_correction(correction: Correction, erythroid: Estimate | None) -> list
     if not correction.unexplained:
         return []
     text = (
-        f"{in_percent(correction.unexplained)} of the cells are unclassified beyond what the evaluation of "
-        "the model leads to expect: the specimen is unlike the training data. The corrected figures deal "
-        "these cells out by the model's own probabilities"
+        f"{in_percent(correction.unexplained)} of the cells are unclassified in excess of what is usual for the "
+        "model: this specimen is unlike those on which it was tested. The corrected figures share these cells "
+        "out among the classes as the model thinks likely"
     )
     if erythroid is not None and erythroid.bound is not None:
         low, high = erythroid.bound
