@@ -390,6 +390,25 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.mark.browser
+def test_on_a_telephone_values_and_intervals_are_seen_without_a_swipe(
+    browser: Browser, field: Field, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_report(make_report(field, ["a.png"])), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(path.as_uri())
+    for name in ("main", "index"):
+        hidden = page.locator(f"table.{name}").evaluate(
+            """table => [...table.querySelectorAll("tbody td")].filter(cell => {
+                const box = cell.getBoundingClientRect();
+                return cell.textContent.trim() && (box.right > 390 || box.left < 0 || !box.width);
+            }).map(cell => cell.textContent)"""
+        )
+        assert hidden == []
+    page.close()
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize(
     ("width", "medium", "schemes"),
     [(390, "screen", ("light", "dark")), (1200, "screen", ("light",)), (680, "print", ("light",))],

@@ -54,8 +54,8 @@ def judge_counts(nucleated: int, unclassified: int, limits: QualityThresholds) -
         flags.append(
             QualityFlag(
                 "many_unclassified",
-                f"of {in_percent(share)} of the nucleated cells the model is too unsure to name a class: these "
-                "are missing from the raw shares of their classes, which are too low by them",
+                f"{in_percent(share)} of the nucleated cells are unclassified, as the model is too unsure of "
+                "them: the raw shares of their classes lack them, and are too low by so much",
                 share,
                 limits.most_unclassified,
             )
@@ -73,8 +73,8 @@ def judge_correction(correction: Correction, erythroid: Estimate | None) -> list
     if not correction.unexplained:
         return []
     text = (
-        f"{in_percent(correction.unexplained)} of the cells are unclassified in excess of what is usual for the "
-        "model: this specimen is unlike those on which it was tested. The corrected figures share these cells "
+        f"{in_percent(correction.unexplained)} of the cells are unclassified in excess of what is usual for "
+        "the model: this specimen is unlike those on which it was tested. The corrected figures share these cells "
         "out among the classes as the model thinks likely"
     )
     if erythroid is not None and erythroid.bound is not None:
