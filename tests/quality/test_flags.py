@@ -90,6 +90,12 @@ def test_scale_flags_name_what_was_used_and_what_was_stated():
     assert is_provisional(found[1:])
 
 
+def test_a_scale_that_was_given_against_the_cells_is_named():
+    [found] = judge_field(FieldQuality(mpp=0.125, shown_mpp=0.253), THRESHOLDS)
+    assert found.name == "scale_contradicted"
+    assert "0.125 microns per pixel were given, but the cells of the image show 0.25" in found.text
+
+
 def test_too_coarse_a_scale_or_none_leaves_nothing_to_count():
     coarse, fine, unknown = FieldQuality(mpp=0.6), FieldQuality(mpp=0.4), FieldQuality(scale_known=False)
     assert names(judge_field(coarse, THRESHOLDS)) == ["magnification_too_low"]

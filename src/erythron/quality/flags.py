@@ -153,6 +153,7 @@ class FieldQuality:
         mpp_interval: 95 % interval of an estimated scale; None where it was not estimated.
         scale_from_nuclei: whether the size of the nuclei alone gave the scale.
         stated_mpp: what the file states, where the image contradicts it; else None.
+        shown_mpp: what the cells show, where the user gave a scale that they contradict; else None.
         stain_distance: largest distance of the median cell's colours from the training cells' mean, in their
             standard deviations; None where there is no cell to judge by.
         unlike_fraction: share of the cells that are less like the training cells than 99 % of those; None
@@ -168,6 +169,7 @@ class FieldQuality:
     mpp_interval: tuple[float, float] | None = None
     scale_from_nuclei: bool = False
     stated_mpp: float | None = None
+    shown_mpp: float | None = None
     stain_distance: float | None = None
     unlike_fraction: float | None = None
     left_out: tuple[LeftOutArea, ...] = ()
@@ -252,6 +254,13 @@ def _judge_scale(quality: FieldQuality, limits: QualityThresholds) -> list[Quali
             f"{mpp:.2g}{between}: that is used; give the right ones with --mpp"
         )
         flags.append(QualityFlag("scale_contradicted", text, mpp, quality.stated_mpp))
+    if quality.shown_mpp is not None and mpp is not None:
+        text = (
+            f"{mpp:.3g} microns per pixel were given, but the cells of the image show "
+            f"{quality.shown_mpp:.2g}: the given ones are used; if they are wrong, cells are missed or taken "
+            "together, and stages are wrong"
+        )
+        flags.append(QualityFlag("scale_contradicted", text, mpp, quality.shown_mpp))
     if quality.scale_from_nuclei:
         text = (
             f"the microns per pixel, {mpp:.2g}{between}, are estimated from the nuclei alone: all sizes are "

@@ -37,6 +37,7 @@ class FieldScale:
         estimate: from the cells of the image; None where the file's own scale is used.
         stated: what the file states, where the cells contradict it; else None.
         is_settled: whether the network need not be asked: two witnesses agree, or one is sure.
+        shown: what the cells show, where the user gave another scale, which is used all the same; else None.
     """
 
     mpp: float
@@ -44,6 +45,25 @@ class FieldScale:
     estimate: ScaleEstimate | None = None
     stated: float | None = None
     is_settled: bool = False
+    shown: float | None = None
+
+
+def check_given(mpp: float, estimate: ScaleEstimate | None) -> FieldScale | None:
+    """Return the scale that a user gave with what the cells show in its place, None where they agree with it.
+
+    Only sure red cells or many nuclei speak against a user. The limit for nuclei is as much wider as they are
+    less certain.
+
+    Args:
+        mpp: microns per pixel as given.
+        estimate: from red cells, or from nuclei.
+    """
+    if estimate is None or not (estimate.is_sure or estimate.nuclei >= MANY_NUCLEI):
+        return None
+    allowed = np.log(CONTRADICTED) if estimate.is_sure else max(np.log(CONTRADICTED), 1.96 * estimate.spread)
+    if abs(np.log(mpp / estimate.mpp)) <= allowed:
+        return None
+    return FieldScale(mpp, ScaleSource.OPTION, shown=estimate.mpp)
 
 
 def choose_scale(
