@@ -27,7 +27,8 @@ def read_scale(record: FieldRecord) -> FieldScale | None:
     estimate = None
     if record.mpp_interval is not None:
         estimate = ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0, record.nuclei or 0)
-    return FieldScale(record.mpp, record.mpp_source, estimate, record.quality.stated_mpp)
+    quality = record.quality
+    return FieldScale(record.mpp, record.mpp_source, estimate, quality.stated_mpp, shown=quality.shown_mpp)
 
 
 def make_result(
