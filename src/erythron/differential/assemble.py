@@ -34,7 +34,7 @@ from erythron.differential.intervals import Interval, clopper_pearson, goodman, 
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields
 from erythron.differential.me_ratio import MERatio
 from erythron.differential.planning import plan_counting
-from erythron.differential.specimen import judge_specimen
+from erythron.differential.specimen import judge_mixture, judge_specimen
 from erythron.differential.tally import count_cells, round_sums, spread_unclassified
 from erythron.errors import DataError
 from erythron.quality.flags import (
@@ -184,6 +184,8 @@ def merge_differentials(
         return last
     mean = left_out / max(len(fields), 1)
     raised = judge_fields(fields, flags, mean, settings.thresholds) if fields else []
+    mixture = judge_mixture(fields, flags, views, settings.thresholds)
+    raised += [] if mixture is None else [mixture]
     return _assemble(fields, settings, tuple(raised), (), mean, _list_views(*views))
 
 
@@ -194,14 +196,9 @@ def set_references(differential: Differential, settings: DifferentialSettings) -
         differential: made with the same model and level.
         settings: with the ranges and the width that are wanted.
     """
-    classes = tuple(
-        replace(line, reference=settings.references.get(line.name)) for line in differential.classes
-    )
-    is_blood = differential.nucleated_red_cells is not None
-    indices = tuple(
-        replace(index, reference=None if is_blood else settings.references.get(index.name))
-        for index in differential.indices
-    )
+    references = {} if differential.looks_like_blood else settings.references
+    classes = tuple(replace(line, reference=references.get(line.name)) for line in differential.classes)
+    indices = tuple(replace(index, reference=references.get(index.name)) for index in differential.indices)
     by_name = {index.name: index for index in indices}
     return replace(
         differential,
@@ -211,9 +208,9 @@ def set_references(differential: Differential, settings: DifferentialSettings) -
         maturation_index=by_name.get("maturation_index"),
         proliferation_ratio=by_name.get("proliferation_ratio"),
         left_shift=by_name.get("left_shift"),
-        count_more=plan_counting(
-            classes, indices, differential.nucleated_cells, (settings.width, settings.level)
-        ),
+        count_more=()
+        if differential.looks_like_blood
+        else plan_counting(classes, indices, differential.nucleated_cells, (settings.width, settings.level)),
     )
 
 
@@ -227,6 +224,9 @@ def _assemble(
 ) -> Differential:
     classes = settings.classes
     specimen = judge_specimen(fields, views, settings.thresholds)
+    is_blood = specimen is not None and specimen.name == LOOKS_LIKE_BLOOD
+    if is_blood:  # every range that is known is of marrow
+        settings = replace(settings, references={})
     counts = [sum(f.counts[i] for f in fields) for i in range(len(classes))]
     by_name = {c.name: n for c, n in zip(classes, counts, strict=True)}
     confirmed = {c.name: sum(f.confirmed[i] for f in fields if f.confirmed) for i, c in enumerate(classes)}
@@ -279,7 +279,7 @@ def _assemble(
     ]
     indices = {d.name: _make_index(d, by_name, settings, of_index.get(d.name)) for d in definitions}
     of_blood = None
-    if specimen is not None and specimen.name == LOOKS_LIKE_BLOOD:
+    if is_blood:
         indices = {name: _void(index) for name, index in indices.items()}
         definition = define_nucleated_red_cells(classes)
         if definition is not None:
@@ -300,9 +300,11 @@ def _assemble(
         left_shift=indices.get("left_shift"),
         nucleated_red_cells=of_blood,
         correction=correction,
-        count_more=plan_counting(made, tuple(indices.values()), nucleated, (settings.width, settings.level)),
+        count_more=()
+        if is_blood
+        else plan_counting(made, tuple(indices.values()), nucleated, (settings.width, settings.level)),
         flags=(
-            *judge_counts(nucleated, unclassified, settings.thresholds),
+            *judge_counts(nucleated, unclassified, settings.thresholds, is_marrow=not is_blood),
             *judge_correction(correction, of_index.get("erythroid_share")),
             *flags,
             *([] if specimen is None else [specimen]),
@@ -323,7 +325,7 @@ def _per_hundred(index: Index) -> Index:
 
 def _void(index: Index) -> Index:
     """Return an index of marrow as it stands where the specimen is none: its counts without a value."""
-    return replace(index, value=None, interval=None, corrected=None, reference=None)
+    return replace(index, value=None, interval=None, corrected=None)
 
 
 def _against(name: str, of: Sequence[str]) -> Contrast:

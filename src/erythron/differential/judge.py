@@ -39,11 +39,21 @@ _MOST_HELD = 1_000_000
 """Numbers in the tables that are dealt at once, so that memory does not grow with the fields."""
 
 
-def judge_counts(nucleated: int, unclassified: int, limits: QualityThresholds) -> list[QualityFlag]:
-    """Return the flags that the number of cells and of unclassified ones raises."""
+def judge_counts(
+    nucleated: int, unclassified: int, limits: QualityThresholds, *, is_marrow: bool = True
+) -> list[QualityFlag]:
+    """Return the flags that the number of cells and of unclassified ones raises.
+
+    Args:
+        nucleated: nucleated cells that are counted.
+        unclassified: those of them called with less than the stated confidence.
+        limits: thresholds.
+        is_marrow: whether the specimen may be marrow; of blood no number is asked, only that there are any.
+    """
     flags = []
-    if nucleated < limits.fewest_cells:
-        text = f"nothing was counted, and {limits.fewest_cells} cells are needed: count other fields"
+    if nucleated < (limits.fewest_cells if is_marrow else 1):
+        needed = f", and {limits.fewest_cells} cells are needed" if is_marrow else ""
+        text = f"nothing was counted{needed}: count other fields"
         if nucleated:
             counted = "1 nucleated cell was" if nucleated == 1 else f"{nucleated} nucleated cells were"
             text = (

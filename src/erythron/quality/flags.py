@@ -38,6 +38,7 @@ PROVISIONAL = frozenset(
         "scale_of_other_fields",
         "looks_like_blood",
         "specimen_not_told",
+        "fields_like_blood",
         "stain_unlike_training",
         "cells_unlike_training",
         "unclassified_unexplained",
