@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from erythron.differential.counts import CellsNeeded, Estimate, ReferenceRange
 from erythron.differential.intervals import Interval
 from erythron.read.image import ScaleSource
+from erythron.report.model import OutlineEdits, ReviewReport
 from erythron.report.wording import (
     describe_range,
     describe_scale,
     end_sentence,
     explain_nothing,
     judge_range,
+    list_outlines,
     list_plans,
     list_sources,
     shorten_title,
@@ -107,3 +110,18 @@ def test_it_is_said_why_nothing_is_counted(field: Field) -> None:
 def test_text_becomes_a_sentence_and_titles_fit_a_column() -> None:
     assert end_sentence("few cells were counted") == "Few cells were counted."
     assert shorten_title("Proerythroblast") == "Proerythro\u00adblast"
+
+
+def test_cells_that_persons_added_and_took_away_are_said_in_words(field: Field) -> None:
+    found = make_report(field, ["a.png"]).differential
+    review = ReviewReport((), datetime(2026, 1, 2, tzinfo=UTC), (), found)
+    assert list_outlines(review) == []
+    edits = OutlineEdits(added=3, called_by_model=1, removed=2, split=1)
+    assert list_outlines(replace(review, outlines=edits)) == [
+        "3 cells were added by a person, 1 of them called by the model alone.",
+        "2 cells of the model were taken away (1 split into several).",
+    ]
+    assert list_outlines(replace(review, outlines=OutlineEdits(added=1, removed=1))) == [
+        "1 cell was added by a person.",
+        "1 cell of the model was taken away.",
+    ]

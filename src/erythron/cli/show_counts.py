@@ -30,7 +30,7 @@ def show_counts(
         as_json: print JSON in place of a table.
         browser: that prints each report to a PDF; None for no PDF.
     """
-    from erythron.cli.progress import show_failures, show_flags
+    from erythron.cli.progress import show_failures, show_flags, show_notice
 
     show_failures([failure.reason for run in runs for failure in run.failures])
     for number, run in enumerate(runs):
@@ -38,9 +38,11 @@ def show_counts(
         if not run.fields:
             continue  # of no image at all there is nothing to say
         show_flags(run.differential.flags, {image: found.flags for image, found in run.fields}, name)
-    if browser is not None:
-        for run in runs:
+    for run in runs:
+        if browser is not None:
             _print_pdf(browser, run.report, run.report.with_suffix(".pdf"))
+        elif run.old_pdf:
+            show_notice(run.old_pdf)
     if as_json:
         typer.echo(_dump(runs, names))
     elif names is not None:

@@ -48,10 +48,12 @@ from erythron.results.field import is_edited, refuse_foreign_folder
 from erythron.results.fingerprint import hash_bundle
 from erythron.results.record import CELLS, read_record
 from erythron.results.run import (
+    PDF,
     REPORT,
     RUN,
     SUMMARY,
     refuse_other_run,
+    remove_old_pdf,
     write_run,
     write_specimens,
 )
@@ -76,6 +78,7 @@ class CountRun:
         failures: the other images.
         report: path of the page.
         review: what persons made of the calls, None where nobody called a cell.
+        old_pdf: what became of a ``report.pdf`` of the page before; empty where none was there.
     """
 
     differential: Differential
@@ -83,6 +86,7 @@ class CountRun:
     failures: tuple[Failure, ...]
     report: Path
     review: ReviewReport | None = None
+    old_pdf: str = ""
 
     def to_json(self) -> str:
         """Return the run as one JSON object: ``differential``, ``fields``, ``failures`` and ``report``."""
@@ -245,6 +249,7 @@ class Counting:
             names = [image.name for image in specimen.images]
             refuse_other_run(names, out / specimen.folder, force=options.force)
         self._stream = CountStream(self._task)
+        self._old_pdfs: dict[Path, str] = {}
         for image, folder in every:
             refuse_foreign_folder(folder)
             if not options.force:
@@ -323,6 +328,7 @@ class Counting:
         lost = _write_each(
             (out / RUN, lambda: write_run(out, inputs, tally.records, page, told, finished=False)),
             (out / SUMMARY, lambda: write_csv(summary, out / SUMMARY)),
+            (out / PDF, lambda: self._remove_pdf(out)),
             (out / REPORT, lambda: write_file(out / REPORT, render_report(page))),
             (out / RUN, lambda: write_run(out, inputs, tally.records, page, told, finished=True)),
         )
@@ -332,7 +338,12 @@ class Counting:
             (*(Failure(failed.image, failed.reason) for failed in page.failed), *lost),
             out / REPORT,
             page.review,
+            self._old_pdfs.get(out, ""),
         )
+
+    def _remove_pdf(self, out: Path) -> None:
+        if said := remove_old_pdf(out):
+            self._old_pdfs[out] = said  # a page may be written twice, and its PDF is gone by then
 
     def _make_page(self, specimen: Specimen, tally: Tally, started: datetime) -> RunReport:
         card, options = self.bundle.card, self._options

@@ -6,6 +6,7 @@ table, differential, outlines and page made anew, with summary, report and ``run
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,9 @@ from erythron.results.run import read_run, read_settings, read_specimens
 from erythron.review.labels import Labels, read_corrections
 from erythron.review.match import Proposal, ReviewedField, match_labels
 from erythron.review.record import Review, Verdict
+
+notices = logging.getLogger("erythron.notices")
+"""What a person should read who started a review page, which prints no result."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,10 @@ def recount_reviews(
     run = None
     if finished.names is not None:
         run = count_one_again(finished.specimens, specimen, out, finished.options)
-    return count_again(finished, out)[number] if run is None else run
+    run = count_again(finished, out)[number] if run is None else run
+    if run.old_pdf:
+        notices.warning(run.old_pdf)
+    return run
 
 
 @dataclass(frozen=True)

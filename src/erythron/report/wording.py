@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from erythron.differential.counts import CellsNeeded, ClassCount, Differential, Index
 from erythron.read.image import ScaleSource
-from erythron.report.model import FieldReport
+from erythron.report.model import FieldReport, ReviewReport
 from erythron.report.numbers import format_measure, format_range, format_scale, scale_value
 
 _SCALE_SOURCES = {
@@ -73,6 +73,29 @@ def explain_nothing(differential: Differential) -> str:
         return f"of {left_out} cells that were found each is left out of the count"
     where = "the one field" if differential.fields == 1 else f"any of {differential.fields} fields"
     return f"no nucleated cell is in {where}"
+
+
+def list_outlines(review: ReviewReport) -> list[str]:
+    """Return sentences on what persons changed of the outlines; none where they changed none."""
+    found, said = review.outlines, []
+    if found.added:
+        by_model = found.called_by_model
+        call = f", {by_model} of them called by the model alone" if by_model else ""
+        said.append(f"{_say_cells(found.added)} {_were(found.added)} added by a person{call}.")
+    if found.removed:
+        ways = ((found.split, "split into several"), (found.merged, "merged with another"))
+        how = ", ".join(f"{number} {way}" for number, way in ways if number)
+        call = f" ({how})" if how else ""
+        said.append(f"{_say_cells(found.removed)} of the model {_were(found.removed)} taken away{call}.")
+    return said
+
+
+def _say_cells(count: int) -> str:
+    return f"{count} {'cell' if count == 1 else 'cells'}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def judge_range(line: ClassCount | Index) -> str:
