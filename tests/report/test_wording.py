@@ -9,13 +9,16 @@ import pytest
 
 from erythron.differential.counts import CellsNeeded, Estimate, ReferenceRange
 from erythron.differential.intervals import Interval
+from erythron.quality.flags import QualityFlag
 from erythron.read.image import ScaleSource
 from erythron.report.model import OutlineEdits, ReviewReport
 from erythron.report.wording import (
     describe_range,
     describe_scale,
     end_sentence,
+    explain_left_out,
     explain_nothing,
+    is_counted,
     judge_range,
     list_outlines,
     list_plans,
@@ -105,6 +108,20 @@ def test_it_is_said_why_nothing_is_counted(field: Field) -> None:
     assert explain_nothing(nothing) == "no nucleated cell is in any of 3 fields"
     assert explain_nothing(replace(nothing, left_out_cells=5)).startswith("of 5 cells that were found each")
     assert explain_nothing(replace(nothing, fields=0)) == "no image could be counted"
+
+
+def test_the_reason_is_said_for_which_cells_are_in_no_count(field: Field) -> None:
+    found = make_report(field, ["a.png"]).differential
+    coarse = replace(found, left_out_cells=5, flags=(QualityFlag("magnification_too_low", "text"),))
+    blurred = replace(found, left_out_cells=3, flags=(QualityFlag("region_drawn", "text", 2.0),))
+    assert (is_counted(coarse), is_counted(blurred)) == (False, True)
+    assert explain_left_out([coarse, blurred, coarse, found]) == [
+        "10 cells in fields with too little magnification are in no count.",
+        "2 cells outside the region that a person drew are in no count.",
+        "1 cell in areas that are out of focus or too thick is in no count.",
+    ]
+    nothing = explain_nothing(replace(coarse, nucleated_cells=0))
+    assert nothing == "of 5 cells that were found each is left out of the count: magnification too low"
 
 
 def test_text_becomes_a_sentence_and_titles_fit_a_column() -> None:

@@ -57,7 +57,7 @@ from erythron.results.run import (
     write_run,
     write_specimens,
 )
-from erythron.results.signature import hash_result, read_signatures
+from erythron.results.signature import flag_other_state, hash_result, read_signatures
 
 SEGMENTER = "the segmentation network of the model"
 
@@ -78,6 +78,7 @@ class CountRun:
         report: path of the page.
         review: what persons made of the calls, None where nobody called a cell.
         old_pdf: what became of a ``report.pdf`` of the page before; empty where none was there.
+        signed: the signature of this state of the result; None where it is not signed as it stands.
     """
 
     differential: Differential
@@ -86,6 +87,7 @@ class CountRun:
     report: Path
     review: ReviewReport | None = None
     old_pdf: str = ""
+    signed: SignedVersion | None = None
 
     def to_json(self) -> str:
         """Return the run as one JSON object: ``differential``, ``fields``, ``failures`` and ``report``."""
@@ -178,7 +180,7 @@ def count_specimens(
 def describe_specimen(specimen: Specimen, run: CountRun) -> SpecimenRow:
     """Return what the summary says of a specimen."""
     counts = (len(run.fields), len(run.failures))
-    return SpecimenRow(specimen.name, specimen.details, *counts, run.differential, run.review)
+    return SpecimenRow(specimen.name, specimen.details, *counts, run.differential, run.review, run.signed)
 
 
 def _refuse_taken_columns(specimens: Sequence[Specimen], columns: Sequence[str]) -> None:
@@ -338,6 +340,7 @@ class Counting:
             out / REPORT,
             page.review,
             self._old_pdfs.get(out, ""),
+            page.signed[-1] if page.is_signed else None,
         )
 
     def _remove_pdf(self, out: Path) -> None:
@@ -360,11 +363,14 @@ class Counting:
             now = SignedVersion(signing.version, signing.reader, signing.at, *counts)
             signed = [*(one for one in signed if one.version < signing.version), now]
             is_signed = True
+        flags = [*tally.list_flags(), *differential.flags]
+        if stored and not is_signed:
+            flags.insert(0, flag_other_state(stored[-1]))
         return RunReport(
             specimen=specimen.name,
             details=tuple(Entry(name, value) for name, value in specimen.details.items()),
             made_at=started.astimezone(),
-            differential=replace(differential, flags=(*tally.list_flags(), *differential.flags)),
+            differential=replace(differential, flags=tuple(flags)),
             fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
             failed=tuple(entry for entry in tally.entries if isinstance(entry, FailedInput)),
             review=review,

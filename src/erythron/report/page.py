@@ -43,7 +43,9 @@ from erythron.report.wording import (
     describe_run_scale,
     describe_scale,
     end_sentence,
+    explain_left_out,
     explain_nothing,
+    is_counted,
     judge_range,
     list_outlines,
     list_plans,
@@ -87,6 +89,8 @@ def render_report(report: RunReport) -> str:
         # What is not there is not provisional: why nothing was counted is said in place of it.
         provisional=[flag for flag in found.flags if flag.name in PROVISIONAL and found.nucleated_cells],
         nothing=explain_nothing(found),
+        counted=sum(is_counted(field.differential) for field in report.fields),
+        left_out=explain_left_out(field.differential for field in report.fields),
         is_corrected=found.correction.method is not None,
         has_bound=any(index.corrected is not None and index.corrected.bound for index in found.indices),
         fewest_cells=THRESHOLDS.fewest_cells,

@@ -101,6 +101,7 @@ def test_a_signed_result_is_locked_and_a_later_change_is_a_new_version(desk: Des
     assert visit.client.post("/api/specimens/0/recount").status_code == 204
     report = export(visit, "report").decode()
     assert "Not signed as it stands" in report
+    assert "Signature of another state." in report.split('id="differential"')[0]  # on the first printed page
     assert "Signed by" not in report
     assert sign(visit).status_code == 200
     found = visit.client.get("/api/specimens/0/signature").json()
