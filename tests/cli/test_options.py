@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from erythron.cells.class_map import CLASS_MAP_HELP
 from erythron.cli import app
+from erythron.cli.options import read_within
 from erythron.errors import MissingExtraError
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
@@ -68,3 +69,17 @@ def test_class_maps_are_explained_alike() -> None:
         option.help for option in list_options(typer.main.get_command(app)) if "--class-map" in option.opts
     ]
     assert texts == [CLASS_MAP_HELP] * 6  # recount, import, experiment, and fetch, audit and split of data
+
+
+def test_numbers_may_have_a_decimal_comma(field: Path, tmp_path: Path) -> None:
+    """``--mpp 2,5`` was no number, and nothing said what was wrong with it."""
+    number = read_within(0.01, 10.0)
+    assert number("0,25") == number("0.25") == number(0.25) == 0.25
+    for text in ("0,2,5", "1,234.5", "a", "nan", "25,0"):
+        with pytest.raises(typer.BadParameter):
+            number(text)
+    words = ["count", str(field), "--out", str(tmp_path / "out"), "--width", "5,0", "--mpp"]
+    refused = CliRunner().invoke(app, [*words, "0,2,5"])
+    assert (refused.exit_code, "'0,2,5' is no number; write it as 2.5" in refused.stderr) == (2, True)
+    assert CliRunner().invoke(app, [*words, "0,25"]).exit_code == 0
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["told"]["mpp"] == 0.25

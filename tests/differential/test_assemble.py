@@ -415,25 +415,34 @@ def test_simultaneous_limits_are_goodmans_over_all_lines() -> None:
 
 def test_what_looks_like_blood_has_nucleated_red_cells_to_100_white_cells_and_no_index_of_marrow() -> None:
     cells = make_cells([("orthochromatic_erythroblast", "")] * 2 + [("granulocyte", "")] * 40)
-    ranges = {"me_ratio": ReferenceRange(1.0, 4.0, "adults", "a book")}
+    range_of_marrow = ReferenceRange(0.1, 4.0, "adults", "a book")
+    ranges = dict.fromkeys(("me_ratio", "granulocyte"), range_of_marrow)
     wanted = DifferentialSettings(DEFAULT_CLASSES, references=ranges)
     marrow = make_differential(cells, wanted)
+    assert [line.name for line in marrow.classes if line.reference] == ["granulocyte"]
+    assert set_references(marrow, wanted) == marrow
     assert marrow.nucleated_red_cells is None
     found = make_differential(cells, wanted, FieldQuality(in_view=CellsInView(42, 2000.0)))
     assert found.nucleated_red_cells is not None
     assert found.nucleated_red_cells.value == pytest.approx(100 * 2 / 40)
     assert found.me_ratio is not None
     assert (found.me_ratio.value, found.me_ratio.interval, found.me_ratio.reference) == (None, None, None)
-    assert [flag.name for flag in found.flags][-1] == "looks_like_blood"
+    assert [flag.name for flag in found.flags] == ["looks_like_blood"]
+    assert found.looks_like_blood
+    assert not any(line.reference for line in (*found.classes, *found.indices))
+    assert (found.count_more, marrow.count_more[0].of) == ((), "proerythroblast")
     assert Differential.from_json(found.to_json()) == found
-    assert set_references(found, wanted).me_ratio == found.me_ratio
+    assert set_references(found, wanted) == found
     assert found.in_view == CellsInView(42, 2000.0)
     both = merge_differentials([found, found, marrow], wanted)
     assert both.in_view == CellsInView(84, 4000.0)
     assert both.nucleated_red_cells is not None
     assert both.nucleated_red_cells.value == pytest.approx(100 * 6 / 120)
     dense = make_differential(cells, wanted, FieldQuality(in_view=CellsInView(42, 20.0)))
-    assert merge_differentials([found, dense, dense], wanted).nucleated_red_cells is None
+    mixed = merge_differentials([found, dense, dense], wanted)
+    assert mixed.nucleated_red_cells is None
+    assert "fields_like_blood" in [flag.name for flag in mixed.flags]
+    assert "fields_like_blood" not in [flag.name for flag in both.flags]
 
 
 @pytest.mark.parametrize("is_erythroid", [True, False])

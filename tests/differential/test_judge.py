@@ -29,6 +29,12 @@ def test_counts() -> None:
     assert none.text.startswith("nothing was counted")  # and no interval is wide
 
 
+def test_of_blood_no_number_of_cells_of_marrow_is_asked() -> None:
+    assert judge_counts(6, 0, THRESHOLDS, is_marrow=False) == []
+    [none] = judge_counts(0, 0, THRESHOLDS, is_marrow=False)
+    assert none.text == "nothing was counted: count other fields"
+
+
 def test_unexplained_cells_raise_a_flag_with_their_share() -> None:
     assert judge_correction(Correction(None, "no matrix"), None) == []
     (flag,) = judge_correction(

@@ -8,7 +8,12 @@ import pytest
 
 from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.differential.counts import CellCounts
-from erythron.differential.specimen import SPECIMEN_NOT_TOLD, judge_specimen
+from erythron.differential.specimen import (
+    FIELDS_LIKE_BLOOD,
+    SPECIMEN_NOT_TOLD,
+    judge_mixture,
+    judge_specimen,
+)
 from erythron.quality.flags import LOOKS_LIKE_BLOOD, THRESHOLDS, CellsInView, is_provisional
 
 NAMES = [c.name for c in DEFAULT_CLASSES]
@@ -84,3 +89,38 @@ def test_unclassified_cells_count_by_their_probabilities() -> None:
 def test_nothing_is_said_where_the_cells_in_view_are_not_known() -> None:
     assert judge_specimen([count(3)], [], THRESHOLDS) is None
     assert judge_specimen([], [], THRESHOLDS) is None
+
+
+def say_mixture(*fields: tuple[int, int, float]) -> str | None:
+    """Return what is said of those fields of a specimen that are like blood."""
+    counts = [count(white, erythroid) for white, erythroid, _ in fields]
+    views = [CellsInView(white + erythroid, red) for white, erythroid, red in fields]
+    alone = [judge_specimen([one], [view], THRESHOLDS) for one, view in zip(counts, views, strict=True)]
+    of_fields = [() if flag is None else (flag,) for flag in alone]
+    flag = judge_mixture(counts, of_fields, views, THRESHOLDS)
+    if flag is None:
+        return None
+    assert (flag.name, is_provisional([flag])) == (FIELDS_LIKE_BLOOD, True)
+    return flag.text
+
+
+def test_films_of_blood_among_fields_of_marrow_are_said() -> None:
+    """Two fields of marrow and three films of blood were five counted fields, the cells of all in one pot."""
+    marrow, film = [(80, 40, 90)] * 2, [(2, 0, 160)] * 3
+    assert say(*marrow, *film) is None
+    text = say_mixture(*marrow, *film)
+    assert text is not None
+    assert text.startswith("3 of 5 fields taken together look like blood: are they of this specimen?")
+    assert text.endswith("6 nucleated cells of them")
+    assert say_mixture((0, 0, 300), *marrow) == (
+        "1 of 3 fields looks like blood: is it of this specimen? The figures hold 0 nucleated cells of it"
+    )
+
+
+def test_fields_of_one_specimen_are_no_mixture() -> None:
+    marrow = [(80, 40, 90)] * 2
+    assert say_mixture(*marrow) is None
+    assert say_mixture(*[(2, 0, 160)] * 5) is None  # all of it is blood, which is said of the whole
+    assert say_mixture(*marrow, (4, 2, 20), (3, 3, 15)) is None  # small fields of marrow
+    assert judge_mixture([], [], [], THRESHOLDS) is None
+    assert judge_mixture([count(3)], [()], [None], THRESHOLDS) is None

@@ -15,15 +15,26 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from erythron.cells.classes import GRANULOCYTE, LYMPHOCYTE
-from erythron.differential.assemble import DifferentialSettings, make_differential_from_counts
+from erythron.differential.assemble import (
+    DifferentialSettings,
+    make_differential,
+    make_differential_from_counts,
+)
 from erythron.differential.correction import ConfusionMatrix
-from erythron.differential.counts import CellCounts, CellsNeeded, Correction, Estimate, ReferenceRange
-from erythron.quality.flags import PROVISIONAL, QualityFlag
+from erythron.differential.counts import (
+    CellCounts,
+    CellsNeeded,
+    Correction,
+    Differential,
+    Estimate,
+    ReferenceRange,
+)
+from erythron.quality.flags import PROVISIONAL, CellsInView, FieldQuality, QualityFlag
 from erythron.read.image import ScaleSource
 from erythron.report.model import Entry, FailedInput
 from erythron.report.page import MAX_FIELDS_IN_FULL, MAX_ROWS, render_report
 
-from .conftest import HOSTILE_NAME, Field, make_report
+from .conftest import HOSTILE_NAME, Field, get_settings, make_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -231,6 +242,47 @@ def test_the_target_and_its_source_are_said_and_the_scale_has_its_interval(field
     assert "The ICSH asks for 500" in page
     assert "and for 300 otherwise (Lee et al. 2008, doi 10.1111/j.1751-553X.2008.01100.x)" in page
     assert page.count("0.25 (0.24–0.2612) µm per pixel, estimated from the red cells") == 2
+
+
+def judge_blood(field: Field, red: float) -> Differential:
+    quality = FieldQuality(in_view=CellsInView(field.cells.height, red))
+    return make_differential(field.cells, get_settings(), quality)
+
+
+def test_of_blood_the_page_shows_nothing_of_marrow(field: Field) -> None:
+    """Its lines had the reference ranges of marrow with arrows, and it had 500 marrow cells to aim at."""
+    report = make_report(field, ["a.png"])
+    blood = judge_blood(field, 10_000)
+    page = render_report(
+        replace(report, differential=blood, fields=(replace(report.fields[0], differential=blood),))
+    )
+    plain = render_report(report)
+    for of_marrow in ("ICSH asks", "to aim at", "How many cells", "Refer&shy;ence", "Reference for"):
+        assert of_marrow in plain
+        assert of_marrow not in page
+    assert "looks like blood" in page
+
+
+def test_an_image_that_may_be_no_marrow_has_no_index_in_the_table_of_images(field: Field) -> None:
+    report = make_report(field, ["a.png", "b.png", "c.png"])
+    few = make_differential(field.cells.head(5), get_settings(), FieldQuality(in_view=CellsInView(5, 1.0)))
+    assert few.erythroid_share is not None
+    assert few.erythroid_share.value is not None
+    marrow, *others = report.fields
+    found = (judge_blood(field, 10_000), few)
+    fields = (marrow, *(replace(f, differential=d) for f, d in zip(others, found, strict=True)))
+
+    def list_indices(page: str) -> list[list[str]]:
+        table = page.split('id="images"')[1].split("</table>")[0]
+        return [re.findall(r'<td class="nowrap">(.*?)</td>', row) for row in table.split("<tr>")[2:]]
+
+    page = render_report(replace(report, fields=fields))
+    shown, *hidden = list_indices(page)
+    assert "–" not in shown
+    assert hidden == [["–"] * 3] * 2
+    said = "no index (–) of an image that looks like blood"
+    assert said in page
+    assert said not in render_report(report)
 
 
 def test_what_is_known_of_the_specimen_heads_the_page(field: Field) -> None:

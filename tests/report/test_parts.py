@@ -68,6 +68,7 @@ def test_summary_has_a_row_an_input_in_order(field: Field) -> None:
     row = table.row(1, named=True)
     assert (row["nucleated_cells"], row["count_granulocyte"], row["unclassified_cells"]) == (11, 2, 1)
     assert row["me_ratio"] == 0.75  # two granulocytes and a monocyte to four erythroblasts
+    assert row["percent_granulocyte"] == 18.1818  # two of eleven, without the noise of arithmetic
     assert row["erythroid_percent_low"] < row["erythroid_percent"] < row["erythroid_percent_high"]
     assert table.row(0, named=True)["nucleated_cells"] is None
     assert make_summary([], DEFAULT_CLASSES).schema == summary_schema(DEFAULT_CLASSES)

@@ -26,11 +26,13 @@ from erythron.datasets.import_labels import ImportOptions, ImportRun, import_lab
 from erythron.datasets.manifest import read_manifest
 from erythron.errors import DataError, UsageError
 from erythron.files.hashing import hash_file
+from erythron.files.tables import read_csv
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.results.convert import ExportFormat, FormatOptions, convert_run
 from erythron.results.field import read_field
+from erythron.results.run import read_settings, write_specimens
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 KINDS = list(ExportFormat)
@@ -135,6 +137,30 @@ def test_csv_with_decimal_commas_opens_where_they_are_used(
         rows = list(csv.DictReader(file, delimiter=";"))
     counted = pl.concat([r.cells for r in results.values() if r.cells.height])
     assert [float(row["x_px"].replace(",", ".")) for row in rows] == counted["x_px"].to_list()
+
+
+def test_tables_of_several_specimens_say_of_which_each_cell_is(
+    run: Path, results: dict[str, erythron.Result], tmp_path: Path
+) -> None:
+    """Cells of two patients stood in one table with nothing but paths to tell them apart."""
+    several, names = tmp_path / "several", {"f0": "001", "f1": "001/left", "empty": "B"}
+    for field, specimen in names.items():
+        shutil.copytree(run / field, several / specimen / field)
+    given = {specimen: [str(results[field].image)] for field, specimen in names.items()}
+    write_specimens(several, given, (), read_settings(run), finished=True)
+    for kind in (ExportFormat.CSV, ExportFormat.PARQUET, ExportFormat.XLSX):
+        convert_run(several, kind, tmp_path / f"cells.{kind.value}")
+    text = read_csv(tmp_path / "cells.csv", {"specimen": pl.String()})
+    assert text.columns[:3] == ["image", "specimen", "cell_id"]
+    of_field = {results[field].image: specimen for field, specimen in names.items()}
+    assert text["specimen"].to_list() == [of_field[image] for image in text["image"]]
+    assert set(text["specimen"]) == {"001", "001/left"}
+    assert pl.read_parquet(tmp_path / "cells.parquet")["specimen"].equals(text["specimen"])
+    sheet = openpyxl.load_workbook(tmp_path / "cells.xlsx")["cells"]
+    assert [cell.value for cell in sheet["B"]] == ["specimen", *text["specimen"]]
+    assert sheet.freeze_panes == "D2"
+    convert_run(several / "001", ExportFormat.CSV, tmp_path / "one.csv")
+    assert "specimen" not in read_csv(tmp_path / "one.csv").columns
 
 
 def test_label_studio_of_a_run_has_its_configuration_beside_it(run: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +18,33 @@ Images = Annotated[
     list[Path],
     typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.", show_default=False),
 ]
+
+
+def read_within(low: float, high: float) -> Callable[[str | float], float]:
+    """Return what reads a number within limits, with a point or a comma before its decimals."""
+
+    def number(given: str | float) -> float:
+        text = str(given)
+        if text.count(",") == 1 and "." not in text:
+            text = text.replace(",", ".")
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise typer.BadParameter(f"{given!r} is no number; write it as 2.5 or 2,5") from error
+        if not low <= value <= high:
+            raise typer.BadParameter(f"{value:g} is not from {low:g} to {high:g}")
+        return value
+
+    return number
+
+
 Mpp = Annotated[
     float | None,
     typer.Option(
-        "--mpp", metavar="F", help="Microns per pixel; wins over what the files say.", min=0.01, max=10.0
+        "--mpp",
+        metavar="F",
+        help="Microns per pixel; wins over what the files say.",
+        parser=read_within(0.01, 10.0),
     ),
 ]
 Model = Annotated[
@@ -44,8 +68,7 @@ Width = Annotated[
         "--width",
         metavar="P",
         help="Width of a stage's interval, in percentage points, that 'count more' aims at.",
-        min=0.1,
-        max=99.0,
+        parser=read_within(0.1, 99.0),
     ),
 ]
 MyeloidRatio = Annotated[

@@ -24,17 +24,22 @@ from erythron.differential.counts import (
     Correction,
     Differential,
     Estimate,
-    Index,
     Proportion,
     ReferenceRange,
 )
 from erythron.differential.detection import Detection, describe_found
-from erythron.differential.indices import IndexDefinition, define_nucleated_red_cells, list_indices
-from erythron.differential.intervals import Interval, clopper_pearson, goodman, ratio_interval
+from erythron.differential.indices import (
+    define_nucleated_red_cells,
+    list_indices,
+    make_index,
+    take_per_hundred,
+    void_index,
+)
+from erythron.differential.intervals import clopper_pearson, goodman
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields
 from erythron.differential.me_ratio import MERatio
 from erythron.differential.planning import plan_counting
-from erythron.differential.specimen import judge_specimen
+from erythron.differential.specimen import judge_mixture, judge_specimen
 from erythron.differential.tally import count_cells, round_sums, spread_unclassified
 from erythron.errors import DataError
 from erythron.quality.flags import (
@@ -184,6 +189,8 @@ def merge_differentials(
         return last
     mean = left_out / max(len(fields), 1)
     raised = judge_fields(fields, flags, mean, settings.thresholds) if fields else []
+    mixture = judge_mixture(fields, flags, views, settings.thresholds)
+    raised += [] if mixture is None else [mixture]
     return _assemble(fields, settings, tuple(raised), (), mean, _list_views(*views))
 
 
@@ -194,14 +201,9 @@ def set_references(differential: Differential, settings: DifferentialSettings) -
         differential: made with the same model and level.
         settings: with the ranges and the width that are wanted.
     """
-    classes = tuple(
-        replace(line, reference=settings.references.get(line.name)) for line in differential.classes
-    )
-    is_blood = differential.nucleated_red_cells is not None
-    indices = tuple(
-        replace(index, reference=None if is_blood else settings.references.get(index.name))
-        for index in differential.indices
-    )
+    references = {} if differential.looks_like_blood else settings.references
+    classes = tuple(replace(line, reference=references.get(line.name)) for line in differential.classes)
+    indices = tuple(replace(index, reference=references.get(index.name)) for index in differential.indices)
     by_name = {index.name: index for index in indices}
     return replace(
         differential,
@@ -211,9 +213,9 @@ def set_references(differential: Differential, settings: DifferentialSettings) -
         maturation_index=by_name.get("maturation_index"),
         proliferation_ratio=by_name.get("proliferation_ratio"),
         left_shift=by_name.get("left_shift"),
-        count_more=plan_counting(
-            classes, indices, differential.nucleated_cells, (settings.width, settings.level)
-        ),
+        count_more=()
+        if differential.looks_like_blood
+        else plan_counting(classes, indices, differential.nucleated_cells, (settings.width, settings.level)),
     )
 
 
@@ -227,6 +229,9 @@ def _assemble(
 ) -> Differential:
     classes = settings.classes
     specimen = judge_specimen(fields, views, settings.thresholds)
+    is_blood = specimen is not None and specimen.name == LOOKS_LIKE_BLOOD
+    if is_blood:  # every range that is known is of marrow
+        settings = replace(settings, references={})
     counts = [sum(f.counts[i] for f in fields) for i in range(len(classes))]
     by_name = {c.name: n for c, n in zip(classes, counts, strict=True)}
     confirmed = {c.name: sum(f.confirmed[i] for f in fields if f.confirmed) for i, c in enumerate(classes)}
@@ -277,13 +282,16 @@ def _assemble(
         )
         for c in classes
     ]
-    indices = {d.name: _make_index(d, by_name, settings, of_index.get(d.name)) for d in definitions}
+    indices = {
+        d.name: make_index(d, by_name, settings.level, of_index.get(d.name), settings.references.get(d.name))
+        for d in definitions
+    }
     of_blood = None
-    if specimen is not None and specimen.name == LOOKS_LIKE_BLOOD:
-        indices = {name: _void(index) for name, index in indices.items()}
+    if is_blood:
+        indices = {name: void_index(index) for name, index in indices.items()}
         definition = define_nucleated_red_cells(classes)
         if definition is not None:
-            of_blood = _per_hundred(_make_index(definition, by_name, settings, None))
+            of_blood = take_per_hundred(make_index(definition, by_name, settings.level))
     return Differential(
         interval_level=settings.level,
         fields=len(fields),
@@ -300,9 +308,11 @@ def _assemble(
         left_shift=indices.get("left_shift"),
         nucleated_red_cells=of_blood,
         correction=correction,
-        count_more=plan_counting(made, tuple(indices.values()), nucleated, (settings.width, settings.level)),
+        count_more=()
+        if is_blood
+        else plan_counting(made, tuple(indices.values()), nucleated, (settings.width, settings.level)),
         flags=(
-            *judge_counts(nucleated, unclassified, settings.thresholds),
+            *judge_counts(nucleated, unclassified, settings.thresholds, is_marrow=not is_blood),
             *judge_correction(correction, of_index.get("erythroid_share")),
             *flags,
             *([] if specimen is None else [specimen]),
@@ -312,18 +322,6 @@ def _assemble(
         left_out_fraction=left_out_fraction,
         in_view=sum(views, CellsInView(0, 0.0)) if views else None,
     )
-
-
-def _per_hundred(index: Index) -> Index:
-    """Return a ratio with its value and interval times a hundred."""
-    value = None if index.value is None else 100 * index.value
-    interval = None if index.interval is None else Interval(*(100 * end for end in index.interval))
-    return replace(index, value=value, interval=interval)
-
-
-def _void(index: Index) -> Index:
-    """Return an index of marrow as it stands where the specimen is none: its counts without a value."""
-    return replace(index, value=None, interval=None, corrected=None, reference=None)
 
 
 def _against(name: str, of: Sequence[str]) -> Contrast:
@@ -380,33 +378,4 @@ def _describe_method(detection: Detection | None, level: float) -> str:
     return (
         f"dealing out unclassified cells by their probabilities, {found}and maximum likelihood of the other "
         "calls under the confusion matrix of cells that the model was not trained on"
-    )
-
-
-def _make_index(
-    definition: IndexDefinition,
-    by_name: Mapping[str, int],
-    settings: DifferentialSettings,
-    corrected: Estimate | None,
-) -> Index:
-    part = sum(by_name[n] for n in definition.contrast.part)
-    rest = sum(by_name[n] for n in definition.contrast.rest)
-    if definition.contrast.kind == "ratio":
-        denominator = rest
-        interval = ratio_interval(part, rest, settings.level)
-    else:
-        denominator = part + rest
-        interval = clopper_pearson(part, denominator, settings.level)
-    return Index(
-        name=definition.name,
-        title=definition.title,
-        loinc=definition.loinc,
-        definition=definition.definition,
-        kind=definition.contrast.kind,
-        numerator=part,
-        denominator=denominator,
-        value=part / denominator if denominator else None,
-        interval=interval,
-        corrected=corrected,
-        reference=settings.references.get(definition.name),
     )

@@ -17,7 +17,7 @@ from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.detection import Detection
 from erythron.differential.intervals import Interval
 from erythron.errors import DataError
-from erythron.quality.flags import CellsInView, LeftOutArea, QualityFlag
+from erythron.quality.flags import LOOKS_LIKE_BLOOD, CellsInView, LeftOutArea, QualityFlag
 
 SCHEMA_VERSION: Literal[4] = 4
 """Version of the layout of ``differential.json``; it rises with every change that a reader would notice."""
@@ -254,7 +254,7 @@ class Differential:
         nucleated_red_cells: erythroid cells to all other nucleated ones, value and interval times a hundred;
             only where the specimen looks like blood, and the indices of marrow then have no value.
         correction: how the corrected figures were made.
-        count_more: cells still needed, for the erythroid stages.
+        count_more: cells still needed, for the erythroid stages; none where the specimen looks like blood.
         flags: quality of the specimen; empty where nothing is to be said.
         left_out_cells: cells in areas left out; they are in no count.
         left_out: areas in which no cell was counted; of several fields together always empty.
@@ -302,6 +302,11 @@ class Differential:
             self.nucleated_red_cells,
         )
         return tuple(index for index in known if index is not None)
+
+    @property
+    def looks_like_blood(self) -> bool:
+        """Whether the specimen looks like blood: no range and no plan of marrow is of it."""
+        return any(flag.name == LOOKS_LIKE_BLOOD for flag in self.flags)
 
     def to_json(self) -> str:
         """Return the text of ``differential.json``; shares are fractions, intervals ``[low, high]``."""

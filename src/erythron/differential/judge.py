@@ -26,6 +26,7 @@ IN_SOME_FIELDS = (
     "scale_unknown",
     "magnification_too_low",
     "scale_contradicted",
+    "scale_doubtful",
     "scale_from_nuclei",
     "stain_unlike_training",
     "cells_unlike_training",
@@ -38,11 +39,21 @@ _MOST_HELD = 1_000_000
 """Numbers in the tables that are dealt at once, so that memory does not grow with the fields."""
 
 
-def judge_counts(nucleated: int, unclassified: int, limits: QualityThresholds) -> list[QualityFlag]:
-    """Return the flags that the number of cells and of unclassified ones raises."""
+def judge_counts(
+    nucleated: int, unclassified: int, limits: QualityThresholds, *, is_marrow: bool = True
+) -> list[QualityFlag]:
+    """Return the flags that the number of cells and of unclassified ones raises.
+
+    Args:
+        nucleated: nucleated cells that are counted.
+        unclassified: those of them called with less than the stated confidence.
+        limits: thresholds.
+        is_marrow: whether the specimen may be marrow; of blood no number is asked, only that there are any.
+    """
     flags = []
-    if nucleated < limits.fewest_cells:
-        text = f"nothing was counted, and {limits.fewest_cells} cells are needed: count other fields"
+    if nucleated < (limits.fewest_cells if is_marrow else 1):
+        needed = f", and {limits.fewest_cells} cells are needed" if is_marrow else ""
+        text = f"nothing was counted{needed}: count other fields"
         if nucleated:
             counted = "1 nucleated cell was" if nucleated == 1 else f"{nucleated} nucleated cells were"
             text = (
@@ -74,8 +85,8 @@ def judge_correction(correction: Correction, erythroid: Estimate | None) -> list
         return []
     text = (
         f"{in_percent(correction.unexplained)} of the cells are unclassified in excess of what is usual for "
-        "the model: this specimen is unlike those on which it was tested. The corrected figures share these cells "
-        "out among the classes as the model thinks likely"
+        "the model: this specimen is unlike those on which it was tested. The corrected figures share these "
+        "cells out among the classes as the model thinks likely"
     )
     if erythroid is not None and erythroid.bound is not None:
         low, high = erythroid.bound

@@ -20,6 +20,12 @@ from erythron.quality.flags import LOOKS_LIKE_BLOOD, CellsInView, QualityFlag, Q
 SPECIMEN_NOT_TOLD = "specimen_not_told"
 """Flag of a count of too few cells to tell what was counted."""
 
+UNLIKE_MARROW = frozenset({LOOKS_LIKE_BLOOD, SPECIMEN_NOT_TOLD})
+"""Flags with which a count has no figure of marrow."""
+
+FIELDS_LIKE_BLOOD = "fields_like_blood"
+"""Flag of a specimen that is none of blood, and has fields that are, taken together."""
+
 _UPPER = 0.95
 """Probability of coverage of the upper limit of the nucleated cells to a red cell."""
 
@@ -77,6 +83,43 @@ def judge_specimen(
         )
         return QualityFlag(SPECIMEN_NOT_TOLD, text, found.nucleated, limits.fewest_to_tell)
     return None
+
+
+def judge_mixture(
+    fields: Sequence[CellCounts],
+    of_fields: Sequence[Sequence[QualityFlag]],
+    views: Sequence[CellsInView | None],
+    limits: QualityThresholds,
+) -> QualityFlag | None:
+    """Return the flag of a specimen with fields of blood among those of marrow; None where there are none.
+
+    The fields that by themselves look like blood, or have too few cells to tell, are judged as if they were a
+    specimen. One of them alone says little, and among many cells of marrow theirs are not noticed.
+
+    Args:
+        fields: counts of each field.
+        of_fields: flags of each field by itself.
+        views: the cells in view of each; None where they are not known.
+        limits: thresholds.
+    """
+    doubtful = [
+        (counts, view)
+        for counts, flags, view in zip(fields, of_fields, views, strict=True)
+        if view is not None and not UNLIKE_MARROW.isdisjoint(flag.name for flag in flags)
+    ]
+    found = judge_specimen([counts for counts, _ in doubtful], [view for _, view in doubtful], limits)
+    if found is None or found.name != LOOKS_LIKE_BLOOD:
+        return None
+    whole = judge_specimen(fields, [view for view in views if view is not None], limits)
+    if whole is not None and whole.name == LOOKS_LIKE_BLOOD:
+        return None
+    some, cells = len(doubtful), sum(counts.nucleated for counts, _ in doubtful)
+    said = "looks like blood: is it" if some == 1 else "taken together look like blood: are they"
+    text = (
+        f"{some} of {len(fields)} fields {said} of this specimen? The figures hold "
+        f"{cells} nucleated {'cell' if cells == 1 else 'cells'} of {'it' if some == 1 else 'them'}"
+    )
+    return QualityFlag(FIELDS_LIKE_BLOOD, text, float(some))
 
 
 def _is_blood(found: _Evidence, limits: QualityThresholds) -> bool:

@@ -35,7 +35,7 @@ from erythron.pipeline.executor import (
 )
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import merge_reviews
-from erythron.pipeline.settings import choose_settings
+from erythron.pipeline.settings import choose_settings, keep_settings
 from erythron.pipeline.specimens import Specimen, name_run
 from erythron.pipeline.stream import CountStream
 from erythron.pipeline.tally import SeenPixels, Tally
@@ -57,7 +57,6 @@ from erythron.results.run import (
     write_run,
     write_specimens,
 )
-from erythron.results.run_record import RunSettings
 from erythron.results.signature import flag_other_state, hash_result, read_signatures
 
 SEGMENTER = "the segmentation network of the model"
@@ -391,22 +390,6 @@ class Counting:
                 *(Entry(name, _find_version(name)) for name in _PACKAGES),
             ),
         )
-
-
-def keep_settings(options: RunOptions) -> RunSettings:
-    """Return what a count was told, as the record of a run keeps it."""
-    return RunSettings(
-        None if options.model is None else str(options.model),
-        options.mpp,
-        None if options.reference is None else str(options.reference),
-        options.width,
-        options.runtime.value,
-        options.me_ratio.value,
-        options.slides.cells,
-        options.slides.whole,
-        None if options.slides.region is None else str(options.slides.region),
-        options.slides.seed,
-    )
 
 
 def _describe_scale(mpp: float | None) -> str:

@@ -2,7 +2,7 @@
 
 In: shares as fractions, ratios, their limits. Out: text, or the number in the unit that is shown. Shares are
 in per cent with one decimal, ratios have two, coefficients of agreement three; an en dash stands for a value
-that is not there.
+that is not there. ``summary.csv`` has six significant digits, for those who compute on.
 """
 
 from __future__ import annotations
@@ -21,6 +21,15 @@ NOTHING = "–"
 def scale_value(value: float, *, is_share: bool) -> float:
     """Return a value in the unit that is shown: a share in per cent, a ratio as it is."""
     return 100 * value if is_share else value
+
+
+def round_figure(value: float) -> float:
+    """Return a figure for a table with six significant digits; what follows is the noise of arithmetic.
+
+    >>> round_figure(100 * 0.06875), round_figure(1 / 3)
+    (6.875, 0.333333)
+    """
+    return float(f"{value:.6g}")
 
 
 def format_value(value: float | None, *, is_share: bool) -> str:

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.cells.table import NOT_A_CELL
 from erythron.differential.counts import ClassCount, Differential
+from erythron.differential.specimen import UNLIKE_MARROW
 from erythron.quality.flags import PROVISIONAL, TARGET_CELLS, THRESHOLDS
 from erythron.report.gallery import FIRST_CELLS, SHOWN_PX, choose_cells
 from erythron.report.lines import order_lines, sum_lines
@@ -78,6 +79,11 @@ def render_report(report: RunReport) -> str:
             **{field.image: field.title for field in report.fields if field.title},
         },
         review_lines=_pair_lines(report),
+        unlike_marrow={
+            field.image
+            for field in report.fields
+            if not UNLIKE_MARROW.isdisjoint(flag.name for flag in field.differential.flags)
+        },
         has_ranges=any(line.reference is not None for line in lines),
         stages=[line for line in lines if line.of_erythroid is not None],
         # What is not there is not provisional: why nothing was counted is said in place of it.

@@ -40,9 +40,10 @@ def write_xlsx(summary: pl.DataFrame, cells: pl.DataFrame, path: Path) -> None:
     with Workbook(buffer, options) as workbook:
         _drop_infinite(summary).write_excel(workbook, "summary", freeze_panes=(1, 1))
         rows = SHEET_ROWS - 1
+        named = cells.columns.index("cell_id") + 1
         for number, start in enumerate(range(0, max(cells.height, 1), rows), 1):
             name = "cells" if number == 1 else f"cells {number}"
-            _drop_infinite(cells.slice(start, rows)).write_excel(workbook, name, freeze_panes=(1, 2))
+            _drop_infinite(cells.slice(start, rows)).write_excel(workbook, name, freeze_panes=(1, named))
     write_file(path, buffer.getvalue())
 
 

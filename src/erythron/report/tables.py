@@ -17,7 +17,7 @@ import polars as pl
 from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.counts import Differential, Estimate, Index
 from erythron.report.model import FailedInput, FieldReport, RepeatedInput, ReviewReport, SignedVersion
-from erythron.report.numbers import scale_value
+from erythron.report.numbers import round_figure, scale_value
 
 _INDEX_COLUMNS = {
     "erythroid_share": "erythroid_percent",
@@ -93,8 +93,7 @@ def make_specimen_summary(specimens: Sequence[SpecimenRow], classes: Sequence[Ce
         | _describe_signature(s.signed)
         for s in specimens
     ]
-    filled = [[row.get(column) for column in schema] for row in rows]
-    return pl.DataFrame(filled, schema=schema, orient="row")
+    return _tabulate(rows, schema)
 
 
 def _describe_signature(signed: SignedVersion | None) -> dict[str, Any]:
@@ -113,8 +112,16 @@ def make_summary(
     """
     schema = summary_schema(classes)
     rows = [_make_row(i) for i in inputs]
+    return _tabulate(rows, schema)
+
+
+def _tabulate(rows: Sequence[Mapping[str, Any]], schema: pl.Schema) -> pl.DataFrame:
+    """Return rows as a table, its figures rounded; what a row lacks is empty."""
     filled = [[row.get(column) for column in schema] for row in rows]
-    return pl.DataFrame(filled, schema=schema, orient="row")
+    rounded = [
+        [round_figure(value) if isinstance(value, float) else value for value in row] for row in filled
+    ]
+    return pl.DataFrame(rounded, schema=schema, orient="row")
 
 
 def _make_row(entry: FieldReport | FailedInput | RepeatedInput) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from erythron.report.spreadsheet import write_xlsx
 from erythron.results.field import read_field
 from erythron.results.record import RECORD
 from erythron.results.repeated import drop_repeated
-from erythron.results.run import SUMMARY
+from erythron.results.run import SUMMARY, read_run
 
 
 class ExportFormat(StrEnum):
@@ -72,7 +72,7 @@ def convert_run(
     """Write the cells of a run, or of one image's folder, in another format.
 
     COCO and Label Studio take the memory of one image; the tables (Parquet, a workbook with the run's summary
-    and all cells, CSV) that of all cells.
+    and all cells, CSV) that of all cells; of a run over specimens they name that of each cell.
 
     Args:
         run: output folder of ``erythron count``, or one image's folder in it.
@@ -107,7 +107,8 @@ def convert_run(
             yield CountedImage(record.image, record.width_px, record.height_px, found.cells, found.outlines)
 
     if kind in _TABLES:
-        _write_table(_join_tables(read_all(), classes), kind, run, out, options.decimal)
+        cells = _join_tables(read_all(), classes, _name_specimens(run, folders))
+        _write_table(cells, kind, run, out, options.decimal)
     elif kind is ExportFormat.COCO:
         _write_text(write_coco(read_all(), classes, __version__), out)
     else:
@@ -134,11 +135,25 @@ def _write_text(pieces: Iterator[str], out: Path) -> None:
         file.writelines(pieces)
 
 
-def _join_tables(images: Iterator[CountedImage], classes: tuple[str, ...]) -> pl.DataFrame:
+def _name_specimens(run: Path, folders: Sequence[Path]) -> list[str]:
+    """Return the specimen of each image of a run over specimens; nothing of another run."""
+    names = {run / name: name for name in (read_run(run) or {}).get("specimens", ())}
+    return [next(names[above] for above in folder.parents if above in names) for folder in folders if names]
+
+
+def _join_tables(
+    images: Iterator[CountedImage], classes: tuple[str, ...], specimens: Sequence[str]
+) -> pl.DataFrame:
+    """Return the cells of all images, with a column of the specimen after that of the image where given."""
     tables = []
-    for image in images:
+    for number, image in enumerate(images):
         check_same_classes(classes, image)
-        tables.append(image.table)
+        table = image.table
+        if specimens:
+            table = table.insert_column(
+                1, pl.Series("specimen", [specimens[number]] * table.height, pl.String())
+            )
+        tables.append(table)
     return pl.concat(tables)
 
 

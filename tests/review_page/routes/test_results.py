@@ -18,8 +18,8 @@ from erythron.cells.table import NOT_A_CELL
 from erythron.errors import DataError
 from erythron.pipeline import count, count_worker, signing
 from erythron.pipeline.count import count_images
+from erythron.pipeline.finished import find_run
 from erythron.pipeline.options import RunOptions
-from erythron.pipeline.recount import find_run
 from erythron.read.inputs import find_images
 from erythron.report.model import RunReport
 from erythron.results.review import read_review
