@@ -21,10 +21,7 @@ from erythron.pipeline.overlap import (
 )
 from erythron.quality.flags import is_provisional
 
-from .test_shared_scale import SURE, make_record
-
 SIDE = 600
-RECORD = make_record(0, SURE[0]).model_copy(update={"width_px": SIDE, "height_px": SIDE})
 MIDDLE = SIDE / 2 * (1 + 1j)
 # As the cells of a marrow field: logarithms of areas, colours that go together, grey, eccentricity.
 MEANS = (6.2, 7.0, 110, 70, 140, 14, 0.5)
@@ -67,7 +64,7 @@ def photograph_again(cells: pl.DataFrame, turn: complex = 1, *, is_mirrored: boo
 
 
 def place(*tables: pl.DataFrame) -> list[PlacedCells]:
-    return [place_cells(table, RECORD) for table in tables]
+    return [place_cells(table, SIDE, SIDE) for table in tables]
 
 
 def list_found(*tables: pl.DataFrame) -> list[tuple[int, int, int]]:

@@ -344,7 +344,7 @@ class CountWorker:
             counted.cells.select(COLUMNS),
             shown.page,
             self._report_review(counted.cells, review, record, by_model),
-            place_cells(counted.cells, record),
+            place_cells(counted.cells, record.width_px, record.height_px),
         )
 
     def _report_review(
@@ -382,5 +382,5 @@ class CountWorker:
             )
             replace_page(job.folder, record, page)
         report = self._report_review(cells, review, record)
-        placed = place_cells(cells, record)
+        placed = place_cells(cells, record.width_px, record.height_px)
         return DoneField(record, differential, cells.select(COLUMNS), page, report, placed)

@@ -20,7 +20,6 @@ from scipy.special import bdtrc
 
 from erythron.cells.table import is_counted
 from erythron.quality.flags import QualityFlag
-from erythron.results.record import FieldRecord
 
 IMAGES_OVERLAP = "images_overlap"
 """Flag of a specimen of which several fields show the same cells."""
@@ -48,9 +47,8 @@ _TOLERANCES = {
 }
 """Differences within which a cell may be the same one; of areas, of their logarithms.
 
-Of the cells of marrow fields about nine in ten stay within each after JPEG of quality 75, a mirror and turns
-of 30, 90 and 180 degrees, and eight in ten within all of them (``benchmarks/overlap.py``). The colour of the
-cytoplasm changes more, for its outline is less sure.
+After a mirror or half a turn more than nine of ten cells stay within each of them, and three of four within
+all (``benchmarks/overlap.py``). The colour of the cytoplasm changes more, for its outline is less sure.
 """
 
 _OFF = 0.1
@@ -63,7 +61,7 @@ _SAME = 2.5
 """Distance of the same cell once fields are known to overlap, in the same unit: a quarter of a nucleus."""
 
 _TRIED = 60
-"""Pairs of cells, the most alike ones, of which every two are tried for the motion."""
+"""Pairs of cells, the most alike ones, that are tried for the motion, each with as many others."""
 
 _NAMED = 5
 
@@ -103,12 +101,13 @@ class Overlap:
     shared: int
 
 
-def place_cells(cells: pl.DataFrame, record: FieldRecord) -> PlacedCells:
+def place_cells(cells: pl.DataFrame, width_px: int, height_px: int) -> PlacedCells:
     """Return what is compared of the counted cells of a field.
 
     Args:
         cells: its table of cells.
-        record: of the field.
+        width_px: of the field.
+        height_px: of the field.
     """
     areas = ("nucleus_area_px", "cell_area_px")
     measures = [
@@ -124,7 +123,7 @@ def place_cells(cells: pl.DataFrame, record: FieldRecord) -> PlacedCells:
         places.astype(np.complex64),
         found[:, 3:].astype(np.float32),
         max(1.0, _OFF * diameter),
-        float(record.width_px * record.height_px),
+        float(width_px * height_px),
     )
 
 
@@ -236,9 +235,13 @@ def _find_motion(here: Complexes, there: Complexes, off: float) -> NDArray[np.bo
     best = np.zeros(len(here), dtype=bool)
     for n in range(min(len(here), _TRIED)):
         moved, wanted = here - here[n], there - there[n]
-        far, near = np.abs(moved[:_TRIED]), np.abs(wanted[:_TRIED])
+        distance = np.abs(wanted)
+        is_as_far = np.abs(np.abs(moved) - distance) <= off
+        # Those that agree are as far from this cell in both fields, so there are no more of them than these.
+        if is_as_far.sum() < max(FEWEST_SHARED, best.sum() + 1):
+            continue
         # Cells beside each other say too little of the turn.
-        others = np.flatnonzero((np.abs(far - near) <= off) & (near > _APART * off))
+        others = np.flatnonzero(is_as_far & (distance > _APART * off))[:_TRIED]
         if not len(others):
             continue
         turns = wanted[others] / moved[others]
