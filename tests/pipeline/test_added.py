@@ -11,8 +11,8 @@ from PIL import Image
 from erythron.errors import UsageError
 from erythron.pipeline.added import NewImage, add_image
 from erythron.pipeline.count import count_images
+from erythron.pipeline.finished import find_run
 from erythron.pipeline.options import RunOptions
-from erythron.pipeline.recount import find_run
 from erythron.read.image import ScaleSource
 from erythron.read.inputs import find_images
 from erythron.results.record import read_record

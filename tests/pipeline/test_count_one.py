@@ -13,8 +13,9 @@ from PIL import Image
 
 from erythron.pipeline import count
 from erythron.pipeline.count import count_specimens
+from erythron.pipeline.finished import count_again, find_run
 from erythron.pipeline.options import RunOptions
-from erythron.pipeline.recount import count_again, find_run, recount_reviews
+from erythron.pipeline.recount import recount_reviews
 from erythron.pipeline.specimens import group_images
 from erythron.read.inputs import find_images
 from erythron.report.model import RunReport

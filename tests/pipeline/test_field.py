@@ -74,6 +74,17 @@ def test_a_false_scale_of_the_file_is_named_and_its_cells_are_used(
     assert "scale_contradicted" in names(counted)
 
 
+def test_a_false_scale_of_the_user_is_used_and_what_its_cells_show_is_said_and_kept(
+    count: Count, marrow: np.ndarray
+) -> None:
+    counted = count(marrow[:500], 0.125, ScaleSource.OPTION)
+    assert (counted.image.mpp, counted.image.mpp_source) == (0.125, ScaleSource.OPTION)
+    assert counted.quality.shown_mpp == pytest.approx(MARROW_MPP, rel=0.1)
+    assert "scale_contradicted" in names(counted)
+    record = make_result(counted, "field.png", "0", Fingerprints("", "", "", "")).record
+    assert read_scale(record) == counted.scale
+
+
 def test_a_right_scale_of_the_file_is_used_as_it_is(count: Count, marrow: np.ndarray) -> None:
     counted = count(marrow[:500], 0.26)
     assert (counted.image.mpp, counted.image.mpp_source) == (0.26, ScaleSource.METADATA)

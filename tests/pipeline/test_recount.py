@@ -180,7 +180,9 @@ def test_what_other_programs_hand_back_is_taken_and_a_missed_cell_is_added(run: 
     row = read_cells(run / "f0").filter(pl.col("confirmed_as") == "proerythroblast").to_dicts()[0]
     assert row["nucleus_area_px"] == 36
     assert row["cell_area_px"] == 144
-    assert "1 from missed to proerythroblast" in (run / "report.html").read_text(encoding="utf-8")
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert "1 from missed to proerythroblast" in report
+    assert "1 cell was added by a person." in report
     # The added cell stays where everything is counted again, and is not added twice.
     recount(run, [labels], READING)
     assert counts_of(run / "f0") == after
@@ -348,9 +350,15 @@ def test_a_class_map_says_what_names_stand_for_and_what_is_to_stay(run: Path) ->
 def test_the_command_says_what_was_taken_and_by_whom(run: Path) -> None:
     [(cell, called)] = pick(run, 1)
     labels = edit(run / "f0/cells.csv", run.parent / "e.csv", {cell: {"counted_as": other_class(called)}})
+    (run / "report.pdf").write_bytes(b"%PDF-1.4\n<</Producer (Skia/PDF m120)>>\n%%EOF\n")
     arguments = ["recount", str(run), "--labels", str(labels), "--reader", "A. Reader", "--json"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "1 call changed (0 of them cells that were missed) by A. Reader" in done.stderr
+    assert f"{run / 'report.pdf'} was of the page before and was removed; give --pdf" in done.stderr
+    assert not (run / "report.pdf").exists()
+    report = (run / "report.html").read_text(encoding="utf-8")
+    model_label = read_cells(run / "f0").filter(pl.col("cell_id") == cell)["label"][0].replace("_", " ")
+    assert f"<span>by reader; model: {model_label} 0." in report
     lines = {line["name"]: line for line in json.loads(done.stdout)["differential"]["classes"]}
     assert lines[other_class(called)]["confirmed"] == 1

@@ -19,7 +19,7 @@ from erythron.errors import DataError, UsageError
 from erythron.pipeline.count import count_images, count_specimens
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.recount import Reading, recount
-from erythron.pipeline.specimens import group_images
+from erythron.pipeline.specimens import group_images, list_not_given
 from erythron.quality.flags import is_provisional
 from erythron.read.inputs import find_images
 from erythron.results.convert import ExportFormat, convert_run
@@ -98,6 +98,24 @@ def test_a_table_groups_images_and_its_other_columns_are_kept(patients: Path, tm
     assert [(s.name, len(s.images), dict(s.details)) for s in specimens] == [
         ("01", 4, {"stain": "MGG"}), ("1", 2, {"stain": "MGG"}),
     ]  # fmt: skip
+
+
+def test_a_row_whose_picture_is_not_there_fails_and_one_that_was_not_given_is_said(
+    patients: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "s.csv"
+    names = ("000/f0.png", "000/f1.png", "000/fO.png", "001/typing-error.png")
+    table.write_text("image,specimen\n" + "".join(f"{name},{name[:3]}\n" for name in names))
+    images = [image for image in find_images([patients / "000"]) if image.path.name == "f0.png"]
+    specimens = group_images(images, str(table))
+    assert [(s.name, [image.name for image in s.images]) for s in specimens] == [
+        ("000", [images[0].name, "000/fO.png"]),
+        ("001", ["001/typing-error.png"]),
+    ]
+    assert list_not_given(images, str(table)) == (
+        f"{table}: 000/f1.png has a row and was not given, so it is in no count",
+    )
+    assert list_not_given(images, "folder") == ()
 
 
 @pytest.mark.parametrize(

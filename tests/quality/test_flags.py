@@ -16,6 +16,7 @@ from erythron.quality.flags import (
     is_provisional,
     judge_field,
 )
+from erythron.segment.field_scale import CONTRADICTED
 
 
 def names(flags: list[QualityFlag]) -> list[str]:
@@ -88,6 +89,17 @@ def test_scale_flags_name_what_was_used_and_what_was_stated():
     assert "0.25 (0.2 to 0.31)" in found[0].text
     assert is_provisional(found[:1])
     assert is_provisional(found[1:])
+
+
+def test_a_scale_that_was_given_against_the_cells_is_named():
+    [found] = judge_field(FieldQuality(mpp=0.125, shown_mpp=0.253), THRESHOLDS)
+    assert found.name == "scale_contradicted"
+    assert "0.125 microns per pixel are used" in found.text
+    assert "the cells of the image show 0.25" in found.text
+    assert THRESHOLDS.contradicted == CONTRADICTED
+    [doubtful] = judge_field(FieldQuality(mpp=0.19, shown_mpp=0.253), THRESHOLDS)
+    assert doubtful.name == "scale_doubtful"
+    assert not is_provisional([doubtful])
 
 
 def test_too_coarse_a_scale_or_none_leaves_nothing_to_count():

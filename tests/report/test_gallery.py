@@ -11,8 +11,9 @@ from PIL import Image
 from skimage.draw import polygon2mask
 
 from erythron.cells.outline import render_labels
-from erythron.cells.table import count_as
+from erythron.cells.table import count_as, count_as_confirmed
 from erythron.report.gallery import SHOWN_PX, choose_cells, cut_gallery
+from erythron.report.marks import make_marks
 
 from .conftest import Field
 
@@ -46,6 +47,22 @@ def test_cells_left_out_are_not_shown_and_unclassified_ones_stand_by_themselves(
     (last,) = (cell for cell in cut_gallery(field.rgb, field.cells, field.marks) if cell.unclassified)
     assert (last.group, last.label, last.image) == ("unclassified", "granulocyte", "a.png")
     assert last.words.startswith(f"Cell {last.cell_id}. Unclassified, most like granulocyte")
+
+
+def test_a_cell_that_a_person_called_is_last_and_keeps_what_the_model_said_apart(field: Field) -> None:
+    first = field.cells["cell_id"][0]  # the model: proerythroblast 0.90
+    called = pl.when(pl.col("cell_id") == first).then(pl.lit("granulocyte")).alias("confirmed_as")
+    cells = field.cells.with_columns(called).with_columns(count_as_confirmed())
+    gallery = cut_gallery(field.rgb, cells, make_marks(field.rings, cells))
+    (cell,) = (cell for cell in gallery if cell.model_label)
+    assert cell == gallery[-1]
+    assert (cell.group, cell.label, cell.model_label, cell.confidence) == (
+        "granulocyte",
+        "granulocyte",
+        "proerythroblast",
+        0.9,
+    )
+    assert "Granulocyte, by a reader; the model says proerythroblast, confidence 0.90." in cell.words
 
 
 def test_crops_are_large_enough_to_see_chromatin_and_never_enlarged(field: Field) -> None:

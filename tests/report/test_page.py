@@ -66,6 +66,17 @@ def test_no_nucleated_cell_is_said_plainly(field: Field) -> None:
     assert 'id="spread"' not in page
 
 
+def test_an_image_at_too_small_a_scale_is_not_said_to_be_counted_or_blurred(field: Field) -> None:
+    report = make_report(field, ["a.png", "b.png"], empty=True)
+    coarse = QualityFlag("magnification_too_low", "no cell is counted")
+    found = replace(report.differential, left_out_cells=5, flags=(coarse,))
+    fields = tuple(replace(one, differential=replace(found, fields=1)) for one in report.fields)
+    page = render_report(replace(report, differential=found, fields=fields))
+    assert "0 counted, 2 not counted for their scale" in page
+    assert "10 cells in fields with too little magnification are in no count." in page
+    assert "out of focus" not in page
+
+
 def test_no_counted_image_is_said_plainly(field: Field) -> None:
     assert "No image could be counted" in render_report(make_report(field, []))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import polars as pl
@@ -13,9 +14,9 @@ from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.cells.outline import render_labels
 from erythron.cells.palette import UNCLASSIFIED_COLOUR, colour_of
 from erythron.differential.counts import Estimate
-from erythron.report.model import FailedInput
+from erythron.report.model import FailedInput, SignedVersion
 from erythron.report.overlay import draw_overlay, make_overlay_picture
-from erythron.report.tables import make_summary, summary_schema
+from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary, summary_schema
 
 from .conftest import Field, make_report
 
@@ -88,3 +89,12 @@ def test_the_summary_has_the_bound_of_a_corrected_figure(field: Field) -> None:
         f"corrected_erythroid_percent{end}" for end in ("", "_low", "_high", "_bound_low", "_bound_high")
     ]
     assert table.select(names).rows() == [(60.0, 50.0, 70.0, 25.0, 75.0), (60.0, 50.0, 70.0, None, None)]
+
+
+def test_the_signature_of_the_state_stands_last_in_the_row_of_its_specimen(field: Field) -> None:
+    found = make_report(field, ["a.png"]).differential
+    signed = SignedVersion(2, "007", datetime(2026, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=1))), 11, 3)
+    rows = [SpecimenRow(name, {}, 1, 0, found, None, by) for name, by in (("a", signed), ("b", None))]
+    table = make_specimen_summary(rows, DEFAULT_CLASSES)
+    assert table.columns[-3:] == ["signed_by", "signed_at", "signed_version"]
+    assert table[:, -3:].rows() == [("007", "2026-01-02T02:04:00+00:00", 2), (None, None, None)]

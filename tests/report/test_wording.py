@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from erythron.differential.counts import CellsNeeded, Estimate, ReferenceRange
 from erythron.differential.intervals import Interval
+from erythron.quality.flags import QualityFlag
 from erythron.read.image import ScaleSource
+from erythron.report.model import OutlineEdits, ReviewReport
 from erythron.report.wording import (
     describe_range,
     describe_scale,
     end_sentence,
+    explain_left_out,
     explain_nothing,
+    is_counted,
     judge_range,
+    list_outlines,
     list_plans,
     list_sources,
     shorten_title,
@@ -104,6 +110,35 @@ def test_it_is_said_why_nothing_is_counted(field: Field) -> None:
     assert explain_nothing(replace(nothing, fields=0)) == "no image could be counted"
 
 
+def test_the_reason_is_said_for_which_cells_are_in_no_count(field: Field) -> None:
+    found = make_report(field, ["a.png"]).differential
+    coarse = replace(found, left_out_cells=5, flags=(QualityFlag("magnification_too_low", "text"),))
+    blurred = replace(found, left_out_cells=3, flags=(QualityFlag("region_drawn", "text", 2.0),))
+    assert (is_counted(coarse), is_counted(blurred)) == (False, True)
+    assert explain_left_out([coarse, blurred, coarse, found]) == [
+        "10 cells in fields with too little magnification are in no count.",
+        "2 cells outside the region that a person drew are in no count.",
+        "1 cell in areas that are out of focus or too thick is in no count.",
+    ]
+    nothing = explain_nothing(replace(coarse, nucleated_cells=0))
+    assert nothing == "of 5 cells that were found each is left out of the count: magnification too low"
+
+
 def test_text_becomes_a_sentence_and_titles_fit_a_column() -> None:
     assert end_sentence("few cells were counted") == "Few cells were counted."
     assert shorten_title("Proerythroblast") == "Proerythro\u00adblast"
+
+
+def test_cells_that_persons_added_and_took_away_are_said_in_words(field: Field) -> None:
+    found = make_report(field, ["a.png"]).differential
+    review = ReviewReport((), datetime(2026, 1, 2, tzinfo=UTC), (), found)
+    assert list_outlines(review) == []
+    edits = OutlineEdits(added=3, called_by_model=1, removed=2, split=1)
+    assert list_outlines(replace(review, outlines=edits)) == [
+        "3 cells were added by a person, 1 of them called by the model alone.",
+        "2 cells of the model were taken away (1 split into several).",
+    ]
+    assert list_outlines(replace(review, outlines=OutlineEdits(added=1, removed=1))) == [
+        "1 cell was added by a person.",
+        "1 cell of the model was taken away.",
+    ]

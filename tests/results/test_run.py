@@ -9,7 +9,14 @@ import pytest
 
 from erythron.errors import UsageError
 from erythron.report.model import FailedInput
-from erythron.results.run import read_run, read_settings, read_specimens, refuse_other_run, write_specimens
+from erythron.results.run import (
+    read_run,
+    read_settings,
+    read_specimens,
+    refuse_other_run,
+    remove_old_pdf,
+    write_specimens,
+)
 from erythron.results.run_record import RunSettings
 
 TOLD = RunSettings("bundle", 0.25, None, 0.05, "openvino", "icsh")
@@ -103,3 +110,16 @@ def test_failures_that_are_none_are_passed_over(tmp_path: Path) -> None:
         (tmp_path / "run.json").write_text(json.dumps({"inputs": ["a.png"], "failures": failures}))
         with pytest.raises(UsageError, match="over other images"):
             refuse_other_run(["b.png"], tmp_path)
+
+
+def test_the_print_of_the_page_before_goes_and_one_that_was_signed_stays(tmp_path: Path) -> None:
+    assert remove_old_pdf(tmp_path) is None
+    pdf = tmp_path / "report.pdf"
+    printed = b"%PDF-1.4\n<</Producer (Skia/PDF m120)>>\n%%EOF\n"
+    pdf.write_bytes(printed)
+    assert "was of the page before and was removed" in (remove_old_pdf(tmp_path) or "")
+    assert not pdf.exists()
+    for other in (printed + b"<</Type /Sig>>\n%%EOF\n", b"%PDF-1.4\n<</Producer (Scanner)>>\n%%EOF\n"):
+        pdf.write_bytes(other)
+        assert "stays" in (remove_old_pdf(tmp_path) or "")
+        assert pdf.read_bytes() == other

@@ -3,7 +3,7 @@
 import pytest
 
 from erythron.read.image import ScaleSource
-from erythron.segment.field_scale import choose_scale, find_field_scale
+from erythron.segment.field_scale import check_given, choose_scale, find_field_scale
 from erythron.segment.scale import ScaleEstimate
 
 SURE = ScaleEstimate(0.25, 0.22, 0.28, 30)
@@ -18,6 +18,28 @@ def at(estimate, factor):
 
 def refuse():
     raise AssertionError("the nuclei were asked for")
+
+
+@pytest.mark.parametrize(
+    ("given", "estimate", "is_shown"),
+    [
+        (0.25, SURE, False),
+        (0.23, SURE, False),
+        (0.2, SURE, True),
+        (0.125, SURE, True),
+        (0.5, SURE, True),
+        (0.125, FEW, False),
+        (0.3, NUCLEI, False),
+        (0.1, NUCLEI, True),
+        (0.1, ScaleEstimate(0.25, 0.2, 0.31, 0, 12), False),
+        (0.1, None, False),
+    ],
+)
+def test_what_a_user_gives_is_used_and_cells_that_contradict_it_are_kept(given, estimate, is_shown):
+    found = check_given(given, estimate)
+    assert (found is not None) is is_shown
+    if found is not None:
+        assert (found.mpp, found.source, found.shown) == (given, ScaleSource.OPTION, 0.25)
 
 
 def test_nothing_gives_no_scale():

@@ -147,16 +147,19 @@ def run_count(
 
     # 0.07 s of 2: SciPy takes up every name of NumPy, among them its compiler of Fortran.
     vars(np).setdefault("f2py", None)
-    from erythron.cli.progress import gather_images, show_progress, show_runtime
+    from erythron.cli.progress import gather_images, show_notice, show_progress, show_runtime
     from erythron.cli.show_counts import find_browser, show_counts
     from erythron.pipeline.count import count_images, count_specimens
-    from erythron.pipeline.specimens import group_images
+    from erythron.pipeline.specimens import group_images, list_not_given
 
     browser, executor = find_browser() if pdf else None, open_engine(engine)
     inputs = gather_images(images, out)
     show_runtime(options.runtime)
     specimens = None if specimen is None else group_images(inputs, specimen)
-    with show_progress("Counting", len(inputs)) as progress:
+    for text in () if specimen is None else list_not_given(inputs, specimen):
+        show_notice(text)
+    total = len(inputs) if specimens is None else sum(len(one.images) for one in specimens)
+    with show_progress("Counting", total) as progress:
         if specimens is None:
             runs = [count_images(inputs, out, options, progress, loading, executor)]
         else:

@@ -120,6 +120,11 @@ def show_failures(reasons: Sequence[str]) -> None:
         stderr.print(f"failed: {reason}", markup=False, style="red")
 
 
+def show_notice(text: str) -> None:
+    """Say something that the user should know and that is no failure."""
+    stderr.print(text, markup=False)
+
+
 def show_flags(
     of_specimen: Sequence[QualityFlag],
     of_fields: Mapping[str, Sequence[QualityFlag]],

@@ -81,7 +81,9 @@ def review(
     except ImportError as error:
         raise MissingExtraError("review", "show the review page") from error
     import getpass
+    import logging
 
+    logging.getLogger("erythron.notices").setLevel(logging.WARNING)  # without --verbose too
     run = _find_run(inputs, out, mpp, model)
     options = ServerOptions(
         reader=reader or getpass.getuser(),

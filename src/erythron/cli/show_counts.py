@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from erythron.differential.counts import Differential
     from erythron.pipeline.count import CountRun
 
 
@@ -30,7 +29,7 @@ def show_counts(
         as_json: print JSON in place of a table.
         browser: that prints each report to a PDF; None for no PDF.
     """
-    from erythron.cli.progress import show_failures, show_flags
+    from erythron.cli.progress import show_failures, show_flags, show_notice
 
     show_failures([failure.reason for run in runs for failure in run.failures])
     for number, run in enumerate(runs):
@@ -38,9 +37,11 @@ def show_counts(
         if not run.fields:
             continue  # of no image at all there is nothing to say
         show_flags(run.differential.flags, {image: found.flags for image, found in run.fields}, name)
-    if browser is not None:
-        for run in runs:
+    for run in runs:
+        if browser is not None:
             _print_pdf(browser, run.report, run.report.with_suffix(".pdf"))
+        elif run.old_pdf:
+            show_notice(run.old_pdf)
     if as_json:
         typer.echo(_dump(runs, names))
     elif names is not None:
@@ -48,7 +49,7 @@ def show_counts(
         typer.echo(f"\nReports: {out / 'SPECIMEN' / 'report.html'}\nSummary: {out / 'summary.csv'}")
     else:
         run = runs[0]
-        _print_differential(run.differential, len(run.fields))
+        _print_differential(run)
         if run.report.is_file():
             typer.echo(f"\nReport: {run.report}")
         if browser is not None:
@@ -88,7 +89,7 @@ def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
             NOTHING if index is None else f"{format_index(index)} ({format_index_limits(index)})"
             for index in (found.erythroid_share, found.me_ratio)
         ]
-        cells = (str(len(run.fields)), str(found.nucleated_cells), *indices)
+        cells = (str(_count_fields(run)), str(found.nucleated_cells), *indices)
         doubtful = is_provisional(found.flags)
         state = ("provisional", "dim") if doubtful else ("", None)
         if nothing := explain_nothing(found):
@@ -121,7 +122,14 @@ def _print_pdf(browser: Path, page: Path, pdf: Path) -> None:
         print_pdf(browser, page, partial)
 
 
-def _print_differential(differential: Differential, fields: int) -> None:
+def _count_fields(run: CountRun) -> int:
+    """Return of how many fields the cells are counted."""
+    from erythron.report.wording import is_counted
+
+    return sum(is_counted(found) for _, found in run.fields)
+
+
+def _print_differential(run: CountRun) -> None:
     """Print the table of a run on stdout."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -135,16 +143,19 @@ def _print_differential(differential: Differential, fields: int) -> None:
         format_percent,
         format_with_limits,
     )
+    from erythron.report.wording import explain_left_out
 
     console = Console(highlight=False)
-    if fields == 0:
+    differential, fields = run.differential, _count_fields(run)
+    if not run.fields:
         console.print("No image could be counted.")
         return
     if differential.nucleated_cells == 0:
-        if left_out := differential.left_out_cells:
-            console.print(f"No cell is counted: {left_out} were found and are left out, see the flags.")
+        if differential.left_out_cells:
+            reasons = explain_left_out(found for _, found in run.fields)
+            console.print(f"No cell is counted: {' '.join(reasons)}", soft_wrap=True)
         else:
-            console.print(f"No nucleated cell in {fields} field(s).")
+            console.print(f"No nucleated cell in {len(run.fields)} field(s).")
         return
     level = in_percent(differential.interval_level)
     is_doubtful = is_provisional(differential.flags)

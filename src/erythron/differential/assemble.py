@@ -24,13 +24,18 @@ from erythron.differential.counts import (
     Correction,
     Differential,
     Estimate,
-    Index,
     Proportion,
     ReferenceRange,
 )
 from erythron.differential.detection import Detection, describe_found
-from erythron.differential.indices import IndexDefinition, define_nucleated_red_cells, list_indices
-from erythron.differential.intervals import Interval, clopper_pearson, goodman, ratio_interval
+from erythron.differential.indices import (
+    define_nucleated_red_cells,
+    list_indices,
+    make_index,
+    take_per_hundred,
+    void_index,
+)
+from erythron.differential.intervals import clopper_pearson, goodman
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields
 from erythron.differential.me_ratio import MERatio
 from erythron.differential.planning import plan_counting
@@ -277,13 +282,16 @@ def _assemble(
         )
         for c in classes
     ]
-    indices = {d.name: _make_index(d, by_name, settings, of_index.get(d.name)) for d in definitions}
+    indices = {
+        d.name: make_index(d, by_name, settings.level, of_index.get(d.name), settings.references.get(d.name))
+        for d in definitions
+    }
     of_blood = None
     if is_blood:
-        indices = {name: _void(index) for name, index in indices.items()}
+        indices = {name: void_index(index) for name, index in indices.items()}
         definition = define_nucleated_red_cells(classes)
         if definition is not None:
-            of_blood = _per_hundred(_make_index(definition, by_name, settings, None))
+            of_blood = take_per_hundred(make_index(definition, by_name, settings.level))
     return Differential(
         interval_level=settings.level,
         fields=len(fields),
@@ -314,18 +322,6 @@ def _assemble(
         left_out_fraction=left_out_fraction,
         in_view=sum(views, CellsInView(0, 0.0)) if views else None,
     )
-
-
-def _per_hundred(index: Index) -> Index:
-    """Return a ratio with its value and interval times a hundred."""
-    value = None if index.value is None else 100 * index.value
-    interval = None if index.interval is None else Interval(*(100 * end for end in index.interval))
-    return replace(index, value=value, interval=interval)
-
-
-def _void(index: Index) -> Index:
-    """Return an index of marrow as it stands where the specimen is none: its counts without a value."""
-    return replace(index, value=None, interval=None, corrected=None)
 
 
 def _against(name: str, of: Sequence[str]) -> Contrast:
@@ -382,33 +378,4 @@ def _describe_method(detection: Detection | None, level: float) -> str:
     return (
         f"dealing out unclassified cells by their probabilities, {found}and maximum likelihood of the other "
         "calls under the confusion matrix of cells that the model was not trained on"
-    )
-
-
-def _make_index(
-    definition: IndexDefinition,
-    by_name: Mapping[str, int],
-    settings: DifferentialSettings,
-    corrected: Estimate | None,
-) -> Index:
-    part = sum(by_name[n] for n in definition.contrast.part)
-    rest = sum(by_name[n] for n in definition.contrast.rest)
-    if definition.contrast.kind == "ratio":
-        denominator = rest
-        interval = ratio_interval(part, rest, settings.level)
-    else:
-        denominator = part + rest
-        interval = clopper_pearson(part, denominator, settings.level)
-    return Index(
-        name=definition.name,
-        title=definition.title,
-        loinc=definition.loinc,
-        definition=definition.definition,
-        kind=definition.contrast.kind,
-        numerator=part,
-        denominator=denominator,
-        value=part / denominator if denominator else None,
-        interval=interval,
-        corrected=corrected,
-        reference=settings.references.get(definition.name),
     )

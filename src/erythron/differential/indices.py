@@ -1,4 +1,4 @@
-"""The indices of a differential: which classes stand over which, by whose definition.
+"""The indices of a differential: which classes stand over which, by whose definition, and their raw values.
 
 In: the classes of a model. Out: the indices that these classes allow. The one place for their definitions.
 The raw value of every index is of classified cells; what the others are enters the corrected value.
@@ -6,8 +6,8 @@ The raw value of every index is of classified cells; what the others are enters 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from erythron.cells.classes import (
@@ -20,6 +20,8 @@ from erythron.cells.classes import (
     Lineage,
 )
 from erythron.differential.calls import Contrast
+from erythron.differential.counts import Estimate, Index, ReferenceRange
+from erythron.differential.intervals import Interval, clopper_pearson, ratio_interval
 from erythron.differential.me_ratio import MERatio, describe_me_ratio, list_myeloid
 
 NUCLEATED_RED_CELLS = "nucleated_red_cells"
@@ -131,3 +133,54 @@ def _of(classes: Sequence[CellClass], lineage: Lineage) -> tuple[str, ...]:
 
 def _contrast(part: tuple[str, ...], rest: tuple[str, ...], kind: Literal["share", "ratio"]) -> Contrast:
     return Contrast(part, rest, kind)
+
+
+def make_index(
+    definition: IndexDefinition,
+    by_name: Mapping[str, int],
+    level: float,
+    corrected: Estimate | None = None,
+    reference: ReferenceRange | None = None,
+) -> Index:
+    """Return the raw value of an index with its interval.
+
+    Args:
+        definition: of the index.
+        by_name: counted cells of each class.
+        level: probability of coverage, between 0 and 1.
+        corrected: its corrected value, where there is one.
+        reference: its range, where one is known.
+    """
+    part = sum(by_name[n] for n in definition.contrast.part)
+    rest = sum(by_name[n] for n in definition.contrast.rest)
+    if definition.contrast.kind == "ratio":
+        denominator = rest
+        interval = ratio_interval(part, rest, level)
+    else:
+        denominator = part + rest
+        interval = clopper_pearson(part, denominator, level)
+    return Index(
+        name=definition.name,
+        title=definition.title,
+        loinc=definition.loinc,
+        definition=definition.definition,
+        kind=definition.contrast.kind,
+        numerator=part,
+        denominator=denominator,
+        value=part / denominator if denominator else None,
+        interval=interval,
+        corrected=corrected,
+        reference=reference,
+    )
+
+
+def take_per_hundred(index: Index) -> Index:
+    """Return a ratio with its value and interval times a hundred."""
+    value = None if index.value is None else 100 * index.value
+    interval = None if index.interval is None else Interval(*(100 * end for end in index.interval))
+    return replace(index, value=value, interval=interval)
+
+
+def void_index(index: Index) -> Index:
+    """Return an index of marrow as it stands where the specimen is none: its counts without a value."""
+    return replace(index, value=None, interval=None, corrected=None)

@@ -26,6 +26,7 @@ IN_SOME_FIELDS = (
     "scale_unknown",
     "magnification_too_low",
     "scale_contradicted",
+    "scale_doubtful",
     "scale_from_nuclei",
     "stain_unlike_training",
     "cells_unlike_training",

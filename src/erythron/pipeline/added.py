@@ -15,7 +15,7 @@ from erythron.files.locking import lock_folder
 from erythron.files.naming import as_text
 from erythron.pipeline.count_worker import CountJob, CountTask
 from erythron.pipeline.executor import Failure, attempt
-from erythron.pipeline.recount import count_again, find_run, need_pictures
+from erythron.pipeline.finished import count_again, find_run, need_pictures
 from erythron.read.inputs import InputImage
 from erythron.read.source import is_slide
 

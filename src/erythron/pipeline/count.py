@@ -35,7 +35,7 @@ from erythron.pipeline.executor import (
 )
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.reviewed import merge_reviews
-from erythron.pipeline.settings import choose_settings
+from erythron.pipeline.settings import choose_settings, keep_settings
 from erythron.pipeline.specimens import Specimen, name_run
 from erythron.pipeline.stream import CountStream
 from erythron.pipeline.tally import SeenPixels, Tally
@@ -48,20 +48,23 @@ from erythron.results.field import is_edited, refuse_foreign_folder
 from erythron.results.fingerprint import hash_bundle
 from erythron.results.record import CELLS, read_record
 from erythron.results.run import (
+    PDF,
     REPORT,
     RUN,
     SUMMARY,
     refuse_other_run,
+    remove_old_pdf,
     write_run,
     write_specimens,
 )
-from erythron.results.run_record import RunSettings
-from erythron.results.signature import hash_result, read_signatures
+from erythron.results.signature import flag_other_state, hash_result, read_signatures
 
 SEGMENTER = "the segmentation network of the model"
 
 _PACKAGES = ("numpy", "openvino", "polars", "scikit-image", "scipy")
 """Packages that the report names with their versions."""
+
+_find_version = cache(version)  # It stays while a process runs, and takes milliseconds to read.
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class CountRun:
         failures: the other images.
         report: path of the page.
         review: what persons made of the calls, None where nobody called a cell.
+        old_pdf: what became of a ``report.pdf`` of the page before; empty where none was there.
+        signed: the signature of this state of the result; None where it is not signed as it stands.
     """
 
     differential: Differential
@@ -81,6 +86,8 @@ class CountRun:
     failures: tuple[Failure, ...]
     report: Path
     review: ReviewReport | None = None
+    old_pdf: str = ""
+    signed: SignedVersion | None = None
 
     def to_json(self) -> str:
         """Return the run as one JSON object: ``differential``, ``fields``, ``failures`` and ``report``."""
@@ -173,7 +180,7 @@ def count_specimens(
 def describe_specimen(specimen: Specimen, run: CountRun) -> SpecimenRow:
     """Return what the summary says of a specimen."""
     counts = (len(run.fields), len(run.failures))
-    return SpecimenRow(specimen.name, specimen.details, *counts, run.differential, run.review)
+    return SpecimenRow(specimen.name, specimen.details, *counts, run.differential, run.review, run.signed)
 
 
 def _refuse_taken_columns(specimens: Sequence[Specimen], columns: Sequence[str]) -> None:
@@ -228,8 +235,7 @@ class Counting:
         options: RunOptions,
         loading: LoadingBundle | None = None,
     ) -> None:
-        if loading is None:
-            loading = LoadingBundle(load_bundle(options.model), options.runtime, options.threads)
+        loading = loading or LoadingBundle(load_bundle(options.model), options.runtime, options.threads)
         self.bundle = loading.bundle
         self._specimens, self._out, self._options = specimens, out, options
         self._task = CountTask(options, loading)
@@ -244,6 +250,7 @@ class Counting:
             names = [image.name for image in specimen.images]
             refuse_other_run(names, out / specimen.folder, force=options.force)
         self._stream = CountStream(self._task)
+        self._old_pdfs: dict[Path, str] = {}
         for image, folder in every:
             refuse_foreign_folder(folder)
             if not options.force:
@@ -322,6 +329,7 @@ class Counting:
         lost = _write_each(
             (out / RUN, lambda: write_run(out, inputs, tally.records, page, told, finished=False)),
             (out / SUMMARY, lambda: write_csv(summary, out / SUMMARY)),
+            (out / PDF, lambda: self._remove_pdf(out)),
             (out / REPORT, lambda: write_file(out / REPORT, render_report(page))),
             (out / RUN, lambda: write_run(out, inputs, tally.records, page, told, finished=True)),
         )
@@ -331,7 +339,13 @@ class Counting:
             (*(Failure(failed.image, failed.reason) for failed in page.failed), *lost),
             out / REPORT,
             page.review,
+            self._old_pdfs.get(out, ""),
+            page.signed[-1] if page.is_signed else None,
         )
+
+    def _remove_pdf(self, out: Path) -> None:
+        if said := remove_old_pdf(out):
+            self._old_pdfs[out] = said  # a page may be written twice, and its PDF is gone by then
 
     def _make_page(self, specimen: Specimen, tally: Tally, started: datetime) -> RunReport:
         card, options = self.bundle.card, self._options
@@ -349,11 +363,14 @@ class Counting:
             now = SignedVersion(signing.version, signing.reader, signing.at, *counts)
             signed = [*(one for one in signed if one.version < signing.version), now]
             is_signed = True
+        flags = [*tally.list_flags(), *differential.flags]
+        if stored and not is_signed:
+            flags.insert(0, flag_other_state(stored[-1]))
         return RunReport(
             specimen=specimen.name,
             details=tuple(Entry(name, value) for name, value in specimen.details.items()),
             made_at=started.astimezone(),
-            differential=replace(differential, flags=(*tally.list_flags(), *differential.flags)),
+            differential=replace(differential, flags=tuple(flags)),
             fields=tuple(entry for entry in tally.entries if isinstance(entry, FieldReport)),
             failed=tuple(entry for entry in tally.entries if isinstance(entry, FailedInput)),
             review=review,
@@ -373,28 +390,6 @@ class Counting:
                 *(Entry(name, _find_version(name)) for name in _PACKAGES),
             ),
         )
-
-
-@cache
-def _find_version(package: str) -> str:
-    """Return the version of a package, which stays while a process runs and takes milliseconds to read."""
-    return version(package)
-
-
-def keep_settings(options: RunOptions) -> RunSettings:
-    """Return what a count was told, as the record of a run keeps it."""
-    return RunSettings(
-        None if options.model is None else str(options.model),
-        options.mpp,
-        None if options.reference is None else str(options.reference),
-        options.width,
-        options.runtime.value,
-        options.me_ratio.value,
-        options.slides.cells,
-        options.slides.whole,
-        None if options.slides.region is None else str(options.slides.region),
-        options.slides.seed,
-    )
 
 
 def _describe_scale(mpp: float | None) -> str:

@@ -14,9 +14,10 @@ import polars as pl
 from erythron.errors import UsageError
 from erythron.files.locking import lock_folder
 from erythron.files.tables import read_csv, write_csv
-from erythron.pipeline.count import Counting, CountRun, describe_specimen, keep_settings
+from erythron.pipeline.count import Counting, CountRun, describe_specimen
 from erythron.pipeline.executor import no_progress
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.settings import keep_settings
 from erythron.pipeline.specimens import Specimen
 from erythron.pipeline.tally import SeenPixels
 from erythron.report.model import FailedInput

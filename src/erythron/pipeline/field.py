@@ -34,10 +34,10 @@ from erythron.quality.specimen import find_other_specimen
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.stained import check_stained
 from erythron.segment.drawn_marks import drop_drawn_marks
-from erythron.segment.field_scale import CONTRADICTED, FieldScale, choose_scale, find_field_scale
+from erythron.segment.field_scale import CONTRADICTED, FieldScale, check_given, choose_scale, find_field_scale
 from erythron.segment.nuclear_scale import estimate_from_nuclei, is_plausible
 from erythron.segment.red_discs import drop_red_cells
-from erythron.segment.scale import ScaleEstimate, estimate_from_discs, estimate_scale
+from erythron.segment.scale import ScaleEstimate, estimate_scale
 from erythron.segment.segmenter import Segmenter
 from erythron.shape.measure import measure_cells
 
@@ -95,7 +95,8 @@ class OutlinedField:
 
     Attributes:
         image: the image, with the scale that was used.
-        scale: where that comes from; None where the user gave it, or where it is unknown.
+        scale: where that comes from; None where it is unknown, or where the user gave it and no cell speaks
+            against it.
         outlines: its cells.
     """
 
@@ -110,7 +111,8 @@ class CountedField:
 
     Attributes:
         image: the image, with the scale that was used.
-        scale: where that comes from; None where the user gave it, or where it is unknown.
+        scale: where that comes from; None where it is unknown, or where the user gave it and no cell speaks
+            against it.
         outlines: its cells.
         cells: their table, in the same order, with the columns of
             :func:`erythron.cells.table.list_cell_columns`.
@@ -149,10 +151,7 @@ def outline_field(
     """
     check_stained(image)
     if image.mpp_source is ScaleSource.OPTION:
-        mpp = choose_mpp(image, framing, is_field=True)
-        apart = estimate_from_discs(image.rgb)
-        outlines = _segment(image, get_segmenter(), mpp)
-        return _drop_red_cells(OutlinedField(image, None, outlines), apart)
+        return _outline_as_given(image, get_segmenter, framing)
     stated, red_cells = image.mpp, estimate_scale(image.rgb)
     nuclei: list[ScaleEstimate | None] = []
 
@@ -170,6 +169,18 @@ def outline_field(
     if again is None or again.mpp == scale.mpp:
         return outlined
     return _outline_at(image, again, get_segmenter(), framing)
+
+
+def _outline_as_given(
+    image: SmearImage, get_segmenter: Callable[[], Segmenter], framing: Framing
+) -> OutlinedField:
+    """Outline a field at the scale that the user gave, and keep what its cells say against it."""
+    mpp, red_cells = choose_mpp(image, framing, is_field=True), estimate_scale(image.rgb)
+    outlined = OutlinedField(image, check_given(mpp, red_cells), _segment(image, get_segmenter(), mpp))
+    is_shown = red_cells is not None and red_cells.is_sure
+    if not is_shown and not is_plausible(_measure_whole(outlined), mpp):
+        outlined = replace(outlined, scale=check_given(mpp, _measure_nuclei(image, get_segmenter)))
+    return _drop_red_cells(outlined, red_cells)
 
 
 def _measure_nuclei(image: SmearImage, get_segmenter: Callable[[], Segmenter]) -> ScaleEstimate | None:

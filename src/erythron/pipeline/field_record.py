@@ -14,13 +14,21 @@ from erythron.segment.scale import ScaleEstimate
 
 
 def read_scale(record: FieldRecord) -> FieldScale | None:
-    """Return where the scale of a counted field comes from; None where the user gave it or none is known."""
-    if record.mpp is None or record.mpp_source is ScaleSource.OPTION:
+    """Return where the scale of a counted field comes from.
+
+    Returns:
+        None where none is known, or where the user gave it and no cell speaks against it.
+    """
+    if record.mpp is None:
         return None
+    if record.mpp_source is ScaleSource.OPTION:
+        shown = record.quality.shown_mpp
+        return None if shown is None else FieldScale(record.mpp, ScaleSource.OPTION, shown=shown)
     estimate = None
     if record.mpp_interval is not None:
         estimate = ScaleEstimate(record.mpp, *record.mpp_interval, record.red_cells or 0, record.nuclei or 0)
-    return FieldScale(record.mpp, record.mpp_source, estimate, record.quality.stated_mpp)
+    quality = record.quality
+    return FieldScale(record.mpp, record.mpp_source, estimate, quality.stated_mpp, shown=quality.shown_mpp)
 
 
 def make_result(

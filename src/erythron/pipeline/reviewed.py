@@ -25,9 +25,10 @@ from erythron.differential.tally import count_cells
 from erythron.interchange.cells import LabelledCell, outline_labelled
 from erythron.interchange.outlines import fill_parts
 from erythron.pipeline.field import CountedField, Model, name_cells
+from erythron.pipeline.outline_edits import count_edits
 from erythron.pipeline.slides.areas import part_by_area
 from erythron.quality.flags import FieldQuality, QualityFlag
-from erythron.report.model import ReviewReport
+from erythron.report.model import OutlineEdits, ReviewReport
 from erythron.results.record import FieldRecord, SlideRecord
 from erythron.review.record import AddedCell, Region, Review, Verdict
 
@@ -221,7 +222,7 @@ def count_by_model(
 
 
 def report_review(cells: pl.DataFrame, review: Review, by_model: Differential) -> ReviewReport | None:
-    """Return what persons made of the calls of a field or slide; None where none of their calls holds.
+    """Return what persons made of a field or slide; None where none of their calls and cells stands.
 
     Args:
         cells: the table, with the review applied.
@@ -229,7 +230,8 @@ def report_review(cells: pl.DataFrame, review: Review, by_model: Differential) -
         by_model: see :func:`count_by_model`.
     """
     confirmed = cells.filter(pl.col("confirmed_as").fill_null("") != "")
-    if review.last_at is None or confirmed.is_empty():
+    outlines = count_edits(cells, review)
+    if review.last_at is None or (confirmed.is_empty() and not outlines.added):
         return None
     added = {cell.cell_id for cell in review.added}
     rows = confirmed.select("cell_id", count_as(), "confirmed_as").iter_rows()
@@ -245,6 +247,7 @@ def report_review(cells: pl.DataFrame, review: Review, by_model: Differential) -
             for cell_id, by_reader in called.items()
             if len(set(by_reader.values())) > 1
         ),
+        outlines,
     )
 
 
@@ -272,6 +275,7 @@ def merge_reviews(
         tuple((before, after, count) for (before, after), count in sorted(pairs.items())),
         merge_differentials((found if r is None else r.by_model for found, r in fields), settings),
         tuple(cell for review in reviews for cell in review.disputed),
+        sum((review.outlines for review in reviews), OutlineEdits()),
     )
 
 

@@ -20,6 +20,7 @@ from erythron.differential.reference import SHIPPED, read_references
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import InputImage
 from erythron.results.fingerprint import StepSettings, hash_image
+from erythron.results.run_record import RunSettings
 
 
 def choose_settings(
@@ -93,3 +94,19 @@ def describe_steps(bundle: Bundle, options: RunOptions) -> StepSettings:
 def settle_steps(steps: StepSettings, image: InputImage) -> StepSettings:
     """Return what the steps of an image depend on, which may have a scale of its own."""
     return steps if image.mpp is None else replace(steps, mpp=image.mpp)
+
+
+def keep_settings(options: RunOptions) -> RunSettings:
+    """Return what a count was told, as the record of a run keeps it."""
+    return RunSettings(
+        None if options.model is None else str(options.model),
+        options.mpp,
+        None if options.reference is None else str(options.reference),
+        options.width,
+        options.runtime.value,
+        options.me_ratio.value,
+        options.slides.cells,
+        options.slides.whole,
+        None if options.slides.region is None else str(options.slides.region),
+        options.slides.seed,
+    )

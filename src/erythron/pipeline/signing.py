@@ -18,8 +18,9 @@ from erythron.files.reading import read_content
 from erythron.files.tables import format_csv
 from erythron.files.writing import write_file
 from erythron.pipeline.count import CountRun
+from erythron.pipeline.finished import find_run
 from erythron.pipeline.options import Signing
-from erythron.pipeline.recount import find_run, recount_reviews
+from erythron.pipeline.recount import recount_reviews
 from erythron.results.field import read_cells
 from erythron.results.record import read_record
 from erythron.results.run import REPORT, SUMMARY

@@ -20,6 +20,9 @@ from erythron.read.inputs import RESERVED, InputImage
 BY_FOLDER = "folder"
 """Instead of a table: each folder of images is a specimen."""
 
+_MOST_NAMED = 10
+"""Rows without a given picture are named up to so many, then counted."""
+
 _NEXT_STEP = "give a CSV file with the columns image and specimen"
 
 
@@ -65,6 +68,9 @@ def name_run(images: Sequence[InputImage]) -> str:
 def group_images(inputs: Sequence[InputImage], by: str) -> tuple[Specimen, ...]:
     """Return the specimens of a run, in the order in which their images come.
 
+    A row of a table whose picture is not there is an input of its specimen that fails. One whose picture is
+    there and is none of the inputs is passed over, see :func:`list_not_given`.
+
     Args:
         inputs: all images.
         by: ``folder``, or the path of a CSV file with the columns ``image`` and ``specimen``; further columns
@@ -105,7 +111,62 @@ def _group_by_folder(inputs: Sequence[InputImage]) -> tuple[Specimen, ...]:
     )
 
 
+def list_not_given(inputs: Sequence[InputImage], by: str) -> tuple[str, ...]:
+    """Return what to say of rows of a table of specimens whose picture is there and was not given.
+
+    Args:
+        inputs: all images.
+        by: as of :func:`group_images`.
+
+    Raises:
+        DataError: as :func:`group_images`.
+    """
+    if by == BY_FOLDER:
+        return ()
+    rows = _match_rows(inputs, Path(by))
+    names = [row["image"] for row in rows.idle if _is_beside(row["image"], inputs, Path(by))]
+    more = f"{by}: {len(names) - _MOST_NAMED} more images have a row and were not given"
+    said = [f"{by}: {name} has a row and was not given, so it is in no count" for name in names[:_MOST_NAMED]]
+    return (*said, *([more] if len(names) > _MOST_NAMED else []))
+
+
 def _group_by_table(inputs: Sequence[InputImage], path: Path) -> tuple[Specimen, ...]:
+    rows = _match_rows(inputs, path)
+    groups: dict[str, list[tuple[InputImage, dict[str, str]]]] = {}
+    for image, row in zip(inputs, rows.of_inputs, strict=True):
+        groups.setdefault(row["specimen"], []).append((image, row))
+    for row in rows.idle:
+        name = Path(row["image"])
+        if not _is_beside(row["image"], inputs, path):
+            # As an input that is not there it fails, and the report of its specimen says that it lacks it.
+            groups.setdefault(row["specimen"], []).append((InputImage(name, Path(name.name)), row))
+    return tuple(
+        Specimen(
+            name,
+            tuple(image for image, _ in members),
+            Path(_name_folder(name, path)),
+            {column: _join(row[column] for _, row in members) for column in rows.details},
+        )
+        for name, members in groups.items()
+    )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a table of specimens.
+
+    Attributes:
+        of_inputs: one an input, in the order of the inputs.
+        idle: those of no input.
+        details: columns beside image and specimen.
+    """
+
+    of_inputs: tuple[dict[str, str], ...]
+    idle: tuple[dict[str, str], ...]
+    details: tuple[str, ...]
+
+
+def _match_rows(inputs: Sequence[InputImage], path: Path) -> _Rows:
     table = _read_table(path)
     listed = table["image"].to_list()
     doubled = [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
@@ -120,20 +181,20 @@ def _group_by_table(inputs: Sequence[InputImage], path: Path) -> tuple[Specimen,
         more = "" if len(missing) == 1 else f" and {len(missing) - 1} more images"
         raise DataError(f"{path}: has no row for {missing[0]}{more}; {_NEXT_STEP}, one row an image")
     rows = {row["image"]: row for row in table.iter_rows(named=True)}
-    groups: dict[str, list[tuple[InputImage, dict[str, str]]]] = {}
-    for image in inputs:
-        row = rows[row_of[image.name]]
-        groups.setdefault(row["specimen"], []).append((image, row))
-    extra = [name for name in table.columns if name not in {"image", "specimen"}]
-    return tuple(
-        Specimen(
-            name,
-            tuple(image for image, _ in members),
-            Path(_name_folder(name, path)),
-            {column: _join(row[column] for _, row in members) for column in extra},
-        )
-        for name, members in groups.items()
+    taken = set(row_of.values())
+    return _Rows(
+        tuple(rows[row_of[image.name]] for image in inputs),
+        tuple(row for name, row in rows.items() if name not in taken),
+        tuple(name for name in table.columns if name not in {"image", "specimen"}),
     )
+
+
+def _is_beside(name: str, inputs: Sequence[InputImage], table: Path) -> bool:
+    """Return whether a picture that a table names is there, as written, or from where the others lie."""
+    # A table mostly writes paths from a folder above the images, as many levels up as the path has parts.
+    up = len(PurePath(name).parts)
+    folders = {folder for image in inputs for folder in image.path.parents[:up]}
+    return any((folder / name).exists() for folder in (Path(), table.parent, *folders))
 
 
 def _read_table(path: Path) -> pl.DataFrame:

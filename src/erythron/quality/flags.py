@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import log
 from typing import Literal
 
 
@@ -113,6 +114,8 @@ class QualityThresholds:
         most_unlike: share of the cells that are less like the training cells than 99 % of those.
         most_mpp: microns per pixel above which stages are not stated: the rim of cytoplasm and the lumps of
             chromatin, about a micron wide, are then about two pixels.
+        contradicted: factor between the scale that is used and what the cells show from which they contradict
+            it, as :data:`erythron.segment.field_scale.CONTRADICTED`.
         drift_p: level of the test that all fields of a specimen have one mix of classes: one specimen in a
             hundred that do is flagged wrongly, however many fields or classes there are.
         fewest_to_tell: nucleated cells under which nothing tells marrow from blood: the calls of one stain
@@ -134,6 +137,7 @@ class QualityThresholds:
     stain_distance: float = 2.0
     most_unlike: float = 0.2
     most_mpp: float = 0.45
+    contradicted: float = 1.35
     drift_p: float = 0.01
     fewest_to_tell: int = 10
     most_in_blood: float = 0.1
@@ -155,6 +159,8 @@ class FieldQuality:
         mpp_interval: 95 % interval of an estimated scale; None where it was not estimated.
         scale_from_nuclei: whether the size of the nuclei alone gave the scale.
         stated_mpp: what the file states, where the image contradicts it; else None.
+        shown_mpp: what the cells show, where the scale that is used, of the user or of the file, lies outside
+            the interval of that; else None.
         stain_distance: largest distance of the median cell's colours from the training cells' mean, in their
             standard deviations; None where there is no cell to judge by.
         unlike_fraction: share of the cells that are less like the training cells than 99 % of those; None
@@ -170,6 +176,7 @@ class FieldQuality:
     mpp_interval: tuple[float, float] | None = None
     scale_from_nuclei: bool = False
     stated_mpp: float | None = None
+    shown_mpp: float | None = None
     stain_distance: float | None = None
     unlike_fraction: float | None = None
     left_out: tuple[LeftOutArea, ...] = ()
@@ -254,6 +261,15 @@ def _judge_scale(quality: FieldQuality, limits: QualityThresholds) -> list[Quali
             f"{mpp:.2g}{between}: that is used; give the right ones with --mpp"
         )
         flags.append(QualityFlag("scale_contradicted", text, mpp, quality.stated_mpp))
+    if quality.shown_mpp is not None and mpp is not None:
+        text = (
+            f"{mpp:.3g} microns per pixel are used, as given or as the file states them, but the cells of "
+            f"the image show {quality.shown_mpp:.2g}: where the former are wrong, cells are missed or taken "
+            "together, and stages are wrong"
+        )
+        is_far = abs(log(mpp / quality.shown_mpp)) > log(limits.contradicted)
+        name = "scale_contradicted" if is_far else "scale_doubtful"
+        flags.append(QualityFlag(name, text, mpp, quality.shown_mpp))
     if quality.scale_from_nuclei:
         text = (
             f"the microns per pixel, {mpp:.2g}{between}, are estimated from the nuclei alone: all sizes are "

@@ -28,7 +28,8 @@ def judge_image(
         image: the field, with the scale that was used.
         cells: the table of its cells.
         card: of the model that called them.
-        scale: where the scale comes from; None where the user gave it, or where it is unknown.
+        scale: where the scale comes from; None where it is unknown, or where the user gave it and no cell
+            speaks against it.
     """
     estimate = None if scale is None else scale.estimate
     return FieldQuality(
@@ -37,6 +38,7 @@ def judge_image(
         mpp_interval=None if estimate is None else (estimate.mpp_low, estimate.mpp_high),
         scale_from_nuclei=image.mpp_source is ScaleSource.NUCLEI,
         stated_mpp=None if scale is None else scale.stated,
+        shown_mpp=None if scale is None else scale.shown,
         stain_distance=measure_stain(cells, image.background, card),
         unlike_fraction=measure_unlike(cells),
         in_view=measure_cells_in_view(image, cells),

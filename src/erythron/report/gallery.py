@@ -1,4 +1,4 @@
-"""Pictures of the cells: of each class, the most doubtful first.
+"""Pictures of the cells: of each class, the most doubtful first, those that a person called last.
 
 A page holds all cells of a class as long as there is room, and at least the most doubtful of each.
 """
@@ -56,7 +56,9 @@ def cut_gallery(
     boxes = np.maximum(cells["width_px"].to_numpy(), cells["height_px"].to_numpy())
     half = max(8, round(0.65 * float(np.percentile(boxes, 95))))
     counted = cells.with_row_index("row").filter(is_counted())
-    ranked = counted.sort("confidence", "cell_id").with_columns(
+    called = pl.col("confirmed_as").fill_null("") if "confirmed_as" in cells.columns else pl.lit("")
+    counted = counted.with_columns(by_reader=called != "")
+    ranked = counted.sort("by_reader", "confidence", "cell_id").with_columns(
         rank=pl.int_range(pl.len()).over("counted_as")
     )
     room = MAX_BYTES // max(fields_shown, 1)
@@ -116,8 +118,8 @@ def choose_cells(cells: Iterable[GalleryCell]) -> tuple[GalleryCell, ...]:
     return tuple(sorted(kept, key=_doubt))
 
 
-def _doubt(cell: GalleryCell) -> tuple[float, str, str]:
-    return cell.confidence, cell.image, cell.cell_id
+def _doubt(cell: GalleryCell) -> tuple[bool, float, str, str]:
+    return bool(cell.model_label), cell.confidence, cell.image, cell.cell_id
 
 
 def _cut_cell(rgb: NDArray[np.uint8], row: Mapping[str, Any], mark: CellMark, half: int) -> GalleryCell:
@@ -133,6 +135,7 @@ def _cut_cell(rgb: NDArray[np.uint8], row: Mapping[str, Any], mark: CellMark, ha
         side_px=2 * half,
         around=tuple((cx - x + half, cy - y + half) for cx, cy in around),
         words=mark.words,
+        model_label=row["label"] if row.get("confirmed_as") else "",
     )
 
 

@@ -88,14 +88,15 @@ def describe_cell(row: Mapping[str, Any]) -> str:
     """Return a row of the cells table in words; a measurement that is missing is not named."""
     label = row["label"].replace("_", " ")
     group = row["counted_as"]
+    sure = f"confidence {row['confidence']:.2f}"
     call = {
         "left_out": f"Left out of the count, most like {label}",
         "unclassified": f"Unclassified, most like {label}",
     }.get(group, label.capitalize())
-    words = [f"Cell {row['cell_id']}. {call}, confidence {row['confidence']:.2f}."]
+    words = [f"Cell {row['cell_id']}. {call}, {sure}."]
     if row.get("confirmed_as"):
         called = row["confirmed_as"].replace("_", " ").capitalize()
-        words = [f"Cell {row['cell_id']}. {called}, by a reader; the model says {label}."]
+        words = [f"Cell {row['cell_id']}. {called}, by a reader; the model says {label}, {sure}."]
     for unit, sign in (("um", "µm"), ("px", "px")):
         cell, nucleus = row.get(f"cell_diameter_{unit}"), row.get(f"nucleus_diameter_{unit}")
         if cell is not None and nucleus is not None:

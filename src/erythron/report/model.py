@@ -43,14 +43,16 @@ class GalleryCell:
     Attributes:
         image: the image that it was cut from, as the user gave it.
         cell_id: name of the cell in that image.
-        label: its most probable class.
+        label: its class as it is counted; the most probable one where it is unclassified.
         confidence: probability of that class, 0 to 1.
-        unclassified: whether the confidence was under the stated limit.
+        unclassified: whether the confidence was under the stated limit, or a person called the cell so.
         crop: the cell at the centre, without any outline.
         side_px: width and height of the crop in pixels of the image.
         around: corners (x, y) of a line around the cell, which touches no pixel of it; in pixels of the image
             from the crop's upper left corner.
         words: its call, confidence and measurements, one sentence after another.
+        model_label: the class that is most probable to the model, where a person called the cell; empty where
+            the model's call stands. The confidence is of this one then.
     """
 
     image: str
@@ -62,6 +64,7 @@ class GalleryCell:
     side_px: int
     around: Corners
     words: str = ""
+    model_label: str = ""
 
     @property
     def group(self) -> str:
@@ -138,6 +141,34 @@ class FieldPage:
 
 
 @dataclass(frozen=True)
+class OutlineEdits:
+    """Changes of outlines by persons, as they stand now.
+
+    Attributes:
+        added: cells that a person outlined, whoever called them.
+        called_by_model: those among them that no person has called.
+        removed: outlines of the model that a person said to be no cell.
+        split: those among the removed in whose place several cells were outlined at the same time.
+        merged: those among the removed that became one cell with another at the same time.
+    """
+
+    added: int = 0
+    called_by_model: int = 0
+    removed: int = 0
+    split: int = 0
+    merged: int = 0
+
+    def __add__(self, other: OutlineEdits) -> OutlineEdits:
+        return OutlineEdits(
+            self.added + other.added,
+            self.called_by_model + other.called_by_model,
+            self.removed + other.removed,
+            self.split + other.split,
+            self.merged + other.merged,
+        )
+
+
+@dataclass(frozen=True)
 class ReviewReport:
     """What persons made of the calls of one field, or of all fields of a run.
 
@@ -149,6 +180,7 @@ class ReviewReport:
         by_model: the differential of the model's calls alone.
         disputed: cells that readers called otherwise than one another: the cell, and what each called it;
             the last one is counted.
+        outlines: what persons changed of the outlines.
     """
 
     readers: tuple[tuple[str, int], ...]
@@ -156,6 +188,7 @@ class ReviewReport:
     calls: tuple[tuple[str, str, int], ...]
     by_model: Differential
     disputed: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    outlines: OutlineEdits = OutlineEdits()
 
     @property
     def confirmed(self) -> int:

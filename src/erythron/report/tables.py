@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 import polars as pl
 
 from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.counts import Differential, Estimate, Index
-from erythron.report.model import FailedInput, FieldReport, RepeatedInput, ReviewReport
+from erythron.report.model import FailedInput, FieldReport, RepeatedInput, ReviewReport, SignedVersion
 from erythron.report.numbers import round_figure, scale_value
 
 _INDEX_COLUMNS = {
@@ -27,6 +28,9 @@ _INDEX_COLUMNS = {
     "nucleated_red_cells": "nucleated_red_cells_per_100_white_cells",
 }
 """Columns of the indices by their name; shares are in per cent."""
+
+_SIGNED = {"signed_by": pl.String(), "signed_at": pl.String(), "signed_version": pl.Int64()}
+"""Columns of the signature; the time is ISO 8601 in UTC."""
 
 _ESTIMATE_ENDS = ("", "_low", "_high", "_bound_low", "_bound_high")
 """What the columns of a corrected figure end with."""
@@ -60,6 +64,7 @@ class SpecimenRow:
         failed: images that could not be.
         differential: of all its fields.
         review: what persons made of its calls, None where nobody called a cell.
+        signed: the signature of its result as it stands; None where that is not signed.
     """
 
     name: str
@@ -68,22 +73,34 @@ class SpecimenRow:
     failed: int
     differential: Differential
     review: ReviewReport | None = None
+    signed: SignedVersion | None = None
 
 
 def make_specimen_summary(specimens: Sequence[SpecimenRow], classes: Sequence[CellClass]) -> pl.DataFrame:
-    """Return one row a specimen, in the order given: name, details, fields, then as in a run's summary."""
+    """Return one row a specimen, in the order given: name, details, fields, then as in a run's summary.
+
+    The last columns say who signed the result as it stands, when, and which version; empty where nobody did.
+    """
     of_image = {"image", "status", "reason", "width_px", "height_px", "mpp", "mpp_source"}
     figures = {name: kind for name, kind in summary_schema(classes).items() if name not in of_image}
     details = list(dict.fromkeys(name for specimen in specimens for name in specimen.details))
     texts = dict.fromkeys(["specimen", *details], pl.String())
     numbers = dict.fromkeys(["fields", "failed_images"], pl.Int64())
-    schema = pl.Schema({**texts, **numbers, **figures})
+    schema = pl.Schema({**texts, **numbers, **figures, **_SIGNED})
     rows = [
         {"specimen": s.name, **s.details, "fields": s.fields, "failed_images": s.failed}
         | _describe_differential(s.differential, s.review)
+        | _describe_signature(s.signed)
         for s in specimens
     ]
     return _tabulate(rows, schema)
+
+
+def _describe_signature(signed: SignedVersion | None) -> dict[str, Any]:
+    if signed is None:
+        return {}
+    at = signed.at.astimezone(UTC).isoformat(timespec="seconds")
+    return dict(zip(_SIGNED, (signed.reader, at, signed.version), strict=True))
 
 
 def make_summary(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from erythron.differential.counts import CellsNeeded, ClassCount, Differential, Index
 from erythron.read.image import ScaleSource
-from erythron.report.model import FieldReport
+from erythron.report.model import FieldReport, ReviewReport
 from erythron.report.numbers import format_measure, format_range, format_scale, scale_value
 
 _SCALE_SOURCES = {
@@ -15,6 +16,12 @@ _SCALE_SOURCES = {
     ScaleSource.RED_CELLS: "estimated from the red cells",
     ScaleSource.NUCLEI: "estimated from the nuclei",
 }
+
+_UNCOUNTABLE = {
+    "scale_unknown": "in fields whose scale is not known",
+    "magnification_too_low": "in fields with too little magnification",
+}
+"""Flags of fields of which no cell is counted, and where such cells are."""
 
 
 def describe_scale(field: FieldReport) -> str:
@@ -63,6 +70,36 @@ def list_plans(differential: Differential) -> list[str]:
     return [text for text in plans if text is not None]
 
 
+def is_counted(differential: Differential) -> bool:
+    """Return whether cells of a field are counted at all; not so where stages cannot be told at its scale."""
+    return not any(flag.name in _UNCOUNTABLE for flag in differential.flags)
+
+
+def explain_left_out(fields: Iterable[Differential]) -> list[str]:
+    """Return a sentence for each reason for which cells of fields are in no count.
+
+    Args:
+        fields: the differential of each field.
+    """
+    found: Counter[str] = Counter()
+    for field in fields:
+        flags = {flag.name: flag for flag in field.flags}
+        rest = field.left_out_cells
+        if cause := next((words for name, words in _UNCOUNTABLE.items() if name in flags), None):
+            found[cause] += rest
+            continue
+        if drawn := flags.get("region_drawn"):
+            outside = min(rest, round(drawn.value or 0))
+            found["outside the region that a person drew"] += outside
+            rest -= outside
+        found["in areas that are out of focus or too thick"] += rest
+    return [
+        f"{_say_cells(count)} {where} {'is' if count == 1 else 'are'} in no count."
+        for where, count in found.items()
+        if count
+    ]
+
+
 def explain_nothing(differential: Differential) -> str:
     """Return why no nucleated cell is counted, as the end of a sentence; empty where some are."""
     if differential.nucleated_cells:
@@ -70,9 +107,35 @@ def explain_nothing(differential: Differential) -> str:
     if not differential.fields:
         return "no image could be counted"
     if left_out := differential.left_out_cells:
-        return f"of {left_out} cells that were found each is left out of the count"
+        flags = {flag.name for flag in differential.flags}
+        causes = [name.replace("_", " ") for name in _UNCOUNTABLE if name in flags]
+        why = f": {' or '.join(causes)}" if causes else ""
+        return f"of {left_out} cells that were found each is left out of the count{why}"
     where = "the one field" if differential.fields == 1 else f"any of {differential.fields} fields"
     return f"no nucleated cell is in {where}"
+
+
+def list_outlines(review: ReviewReport) -> list[str]:
+    """Return sentences on what persons changed of the outlines; none where they changed none."""
+    found, said = review.outlines, []
+    if found.added:
+        by_model = found.called_by_model
+        call = f", {by_model} of them called by the model alone" if by_model else ""
+        said.append(f"{_say_cells(found.added)} {_were(found.added)} added by a person{call}.")
+    if found.removed:
+        ways = ((found.split, "split into several"), (found.merged, "merged with another"))
+        how = ", ".join(f"{number} {way}" for number, way in ways if number)
+        call = f" ({how})" if how else ""
+        said.append(f"{_say_cells(found.removed)} of the model {_were(found.removed)} taken away{call}.")
+    return said
+
+
+def _say_cells(count: int) -> str:
+    return f"{count} {'cell' if count == 1 else 'cells'}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def judge_range(line: ClassCount | Index) -> str:

@@ -173,7 +173,8 @@ def _read_summary(run: Path) -> pl.DataFrame:
     path = run / SUMMARY
     if not path.exists():
         return pl.DataFrame({"image": []}, schema={"image": pl.String})
-    names = dict.fromkeys(("image", "specimen", "reason", "quality_flags"), pl.String())
+    texts = ("image", "specimen", "reason", "quality_flags", "signed_by", "signed_at")
+    names = dict.fromkeys(texts, pl.String())
     try:
         return read_csv(path, names)
     except (OSError, pl.exceptions.PolarsError) as error:

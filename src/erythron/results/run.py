@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from erythron.errors import UsageError
+from erythron.files.naming import as_text
 from erythron.files.reading import read_content
-from erythron.files.writing import write_file
+from erythron.files.writing import remove, write_file
 from erythron.report.model import FailedInput, RunReport
 from erythron.results.record import FieldRecord
 from erythron.results.run_record import ModelUsed, RunRecord, RunSettings, SpecimensRecord
 
 SUMMARY = "summary.csv"
 REPORT = "report.html"
+PDF = "report.pdf"
 RUN = "run.json"
 
 _AGAIN = "add --force to replace it or choose another --out"
@@ -197,3 +199,27 @@ def write_run(
         failures=page.failed,
     )
     write_file(out / RUN, record.model_dump_json(indent=2) + "\n")
+
+
+def remove_old_pdf(out: Path) -> str | None:
+    """Remove the print of a page that is written anew, so that no PDF with other figures lies beside it.
+
+    A file that a browser did not print, or to which something was added since, such as a digital signature,
+    stays.
+
+    Args:
+        out: folder of the page.
+
+    Returns:
+        What to tell the user of it; None where no PDF is there.
+    """
+    pdf = out / PDF
+    try:
+        content = read_content(pdf)
+    except FileNotFoundError:
+        return None
+    # Chromium names its library as the producer; what is added to a PDF brings a second end of file.
+    if b"/Producer (Skia/PDF" not in content or content.count(b"%%EOF") != 1:
+        return f"{as_text(pdf)} is not as a browser printed it and stays; it may be of the page before"
+    remove(pdf)
+    return f"{as_text(pdf)} was of the page before and was removed; give --pdf to print this one"

@@ -15,6 +15,7 @@ from erythron.errors import DataError
 from erythron.files.hashing import hash_text
 from erythron.files.reading import read_content
 from erythron.files.writing import write_file
+from erythron.quality.flags import QualityFlag
 from erythron.results.record import FieldRecord
 
 SIGNATURES = "signatures.json"
@@ -50,6 +51,12 @@ def hash_result(records: Iterable[FieldRecord]) -> str:
     """
     parts = sorted(f"{r.image}\n{r.cells_sha256}\n{r.review_sha256}\n" for r in records)
     return hash_text("".join(parts))
+
+
+def flag_other_state(last: Signature) -> QualityFlag:
+    """Return the flag of a result that is another one since it was signed last."""
+    text = f"version {last.version}, signed by {last.reader}, is of another state of this result: sign again"
+    return QualityFlag("signature_of_another_state", text)
 
 
 def read_signatures(folder: Path) -> tuple[Signature, ...]:

@@ -12,7 +12,7 @@ from erythron.bundle.loading import start_loading
 from erythron.errors import UsageError
 from erythron.files.naming import as_text
 from erythron.pipeline.field import Model, Networks, load_networks
-from erythron.pipeline.recount import FinishedRun, find_run, need_pictures
+from erythron.pipeline.finished import FinishedRun, find_run, need_pictures
 from erythron.pipeline.settings import choose_settings
 from erythron.results.record import RECORD
 from erythron.review_page.field import PageField

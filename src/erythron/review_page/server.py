@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from erythron.errors import UsageError
-from erythron.pipeline.recount import find_run
+from erythron.pipeline.finished import find_run
 from erythron.review.store.database import name_file, open_database
 from erythron.review.store.events import EventLog
 from erythron.review.store.jobs import JobLog

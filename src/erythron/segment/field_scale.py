@@ -37,6 +37,8 @@ class FieldScale:
         estimate: from the cells of the image; None where the file's own scale is used.
         stated: what the file states, where the cells contradict it; else None.
         is_settled: whether the network need not be asked: two witnesses agree, or one is sure.
+        shown: what the cells show, where the scale that is used, of the user or of the file, lies outside the
+            95 % interval of that; else None.
     """
 
     mpp: float
@@ -44,6 +46,27 @@ class FieldScale:
     estimate: ScaleEstimate | None = None
     stated: float | None = None
     is_settled: bool = False
+    shown: float | None = None
+
+
+def check_given(mpp: float, estimate: ScaleEstimate | None) -> FieldScale | None:
+    """Return the scale that a user gave with what the cells show in its place, None where they agree with it.
+
+    Only sure red cells or many nuclei speak against a user.
+
+    Args:
+        mpp: microns per pixel as given.
+        estimate: from red cells, or from nuclei.
+    """
+    shown = _find_shown(mpp, estimate)
+    return None if shown is None else FieldScale(mpp, ScaleSource.OPTION, shown=shown)
+
+
+def _find_shown(used: float, estimate: ScaleEstimate | None) -> float | None:
+    """Return what the cells show where what is used lies outside its 95 % interval, else None."""
+    if estimate is None or not (estimate.is_sure or estimate.nuclei >= MANY_NUCLEI):
+        return None
+    return None if estimate.mpp_low <= used <= estimate.mpp_high else estimate.mpp
 
 
 def choose_scale(
@@ -72,7 +95,7 @@ def choose_scale(
         return found
     allowed = max(np.log(CONTRADICTED), 1.96 * estimate.spread if not estimate.is_sure else 0.0)
     if abs(np.log(stated / estimate.mpp)) <= allowed:
-        return FieldScale(stated, ScaleSource.METADATA, is_settled=True)
+        return FieldScale(stated, ScaleSource.METADATA, is_settled=True, shown=_find_shown(stated, estimate))
     return replace(found, stated=stated)
 
 

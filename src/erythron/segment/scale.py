@@ -145,15 +145,6 @@ def estimate_scale(rgb: Pixels) -> ScaleEstimate | None:
     return best
 
 
-def estimate_from_discs(rgb: Pixels) -> ScaleEstimate | None:
-    """Estimate the scale from red cells that lie apart alone, which is quick; None where few do.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-    """
-    return _measure_apart(*_reduce(rgb))
-
-
 def _reduce(rgb: Pixels) -> tuple[Pixels, float]:
     """Return a large image reduced to the pixels that are worked on, and by how much."""
     height, width = rgb.shape[:2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from erythron.cells.table import NOT_A_CELL
 from erythron.errors import DataError
 from erythron.pipeline import count, count_worker, signing
 from erythron.pipeline.count import count_images
+from erythron.pipeline.finished import find_run
 from erythron.pipeline.options import RunOptions
-from erythron.pipeline.recount import find_run
 from erythron.read.inputs import find_images
 from erythron.report.model import RunReport
 from erythron.results.review import read_review
@@ -40,7 +41,9 @@ def export(visit: Visit, name: str) -> bytes:
     return answer.content
 
 
-def test_a_signed_result_is_what_the_page_the_run_and_every_export_say(desk: Desk, visit: Visit) -> None:
+def test_a_signed_result_is_what_the_page_the_run_and_every_export_say(
+    desk: Desk, visit: Visit, caplog: pytest.LogCaptureFixture
+) -> None:
     first, second, third = visit.names(3)
     visit.call(first, "plasma_cell")
     visit.call(second, NOT_A_CELL)
@@ -52,7 +55,11 @@ def test_a_signed_result_is_what_the_page_the_run_and_every_export_say(desk: Des
     added = visit.client.post("/api/fields/0/edits", json=body).json()["events"][0]["subject"]
     visit.call(added, "lymphocyte", seen=1)
     shown = visit.client.get("/api/specimens/0/differential").json()["differential"]
-    answer = sign(visit)
+    (desk.out / "report.pdf").write_bytes(b"%PDF-1.4\n<</Producer (Skia/PDF m120)>>\n%%EOF\n")
+    with caplog.at_level(logging.WARNING, "erythron.notices"):
+        answer = sign(visit)
+    assert "was of the page before and was removed" in caplog.text
+    assert not (desk.out / "report.pdf").exists()
     assert answer.status_code == 200, answer.text
 
     stored = json.loads(export(visit, "differential"))
@@ -94,6 +101,7 @@ def test_a_signed_result_is_locked_and_a_later_change_is_a_new_version(desk: Des
     assert visit.client.post("/api/specimens/0/recount").status_code == 204
     report = export(visit, "report").decode()
     assert "Not signed as it stands" in report
+    assert "Signature of another state." in report.split('id="differential"')[0]  # on the first printed page
     assert "Signed by" not in report
     assert sign(visit).status_code == 200
     found = visit.client.get("/api/specimens/0/signature").json()

@@ -121,6 +121,7 @@ class SlideDigest:
             mpp_interval=None if estimate is None else (estimate.mpp_low, estimate.mpp_high),
             scale_from_nuclei=traits.mpp_source is ScaleSource.NUCLEI,
             stated_mpp=None if traits.scale is None else traits.scale.stated,
+            shown_mpp=None if traits.scale is None else traits.scale.shown,
             stain_distance=measure_stain(self.sample, glass, self._bundle.card),
             unlike_fraction=self._unlike / self._cells if self._cells >= FEWEST_TO_JUDGE else None,
             in_view=count_in_view(self._stained_px, self._nucleated, traits.mpp),

@@ -20,9 +20,9 @@ from erythron.read.light import estimate_background
 from erythron.read.source import Slide
 from erythron.read.stained import check_stained
 from erythron.segment.blocks import Box
-from erythron.segment.field_scale import CONTRADICTED, FieldScale, choose_scale, find_field_scale
+from erythron.segment.field_scale import CONTRADICTED, FieldScale, check_given, choose_scale, find_field_scale
 from erythron.segment.nuclear_scale import SAMPLE, estimate_from_nuclei, is_plausible
-from erythron.segment.scale import ScaleEstimate, estimate_from_discs, estimate_scale
+from erythron.segment.scale import ScaleEstimate, estimate_scale
 from erythron.segment.segmenter import Segmenter
 
 Pixels = NDArray[np.uint8]
@@ -145,7 +145,8 @@ def measure_traits(sample: SmearImage, get_segmenter: Callable[[], Segmenter]) -
     """
     check_stained(sample)
     if sample.mpp_source is ScaleSource.OPTION:
-        scale, red_cells, mpp = None, estimate_from_discs(sample.rgb), sample.mpp
+        red_cells, mpp = estimate_scale(sample.rgb), sample.mpp
+        scale = None if mpp is None else check_given(mpp, red_cells)
     else:
         red_cells = estimate_scale(sample.rgb)
         scale = _find_scale(sample, red_cells, get_segmenter)
