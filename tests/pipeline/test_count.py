@@ -23,9 +23,11 @@ from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read import probe, source
 from erythron.read.inputs import find_images
+from erythron.results.field import read_cells
 from erythron.results.record import read_record
 from erythron.results.run import read_settings
 from erythron.segment.segmenter import Segmenter
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 OPTIONS = RunOptions(mpp=0.25)
 RANGES = '[erythroid_share]\nhigh = 0.01\npopulation = "our adults"\nsource = "our laboratory"\n'
@@ -216,6 +218,20 @@ def test_the_record_states_the_hash_of_the_table_that_was_written(run: Path) -> 
         record = read_record(folder)
         assert record is not None
         assert record.cells_sha256 == hash_file(folder / "cells.csv")
+
+
+def test_a_turned_copy_of_a_field_is_said_of_the_specimen(tmp_path: Path) -> None:
+    """A crop, its JPEG and its turn gave the cells of one field three times, without a word."""
+    (tmp_path / "in").mkdir()
+    drawn = Image.fromarray(draw_field(DrawnFieldSpec(260, 220, seed=1)).rgb)
+    drawn.save(tmp_path / "in" / "field.png")
+    drawn.rotate(180).save(tmp_path / "in" / "turned.jpg", quality=90)
+    for _ in range(2):  # counted, then taken from what is stored
+        found = count_images(find_images([tmp_path / "in"]), tmp_path / "out", OPTIONS)
+        [flag] = [flag for flag in found.differential.flags if flag.name == "images_overlap"]
+        assert "turned.jpg as field.png" in flag.text
+        assert flag.value == len(read_cells(tmp_path / "out" / "field"))
+        assert "Images overlap" in found.report.read_text()
 
 
 def test_the_page_has_as_many_fields_in_full_as_there_are_done(

@@ -257,7 +257,15 @@ def test_of_blood_the_page_shows_nothing_of_marrow(field: Field) -> None:
         replace(report, differential=blood, fields=(replace(report.fields[0], differential=blood),))
     )
     plain = render_report(report)
-    for of_marrow in ("ICSH asks", "to aim at", "How many cells", "Refer&shy;ence", "Reference for"):
+    for of_marrow in (
+        "ICSH asks",
+        "to aim at",
+        "How many cells",
+        "Refer&shy;ence",
+        ">Reference<",
+        "↑ ↓",
+        "Reference for",
+    ):
         assert of_marrow in plain
         assert of_marrow not in page
     assert "looks like blood" in page

@@ -5,8 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from PIL import Image
+
+from erythron.pipeline.count import count_images
+from erythron.pipeline.options import RunOptions
 from erythron.pipeline.recount import Reading, recount
+from erythron.read.inputs import find_images
 from erythron.results.field import read_cells
+from erythron.synthetic.field import DrawnFieldSpec, draw_field
 from tests.review_page.conftest import Desk, Visit
 
 NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
@@ -40,3 +46,15 @@ def test_calls_of_a_file_of_labels_stand_on_the_page_once(run: Path, tmp_path: P
         [standing] = Desk(run).visit().cells()["standing"]
         assert (standing["subject"], standing["becomes"], standing["reader"]) == (cell, new, "C. Reader")
         assert standing["version"] == 1
+
+
+def test_fields_that_show_the_same_cells_are_said_on_the_page(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    drawn = Image.fromarray(draw_field(DrawnFieldSpec(260, 220, seed=1)).rgb)
+    drawn.save(tmp_path / "in" / "field.png")
+    drawn.rotate(180).save(tmp_path / "in" / "turned.png")
+    run = count_images(find_images([tmp_path / "in"]), tmp_path / "run", RunOptions(mpp=0.25))
+    client = Desk(tmp_path / "run").visit().client
+    found = client.get("/api/specimens/0/differential").json()["differential"]["flags"]
+    assert [flag["text"] for flag in found] == [flag.text for flag in run.differential.flags]
+    assert "images_overlap" in [flag["name"] for flag in found]

@@ -27,6 +27,7 @@ from erythron.pipeline.field import (
 )
 from erythron.pipeline.field_record import make_result, read_scale
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.overlap import PlacedCells, place_cells
 from erythron.pipeline.reviewed import apply_review, count_by_model, report_review, undo_review
 from erythron.pipeline.settings import choose_settings, describe_steps, settle_steps
 from erythron.pipeline.slides.counter import DividedSlide, SlideCounter, SlideWork, TileDone, TileJob
@@ -93,6 +94,7 @@ class DoneField:
         measured: its cells, the columns that the page plots.
         page: what the page shows of it, None where it does not.
         review: what persons made of its calls, None where nobody called a cell.
+        placed: its cells, as they are compared with those of other fields; None of a slide.
     """
 
     record: FieldRecord
@@ -100,6 +102,7 @@ class DoneField:
     measured: pl.DataFrame
     page: FieldPage | None
     review: ReviewReport | None = None
+    placed: PlacedCells | None = None
 
 
 class CountTask:
@@ -341,6 +344,7 @@ class CountWorker:
             counted.cells.select(COLUMNS),
             shown.page,
             self._report_review(counted.cells, review, record, by_model),
+            place_cells(counted.cells, record.width_px, record.height_px),
         )
 
     def _report_review(
@@ -378,4 +382,5 @@ class CountWorker:
             )
             replace_page(job.folder, record, page)
         report = self._report_review(cells, review, record)
-        return DoneField(record, differential, cells.select(COLUMNS), page, report)
+        placed = place_cells(cells, record.width_px, record.height_px)
+        return DoneField(record, differential, cells.select(COLUMNS), page, report, placed)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from erythron.pipeline.count_worker import CountJob, DoneField
 from erythron.pipeline.executor import Failure
+from erythron.pipeline.overlap import judge_overlap
 from erythron.pipeline.shared_scale import judge_shared_scale
 from erythron.quality.flags import QualityFlag
 from erythron.report.model import FailedInput, FieldReport, RepeatedInput
@@ -40,6 +41,7 @@ class Tally:
         self.records: list[FieldRecord] = []
         self._seen: dict[str, int] = {}
         self._places: list[tuple[CountJob, int, int]] = []
+        self._overlap: tuple[list[str], QualityFlag | None] = ([], None)
 
     def add(self, outcome: DoneField | Failure, job: CountJob) -> None:
         """Take in what came of one input.
@@ -92,7 +94,7 @@ class Tally:
         self.entries[entry] = _make_entry(done)
 
     def list_flags(self) -> tuple[QualityFlag, ...]:
-        """Return flags of inputs that show the same pixels as another one, and of a scale that others show.
+        """Return flags of inputs that show pixels or cells of another, and of a scale that others show.
 
         What later specimens share with this one is known once they are counted too.
         """
@@ -100,7 +102,16 @@ class Tally:
             self._specimen, [(r.image, r.pixels_sha256) for r in self.records], self._seen_anywhere
         )
         scale = judge_shared_scale([done.record for done in self.done])
-        return (*shared, *self._flag_repeated(), *(() if scale is None else (scale,)))
+        found = (self._judge_overlap(), scale)
+        return (*shared, *self._flag_repeated(), *(flag for flag in found if flag is not None))
+
+    def _judge_overlap(self) -> QualityFlag | None:
+        """Return the flag of fields that show the same cells; the same fields are compared once."""
+        placed = {done.record.image: done.placed for done in self.done if done.placed is not None}
+        images = list(placed)
+        if images != self._overlap[0]:
+            self._overlap = (images, judge_overlap(images, list(placed.values())))
+        return self._overlap[1]
 
     def _flag_repeated(self) -> tuple[QualityFlag, ...]:
         repeated = [entry for entry in self.entries if isinstance(entry, RepeatedInput)]

@@ -45,6 +45,7 @@ PROVISIONAL = frozenset(
         "many_unclassified",
         "too_few_cells",
         "image_of_another_specimen",
+        "images_overlap",
         "review_lost",
     }
 )
@@ -222,8 +223,8 @@ def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[Qualit
             QualityFlag(
                 "cells_unlike_training",
                 f"{in_percent(quality.unlike_fraction)} of the cells look unlike nearly all cells that the "
-                "model learned from, where 1 % is usual; their calls may be wrong. The image may show another "
-                "stain, tissue or kind of picture",
+                "model learned from, where 1 % is usual; their calls may be wrong. The image may show "
+                "another stain, tissue or kind of picture",
                 quality.unlike_fraction,
                 limits.most_unlike,
             )

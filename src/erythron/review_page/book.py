@@ -17,11 +17,13 @@ from erythron.differential.assemble import merge_differentials
 from erythron.differential.counts import Differential
 from erythron.errors import DataError
 from erythron.pipeline.field import name_cells
+from erythron.pipeline.overlap import judge_overlap, place_cells
 from erythron.pipeline.reviewed import MISSED, ReviewedCells
 from erythron.pipeline.shared_scale import judge_shared_scale
 from erythron.pipeline.slides.areas import is_in_areas
 from erythron.pipeline.slides.reviewed import name_on_slide
 from erythron.pipeline.tally import SeenPixels, flag_shared
+from erythron.quality.flags import QualityFlag
 from erythron.read.source import Slide
 from erythron.review.record import Review, Verdict
 from erythron.review.store.events import SHARED, Change, Event, EventLog, Maker, StaleError, Subject
@@ -82,6 +84,7 @@ class Book:
         self._made: dict[tuple[str, int], tuple[int, ReviewedCells]] = {}
         self._newest: dict[tuple[str, str], int] = {}
         self._reviews: dict[tuple[str, str], tuple[int, Review]] = {}
+        self._overlaps: dict[tuple[str, int], QualityFlag | None] = {}
         classes = run.model.bundle.classes
         self._names = frozenset(c.name for c in classes) | {UNCLASSIFIED, NOT_A_CELL}
         self.refresh()
@@ -298,7 +301,20 @@ class Book:
         own = [(field.name, field.record.pixels_sha256) for field in specimen.fields]
         scale = judge_shared_scale([field.record for field in specimen.fields])
         shared = flag_shared(specimen.name, own, seen)
-        return replace(merged, flags=(*shared, *(() if scale is None else (scale,)), *merged.flags))
+        told = (flag for flag in (self._judge_overlap(lane, specimen), scale) if flag is not None)
+        return replace(merged, flags=(*shared, *told, *merged.flags))
+
+    def _judge_overlap(self, lane: str, specimen: PageSpecimen) -> QualityFlag | None:
+        """Return the flag of fields that show the same cells, as it was when it was first asked for."""
+        key = (specimen.name, len(specimen.fields))
+        if key not in self._overlaps:
+            fields = [field for field in specimen.fields if field.record.slide is None]
+            placed = [
+                place_cells(self.call_cells(lane, field).cells, field.record.width_px, field.record.height_px)
+                for field in fields
+            ]
+            self._overlaps[key] = judge_overlap([field.name for field in fields], placed)
+        return self._overlaps[key]
 
     def _take(self, event: Event) -> None:
         self._take_added(event)

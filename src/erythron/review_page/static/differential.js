@@ -40,9 +40,10 @@ export class DifferentialPanel {
     this.table = document.createElement("table");
     this.indices = document.createElement("dl");
     this.indices.className = "indices";
+    this.goal = [label, this.progress];
     const goal = document.createElement("div");
     goal.className = "goal";
-    goal.append(this.status, label, this.progress);
+    goal.append(this.status, ...this.goal);
     this.remarks = document.createElement("details");
     this.remarks.className = "remarks";
     this.remarks.hidden = true;
@@ -96,6 +97,16 @@ export class DifferentialPanel {
   }
 
   sayTarget(confirmed, total) {
+    const isBlood = Boolean(this.found?.flags.some(({ name }) => name === "looks_like_blood"));
+    for (const part of this.goal) {
+      part.hidden = isBlood;
+    }
+    if (isBlood) {
+      // The numbers to aim at are of marrow.
+      this.status.textContent = `${confirmed} of ${total} nucleated cells confirmed`;
+      this.status.classList.remove("done");
+      return;
+    }
     this.progress.max = Math.max(1, this.target);
     this.progress.value = Math.min(confirmed, this.target);
     const isReached = confirmed >= this.target;
