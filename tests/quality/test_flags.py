@@ -118,6 +118,6 @@ def test_what_was_done_to_make_one_image_of_a_file_is_said() -> None:
 def test_cells_unlike_the_training_are_said_with_what_is_usual_and_what_follows() -> None:
     (flag,) = judge_field(FieldQuality(unlike_fraction=0.43), THRESHOLDS)
     assert flag.text.startswith(
-        "43 % of the cells look unlike nearly all cells that the model learned from, where 1 % is usual; "
-        "their calls may be wrong"
+        "43 % of the cells look unlike nearly all that the model learned from, where 1 % is usual; their "
+        "calls may be wrong"
     )

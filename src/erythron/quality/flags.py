@@ -45,7 +45,6 @@ PROVISIONAL = frozenset(
         "many_unclassified",
         "too_few_cells",
         "image_of_another_specimen",
-        "images_overlap",
         "review_lost",
     }
 )
@@ -222,9 +221,9 @@ def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[Qualit
         flags.append(
             QualityFlag(
                 "cells_unlike_training",
-                f"{in_percent(quality.unlike_fraction)} of the cells look unlike nearly all cells that the "
-                "model learned from, where 1 % is usual; their calls may be wrong. The image may show "
-                "another stain, tissue or kind of picture",
+                f"{in_percent(quality.unlike_fraction)} of the cells look unlike nearly all that the model "
+                "learned from, where 1 % is usual; their calls may be wrong. The image may show another "
+                "stain, tissue or kind of picture",
                 quality.unlike_fraction,
                 limits.most_unlike,
             )
