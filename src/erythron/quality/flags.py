@@ -45,6 +45,7 @@ PROVISIONAL = frozenset(
         "many_unclassified",
         "too_few_cells",
         "image_of_another_specimen",
+        "images_overlap",
         "review_lost",
     }
 )
