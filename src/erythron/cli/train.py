@@ -254,6 +254,7 @@ def learn_from_review(
     from erythron.files.locking import lock_folder
     from erythron.train.classifier.frozen.from_review import train_from_review
 
+    say_waiting(runs)
     with show_stages() as progress, lock_folder(out):
         record, found = train_from_review(runs, load_bundle(model), out, threads, progress, outlines)
     if as_json:
@@ -276,6 +277,22 @@ def learn_from_review(
     )
     show_outlines(found.outlines, out)
     typer.echo(f"If you want it: erythron export {out} --out BUNDLE, then erythron count ... --model BUNDLE")
+
+
+def say_waiting(runs: Sequence[Path]) -> None:
+    """Say which runs have calls that no count has taken in, so that nothing is learned from these."""
+    try:
+        from erythron.review_page.waiting import count_waiting
+    except ModuleNotFoundError:  # the review page is not installed here
+        return
+    for out in runs:
+        waiting = count_waiting(out)
+        if waiting:
+            typer.echo(
+                f"{out}: {waiting} changes of its review are not in its results yet, and nothing is learned "
+                "from them: sign, or choose 'Count again without signing' on the page",
+                err=True,
+            )
 
 
 def show_outlines(learned: LearnedOutlines, out: Path) -> None:

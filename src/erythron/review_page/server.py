@@ -13,7 +13,7 @@ import uvicorn
 
 from erythron.errors import UsageError
 from erythron.pipeline.finished import find_run
-from erythron.review.store.database import name_file, open_database
+from erythron.review.store.database import DATABASE, name_file, open_database
 from erythron.review.store.events import EventLog
 from erythron.review.store.jobs import JobLog
 from erythron.review_page.app import PageSettings, create_app
@@ -21,9 +21,6 @@ from erythron.review_page.guard import Rules
 from erythron.review_page.intake import MAX_UPLOAD_BYTES
 from erythron.review_page.run import ReviewedRun
 from erythron.review_page.sessions import LIFETIME_S, Sessions
-
-DATABASE = "review.sqlite"
-"""Lies in the folder of a run, unless another database is named."""
 
 
 @dataclass(frozen=True)
