@@ -18,6 +18,10 @@ SHEET_ROWS = 1_048_576
 """Rows of one sheet, the head among them: the limit of the format (ECMA-376, and of Excel)."""
 
 
+_NAMING = ("image", "specimen", "cell_id")
+"""Columns that say which cell a row is of: they stay in view."""
+
+
 def write_xlsx(summary: pl.DataFrame, cells: pl.DataFrame, path: Path) -> None:
     """Write a workbook with the sheets ``summary`` and ``cells``.
 
@@ -40,7 +44,7 @@ def write_xlsx(summary: pl.DataFrame, cells: pl.DataFrame, path: Path) -> None:
     with Workbook(buffer, options) as workbook:
         _drop_infinite(summary).write_excel(workbook, "summary", freeze_panes=(1, 1))
         rows = SHEET_ROWS - 1
-        named = cells.columns.index("cell_id") + 1
+        named = sum(name in _NAMING for name in cells.columns)
         for number, start in enumerate(range(0, max(cells.height, 1), rows), 1):
             name = "cells" if number == 1 else f"cells {number}"
             _drop_infinite(cells.slice(start, rows)).write_excel(workbook, name, freeze_panes=(1, named))
