@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -154,3 +156,8 @@ def test_a_hundred_fields_take_little_time() -> None:
     assert time.perf_counter() - start < 10  # a fraction of a second on a quiet machine
     assert {number for pair in found for number in (pair.first, pair.second)} == {0, 98, 99}
     assert len(found) == 2
+
+
+def test_what_only_several_fields_need_is_not_loaded_for_one() -> None:
+    code = "import erythron.pipeline.count, sys; sys.exit('scipy.spatial' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

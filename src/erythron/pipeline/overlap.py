@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 from scipy.special import bdtrc
 
 from erythron.cells.table import is_counted
@@ -166,6 +165,8 @@ def find_overlaps(fields: Sequence[PlacedCells]) -> list[Overlap]:
     Args:
         fields: of one specimen.
     """
+    from scipy.spatial import KDTree  # takes long to import, and only several fields need it
+
     number = np.repeat(np.arange(len(fields)), [len(field.places) for field in fields])
     if len(np.unique(number)) < 2:
         return []
@@ -210,6 +211,8 @@ def count_shared(first: PlacedCells, second: PlacedCells, alike: NDArray[np.int6
         alike: (K, 2), numbers of the cells in ``first`` and ``second`` that look alike, the most alike first.
         compared: pairs of fields in the specimen.
     """
+    from scipy.spatial import KDTree  # as above
+
     off = max(first.off_px, second.off_px)
     here, there = first.places[alike[:, 0]].astype(complex), second.places[alike[:, 1]].astype(complex)
     straight, mirrored = _find_motion(here, there, off), _find_motion(here.conj(), there, off)
