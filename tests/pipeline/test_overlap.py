@@ -159,5 +159,10 @@ def test_a_hundred_fields_take_little_time() -> None:
 
 
 def test_what_only_several_fields_need_is_not_loaded_for_one() -> None:
-    code = "import erythron.pipeline.count, sys; sys.exit('scipy.spatial' in sys.modules)"
+    code = (
+        "import sys, numpy as np, erythron.pipeline.count, erythron.pipeline.overlap as overlap;"
+        "one = overlap.PlacedCells(np.zeros(9), np.zeros((9, 7), np.float32), 1.0, 9e4);"
+        "assert overlap.judge_overlap(['a.png'], [one]) is None;"
+        "sys.exit('scipy.spatial' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

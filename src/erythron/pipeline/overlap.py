@@ -165,11 +165,11 @@ def find_overlaps(fields: Sequence[PlacedCells]) -> list[Overlap]:
     Args:
         fields: of one specimen.
     """
-    from scipy.spatial import KDTree  # takes long to import, and only several fields need it
-
     number = np.repeat(np.arange(len(fields)), [len(field.places) for field in fields])
     if len(np.unique(number)) < 2:
         return []
+    from scipy.spatial import KDTree  # takes long to import, and only several fields need it
+
     start = np.searchsorted(number, np.arange(len(fields)))
     measures = np.concatenate([field.measures for field in fields])
     alike = KDTree(measures).query_pairs(1.0, p=np.inf, output_type="ndarray")
