@@ -60,6 +60,8 @@ class Ahead:
         self._beside = ThreadPoolExecutor(max_workers=1)
         self._running: list[subprocess.Popen[bytes]] = []
         self._is_over = False
+        # As it is now: tests that run beside set and take away variables of their own.
+        self._environment = dict(os.environ)
         self._ends: dict[Prepare, Future[Ended]] = {}
         for prepare in dict.fromkeys(filter(None, map(find_program, items))):
             folder = root / str(len(self._ends))
@@ -81,7 +83,7 @@ class Ahead:
         if self._is_over:
             raise RuntimeError("the session is over")
         with (folder / ".stdout").open("w+b") as stdout, (folder / ".stderr").open("w+b") as stderr:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=stderr)
+            process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=stdout, stderr=stderr)
             self._running.append(process)
             # Not `wait`: only this call says what one child used, and not the largest of all so far.
             _, status, used = os.wait4(process.pid, 0)

@@ -138,8 +138,11 @@ class Desk:
 def count_rows(page: Page) -> dict[str, int]:
     """Return the counts that the page's differential shows."""
     page.locator("#differential-body tr").first.wait_for()
-    rows = page.locator("#differential-body tr").all_inner_texts()
-    return {parts[0].strip(): int(parts[1]) for row in rows[1:] if (parts := row.split("\t"))[1].isdigit()}
+    # At one moment: the page may write the table anew between two questions.
+    rows = page.evaluate(
+        "[...document.querySelectorAll('#differential-body tr')].map(r => [...r.cells].map(c => c.innerText))"
+    )
+    return {row[0].strip(): int(row[1]) for row in rows[1:] if row[1].isdigit()}
 
 
 def count_tiles(page: Page) -> int:
