@@ -1,9 +1,9 @@
 """Counts that are killed, run in pairs into one folder, or meet a full disk: what the rerun leaves.
 
 Each disturbed count is given again, undisturbed; its folder must then hold what an unbroken count leaves, and
-no partial file. Kills fall at random moments from the start of the process to a little after its usual end,
-so that some hit the page and the tables of the run. A full disk is a small tmpfs, which only the superuser
-can mount.
+no partial file. Ctrl-C and SIGTERM must end it with status 130, or 0 where it was done, and leave no partial
+file. Kills fall at random moments from the start of the process to a little after its usual end, so that some
+hit the page and the tables of the run. A full disk is a small tmpfs, which only the superuser can mount.
 
     python benchmarks/interruptions.py --pairs 12 --kills 40 --disks 4
 """
@@ -23,6 +23,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from erythron.interrupts import INTERRUPTED
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 COMMAND = [sys.executable, "-m", "erythron", "count"]
@@ -74,12 +75,14 @@ def run_pair(images: Path, out: Path) -> str:
     return f"exit {codes}" + (f", {broken[0][-200:]}" if broken else "")
 
 
-def run_killed(images: Path, out: Path, after_s: float, number: signal.Signals) -> str:
-    """Start a count and send it a signal after some seconds; say how it ended."""
+def run_killed(images: Path, out: Path, after_s: float, number: signal.Signals) -> tuple[str, bool]:
+    """Start a count and send it a signal after some seconds; say how it ended, and whether as it should."""
     process = subprocess.Popen(count(images, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(after_s)
     process.send_signal(number)
-    return f"{number.name} after {after_s:.2f} s, exit {process.wait()}"
+    status = process.wait()
+    rightly = (0, -signal.SIGKILL) if number is signal.SIGKILL else (0, INTERRUPTED)
+    return f"{number.name} after {after_s:.2f} s, exit {status}", status in rightly
 
 
 def main() -> None:
@@ -119,7 +122,9 @@ def main() -> None:
             # Every third falls into the last tenth, where summary, page and record are written.
             share = rng.uniform(0.9, 1.02) if number % 3 == 0 else rng.uniform(0.05, 1.0)
             sign = rng.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
-            check(f"kill {number}: {run_killed(images, out, share * usual_s, sign)}", out)
+            told, is_right = run_killed(images, out, share * usual_s, sign)
+            wrong += not is_right
+            check(f"kill {number}: {told}{'' if is_right else ' (wrong)'}", out)
         for number in range(options.disks):
             out = folder / f"disk{number}"
             out.mkdir()

@@ -45,6 +45,37 @@ def test_before_and_after_the_work(program: str, number: signal.Signals) -> None
     assert (process.returncode, said.decode().strip()) == (INTERRUPTED, MESSAGE)
 
 
+AT_WORK = """
+import signal, sys
+from erythron import __main__ as program
+from erythron import cli
+class Network:
+    def __del__(self):
+        print("taken apart")
+network = Network()
+def results():
+    try:
+        yield 1
+    finally:
+        print("closed")
+def work(words):
+    held = results()
+    for result in held:
+        if sys.argv[1] == "a text":
+            exec("signal.raise_signal(signal.SIGTERM)", {"signal": signal})
+        signal.raise_signal(signal.SIGTERM)
+cli.app = work
+program.run()
+"""
+
+
+@pytest.mark.parametrize("where", ["a text", "code"])
+def test_during_the_work_all_is_closed_and_nothing_taken_apart_that_a_thread_may_use(where: str) -> None:
+    done = subprocess.run([sys.executable, "-c", AT_WORK, where], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (INTERRUPTED, MESSAGE)
+    assert done.stdout == "closed\n"
+
+
 def test_a_signal_that_is_ignored_stays_so() -> None:
     program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     program += (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from erythron.interrupts import end_at_once
+from erythron.interrupts import INTERRUPTED, end_at_once, leave
 
 
 def run() -> None:
@@ -10,7 +10,12 @@ def run() -> None:
     end_at_once()
     from erythron.cli import main
 
-    main()
+    try:
+        main()
+    except (SystemExit, KeyboardInterrupt) as ending:
+        if isinstance(ending, SystemExit) and ending.code != INTERRUPTED:
+            raise
+        leave(ending)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
+from typing import NoReturn
 
 INTERRUPTED = 130
 """Exit status: 128 and the number of SIGINT, as shells have it."""
@@ -43,6 +47,30 @@ def raise_lost_interrupt() -> None:
     """
     if _came:
         raise KeyboardInterrupt
+
+
+def leave(ending: BaseException) -> NoReturn:
+    """End the process after an interrupt: what is open is closed, and the interpreter is not taken apart.
+
+    A network that was cut off still computes in threads of its own, which call back into Python. A thread
+    that finds the interpreter gone is ended by force inside compiled code that allows no such thing: the
+    process aborts (status -6), or waits for that thread for ever. And Python ends a process by SIGINT (status
+    -2) if one came while it ran a text as code, even where it was caught. Another interrupt meanwhile ends
+    the process as it is.
+
+    Args:
+        ending: what the interrupt came to. It and what it came from hold iterators that are not at their end,
+            such as one of results that other processes are still writing.
+    """
+    end_at_once()
+    error: BaseException | None = ending
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # there is none, or nobody reads it
+            stream.flush()
+    os._exit(INTERRUPTED)
 
 
 def _handle_by(handler: Callable[[int, FrameType | None], None]) -> None:

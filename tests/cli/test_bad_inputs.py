@@ -45,7 +45,7 @@ def prepare(place: Path) -> list[str | Path]:
     (folder / "text.png").write_text("these are words\n")
     Image.new("RGB", (1, 1)).save(folder / "dot.png")
     write_huge_png(folder / "huge.png", 30000)
-    command = [sys.executable, "-c", "from erythron.cli import main; main()", "count"]
+    command = [sys.executable, "-m", "erythron", "count"]
     return [*command, folder, place / "absent.png", "--out", place / "out"]
 
 
@@ -71,7 +71,7 @@ def test_the_good_ones_are_counted_and_each_bad_one_is_named(ahead: Ended) -> No
 
 
 def test_no_image_at_all_is_wrong_usage(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from erythron.cli import main; main()", "count"]
+    command = [sys.executable, "-m", "erythron", "count"]
     result = subprocess.run(
         [*command, str(tmp_path), "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=60
     )

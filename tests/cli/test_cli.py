@@ -25,7 +25,7 @@ from erythron.pipeline.settings import choose_settings
 from erythron.shape.mask import convex_hull
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
-ERYTHRON = [sys.executable, "-c", "from erythron.cli import main; main()"]
+ERYTHRON = [sys.executable, "-m", "erythron"]
 PER_IMAGE = {"cells.csv", "cells.geojson", "differential.json", "overlay.png", "page.json", "record.json"}
 
 

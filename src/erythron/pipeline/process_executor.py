@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -110,6 +110,8 @@ class ProcessExecutor:
                 yield sent.popleft().item, outcome
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            # Who gives up half-way, by Ctrl-C too, waits for the items at work: no file is left half written.
+            wait(one.answer for one in sent if one.answer is not None and not one.answer.cancel())
 
     def _open(self, task: Task[Any, Any]) -> tuple[ProcessPoolExecutor, _Workers]:
         for name in _ONE_THREAD:
