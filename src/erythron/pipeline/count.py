@@ -30,10 +30,10 @@ from erythron.pipeline.executor import (
     LocalExecutor,
     Progress,
     attempt,
-    check_distinct,
     no_progress,
 )
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.places import check_distinct, settle_places
 from erythron.pipeline.reviewed import merge_reviews
 from erythron.pipeline.settings import choose_settings, keep_settings
 from erythron.pipeline.specimens import Specimen, name_run
@@ -237,6 +237,7 @@ class Counting:
     ) -> None:
         loading = loading or LoadingBundle(load_bundle(options.model), options.runtime, options.threads)
         self.bundle = loading.bundle
+        specimens = settle_places(specimens, out)
         self._specimens, self._out, self._options = specimens, out, options
         self._task = CountTask(options, loading)
         self._settings = choose_settings(self.bundle, options.reference, options.width, options.me_ratio)
