@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from erythron.pipeline.count import CountRun
+    from erythron.pipeline.specimens import NotListed
 
 
 def show_counts(
@@ -19,6 +20,7 @@ def show_counts(
     *,
     as_json: bool,
     browser: Path | None = None,
+    not_listed: NotListed | None = None,
 ) -> int:
     """Print what was counted and return the exit status.
 
@@ -28,10 +30,14 @@ def show_counts(
         out: folder of the run.
         as_json: print JSON in place of a table.
         browser: that prints each report to a PDF; None for no PDF.
+        not_listed: images that belong to no specimen; None where all do.
     """
     from erythron.cli.progress import show_failures, show_flags, show_notice
 
-    show_failures([failure.reason for run in runs for failure in run.failures])
+    failed = [failure.reason for run in runs for failure in run.failures]
+    if not_listed is not None:
+        failed.append(str(not_listed))
+    show_failures(failed)
     for number, run in enumerate(runs):
         name = None if names is None else names[number]
         if not run.fields:
@@ -43,7 +49,7 @@ def show_counts(
         elif run.old_pdf:
             show_notice(run.old_pdf)
     if as_json:
-        typer.echo(_dump(runs, names))
+        typer.echo(_dump(runs, names, () if not_listed is None else not_listed.images))
     elif names is not None:
         _print_specimens(names, runs)
         typer.echo(f"\nReports: {out / 'SPECIMEN' / 'report.html'}\nSummary: {out / 'summary.csv'}")
@@ -54,17 +60,17 @@ def show_counts(
             typer.echo(f"\nReport: {run.report}")
         if browser is not None:
             typer.echo(f"PDF: {run.report.with_suffix('.pdf')}")
-    return 1 if any(run.failures for run in runs) else 0
+    return 1 if failed else 0
 
 
-def _dump(runs: Sequence[CountRun], names: Sequence[str] | None) -> str:
-    """Return a run as JSON, or an object with a list of those of the specimens."""
+def _dump(runs: Sequence[CountRun], names: Sequence[str] | None, not_listed: Sequence[str]) -> str:
+    """Return a run as JSON, or an object with those of the specimens and the images that are of none."""
     import json
 
     if names is None:
         return runs[0].to_json()
     listed = [{"specimen": name, **json.loads(run.to_json())} for name, run in zip(names, runs, strict=True)]
-    return json.dumps({"specimens": listed})
+    return json.dumps({"specimens": listed, "not_listed": not_listed})
 
 
 def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
