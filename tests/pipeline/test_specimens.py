@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from erythron.errors import DataError, UsageError
 from erythron.pipeline.count import count_images, count_specimens
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.recount import Reading, recount
-from erythron.pipeline.specimens import NotListed, find_not_listed, group_images, list_not_given
+from erythron.pipeline.specimens import NotListed, Specimen, find_not_listed, group_images, list_not_given
 from erythron.quality.flags import is_provisional
-from erythron.read.inputs import find_images
+from erythron.read.inputs import InputImage, find_images
 from erythron.results.convert import ExportFormat, convert_run
 from erythron.results.repeated import drop_repeated
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
@@ -79,6 +80,22 @@ def test_the_summary_has_a_row_a_specimen_and_names_stay_text(counted: Path) -> 
         total = read_total(counted / row["specimen"])
         assert {name: row[f"count_{name}"] for name in total} == total
     assert summary["nucleated_cells"].n_unique() > 1
+
+
+def test_the_summary_says_how_many_fields_are_counted_and_how_many_are_not(
+    patients: Path, tmp_path: Path
+) -> None:
+    coarse, fine = find_images([patients / "000"])
+    lost = InputImage(patients / "000" / "none.png", Path("none.png"))
+    specimen = Specimen("000", (replace(coarse, mpp=0.6), fine, lost), Path("000"))
+    [run] = count_specimens([specimen], tmp_path, OPTIONS)
+    assert len(run.fields) == 2
+    row = pl.read_csv(tmp_path / "summary.csv").row(0, named=True)
+    assert (row["fields"], row["uncounted_fields"], row["failed_images"]) == (1, 1, 1)
+    of_images = pl.read_csv(tmp_path / "000" / "summary.csv")
+    assert of_images["status"].to_list() == ["done", "done", "failed"]
+    assert "no cell is counted" in of_images["reason"][0]
+    assert of_images["reason"][1] is None
 
 
 def test_specimens_are_compared_by_name(counted: Path) -> None:

@@ -72,7 +72,12 @@ def list_plans(differential: Differential) -> list[str]:
 
 def is_counted(differential: Differential) -> bool:
     """Return whether cells of a field are counted at all; not so where stages cannot be told at its scale."""
-    return not any(flag.name in _UNCOUNTABLE for flag in differential.flags)
+    return explain_uncounted(differential) is None
+
+
+def explain_uncounted(differential: Differential) -> str | None:
+    """Return why no cell of a field is counted, in the words of its flag; None of a field that is counted."""
+    return next((flag.text for flag in differential.flags if flag.name in _UNCOUNTABLE), None)
 
 
 def explain_left_out(fields: Iterable[Differential]) -> list[str]:
