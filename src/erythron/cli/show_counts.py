@@ -142,17 +142,18 @@ def _print_differential(run: CountRun) -> None:
     from rich.table import Table
 
     from erythron.quality.flags import in_percent, is_provisional
-    from erythron.report.lines import order_lines, sum_lines
+    from erythron.report.lines import drop_untold, order_lines, sum_lines
     from erythron.report.numbers import (
         NOTHING,
+        TOO_FEW,
         format_estimate_with_limits,
         format_percent,
         format_with_limits,
     )
-    from erythron.report.wording import explain_left_out
+    from erythron.report.wording import explain_left_out, remark_index
 
     console = Console(highlight=False)
-    differential, fields = run.differential, _count_fields(run)
+    differential, fields = drop_untold(run.differential), _count_fields(run)
     if not run.fields:
         console.print("No image could be counted.")
         return
@@ -203,12 +204,18 @@ def _print_differential(run: CountRun) -> None:
         unit = " %" if is_share else ""
         value = format_with_limits(index.value, index.interval, is_share=is_share) + unit
         estimate = format_estimate_with_limits(index.corrected, is_share=is_share)
+        if estimate:
+            value += f", corrected {estimate}" + ("" if estimate == TOO_FEW else unit)
+        if remark := remark_index(index):
+            value += f", {remark}"
         console.print(
-            f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}",
+            f"  {index.title}: {value}",
             soft_wrap=True,
             style="dim" if is_doubtful else None,
         )
-    if is_corrected:
+    if reason := differential.correction.reason:
+        console.print(f"\nNo corrected figures: {reason}.", markup=False, soft_wrap=True)
+    else:
         console.print(
             "\nRaw shares are of calls, with the error of sampling; corrected ones estimate what was there, "
             "with the error of the model too.",
