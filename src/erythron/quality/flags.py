@@ -39,6 +39,7 @@ PROVISIONAL = frozenset(
         "looks_like_blood",
         "specimen_not_told",
         "fields_like_blood",
+        "fields_like_marrow",
         "stain_unlike_training",
         "cells_unlike_training",
         "unclassified_unexplained",
