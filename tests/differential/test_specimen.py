@@ -126,7 +126,7 @@ def test_a_small_dense_field_of_marrow_in_a_specimen_of_blood_is_said() -> None:
         "1 of 2 fields is as dense as marrow (12 nucleated cells to 10 red cells), and the whole looks like "
         "blood: is it of this specimen? Their cells are counted as those of blood"
     )
-    two = say_mixture(marrow, marrow, (24, 0, 3000))
+    two = say_mixture(marrow, marrow, (24, 0, 5000))
     assert two is not None
     assert two.startswith("2 of 3 fields are as dense as marrow (24 nucleated cells to 20 red cells)")
 

@@ -145,8 +145,8 @@ def _flag_dense(
     are, they = ("is", "is it") if some == 1 else ("are", "are they")
     text = (
         f"{some} of {len(fields)} fields {are} as dense as marrow ({seen.nucleated} nucleated cells to "
-        f"{seen.red:.0f} red cells), and the whole looks like blood: {they} of this specimen? Their cells are "
-        "counted as those of blood"
+        f"{seen.red:.0f} red cells), and the whole looks like blood: {they} of this specimen? Their cells "
+        "are counted as those of blood"
     )
     return QualityFlag(FIELDS_LIKE_MARROW, text, float(some))
 
