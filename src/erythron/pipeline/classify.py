@@ -173,16 +173,18 @@ def judge_calls(calls: pl.DataFrame) -> tuple[QualityFlag, ...]:
     flags = judge_field(FieldQuality(unlike_fraction=measure_unlike(calls)), THRESHOLDS)
     unlike = calls.filter(is_unlike_training()).height
     if unlike and not flags:
+        looks, theirs = ("looks", "its call") if unlike == 1 else ("look", "their calls")
         text = (
-            f"{unlike} of {calls.height} cells {'looks' if unlike == 1 else 'look'} unlike nearly all that "
-            "the model learned from (novelty over 1), where 1 % is usual; their calls may be wrong"
+            f"{unlike} of {calls.height} cells {looks} unlike nearly all that the model learned from (novelty "
+            f"over 1), where 1 % is usual; {theirs} may be wrong"
         )
         flags.append(QualityFlag("some_unlike_training", text, unlike / calls.height))
     many = calls.filter(has_flag(CellFlag.NOT_ONE_CELL))["image"].to_list()
     if many:
         more = f" and {len(many) - _MOST_NAMED} more" if len(many) > _MOST_NAMED else ""
+        show = "shows" if len(many) == 1 else "show"
         text = (
-            f"{', '.join(many[:_MOST_NAMED])}{more}: shows more than a single cell, and only the one at the "
+            f"{', '.join(many[:_MOST_NAMED])}{more}: {show} more than a single cell, and only the one at the "
             "centre is named; count a field with 'erythron count', or give the scale of a large picture of "
             "one cell with --mpp"
         )
