@@ -175,8 +175,8 @@ def judge_calls(calls: pl.DataFrame) -> tuple[QualityFlag, ...]:
     if unlike and not flags:
         looks, theirs = ("looks", "its call") if unlike == 1 else ("look", "their calls")
         text = (
-            f"{unlike} of {calls.height} cells {looks} unlike nearly all that the model learned from (novelty "
-            f"over 1), where 1 % is usual; {theirs} may be wrong"
+            f"{unlike} of {calls.height} cells {looks} unlike nearly all that the model learned from "
+            f"(novelty over 1), where 1 % is usual; {theirs} may be wrong"
         )
         flags.append(QualityFlag("some_unlike_training", text, unlike / calls.height))
     many = calls.filter(has_flag(CellFlag.NOT_ONE_CELL))["image"].to_list()
