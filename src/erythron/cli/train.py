@@ -67,8 +67,8 @@ def train(
         typer.Option(
             "--from-review",
             metavar="RESULTS",
-            help="Fit the bundle anew with the cells that persons have called in a count; repeat for "
-            "several. Takes no recipe.",
+            help="Fit the bundle anew with the cells that persons have called in a count, given by its "
+            "folder or the review's database in it; repeat for several. Takes no recipe.",
         ),
     ] = None,
     outlines: Annotated[
@@ -254,6 +254,8 @@ def learn_from_review(
     from erythron.files.locking import lock_folder
     from erythron.train.classifier.frozen.from_review import train_from_review
 
+    # A review's database lies in the folder of its run, in which its calls are once signed.
+    runs = [run.parent if run.suffix == ".sqlite" and run.is_file() else run for run in runs]
     say_waiting(runs)
     with show_stages() as progress, lock_folder(out):
         record, found = train_from_review(runs, load_bundle(model), out, threads, progress, outlines)

@@ -22,6 +22,8 @@ from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.results.field import read_cells
 from erythron.results.record import RECORD, SlideRecord
+from erythron.review.store.database import DATABASE, name_file, open_database
+from erythron.review.store.events import EventLog
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 from erythron.train.classifier.frozen import from_review
 from erythron.train.classifier.frozen.from_review import (
@@ -100,11 +102,19 @@ def test_a_bundle_learns_says_what_got_better_and_learns_again(
     assert f"erythron export {out}" in done.stdout
     assert not list(out.rglob("*.onnx")) or [p.name for p in out.rglob("*.onnx")] == ["segmentation.onnx"]
     # What the command makes of it for a program; another fit would say the same.
-    monkeypatch.setattr(from_review, "train_from_review", lambda *_: (record, found))
-    words = ("train", "--from-review", run, "--model", learned.path, "--out", tmp_path / "run", "--json")
+    taken: list[list[Path]] = []
+    monkeypatch.setattr(
+        from_review, "train_from_review", lambda runs, *_: taken.append(runs) or (record, found)
+    )
+    # The database of a review stands for the run that it lies in.
+    database = run / DATABASE
+    log = EventLog(open_database(name_file(database)), run)
+    log.close()
+    words = ("train", "--from-review", database, "--model", learned.path, "--out", tmp_path / "run", "--json")
     done = run_program(*words)
     assert json.loads(done.stdout)["by_class"].keys() == found.by_class.keys()
     assert json.loads(done.stdout)["apart_by"] == "field"
+    assert taken == [[run]]
 
 
 def test_what_cannot_be_learned_from_is_refused_in_words(
