@@ -123,8 +123,8 @@ def run_command(words: Sequence[str] | None = None) -> None:
         app(words)
     except (SystemExit, KeyboardInterrupt) as ending:
         # A library may make an exit of its own of an interrupt, as Lightning does.
-        is_interrupt = isinstance(ending, KeyboardInterrupt) or ending.code == INTERRUPTED
-        if not is_interrupt and not (ending.code and is_interrupted()):
+        code = INTERRUPTED if isinstance(ending, KeyboardInterrupt) else ending.code
+        if code != INTERRUPTED and not (code and is_interrupted()):
             raise
         typer.echo(MESSAGE, err=True)
         raise SystemExit(INTERRUPTED) from ending
