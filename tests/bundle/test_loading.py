@@ -18,7 +18,8 @@ from erythron.bundle.loading import describe_device, load_runtimes, open_runtime
 from erythron.bundle.runtime import OnnxRuntime, OpenVinoRuntime, list_providers
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.errors import BundleError, MissingExtraError
-from erythron.pipeline.field import CountedField, Model, classify_crop, count_field, load_networks
+from erythron.pipeline.crop import classify_crop
+from erythron.pipeline.field import CountedField, Model, count_field, load_networks
 from erythron.pipeline.settings import choose_settings
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.synthetic.field import DrawnFieldSpec, draw_field

@@ -17,6 +17,7 @@ from erythron.files.naming import as_text, find_named
 from erythron.pipeline.count import CountRun, count_images, count_specimens
 from erythron.pipeline.executor import Progress, no_progress
 from erythron.pipeline.options import RunOptions, SlideOptions
+from erythron.pipeline.places import settle_places
 from erythron.pipeline.specimens import Specimen, name_run
 from erythron.read.image import ScaleSource
 from erythron.read.inputs import InputImage
@@ -61,6 +62,7 @@ def find_run(out: Path) -> FinishedRun:
         ),
     )
     names, specimens = _find_specimens(out)
+    specimens = settle_places(specimens, out)
     folders = {
         image.path: out / specimen.folder / image.place for specimen in specimens for image in specimen.images
     }
