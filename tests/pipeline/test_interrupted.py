@@ -130,6 +130,7 @@ def test_a_mistyped_name_does_not_stand_in_the_way_of_the_right_one(images: Path
     ("lost", "how"),
     [
         ("cells.csv", "gone"),
+        ("differential.json", "changed"),
         *[
             (name, how)
             for name in ("cells.geojson", "overlay.png", "differential.json")
@@ -141,9 +142,13 @@ def test_a_kept_field_is_counted_again_where_a_file_of_it_is_lost(
     lost: str, how: str, images: Path, counted: Path, run: Path
 ) -> None:
     path = run / "f1" / lost
+    before = path.read_bytes()
     path.unlink()
     if how == "empty":
         path.touch()
+    if how == "changed":
+        path.write_bytes(before.replace(b'"nucleated_cells": ', b'"nucleated_cells": 9', 1))
+        assert path.read_bytes() != before
     assert count_images(find_images([images]), run, OPTIONS).failures == ()
     assert read_results(run) == read_results(counted)
 

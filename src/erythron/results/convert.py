@@ -20,9 +20,9 @@ from erythron.interchange.coco import write_coco
 from erythron.interchange.label_studio import LOCAL_FILES, make_labelling_config, write_label_studio
 from erythron.report.spreadsheet import write_xlsx
 from erythron.results.field import read_field
-from erythron.results.record import RECORD
+from erythron.results.record import RECORD, read_record
 from erythron.results.repeated import drop_repeated
-from erythron.results.run import SUMMARY, read_run
+from erythron.results.run import RUN, SUMMARY, read_run
 
 
 class ExportFormat(StrEnum):
@@ -127,7 +127,31 @@ def _find_folders(run: Path) -> Sequence[Path]:
     ]
     if not records:
         raise UsageError(f"{run}: holds no counted image; name the --out folder of erythron count")
-    return drop_repeated([path.parent for path in records], run)
+    _refuse_lost(run, [path.parent for path in records])
+    kept = drop_repeated([path.parent for path in records], run)
+    if not kept:
+        raise UsageError(f"{run}: holds counted images, and none of them is of its {RUN}; count again")
+    return kept
+
+
+def _refuse_lost(run: Path, folders: Sequence[Path]) -> None:
+    """Refuse a run of which the results of an image are gone: a table without them looks whole.
+
+    Raises:
+        DataError: an image is done as the record of the run says, and no folder holds it.
+    """
+    record = read_run(run)
+    if record is None:
+        return
+    parts = [run / name for name in record["specimens"]] if "specimens" in record else [run]
+    done = {one["image"] for part in parts for one in (read_run(part) or {}).get("done", ())}
+    there = [read_record(folder) for folder in folders]
+    lost = done - {one.image for one in there if one is not None}
+    if lost and None not in there:
+        raise DataError(
+            f"{run}: the results of {min(lost)} are gone; give the command of the count again, which makes "
+            "what is missing"
+        )
 
 
 def _write_text(pieces: Iterator[str], out: Path) -> None:
