@@ -23,6 +23,8 @@ _KEPT = ("counted_as", "label", "flags")
 _CALLS = ("counted_as", "label")
 """Columns of a table in which a person says what a cell is."""
 
+_TABLES = {".csv", ".tsv", ".txt", ".xlsx"}
+
 
 @dataclass(frozen=True)
 class EditedRow:
@@ -135,14 +137,14 @@ def _refuse_lost_calls(path: Path) -> None:
             for merged in sheet.merged_cells.ranges:
                 if merged.min_col <= column <= merged.max_col:
                     raise DataError(
-                        f"{path}: sheet {sheet.title}: {merged.coord} is merged, and only its first cell has a "
-                        "call; unmerge it and write the call into each row"
+                        f"{path}: sheet {sheet.title}: {merged.coord} is merged, and only its first cell has "
+                        "a call; unmerge it and write the call into each row"
                     )
             for [cell] in sheet.iter_rows(min_row=2, min_col=column, max_col=column):
                 if cell.data_type == "f":
                     raise DataError(
-                        f"{path}: sheet {sheet.title}: {cell.coordinate} is a formula without a stored value; "
-                        "open the workbook in a spreadsheet and save it, or write the call itself"
+                        f"{path}: sheet {sheet.title}: {cell.coordinate} is a formula without a stored "
+                        "value; open the workbook in a spreadsheet and save it, or write the call itself"
                     )
 
 
