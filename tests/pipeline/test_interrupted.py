@@ -153,6 +153,14 @@ def test_a_kept_field_is_counted_again_where_a_file_of_it_is_lost(
     assert read_results(run) == read_results(counted)
 
 
+@pytest.mark.parametrize("options", [OPTIONS, FORCE])
+def test_extract_does_not_write_into_a_count(options: RunOptions, images: Path, run: Path) -> None:
+    before = read_results(run)
+    with pytest.raises(UsageError, match=r"f0 holds a count, whose table would be lost"):
+        extract_cells(find_images([images]), run, options)
+    assert read_results(run) == before
+
+
 def test_extract_makes_lost_crops_again(images: Path, tmp_path: Path) -> None:
     out = tmp_path / "cut"
     first = extract_cells(find_images([images]), out, OPTIONS)

@@ -18,8 +18,9 @@ from erythron.files.writing import PARTIAL_SUFFIX, whole_file, write_file
 from erythron.interchange.cells import CountedImage, check_same_classes
 from erythron.interchange.coco import write_coco
 from erythron.interchange.label_studio import LOCAL_FILES, make_labelling_config, write_label_studio
+from erythron.read.inputs import RESERVED
 from erythron.report.spreadsheet import write_xlsx
-from erythron.results.field import read_field
+from erythron.results.field import OWN_FILES, read_field
 from erythron.results.record import RECORD, read_record
 from erythron.results.repeated import drop_repeated
 from erythron.results.run import RUN, SUMMARY, read_run
@@ -94,6 +95,9 @@ def convert_run(
     if kind is ExportFormat.XLSX and out.suffix.lower() != ".xlsx":
         raise UsageError(f"{out}: no spreadsheet opens a workbook of that name; name it .xlsx")
     for path in files:
+        is_of_field = path.name in OWN_FILES and (path.parent / RECORD).exists()
+        if is_of_field or (path.name in RESERVED and (path.parent / RUN).exists()):
+            raise UsageError(f"{path}: is the place of a result of a run; choose another --out")
         if path.exists() and not force:
             raise UsageError(f"{path} is there; add --force to replace it or choose another --out")
     classes = list_probability_classes(read_field(folders[0]).cells.columns)
