@@ -31,6 +31,9 @@ DISK_SHARES = (0.15, 0.45, 0.75, 0.95)
 """Sizes of the small disks as shares of what a count leaves: from one that holds no field to one that lacks
 room for the page."""
 
+LONGEST_S = 120.0
+"""A count of some seconds that has not ended by then stands still."""
+
 _TIME = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?")
 
 
@@ -52,7 +55,10 @@ def read_results(out: Path) -> dict[str, bytes]:
 
 def finish(images: Path, out: Path, expected: dict[str, bytes]) -> str:
     """Give the command again, and return what is wrong of what it leaves; nothing where all is right."""
-    done = subprocess.run(count(images, out), capture_output=True, text=True)
+    try:
+        done = subprocess.run(count(images, out), capture_output=True, text=True, timeout=LONGEST_S)
+    except subprocess.TimeoutExpired:
+        return f"the rerun did not end in {LONGEST_S:.0f} s"
     if done.returncode != 0:
         return f"the rerun ended with {done.returncode}: {done.stderr.strip()[-200:]}"
     found = read_results(out)
@@ -80,7 +86,11 @@ def run_killed(images: Path, out: Path, after_s: float, number: signal.Signals) 
     process = subprocess.Popen(count(images, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(after_s)
     process.send_signal(number)
-    status = process.wait()
+    try:
+        status = process.wait(LONGEST_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return f"{number.name} after {after_s:.2f} s, did not end in {LONGEST_S:.0f} s", False
     rightly = (0, -signal.SIGKILL) if number is signal.SIGKILL else (0, INTERRUPTED)
     return f"{number.name} after {after_s:.2f} s, exit {status}", status in rightly
 

@@ -75,7 +75,8 @@ def group_images(inputs: Sequence[InputImage], by: str) -> tuple[Specimen, ...]:
     """Return the specimens of a run, in the order in which their images come.
 
     A row of a table whose picture is not there is an input of its specimen that fails. One whose picture is
-    there and is none of the inputs is passed over, see :func:`list_not_given`.
+    there and is none of the inputs is passed over, see :func:`list_not_given`; so is an image without a row,
+    see :func:`find_not_listed`.
 
     Args:
         inputs: all images.
@@ -84,7 +85,7 @@ def group_images(inputs: Sequence[InputImage], by: str) -> tuple[Specimen, ...]:
 
     Raises:
         UsageError: two specimens have one name or folder.
-        DataError: the table cannot be read, or does not name each image once.
+        DataError: the table cannot be read, names an image twice, or has a row for none of the images.
     """
     found = _group_by_folder(inputs) if by == BY_FOLDER else _group_by_table(inputs, Path(by))
     _refuse_alike(found, by)
@@ -162,10 +163,14 @@ def list_not_given(inputs: Sequence[InputImage], by: str) -> tuple[str, ...]:
     return (*_say_moved(inputs, rows.of_inputs, by), *said, *([more] if len(names) > _MOST_NAMED else []))
 
 
-def _say_moved(inputs: Sequence[InputImage], rows: Sequence[Mapping[str, str]], by: str) -> tuple[str, ...]:
+def _say_moved(
+    inputs: Sequence[InputImage], rows: Sequence[Mapping[str, str] | None], by: str
+) -> tuple[str, ...]:
     """Say which rows were matched by the file's name alone: ``p2/1.png`` need not be ``p3/1.png``."""
     moved = []
     for image, row in zip(inputs, rows, strict=True):
+        if row is None:
+            continue
         here = image.path.absolute().parent.name
         there = row["image"].replace("\\", "/").split("/")[-2:-1]
         if there and there[0] not in {"", ".", ".."} and fold_name(there[0]) != fold_name(here):
@@ -178,11 +183,49 @@ def _say_moved(inputs: Sequence[InputImage], rows: Sequence[Mapping[str, str]], 
     )
 
 
+@dataclass(frozen=True)
+class NotListed:
+    """Images that were given and of which a table of specimens has no row; they are in no count.
+
+    Attributes:
+        table: its path.
+        images: as the user gave them; at least one.
+    """
+
+    table: str
+    images: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name them on one line, with the next step."""
+        more = len(self.images) - _MOST_NAMED
+        named = ", ".join(self.images[:_MOST_NAMED]) + (f" and {more} more images" if more > 0 else "")
+        are, rows = ("is", "a row") if len(self.images) == 1 else ("are", "a row for each")
+        return f"{self.table}: has no row for {named}, which {are} in no count; add {rows} and count again"
+
+
+def find_not_listed(inputs: Sequence[InputImage], by: str) -> NotListed | None:
+    """Return the images that a table of specimens does not list; None where it lists all.
+
+    Args:
+        inputs: all images.
+        by: as of :func:`group_images`.
+
+    Raises:
+        DataError: as :func:`group_images`.
+    """
+    if by == BY_FOLDER:
+        return None
+    rows = _match_rows(inputs, Path(by)).of_inputs
+    images = tuple(image.name for image, row in zip(inputs, rows, strict=True) if row is None)
+    return NotListed(by, images) if images else None
+
+
 def _group_by_table(inputs: Sequence[InputImage], path: Path) -> tuple[Specimen, ...]:
     rows = _match_rows(inputs, path)
     groups: dict[str, list[tuple[InputImage, dict[str, str]]]] = {}
     for image, row in zip(inputs, rows.of_inputs, strict=True):
-        groups.setdefault(row["specimen"], []).append((image, row))
+        if row is not None:
+            groups.setdefault(row["specimen"], []).append((image, row))
     beside = _list_beside([row["image"] for row in rows.idle], inputs, path)
     for row, is_there in zip(rows.idle, beside, strict=True):
         name = Path(row["image"])
@@ -205,12 +248,12 @@ class _Rows:
     """The rows of a table of specimens.
 
     Attributes:
-        of_inputs: one an input, in the order of the inputs.
+        of_inputs: one an input, in the order of the inputs; None where an input has none.
         idle: those of no input.
         details: columns beside image and specimen.
     """
 
-    of_inputs: tuple[dict[str, str], ...]
+    of_inputs: tuple[dict[str, str] | None, ...]
     idle: tuple[dict[str, str], ...]
     details: tuple[str, ...]
 
@@ -228,14 +271,13 @@ def _match_rows(inputs: Sequence[InputImage], path: Path) -> _Rows:
         row_of = {ours: theirs for theirs, ours in align_paths([i.name for i in inputs], listed).items()}
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    missing = [image.name for image in inputs if image.name not in row_of]
-    if missing:
-        more = "" if len(missing) == 1 else f" and {len(missing) - 1} more images"
-        raise DataError(f"{path}: has no row for {missing[0]}{more}; {_NEXT_STEP}, one row an image")
+    if inputs and not row_of:
+        more = "" if len(inputs) == 1 else f" and the other {len(inputs) - 1} images"
+        raise DataError(f"{path}: has no row for {inputs[0].name}{more}; {_NEXT_STEP}, one row an image")
     rows = dict(zip(listed, table.iter_rows(named=True), strict=True))
     taken = set(row_of.values())
     return _Rows(
-        tuple(rows[row_of[image.name]] for image in inputs),
+        tuple(rows[row_of[image.name]] if image.name in row_of else None for image in inputs),
         tuple(row for name, row in rows.items() if name not in taken),
         tuple(name for name in table.columns if name not in {"image", "specimen"}),
     )

@@ -44,7 +44,7 @@ def drop_repeated(folders: Iterable[Path], out: Path) -> list[Path]:
         specimen = _find_specimen(folder, out)
         key = (specimen, record.pixels_sha256)
         keys.append(key)
-        if listed.has(specimen, record.image):
+        if listed.has(folder, record.image):
             places = listed.number_inputs(specimen)
             rank = (not has_calls(folder), places.get(record.image, len(places)), number)
             first[key] = min(first.get(key, rank), rank)
@@ -61,8 +61,7 @@ def list_left_behind(out: Path) -> list[Path]:
     return [
         path.parent
         for path in sorted(out.rglob(RECORD))
-        if (record := read_record(path.parent)) is not None
-        and not listed.has(_find_specimen(path.parent, out), record.image)
+        if (record := read_record(path.parent)) is not None and not listed.has(path.parent, record.image)
     ]
 
 
@@ -84,9 +83,15 @@ class _Listed:
         inputs = (self._read(specimen) or {}).get("inputs", ())
         return {name: place for place, name in enumerate(inputs)}
 
-    def has(self, specimen: Path, image: str) -> bool:
-        """Return whether an image in the folder of a specimen or run is counted there."""
+    def has(self, folder: Path, image: str) -> bool:
+        """Return whether an image whose results lie in a folder is counted by the run that it lies in."""
+        specimen = _find_specimen(folder, self._out)
         inputs = self.number_inputs(specimen)
+        run = self._read(specimen) or {}
+        if "specimens" in run and specimen in folder.parents:
+            place = as_text(folder.relative_to(specimen).as_posix())
+            if not any(place.startswith(f"{name}/") for name in run["specimens"]):
+                return False  # of a run without specimens, into the same folder
         return (not inputs or image in inputs) and self._is_part(specimen)
 
     def _judge(self, specimen: Path) -> bool:
