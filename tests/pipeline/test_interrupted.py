@@ -130,6 +130,7 @@ def test_a_mistyped_name_does_not_stand_in_the_way_of_the_right_one(images: Path
     ("lost", "how"),
     [
         ("cells.csv", "gone"),
+        ("differential.json", "changed"),
         *[
             (name, how)
             for name in ("cells.geojson", "overlay.png", "differential.json")
@@ -141,11 +142,23 @@ def test_a_kept_field_is_counted_again_where_a_file_of_it_is_lost(
     lost: str, how: str, images: Path, counted: Path, run: Path
 ) -> None:
     path = run / "f1" / lost
+    before = path.read_bytes()
     path.unlink()
     if how == "empty":
         path.touch()
+    if how == "changed":
+        path.write_bytes(before.replace(b'"nucleated_cells": ', b'"nucleated_cells": 9', 1))
+        assert path.read_bytes() != before
     assert count_images(find_images([images]), run, OPTIONS).failures == ()
     assert read_results(run) == read_results(counted)
+
+
+@pytest.mark.parametrize("options", [OPTIONS, FORCE])
+def test_extract_does_not_write_into_a_count(options: RunOptions, images: Path, run: Path) -> None:
+    before = read_results(run)
+    with pytest.raises(UsageError, match=r"f0 holds a count, whose table would be lost"):
+        extract_cells(find_images([images]), run, options)
+    assert read_results(run) == before
 
 
 def test_extract_makes_lost_crops_again(images: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +19,14 @@ from erythron.compare.results import compare_results, read_results
 from erythron.differential.counts import Differential
 from erythron.errors import DataError, UsageError
 from erythron.pipeline.count import count_images, count_specimens
+from erythron.pipeline.finished import find_run
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.recount import Reading, recount
 from erythron.pipeline.specimens import NotListed, Specimen, find_not_listed, group_images, list_not_given
 from erythron.quality.flags import is_provisional
 from erythron.read.inputs import InputImage, find_images
 from erythron.results.convert import ExportFormat, convert_run
-from erythron.results.repeated import drop_repeated
+from erythron.results.repeated import drop_repeated, list_left_behind
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 OPTIONS = RunOptions(mpp=0.25)
@@ -154,6 +156,120 @@ def test_a_table_that_does_not_say_whose_each_image_is_is_refused(
         images = images[:1]
     with pytest.raises(DataError, match=reason):
         group_images(images, str(tmp_path / "s.csv"))
+
+
+def write_table(path: Path, *rows: str, head: str = "image,specimen") -> str:
+    path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("other", ["s1", "S1.", "S1\u200b", "\uff331"])
+def test_names_that_read_the_same_are_not_two_specimens(other: str, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.csv", "a.png,S1", f"b.png,{other}")
+    with pytest.raises(UsageError, match="read the same"):
+        group_images(find_images([tmp_path / "a.png", tmp_path / "b.png"]), table)
+
+
+def test_blanks_and_emptied_rows_of_a_spreadsheet_say_nothing(tmp_path: Path) -> None:
+    rows = ("a.png,S1,x", "b.png , S1\u00a0,x", ",,", "c.png,S2,x", "")
+    table = write_table(tmp_path / "t.csv", *rows, head="image, specimen,date")
+    inputs = find_images([tmp_path / f"{name}.png" for name in "abc"])
+    assert [(s.name, len(s.images)) for s in group_images(inputs, table)] == [("S1", 2), ("S2", 1)]
+
+
+@pytest.mark.parametrize("spelled", ["./a.png", "{}/a.png", "in/../a.png"])
+def test_a_picture_under_two_spellings_has_no_two_specimens(spelled: str, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.csv", "a.png,S1", f"{spelled.format(tmp_path)},S2")
+    with pytest.raises(DataError, match=r"a\.png and .*a\.png more than once"):
+        group_images(find_images([tmp_path / "a.png"]), table)
+
+
+def test_two_columns_specimen_are_refused(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.csv", "a.png,S1,S2", head="image,specimen,specimen")
+    with pytest.raises(DataError, match="two columns specimen"):
+        group_images(find_images([tmp_path / "a.png"]), table)
+
+
+def test_a_row_of_a_folder_of_another_name_is_said(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.csv", "x/p1/1.png,S1", "x/p2/2.png,S2")
+    inputs = find_images([tmp_path / "p1/1.png", tmp_path / "p3/2.png"])
+    [said] = list_not_given(inputs, table)
+    assert "p2/2.png is taken for" in said
+    assert "p3/2.png" in said
+
+
+def test_a_table_of_many_rows_is_read_at_once(tmp_path: Path) -> None:
+    rows = [f"p/{i}.png,S{i}" for i in range(1200)] + [f"q/{i}.tif,S{i}" for i in range(1200)]
+    table = write_table(tmp_path / "t.csv", *rows)
+    inputs = find_images([tmp_path / f"p/{i}.png" for i in range(1200)])
+    start = time.process_time()
+    assert len(group_images(inputs, table)) == 1200
+    assert time.process_time() - start < 3  # seconds; 9 where each row without a picture looked at all inputs
+
+
+def test_a_name_too_long_for_a_folder_is_refused(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.csv", f"a.png,{'S' * 300}")
+    with pytest.raises(DataError, match="too long"):
+        group_images(find_images([tmp_path / "a.png"]), table)
+
+
+def test_a_specimen_that_is_called_otherwise_does_not_stay_beside_itself(
+    patients: Path, counted: Path, tmp_path: Path
+) -> None:
+    """Its report would stay, of pictures that are now another's, and exports would count them twice."""
+    out = Path(shutil.copytree(counted, tmp_path / "run"))
+    first, *others = group_images(find_images([patients]), "folder")
+    renamed = replace(first, name="009", folder=Path("009"))
+    with pytest.raises(UsageError, match=r"specimen 000, which is not named any more.*move .*000 away"):
+        count_specimens([renamed, *others], out, OPTIONS)
+
+
+LEFT = {"000", "009", "backup", "f0"}
+
+
+def test_what_a_run_left_behind_is_in_no_export_and_no_comparison(counted: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(counted, tmp_path / "run"))
+    whole = convert_run(run, ExportFormat.CSV, tmp_path / "whole.csv").cells
+    shutil.copytree(run / "000", run / "009")  # as --force leaves a specimen that is called otherwise
+    shutil.copytree(run / "001" / "f0", run / "000" / "f9")  # and an image that moved to another one
+    shutil.copytree(counted, run / "backup")  # and what a person put there
+    shutil.copytree(run / "002" / "f0", run / "f0")  # and a run without specimens
+    assert convert_run(run, ExportFormat.CSV, tmp_path / "again.csv").cells == whole
+    assert read_results(run).cells.height == read_results(counted).cells.height
+    assert {path.relative_to(run).parts[0] for path in list_left_behind(run)} == LEFT
+
+
+def test_a_copy_of_an_image_is_not_taken_for_it(counted: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(counted, tmp_path / "run"))
+    shutil.copytree(run / "000" / "f0", run / "000" / "f0 (copy)")
+    shutil.copytree(run / "000", run / "000" / "z")
+    found = {path.relative_to(run) for path in find_run(run).folders.values()}
+    assert found == {path.relative_to(counted) for path in find_run(counted).folders.values()}
+
+
+def test_an_export_lacks_no_image_that_was_counted(counted: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(counted, tmp_path / "run"))
+    shutil.rmtree(run / "001" / "f1")
+    with pytest.raises(DataError, match=r"results of .*f1\.png are gone"):
+        convert_run(run, ExportFormat.CSV, tmp_path / "cells.csv")
+
+
+@pytest.mark.parametrize("told", [{"runtime": "abacus"}, {"me_ratio": "none"}])
+def test_settings_that_no_count_has_are_refused_in_words(
+    told: dict[str, str], counted: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(counted / "000", tmp_path / "run"))
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, "told": {**record["told"], **told}}))
+    with pytest.raises(UsageError, match=r"run\.json: holds settings that no count has"):
+        find_run(run)
+
+
+@pytest.mark.parametrize("names", [None, "f.png", [1]])
+def test_a_record_that_names_no_images_is_refused_in_words(names: object, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"inputs": names}))
+    with pytest.raises(UsageError, match="not a record of a run"):
+        find_run(tmp_path)
 
 
 def test_images_that_a_table_does_not_list_are_named_and_the_others_are_done(

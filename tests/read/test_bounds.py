@@ -19,7 +19,7 @@ START = b"\xff\xda"
 
 
 def test_a_jpeg_of_a_hundred_scans_is_the_most(tmp_path: Path) -> None:
-    check_scans(tmp_path, io.BytesIO(START * MAX_SCANS), 1000)
+    check_scans(tmp_path, io.BytesIO(START * MAX_SCANS + b"\xff\xd9"), 1000)
     for scans, pixels in ((MAX_SCANS + 1, 1000), (40, 60_000_000)):
         with pytest.raises(ImageReadError, match="scans"):
             check_scans(tmp_path, io.BytesIO(START * scans), pixels)
@@ -29,6 +29,27 @@ def test_an_ordinary_progressive_jpeg_is_read(tmp_path: Path) -> None:
     rgb = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
     Image.fromarray(rgb).save(tmp_path / "a.jpg", progressive=True)
     assert read_image(tmp_path / "a.jpg").rgb.shape == (90, 120, 3)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_a_broken_copy_filled_with_zeros_is_not_a_grey_field(
+    progressive: bool, tmp_path: Path
+) -> None:
+    rgb = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+    whole = tmp_path / "a.jpg"
+    preview = io.BytesIO()
+    Image.fromarray(rgb[:20, :20]).save(preview, "JPEG")
+    exif = Image.Exif()
+    exif[0x927C] = preview.getvalue()  # has its own end
+    Image.fromarray(rgb).save(whole, progressive=progressive, exif=exif)
+    content = whole.read_bytes()
+    for after in (b"", bytes(200), START + bytes(200)):  # what cameras and cards put behind the end
+        whole.write_bytes(content + after)
+        assert read_image(whole).rgb.shape == (90, 120, 3)
+    kept = len(content) * 2 // 3
+    whole.write_bytes(content[:kept] + bytes(len(content) - kept))
+    with pytest.raises(ImageReadError, match=r"a\.jpg: the image is truncated"):
+        read_image(whole)
 
 
 @pytest.mark.real_data

@@ -104,6 +104,12 @@ def test_coco_of_a_run(run: Path, results: dict[str, erythron.Result], fields: P
             assert np.array_equal(coco.annToMask(annotation), labels == wanted)
 
 
+@pytest.mark.parametrize("name", ["f0/cells.csv", "summary.csv", "cells.csv"])
+def test_an_export_does_not_take_the_place_of_a_result(name: str, run: Path) -> None:
+    with pytest.raises(UsageError, match="is the place of a result of a run"):
+        convert_run(run, ExportFormat.CSV, run / name, force=True)
+
+
 def test_parquet_of_a_run(run: Path, results: dict[str, erythron.Result], tmp_path: Path) -> None:
     convert_run(run, ExportFormat.PARQUET, tmp_path / "cells.parquet")
     cells = pl.read_parquet(tmp_path / "cells.parquet")
@@ -210,6 +216,7 @@ def test_a_table_with_other_cells_than_outlined_is_refused(change: str, run: Pat
     cell_id = first.split(",")[1]
     rows = [first, first] if change == "twice" else [first.replace(cell_id, "x0y0", 1)]
     (copy / "cells.csv").write_text("".join([head, *rows, *rest]))
+    edit(copy / "record.json", lambda record: record.update(cells_sha256=""), copy / "record.json")
     with pytest.raises(DataError, match=r"cells\.geojson: its cells are not those of cells\.csv"):
         read_field(copy)
 

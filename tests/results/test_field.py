@@ -45,6 +45,23 @@ def folder(counted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(counted, tmp_path / "f"))
 
 
+def test_a_number_that_was_changed_in_a_differential_is_not_believed(folder: Path) -> None:
+    path = folder / "differential.json"
+    content = json.loads(path.read_text())
+    content["nucleated_cells"] += 100
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"differential\.json: was changed after the count"):
+        read_field(folder)
+
+
+def test_the_record_of_another_image_does_not_name_the_cells_of_this_one(folder: Path) -> None:
+    path = folder / RECORD
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "image": "other.png", "cells_sha256": "0" * 64}))
+    with pytest.raises(DataError, match=r"cells\.csv: is not the table that was counted.*recount"):
+        read_field(folder)
+
+
 @pytest.mark.parametrize("name", sorted(set(OWN_FILES) - {PAGE}))
 @pytest.mark.parametrize("is_gone", [True, False])
 def test_a_folder_is_whole_while_each_of_its_files_is_there_and_not_empty(

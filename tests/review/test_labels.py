@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from openpyxl import Workbook
+from openpyxl.worksheet.worksheet import Worksheet
 
 from erythron.errors import DataError
 from erythron.report.spreadsheet import write_xlsx
@@ -46,6 +48,29 @@ def test_a_workbook_is_read_from_the_sheets_that_are_tables_of_cells(tmp_path: P
     write_xlsx(cells.drop("cell_id"), cells.drop("cell_id"), tmp_path / "none.xlsx")
     with pytest.raises(DataError, match="no table of cells"):
         read_corrections(tmp_path / "none.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"), [("merged", "C2:C3 is merged"), ("formula", "C3 is a formula"), ("blank", "")]
+)
+def test_calls_of_a_workbook_that_have_no_value_are_not_passed_over(
+    how: str, words: str, tmp_path: Path
+) -> None:
+    book = Workbook()
+    sheet = book.active
+    assert isinstance(sheet, Worksheet)
+    for row in (("image", "cell_id", "counted_as"), ("a.png", "x1y2", "other"), ("a.png", "x3y4", None)):
+        sheet.append(row)
+    if how == "merged":
+        sheet.merge_cells("C2:C3")
+    if how == "formula":
+        sheet["C3"] = '="lympho"&"cyte"'
+    book.save(tmp_path / "cells.xlsx")
+    if how == "blank":  # a reader may leave a call out
+        assert [row.counted_as for row in read_corrections(tmp_path / "cells.xlsx")[0].rows] == ["other", ""]
+        return
+    with pytest.raises(DataError, match=rf"cells\.xlsx: sheet Sheet: {words}"):
+        read_corrections(tmp_path / "cells.xlsx")
 
 
 def test_names_with_a_comma_are_whole_and_columns_that_are_not_there_are_none(tmp_path: Path) -> None:

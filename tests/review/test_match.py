@@ -99,6 +99,21 @@ def test_an_outline_is_of_the_cell_that_it_names_or_of_the_one_at_its_place() ->
     assert found.unnamed == (IDS[2],)
 
 
+def test_an_outline_around_several_cells_calls_none_of_them() -> None:
+    """QuPath's annotation of a region has a class too."""
+    region = LabelledCell("lymphocyte", BoxedMask(0, 0, np.ones((30, 40), np.bool_)), None)
+    found = match_labels(outlined(region), FIELD, {})
+    assert (found.called, found.agreed, found.added) == ({}, {}, ())
+    assert "is drawn around 2 cells; draw around one" in found.left_out[0]
+
+
+@pytest.mark.parametrize("label", [None, "", "granulocyte"])
+def test_a_call_that_was_emptied_confirms_nothing(label: str | None) -> None:
+    found = match_labels(rows(EditedRow(IDS[0], "", label, "")), FIELD, {})
+    assert (found.called, found.agreed) == ({}, {})
+    assert set(found.unnamed) == set(IDS)
+
+
 def test_an_outline_that_shares_little_with_every_cell_is_one_that_was_missed() -> None:
     beside = labelled(26, 2, "lymphocyte")  # shares 32 of 100 pixels with the second cell
     found = match_labels(outlined(beside), FIELD, {})

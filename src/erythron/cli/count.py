@@ -147,7 +147,13 @@ def run_count(
 
     # 0.07 s of 2: SciPy takes up every name of NumPy, among them its compiler of Fortran.
     vars(np).setdefault("f2py", None)
-    from erythron.cli.progress import gather_images, show_notice, show_progress, show_runtime
+    from erythron.cli.progress import (
+        gather_images,
+        show_left_behind,
+        show_notice,
+        show_progress,
+        show_runtime,
+    )
     from erythron.cli.show_counts import find_browser, show_counts
     from erythron.pipeline.count import count_images, count_specimens
     from erythron.pipeline.specimens import find_not_listed, group_images, list_not_given
@@ -164,6 +170,8 @@ def run_count(
             runs = [count_images(inputs, out, options, progress, loading, executor)]
         else:
             runs = list(count_specimens(specimens, out, options, progress, loading, executor))
+    if options.force:
+        show_left_behind(out)
     names = None if specimens is None else [s.name for s in specimens]
     not_listed = None if specimen is None else find_not_listed(inputs, specimen)
     return show_counts(runs, names, out, as_json=as_json, browser=browser, not_listed=not_listed)

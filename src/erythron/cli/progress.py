@@ -125,6 +125,15 @@ def show_notice(text: str) -> None:
     stderr.print(text, markup=False)
 
 
+def show_left_behind(out: Path) -> None:
+    """Say which results of an earlier run lie in the folder of a run that took its place."""
+    from erythron.results.repeated import list_left_behind
+
+    if left := list_left_behind(out):
+        more = "" if len(left) == 1 else f", and {len(left) - 1} more,"
+        show_notice(f"{left[0]}{more} is of an earlier run and in no count; move it away")
+
+
 def show_flags(
     of_specimen: Sequence[QualityFlag],
     of_fields: Mapping[str, Sequence[QualityFlag]],

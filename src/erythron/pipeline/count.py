@@ -54,6 +54,7 @@ from erythron.results.run import (
     RUN,
     SUMMARY,
     refuse_other_run,
+    refuse_other_specimens,
     remove_old_pdf,
     write_run,
     write_specimens,
@@ -163,6 +164,7 @@ def count_specimens(
         _refuse_taken_columns(specimens, make_specimen_summary((), counting.bundle.classes).columns)
         listed = {specimen.name: [image.name for image in specimen.images] for specimen in specimens}
         refuse_other_run([name for names in listed.values() for name in names], out, force=options.force)
+        refuse_other_specimens(listed, out, force=options.force)
         runs = counting.run(progress, executor)
         rows = [describe_specimen(specimen, run) for specimen, run in zip(specimens, runs, strict=True)]
         failed = [FailedInput(failure.image, failure.reason) for run in runs for failure in run.failures]

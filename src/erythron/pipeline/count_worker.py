@@ -249,14 +249,14 @@ class CountWorker:
         try:
             if record.review_sha256 != hash_review(review):
                 return self._review_slide(work, review)
-            differential, cells = read_differential(work.folder), read_cells(work.folder)
+            differential, cells = read_differential(work.folder, record), read_cells(work.folder)
         except DataError:
             log.info("%s: what is kept of it is damaged, so it is counted again", work.image.name)
             return None
         if record.fingerprints.differential != wanted.differential:
             differential = set_references(differential, self._model.settings)
             record = record.model_copy(update={"fingerprints": wanted})
-            replace_differential(work.folder, record, differential)
+            record = replace_differential(work.folder, record, differential)
         return self._as_done(record, differential, cells, page, review)
 
     def _count_field(self, job: CountJob) -> DoneField:
@@ -364,7 +364,7 @@ class CountWorker:
         self, record: FieldRecord, job: CountJob, wanted: Fingerprints, review: Review | None
     ) -> DoneField:
         """Take what is there; ranges and the page are set anew where they are of other settings."""
-        differential, cells = read_differential(job.folder), read_cells(job.folder)
+        differential, cells = read_differential(job.folder, record), read_cells(job.folder)
         page = read_page(job.folder) if job.fields_shown else None
         old = record.fingerprints
         if old.differential != wanted.differential:
@@ -372,7 +372,7 @@ class CountWorker:
             record = record.model_copy(
                 update={"fingerprints": replace(old, differential=wanted.differential)}
             )
-            replace_differential(job.folder, record, differential)
+            record = replace_differential(job.folder, record, differential)
         if job.fields_shown and (page is None or old.page != wanted.page):
             image = read_whole(open_source(job.image.path, self._options.mpp))
             rings = trace_cells(read_field(job.folder).outlines)

@@ -43,7 +43,7 @@ from erythron.read.inputs import InputImage
 from erythron.read.source import open_source, read_whole
 from erythron.results.field import refuse_foreign_folder
 from erythron.results.fingerprint import StepSettings, fingerprint_steps, hash_image
-from erythron.results.record import CELLS, RECORD, read_record
+from erythron.results.record import CELLS, DIFFERENTIAL, RECORD, read_record
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE
 
 RUN = "extract.json"
@@ -136,6 +136,8 @@ def _extract(
     _refuse_other_run(out, names, force=options.force)
     for job in jobs:
         refuse_foreign_folder(job.folder)
+        if (job.folder / DIFFERENTIAL).exists():
+            raise UsageError(f"{job.folder} holds a count, whose table would be lost; choose another --out")
         if not options.force:
             _refuse_foreign(job, StepSettings(bundle, options.mpp, runtime=options.runtime))
     for parent in {job.folder.parent for job in jobs}:

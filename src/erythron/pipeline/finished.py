@@ -23,7 +23,8 @@ from erythron.read.image import ScaleSource
 from erythron.read.inputs import InputImage
 from erythron.results.fingerprint import hash_image
 from erythron.results.record import RECORD, FieldRecord, read_record
-from erythron.results.run import read_run, read_settings, read_specimens
+from erythron.results.run import RUN, read_run, read_settings, read_specimens
+from erythron.results.run_record import RunSettings
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,21 @@ def find_run(out: Path) -> FinishedRun:
         UsageError: it holds none, or that of one specimen of a larger one.
     """
     told = read_settings(out)
-    options = RunOptions(
+    try:
+        options = _read_options(told)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{out / RUN}: holds settings that no count has ({error}); count again") from error
+    names, specimens = _find_specimens(out)
+    specimens = settle_places(specimens, out)
+    folders = {
+        image.path: out / specimen.folder / image.place for specimen in specimens for image in specimen.images
+    }
+    _refuse_part_of_a_run(out)
+    return FinishedRun(names, specimens, folders, options)
+
+
+def _read_options(told: RunSettings) -> RunOptions:
+    return RunOptions(
         model=None if told.model is None else Path(told.model),
         mpp=told.mpp,
         reference=None if told.reference is None else Path(told.reference),
@@ -61,13 +76,6 @@ def find_run(out: Path) -> FinishedRun:
             told.cells, told.whole, None if told.region is None else Path(told.region), told.seed
         ),
     )
-    names, specimens = _find_specimens(out)
-    specimens = settle_places(specimens, out)
-    folders = {
-        image.path: out / specimen.folder / image.place for specimen in specimens for image in specimen.images
-    }
-    _refuse_part_of_a_run(out)
-    return FinishedRun(names, specimens, folders, options)
 
 
 def count_again(finished: FinishedRun, out: Path, progress: Progress = no_progress) -> tuple[CountRun, ...]:
@@ -95,11 +103,14 @@ def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, 
     stored = read_specimens(out)
     specimens = []
     for one in stored:
-        counted = {}
+        found: dict[str, tuple[FieldRecord, Path]] = {}
         for path in sorted(one.folder.rglob(RECORD)):
-            record = read_record(path.parent)
+            record, place = read_record(path.parent), path.parent.relative_to(one.folder)
             if record is not None:
-                counted[record.image] = _describe_counted(record, path.parent.relative_to(one.folder))
+                known = found.setdefault(record.image, (record, place))
+                if _rate_place(record, place) < _rate_place(*known):
+                    found[record.image] = (record, place)
+        counted = {name: _describe_counted(*kept) for name, kept in found.items()}
         places = {image.place for image in counted.values()}
         images = tuple(counted.get(image) or _place_uncounted(image, places) for image in one.images)
         specimens.append(
@@ -112,6 +123,11 @@ def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, 
         )
     named = [one.name for one in stored if one.name is not None]
     return (tuple(named) if named else None), tuple(specimens)
+
+
+def _rate_place(record: FieldRecord, place: Path) -> tuple[bool, int]:
+    """Return what is least for the folder that a count wrote, among copies of it that a person made."""
+    return place.name != Path(record.image).stem, len(place.parts)
 
 
 def _describe_counted(record: FieldRecord, place: Path) -> InputImage:

@@ -5,6 +5,9 @@ A specimen is what one report is of: the smears of one patient at one time, in o
 
 from __future__ import annotations
 
+import os
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -13,7 +16,7 @@ import polars as pl
 
 from erythron.compare.alignment import align_paths
 from erythron.errors import DataError, UsageError
-from erythron.files.naming import as_text
+from erythron.files.naming import as_text, fold_name
 from erythron.files.tables import read_csv
 from erythron.read.inputs import RESERVED, InputImage
 
@@ -22,6 +25,9 @@ BY_FOLDER = "folder"
 
 _MOST_NAMED = 10
 """Rows without a given picture are named up to so many, then counted."""
+
+_LONGEST_NAME = 240
+"""Bytes of the name of a specimen: 255 are the most that a folder's may have, and partial files add some."""
 
 _NEXT_STEP = "give a CSV file with the columns image and specimen"
 
@@ -81,7 +87,30 @@ def group_images(inputs: Sequence[InputImage], by: str) -> tuple[Specimen, ...]:
         UsageError: two specimens have one name or folder.
         DataError: the table cannot be read, names an image twice, or has a row for none of the images.
     """
-    return _group_by_folder(inputs) if by == BY_FOLDER else _group_by_table(inputs, Path(by))
+    found = _group_by_folder(inputs) if by == BY_FOLDER else _group_by_table(inputs, Path(by))
+    _refuse_alike(found, by)
+    return found
+
+
+def _refuse_alike(specimens: Sequence[Specimen], by: str) -> None:
+    """Refuse names that a person reads as one: each would be a patient with a part of the cells.
+
+    Raises:
+        UsageError: two names differ in case, blanks, the form of letters or signs that are not seen.
+    """
+    seen: dict[str, str] = {}
+    for name in (specimen.name for specimen in specimens):
+        folded = unicodedata.normalize("NFKC", name).casefold()
+        # Cf: marks of direction and joiners, which show nothing.
+        shown = "".join(sign for sign in folded if unicodedata.category(sign) != "Cf")
+        key = " ".join(shown.split()).rstrip(". ")
+        if key in seen:
+            raise UsageError(
+                f"--specimen {by}: {seen[key]!a} and {name!a} read the same, and would be two "
+                "specimens; write the name of one specimen the same in every row or folder, and those of two "
+                "so that they can be told apart"
+            )
+        seen[key] = name
 
 
 def _group_by_folder(inputs: Sequence[InputImage]) -> tuple[Specimen, ...]:
@@ -113,7 +142,7 @@ def _group_by_folder(inputs: Sequence[InputImage]) -> tuple[Specimen, ...]:
 
 
 def list_not_given(inputs: Sequence[InputImage], by: str) -> tuple[str, ...]:
-    """Return what to say of rows of a table of specimens whose picture is there and was not given.
+    """Return what to say of a table of specimens: of rows whose picture is there and was not given, or moved.
 
     Args:
         inputs: all images.
@@ -125,10 +154,33 @@ def list_not_given(inputs: Sequence[InputImage], by: str) -> tuple[str, ...]:
     if by == BY_FOLDER:
         return ()
     rows = _match_rows(inputs, Path(by))
-    names = [row["image"] for row in rows.idle if _is_beside(row["image"], inputs, Path(by))]
+    idle = [row["image"] for row in rows.idle]
+    names = [
+        name for name, is_there in zip(idle, _list_beside(idle, inputs, Path(by)), strict=True) if is_there
+    ]
     more = f"{by}: {len(names) - _MOST_NAMED} more images have a row and were not given"
     said = [f"{by}: {name} has a row and was not given, so it is in no count" for name in names[:_MOST_NAMED]]
-    return (*said, *([more] if len(names) > _MOST_NAMED else []))
+    return (*_say_moved(inputs, rows.of_inputs, by), *said, *([more] if len(names) > _MOST_NAMED else []))
+
+
+def _say_moved(
+    inputs: Sequence[InputImage], rows: Sequence[Mapping[str, str] | None], by: str
+) -> tuple[str, ...]:
+    """Say which rows were matched by the file's name alone: ``p2/1.png`` need not be ``p3/1.png``."""
+    moved = []
+    for image, row in zip(inputs, rows, strict=True):
+        if row is None:
+            continue
+        here = image.path.absolute().parent.name
+        there = row["image"].replace("\\", "/").split("/")[-2:-1]
+        if there and there[0] not in {"", ".", ".."} and fold_name(there[0]) != fold_name(here):
+            moved.append(f"{row['image']} is taken for {image.name}")
+    if not moved:
+        return ()
+    more = "" if len(moved) == 1 else f", and {len(moved) - 1} more alike"
+    return (
+        f"{by}: {moved[0]}, which lies in a folder of another name{more}; see that it is the same picture",
+    )
 
 
 @dataclass(frozen=True)
@@ -174,9 +226,10 @@ def _group_by_table(inputs: Sequence[InputImage], path: Path) -> tuple[Specimen,
     for image, row in zip(inputs, rows.of_inputs, strict=True):
         if row is not None:
             groups.setdefault(row["specimen"], []).append((image, row))
-    for row in rows.idle:
+    beside = _list_beside([row["image"] for row in rows.idle], inputs, path)
+    for row, is_there in zip(rows.idle, beside, strict=True):
         name = Path(row["image"])
-        if not _is_beside(row["image"], inputs, path):
+        if not is_there:
             # As an input that is not there it fails, and the report of its specimen says that it lacks it.
             groups.setdefault(row["specimen"], []).append((InputImage(name, Path(name.name)), row))
     return tuple(
@@ -207,10 +260,13 @@ class _Rows:
 
 def _match_rows(inputs: Sequence[InputImage], path: Path) -> _Rows:
     table = _read_table(path)
-    listed = table["image"].to_list()
-    doubled = [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
+    written = table["image"].to_list()
+    listed = _spell_as_given(written, inputs, path)
+    doubled = [name for name, count in Counter(listed).items() if count > 1]
     if doubled:
-        raise DataError(f"{path}: names the image {doubled[0]} more than once; keep one row of it")
+        rows_of = [name for name, spelled in zip(written, listed, strict=True) if spelled == doubled[0]]
+        named = " and ".join(dict.fromkeys(rows_of))
+        raise DataError(f"{path}: names the image {named} more than once; keep one row of it")
     try:
         row_of = {ours: theirs for theirs, ours in align_paths([i.name for i in inputs], listed).items()}
     except DataError as error:
@@ -218,7 +274,7 @@ def _match_rows(inputs: Sequence[InputImage], path: Path) -> _Rows:
     if inputs and not row_of:
         more = "" if len(inputs) == 1 else f" and the other {len(inputs) - 1} images"
         raise DataError(f"{path}: has no row for {inputs[0].name}{more}; {_NEXT_STEP}, one row an image")
-    rows = {row["image"]: row for row in table.iter_rows(named=True)}
+    rows = dict(zip(listed, table.iter_rows(named=True), strict=True))
     taken = set(row_of.values())
     return _Rows(
         tuple(rows[row_of[image.name]] if image.name in row_of else None for image in inputs),
@@ -227,23 +283,49 @@ def _match_rows(inputs: Sequence[InputImage], path: Path) -> _Rows:
     )
 
 
-def _is_beside(name: str, inputs: Sequence[InputImage], table: Path) -> bool:
-    """Return whether a picture that a table names is there, as written, or from where the others lie."""
+def _spell_as_given(names: Sequence[str], inputs: Sequence[InputImage], table: Path) -> list[str]:
+    """Return the names of a table, those of inputs as these are spelled; others as they stand.
+
+    ``./f.png``, ``in/../f.png`` and the absolute path are one picture, whose rows must not contradict.
+    """
+    given = {os.path.abspath(image.path): image.name for image in inputs}  # noqa: PTH100 - follows no link
+    spelled = []
+    for name in names:
+        places = (os.path.abspath(folder / name) for folder in (Path(), table.parent))  # noqa: PTH100
+        spelled.append(next((given[place] for place in places if place in given), name))
+    return spelled
+
+
+def _list_beside(names: Sequence[str], inputs: Sequence[InputImage], table: Path) -> list[bool]:
+    """Return which pictures that a table names are there, as written, or from where the others lie."""
     # A table mostly writes paths from a folder above the images, as many levels up as the path has parts.
-    up = len(PurePath(name).parts)
-    folders = {folder for image in inputs for folder in image.path.parents[:up]}
-    return any((folder / name).exists() for folder in (Path(), table.parent, *folders))
+    parents = {image.path.parent for image in inputs}
+    above: dict[int, set[Path]] = {}
+    found = []
+    for name in names:
+        up = len(PurePath(name).parts)
+        if up not in above:
+            above[up] = {folder for parent in parents for folder in (parent, *parent.parents)[:up]}
+        found.append(any((folder / name).exists() for folder in {Path(), table.parent} | above[up]))
+    return found
 
 
 def _read_table(path: Path) -> pl.DataFrame:
     try:
         # Every column is text: an identifier 001 is not the number 1.
         table = read_csv(path, all_text=True).fill_null("")
+        # Spreadsheets keep blanks that nobody sees, and rows and columns that were emptied.
+        table = table.rename(str.strip).with_columns(pl.all().str.strip_chars())
+        table = table.drop([name for name in table.columns if not name or name.startswith("_duplicated_")])
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path}: no readable table ({error}); {_NEXT_STEP}") from error
     missing = {"image", "specimen"} - set(table.columns)
     if missing:
         raise DataError(f"{path}: has no column {', '.join(sorted(missing))}; {_NEXT_STEP}")
+    twice = [name for name in ("image", "specimen") if f"{name}_duplicated_0" in table.columns]
+    if twice:
+        raise DataError(f"{path}: has two columns {twice[0]}; keep the one that holds")
+    table = table.filter(pl.any_horizontal(pl.all() != ""))
     empty = table.filter((pl.col("image") == "") | (pl.col("specimen") == ""))
     if empty.height:
         raise DataError(f"{path}: a row has no image or no specimen; fill it in or remove it")
@@ -253,6 +335,8 @@ def _read_table(path: Path) -> pl.DataFrame:
 def _name_folder(name: str, path: Path) -> str:
     """Return the folder of a specimen's results: its name, which must be that of one folder."""
     is_one = PurePath(name).name == name and not set(name) & set('\\/:*?"<>|') and as_text(name) == name
+    if len(name.encode()) > _LONGEST_NAME:
+        raise DataError(f"{path}: the specimen '{name[:40]}…' is too long for a folder's name; shorten it")
     if not is_one or not name.strip(". ") or name.startswith(".") or name.casefold() in RESERVED:
         raise DataError(f"{path}: the specimen '{name}' cannot be the name of a folder; rename it")
     return name

@@ -14,7 +14,7 @@ MAX_SCANS = 100
 MAX_SCANNED_PX = 2_000_000_000
 """Pixels times scans of a JPEG: some five seconds of decoding; the largest image has thirty scans in it."""
 
-_START_OF_SCAN = b"\xff\xda"
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 _PNG_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _LONGEST_TEXT = 1 << 16
 _KEYWORD = 79
@@ -22,9 +22,10 @@ _PNG_HEAD = 8
 
 
 def check_scans(path: Path, file: BinaryIO, pixels: int) -> None:
-    """Refuse a JPEG of so many scans that decoding would not end soon; the file's place stays.
+    """Refuse a JPEG of so many scans that decoding would not end soon, or without an end; the place stays.
 
-    The marker of a scan cannot stand in coded pixels; a preview in the metadata may add a few.
+    The marker of a scan cannot stand in coded pixels; a preview in the metadata may add a few. What a broken
+    copy filled up with zeros decodes as a field that is grey from there on, so the end must be marked.
 
     Args:
         path: of the file, for the message.
@@ -32,16 +33,34 @@ def check_scans(path: Path, file: BinaryIO, pixels: int) -> None:
         pixels: of the image.
 
     Raises:
-        ImageReadError: there are too many.
+        ImageReadError: there are too many, or the end is missing.
     """
     place = file.tell()
     file.seek(0)
-    scans = file.read().count(_START_OF_SCAN)
+    content = file.read()
     file.seek(place)
+    scans = content.count(_START_OF_SCAN)
     if scans > MAX_SCANS or scans * pixels > MAX_SCANNED_PX:
         raise ImageReadError(
             f"{path}: the JPEG has {scans} scans, which would take minutes to decode; save the image again"
         )
+    first = _find_first_scan(content)
+    if first is not None and content.find(_END_OF_IMAGE, first) < 0:
+        raise ImageReadError(
+            f"{path}: the image is truncated (its end is missing, as in a copy that broke off); copy it again"
+        )
+
+
+def _find_first_scan(content: bytes) -> int | None:
+    """Return where the first scan of a JPEG begins, past the previews in its metadata; None if not told."""
+    at = 2
+    while content[at : at + 1] == b"\xff":
+        marker = content[at : at + 2]
+        if marker == _START_OF_SCAN:
+            return at
+        # Before a marker any number of 0xff may stand; all others here are followed by their length.
+        at += 1 if marker == b"\xff\xff" else 2 + max(int.from_bytes(content[at + 2 : at + 4], "big"), 2)
+    return None
 
 
 def drop_texts(file: BinaryIO) -> BinaryIO:

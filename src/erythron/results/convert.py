@@ -18,11 +18,12 @@ from erythron.files.writing import PARTIAL_SUFFIX, whole_file, write_file
 from erythron.interchange.cells import CountedImage, check_same_classes
 from erythron.interchange.coco import write_coco
 from erythron.interchange.label_studio import LOCAL_FILES, make_labelling_config, write_label_studio
+from erythron.read.inputs import RESERVED
 from erythron.report.spreadsheet import write_xlsx
-from erythron.results.field import read_field
-from erythron.results.record import RECORD
+from erythron.results.field import OWN_FILES, read_field
+from erythron.results.record import RECORD, read_record
 from erythron.results.repeated import drop_repeated
-from erythron.results.run import SUMMARY, read_run
+from erythron.results.run import RUN, SUMMARY, read_run
 
 
 class ExportFormat(StrEnum):
@@ -94,6 +95,9 @@ def convert_run(
     if kind is ExportFormat.XLSX and out.suffix.lower() != ".xlsx":
         raise UsageError(f"{out}: no spreadsheet opens a workbook of that name; name it .xlsx")
     for path in files:
+        is_of_field = path.name in OWN_FILES and (path.parent / RECORD).exists()
+        if is_of_field or (path.name in RESERVED and (path.parent / RUN).exists()):
+            raise UsageError(f"{path}: is the place of a result of a run; choose another --out")
         if path.exists() and not force:
             raise UsageError(f"{path} is there; add --force to replace it or choose another --out")
     classes = list_probability_classes(read_field(folders[0]).cells.columns)
@@ -127,7 +131,31 @@ def _find_folders(run: Path) -> Sequence[Path]:
     ]
     if not records:
         raise UsageError(f"{run}: holds no counted image; name the --out folder of erythron count")
-    return drop_repeated([path.parent for path in records], run)
+    _refuse_lost(run, [path.parent for path in records])
+    kept = drop_repeated([path.parent for path in records], run)
+    if not kept:
+        raise UsageError(f"{run}: holds counted images, and none of them is of its {RUN}; count again")
+    return kept
+
+
+def _refuse_lost(run: Path, folders: Sequence[Path]) -> None:
+    """Refuse a run of which the results of an image are gone: a table without them looks whole.
+
+    Raises:
+        DataError: an image is done as the record of the run says, and no folder holds it.
+    """
+    record = read_run(run)
+    if record is None:
+        return
+    parts = [run / name for name in record["specimens"]] if "specimens" in record else [run]
+    done = {one["image"] for part in parts for one in (read_run(part) or {}).get("done", ())}
+    there = [read_record(folder) for folder in folders]
+    lost = done - {one.image for one in there if one is not None}
+    if lost and None not in there:
+        raise DataError(
+            f"{run}: the results of {min(lost)} are gone; give the command of the count again, which makes "
+            "what is missing"
+        )
 
 
 def _write_text(pieces: Iterator[str], out: Path) -> None:

@@ -97,15 +97,16 @@ def write_field(
     Returns:
         The record as written, and what ``show`` made.
     """
-    table = format_csv(result.cells)
-    record = result.record.model_copy(update={"cells_sha256": hash_text(table)})
+    table, differential = format_csv(result.cells), result.differential.to_json()
+    hashes = {"cells_sha256": hash_text(table), "differential_sha256": hash_text(differential)}
+    record = result.record.model_copy(update=hashes)
     # The picture is packed on another core while Python traces and writes the outlines.
     with whole_folder(folder, own=OWN_FILES) as partial, ThreadPoolExecutor(max_workers=1) as beside:
         overlay = beside.submit(_write_overlay, result, rgb, partial / OVERLAY)
         shown = show()
         write_file(partial / CELLS, table)
         write_file(partial / GEOJSON, cells_to_geojson(shown.rings, result.cells))
-        write_file(partial / DIFFERENTIAL, result.differential.to_json())
+        write_file(partial / DIFFERENTIAL, differential)
         if shown.page is not None:
             write_file(partial / PAGE, dump_page(shown.page))
         if result.review is not None:
@@ -115,10 +116,17 @@ def write_field(
     return record, shown
 
 
-def replace_differential(folder: Path, record: FieldRecord, differential: Differential) -> None:
-    """Write another differential, and the record that names its fingerprint, into the folder of a field."""
-    write_file(folder / DIFFERENTIAL, differential.to_json())
+def replace_differential(folder: Path, record: FieldRecord, differential: Differential) -> FieldRecord:
+    """Write another differential, and the record that names its fingerprint, into the folder of a field.
+
+    Returns:
+        The record as written.
+    """
+    text = differential.to_json()
+    record = record.model_copy(update={"differential_sha256": hash_text(text)})
+    write_file(folder / DIFFERENTIAL, text)
     write_file(folder / RECORD, dump_record(record))
+    return record
 
 
 def replace_page(folder: Path, record: FieldRecord, page: FieldPage) -> None:
@@ -191,15 +199,22 @@ def is_edited(folder: Path, record: FieldRecord) -> bool:
         raise DataError(f"{folder / CELLS}: cannot be read ({error.strerror}); {_AGAIN}") from error
 
 
-def read_differential(folder: Path) -> Differential:
+def read_differential(folder: Path, record: FieldRecord | None = None) -> Differential:
     """Return the differential of a counted field.
 
+    Args:
+        folder: of the field.
+        record: of the field, whose differential alone is taken; None to take what is there.
+
     Raises:
-        DataError: it is missing or broken.
+        DataError: it is missing, broken, or not what was written.
     """
     path = folder / DIFFERENTIAL
     try:
-        return Differential.from_json(read_text(path))
+        text = read_text(path)
+        if record is not None and record.differential_sha256 not in {"", hash_text(text)}:
+            raise DataError(f"{path}: was changed after the count; {_AGAIN}")
+        return Differential.from_json(text)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
     except ValueError as error:
@@ -218,9 +233,14 @@ def read_field(folder: Path) -> FieldResult:
     """Read all that is stored of a counted field; the image itself is not needed.
 
     Raises:
-        DataError: a file is missing or broken, or the outlines are not those of the table.
+        DataError: a file is missing, broken or changed since, or the outlines are not those of the table.
     """
     record, cells = need_record(folder), read_cells(folder)
+    if record.cells_sha256 and is_edited(folder, record):
+        raise DataError(
+            f"{folder / CELLS}: is not the table that was counted: if you edited it, erythron recount takes "
+            f"it with --labels {folder / CELLS}; else {_AGAIN}"
+        )
     labelled = {cell.cell_id: cell for image in read_labels(folder / GEOJSON) for cell in image.cells}
     ids = cells["cell_id"].to_list()
     if len(labelled) != len(ids) or set(labelled) != set(ids):
@@ -229,7 +249,7 @@ def read_field(folder: Path) -> FieldResult:
     outlines = tuple(
         _take_outline(labelled[cell_id], score, folder) for cell_id, score in zip(ids, scores, strict=True)
     )
-    return FieldResult(record, outlines, cells, read_differential(folder), read_review(folder))
+    return FieldResult(record, outlines, cells, read_differential(folder, record), read_review(folder))
 
 
 def iterate_field_rings(folder: Path) -> Iterator[tuple[str, CellRings]]:

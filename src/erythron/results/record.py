@@ -65,6 +65,7 @@ class FieldRecord(BaseModel):
         fingerprints: of each step.
         pixels_sha256: hash of its size and decoded pixels, alike for copies in other files.
         cells_sha256: hash of ``cells.csv`` as it was written, so that an edit is noticed.
+        differential_sha256: hash of ``differential.json`` as it was written; empty in results of before.
         review_sha256: hash of what persons called the cells, as in ``cells.csv``; empty where nobody did.
         width_px: width of the image.
         height_px: height of the image.
@@ -86,6 +87,7 @@ class FieldRecord(BaseModel):
     fingerprints: Fingerprints
     pixels_sha256: str
     cells_sha256: str = ""
+    differential_sha256: str = ""
     review_sha256: str = ""
     width_px: int
     height_px: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +58,29 @@ def refuse_other_run(inputs: Sequence[str], out: Path, *, force: bool = False) -
         raise UsageError(
             f"{out} holds a finished run over other images, such as {min(gone)}; give these too to add "
             f"images to that run, or {_AGAIN}"
+        )
+
+
+def refuse_other_specimens(names: Collection[str], out: Path, *, force: bool = False) -> None:
+    """Refuse to leave a specimen of a run behind: its report would stay, of pictures that another has now.
+
+    Args:
+        names: of the specimens of the run that is to begin.
+        out: its folder.
+        force: leave it behind.
+
+    Raises:
+        UsageError: the folder holds results of a specimen that is not named.
+    """
+    if force:
+        return
+    earlier = (read_run(out) or {}).get("specimens", ())
+    gone = [name for name in earlier if name not in names and (out / name / RUN).exists()]
+    if gone:
+        raise UsageError(
+            f"{out} holds results of the specimen {gone[0]}, which is not named any more: its report, and "
+            f"calls of persons in it, would stay beside the others. Name it as before, move {out / gone[0]} "
+            f"away, or {_AGAIN}"
         )
 
 
@@ -158,9 +181,18 @@ def read_run(out: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{out / RUN}: is not a record of a run ({error}); {_AGAIN}") from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not _has_names(content):
         raise UsageError(f"{out / RUN}: is not a record of a run; {_AGAIN}")
     return content
+
+
+def _has_names(run: Mapping[str, Any]) -> bool:
+    """Return whether images and specimens are named as a run names them, whatever else was written."""
+    specimens = run.get("specimens", {})
+    if not isinstance(specimens, dict):
+        return False
+    listed = (run.get("inputs", []), *specimens.values())
+    return all(isinstance(names, list) and all(isinstance(n, str) for n in names) for names in listed)
 
 
 def write_run(

@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from erythron.differential.counts import Differential
-from erythron.files.hashing import hash_file
+from erythron.files.hashing import hash_file, hash_text
 from erythron.files.writing import open_at, whole_file, whole_folder, write_file
 from erythron.interchange.geojson import COLLECTION_END, COLLECTION_START
 from erythron.read.inputs import OWN_PICTURE
@@ -75,8 +75,13 @@ def write_slide(
                     comma = b","
             features.write(COLLECTION_END.encode())
         result = conclude()
-        record = result.record.model_copy(update={"cells_sha256": hash_file(partial / CELLS)})
-        write_file(partial / DIFFERENTIAL, result.differential.to_json())
+        differential = result.differential.to_json()
+        hashes = {
+            "cells_sha256": hash_file(partial / CELLS),
+            "differential_sha256": hash_text(differential),
+        }
+        record = result.record.model_copy(update=hashes)
+        write_file(partial / DIFFERENTIAL, differential)
         with whole_file(partial / OVERLAY) as picture:
             text = PngInfo()
             text.add_text(OWN_PICTURE, OVERLAY)

@@ -19,6 +19,10 @@ from erythron.interchange.cells import LabelledCell
 from erythron.interchange.labels import read_labels
 
 _KEPT = ("counted_as", "label", "flags")
+
+_CALLS = ("counted_as", "label")
+"""Columns of a table in which a person says what a cell is."""
+
 _TABLES = {".csv", ".tsv", ".txt", ".xlsx"}
 
 
@@ -98,7 +102,7 @@ def _read_workbook(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         raise DataError(f"{path}: cannot be read ({error}); check the path") from error
     except Exception as error:  # whatever a broken archive or sheet makes of it
         raise DataError(f"{path}: is no readable workbook ({error}); save it as xlsx again") from error
-    tables = 0
+    tables, has_blank = 0, False
     for sheet in book.worksheets:
         rows = sheet.iter_rows(values_only=True)
         names = [str(name or "") for name in next(rows, ())]
@@ -108,9 +112,40 @@ def _read_workbook(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         _check_columns(path, names)
         for number, values in enumerate(rows, 2):
             texts = ("" if value is None else str(value) for value in values)
-            yield f"sheet {sheet.title}, row {number}", dict(zip(names, texts, strict=False))
+            row = dict(zip(names, texts, strict=False))
+            has_blank = has_blank or bool(row.get("cell_id") and not all(row.get(n, "-") for n in _CALLS))
+            yield f"sheet {sheet.title}, row {number}", row
     if not tables:
         _check_columns(path, [])
+    if has_blank:
+        _refuse_lost_calls(path)
+
+
+def _refuse_lost_calls(path: Path) -> None:
+    """Refuse a workbook in which a call that a person sees has no value: merged, or of a formula.
+
+    Raises:
+        DataError: it has such a call.
+    """
+    from openpyxl import load_workbook
+
+    for sheet in load_workbook(path).worksheets:
+        titles = {cell.column: cell.value for cell in sheet[1]}
+        if "cell_id" not in titles.values():
+            continue
+        for column in (column for column, title in titles.items() if title in _CALLS):
+            for merged in sheet.merged_cells.ranges:
+                if merged.min_col <= column <= merged.max_col:
+                    raise DataError(
+                        f"{path}: sheet {sheet.title}: {merged.coord} is merged, and only its first cell has "
+                        "a call; unmerge it and write the call into each row"
+                    )
+            for [cell] in sheet.iter_rows(min_row=2, min_col=column, max_col=column):
+                if cell.data_type == "f":
+                    raise DataError(
+                        f"{path}: sheet {sheet.title}: {cell.coordinate} is a formula without a stored "
+                        "value; open the workbook in a spreadsheet and save it, or write the call itself"
+                    )
 
 
 def _check_columns(path: Path, names: Sequence[str]) -> None:

@@ -79,12 +79,15 @@ def _match_rows(labels: Labels, counted: ReviewedField, class_map: ClassMap) -> 
     names = _Names(counted, class_map)
     called: dict[str, str] = {}
     agreed: dict[str, str] = {}
-    left_out = []
+    left_out, blank = [], set[str]()
     before = {row["cell_id"]: row for row in counted.cells.iter_rows(named=True)}
     for row in labels.rows:
         known = before.get(row.cell_id)
         if known is None:
             left_out.append(f"cell {row.cell_id} is no cell of {counted.cells['image'][0]}")
+            continue
+        if row.counted_as == "" and row.label in {None, "", known["label"]}:
+            blank.add(row.cell_id)
             continue
         wanted = _read_row(row, known["counted_as"], known["label"])
         if wanted is None:
@@ -92,7 +95,8 @@ def _match_rows(labels: Labels, counted: ReviewedField, class_map: ClassMap) -> 
         elif (name := names.find(wanted)) is not None:
             (agreed if name == known["counted_as"] else called)[row.cell_id] = name
     names.refuse_unknown(labels)
-    unnamed = tuple(name for name in before if name not in {row.cell_id for row in labels.rows})
+    named = {row.cell_id for row in labels.rows} - blank
+    unnamed = tuple(name for name in before if name not in named)
     return Proposal(called, agreed, (), unnamed, tuple(left_out))
 
 
@@ -128,7 +132,11 @@ def _match_outlines(labels: Labels, counted: ReviewedField, class_map: ClassMap)
         here = f"the cell at ({x:.0f}, {y:.0f})"
         found = cell.cell_id
         if id(cell) in near:
-            found = _find_by_place(cell, [outlines[n] for n in near[id(cell)] if n in outlines])
+            beside = [outlines[n] for n in near[id(cell)] if n in outlines]
+            if (covered := _count_covered(cell, beside)) > 1:
+                left_out.append(f"{here} is drawn around {covered} cells; draw around one, or merge them")
+                continue
+            found = _find_by_place(cell, beside)
         if found in called or found in agreed:
             left_out.append(f"{here} is outlined twice; the first label was taken")
         elif found is not None:
@@ -151,6 +159,12 @@ def _match_outlines(labels: Labels, counted: ReviewedField, class_map: ClassMap)
 def _bound(mask: BoxedMask) -> tuple[int, int, int, int]:
     height, width = mask.mask.shape
     return mask.left, mask.top, mask.left + width, mask.top + height
+
+
+def _count_covered(cell: LabelledCell, outlines: Sequence[CellOutline]) -> int:
+    """Return how many cells an outline holds: that of a region is the call of none of them."""
+    wholes = [outline.whole for outline in outlines]
+    return sum(cell.cell.overlap_px(whole) >= SAME_CELL * whole.area_px for whole in wholes)
 
 
 def _find_by_place(cell: LabelledCell, outlines: Sequence[CellOutline]) -> str | None:

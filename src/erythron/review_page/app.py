@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
 
 from erythron import __version__
 from erythron.errors import ErythronError
@@ -30,6 +32,8 @@ from erythron.review_page.sessions import Sessions
 from erythron.review_page.signer import Signer, WaitingError
 from erythron.review_page.static_files import load_assets
 from erythron.review_page.uploads import Counter, Uploads
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ def create_app(
     app.add_exception_handler(BlindError, _say_blind)
     app.add_exception_handler(WaitingError, _say_waiting)
     app.add_exception_handler(ErythronError, _say_error)
+    app.add_exception_handler(SQLAlchemyError, _say_no_database)
     app.add_exception_handler(RequestValidationError, _say_invalid)
     return app
 
@@ -133,6 +138,12 @@ def _say_waiting(_: Request, __: Exception) -> JSONResponse:
 
 def _say_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, 422)
+
+
+def _say_no_database(_: Request, error: Exception) -> JSONResponse:
+    logger.error("the database of the review failed", exc_info=error)
+    text = "the database of the review cannot be used now (locked, read-only or damaged); nothing was stored"
+    return JSONResponse({"detail": text}, 503)
 
 
 def _say_invalid(_: Request, error: Exception) -> JSONResponse:

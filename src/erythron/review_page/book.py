@@ -88,7 +88,7 @@ class Book:
         classes = run.model.bundle.classes
         self._names = frozenset(c.name for c in classes) | {UNCLASSIFIED, NOT_A_CELL}
         self.refresh()
-        self._take_labels()
+        self.take_labels(run.fields)
 
     def refresh(self) -> int:
         """Read what is new in the database and return the number of the last event, 0 where there is none."""
@@ -342,9 +342,9 @@ class Book:
                         row = name_cells(image, (outline,), classifier, is_field=True)
                     field.add_cell(outline, row)
 
-    def _take_labels(self) -> None:
-        """Store the calls that came through files of labels, beside the page."""
-        for field in self.run.fields:
+    def take_labels(self, fields: Sequence[PageField]) -> None:
+        """Store the calls of some fields that came through files of labels, beside the page."""
+        for field in fields:
             shared = [e for e in self._events if e.lane == SHARED]
             missing = list_missing(field.read_review(), shared)
             for (reader, at, source), same in groupby(missing, key=_get_origin):

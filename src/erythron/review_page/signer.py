@@ -10,9 +10,12 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
+from erythron.errors import DataError, UsageError
+from erythron.pipeline.finished import find_run
 from erythron.pipeline.options import Signing
 from erythron.pipeline.recount import recount_reviews
 from erythron.pipeline.signing import sign_result
+from erythron.results.record import read_record
 from erythron.results.signature import Signature, read_signatures
 from erythron.review.record import Review
 from erythron.review.store.events import SHARED, Change, Event, Maker, StaleError
@@ -56,11 +59,15 @@ class Signer:
             LockedError: it is signed already.
             StaleError: somebody has changed it since.
             WaitingError: pictures of it are still to be counted.
-            UsageError: the pictures are gone, or another run writes into the folder.
-            DataError: a field could not be counted again; the result is open then.
+            UsageError: the pictures are gone, another run writes into the folder, or it was counted otherwise
+                since the page was opened.
+            DataError: there is no such event, or a field could not be counted again; the result is open then.
         """
         with self._writing:
-            self._book.refresh()
+            self._refuse_other_count(specimen)
+            self._book.take_labels(specimen.fields)
+            if seen > self._book.refresh():
+                raise DataError("no change has that number yet; ask for the newest ones before you sign")
             if later := self._book.list_events(SHARED, specimen, seen):
                 raise StaleError(later)
             if self._jobs.count_waiting(specimen.key):
@@ -97,6 +104,26 @@ class Signer:
     def _finish(self, specimen: PageSpecimen, event: Event) -> Signature:
         signing = Signing(specimen.key, self._number(specimen), event.reader, event.at)
         return sign_result(self._book.run.out, self._gather(specimen), signing)
+
+    def _refuse_other_count(self, specimen: PageSpecimen) -> None:
+        """Refuse to sign a count that is not the one which the page shows.
+
+        Raises:
+            UsageError: fields joined it or were counted otherwise since.
+        """
+        run = self._book.run
+        finished = find_run(run.out)
+        images = [image for one in finished.specimens if one.key == specimen.key for image in one.images]
+        done = [image for image in images if read_record(finished.folders[image.path]) is not None]
+        records = [(field, read_record(field.folder)) for field in specimen.fields]
+        if any(run.find_field(specimen.key, image.name) is None for image in done) or any(
+            record is None or record.fingerprints.calls != field.record.fingerprints.calls
+            for field, record in records
+        ):
+            raise UsageError(
+                f"{run.out}: was counted again since this page was opened, so that other cells would be "
+                "signed than it shows; end erythron review, start it again, and look at them first"
+            )
 
     def _open(self, specimen: PageSpecimen, maker: Maker) -> tuple[Event, ...]:
         events = self._book.log.append([self._change(specimen, OPENED)], maker)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from erythron.errors import DataError
 from erythron.review.store.database import name_file, open_database
 from erythron.review.store.events import Change, EventLog, Maker, StaleError
 from erythron.review.store.tables import EventKind
@@ -107,3 +108,35 @@ def test_the_file_waits_for_the_disk_and_writes_ahead(tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "review.sqlite")
     assert other.execute("SELECT becomes FROM event").fetchall() == [("lymphocyte",)]
     other.close()
+
+
+def test_the_calls_of_a_run_stay_its_calls_where_its_folder_is_moved(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    log = EventLog(open_database(name_file(tmp_path / "run" / "review.sqlite")), tmp_path / "run")
+    log.append([change("x1y1", 0)], maker())
+    log.close()
+    moved = (tmp_path / "run").rename(tmp_path / "moved")
+    again = EventLog(open_database(name_file(moved / "review.sqlite")), moved)
+    assert [event.subject for event in again.read()] == ["x1y1"]
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_nothing_is_acknowledged_that_goes_into_a_file_which_was_removed(how: str, tmp_path: Path) -> None:
+    file = tmp_path / "review.sqlite"
+    log = EventLog(open_database(name_file(file)), tmp_path)
+    log.append([change("x1y1", 0)], maker())
+    file.rename(tmp_path / "old.sqlite")
+    if how == "replaced":
+        EventLog(open_database(name_file(file)), tmp_path).close()
+    with pytest.raises(DataError, match=r"review\.sqlite was removed or replaced.*nothing was stored"):
+        log.append([change("x2y2", 0)], maker())
+
+
+@pytest.mark.parametrize("changed", ["kind = 'future'", "at = 'yesterday'"])
+def test_a_change_that_cannot_be_read_is_said(changed: str, tmp_path: Path) -> None:
+    log = EventLog(open_database(name_file(tmp_path / "review.sqlite")), tmp_path)
+    log.append([change("x1y1", 0)], maker())
+    with log.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE event SET {changed}")  # noqa: S608 - of this test
+    with pytest.raises(DataError, match="change 1 in the database of the review cannot be read"):
+        log.read()

@@ -74,6 +74,13 @@ def test_a_cell_that_was_added_and_taken_back_is_in_no_table_and_no_report(
     assert found["confirmed_as"].to_list() == ["monocyte"]
 
 
+def test_a_cell_is_not_merged_with_itself(visit: Visit) -> None:
+    [name] = visit.names(1)
+    answer = edit(visit, kind="merge", cells=[{"cell_id": name, "seen": 0}] * 2)
+    assert answer.status_code == 422
+    assert "twice" in answer.json()["detail"]
+
+
 def test_a_cell_that_was_missed_is_outlined_by_a_click(visit: Visit) -> None:
     cells = visit.cells()
     name, (x, y, _, _) = cells["cell_id"][0], cells["place"][0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from sqlalchemy.exc import OperationalError
 
 from erythron.cells.table import NOT_A_CELL
 from erythron.errors import DataError
@@ -22,8 +24,9 @@ from erythron.pipeline.finished import find_run
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.report.model import RunReport
-from erythron.results.review import read_review
+from erythron.results.review import read_review, write_review
 from erythron.results.signature import read_signatures
+from erythron.review.record import Review, Verdict
 from erythron.review.store.events import Maker
 from tests.review_page.conftest import Desk, Visit, find_free
 
@@ -141,6 +144,63 @@ def test_what_somebody_changed_since_is_not_signed_unseen(desk: Desk, visit: Vis
     assert answer.status_code == 409
     assert answer.json()["current"][0]["reader"] == "B. Reader"
     assert not visit.client.get("/api/specimens/0/signature").json()["is_signed"]
+
+
+def test_calls_that_came_beside_the_page_are_not_signed_unseen(desk: Desk, visit: Visit) -> None:
+    [cell] = visit.names(1)
+    review = Review(image=desk.app.state.book.run.fields[0].name)
+    at = datetime(2026, 5, 4, tzinfo=UTC)
+    verdict = Verdict(
+        cell_id=cell, called="monocyte", was="other", reader="B. Reader", at=at, source="cells.csv"
+    )
+    write_review(desk.out / "f0", review.model_copy(update={"verdicts": (verdict,)}))
+    answer = visit.client.post("/api/specimens/0/signature", json={"seen": 0})
+    assert answer.status_code == 409
+    assert answer.json()["current"][0]["reader"] == "B. Reader"
+    assert visit.cells()["standing"][0]["becomes"] == "monocyte"
+
+
+@pytest.mark.parametrize("how", ["counted otherwise", "gone", "grown"])
+def test_another_count_than_the_page_shows_is_not_signed(how: str, desk: Desk, visit: Visit) -> None:
+    record = desk.out / "f1" / "record.json"
+    content = json.loads(record.read_text())
+    if how == "counted otherwise":
+        content["fingerprints"]["calls"] = "0" * 64
+        record.write_text(json.dumps(content))
+    elif how == "gone":
+        record.unlink()
+    else:
+        shutil.copytree(desk.out / "f1", desk.out / "f2")
+        content["image"] = content["image"].replace("f1.png", "f2.png")
+        (desk.out / "f2" / "record.json").write_text(json.dumps(content))
+        run = json.loads((desk.out / "run.json").read_text())
+        run["inputs"].append(content["image"])
+        (desk.out / "run.json").write_text(json.dumps(run))
+    answer = visit.client.post("/api/specimens/0/signature", json={"seen": 0})
+    assert answer.status_code == 422
+    assert "was counted again since this page was opened" in answer.json()["detail"]
+    assert not visit.client.get("/api/specimens/0/signature").json()["is_signed"]
+
+
+def test_nobody_signs_what_is_still_to_come(visit: Visit) -> None:
+    """A program that says it has seen every change to come would sign what it has not seen."""
+    answer = visit.client.post("/api/specimens/0/signature", json={"seen": 2**53})
+    assert answer.status_code == 422
+    assert "no change has that number yet" in answer.json()["detail"]
+
+
+def test_a_database_that_another_program_holds_is_said(
+    desk: Desk, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [cell] = visit.names(1)
+
+    def fail(*_: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(desk.log, "append", fail)
+    answer = visit.call(cell, "monocyte")
+    assert answer.status_code == 503
+    assert "nothing was stored" in answer.json()["detail"]
 
 
 def test_a_signature_that_a_crash_cut_short_is_finished_at_the_next_start(

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
+from erythron.errors import DataError
 from erythron.review.store.tables import EventKind, EventRow, RunRow
 
 SHARED = ""
@@ -110,7 +111,7 @@ class EventLog:
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.engine = engine
-        self.run_id = _find_or_add_run(engine, str(folder.resolve()))
+        self.run_id = _find_or_add_run(engine, folder.resolve())
 
     def append(
         self, changes: Sequence[Change], maker: Maker, unchanged: Mapping[Subject, int] | None = None
@@ -199,12 +200,20 @@ class EventLog:
         )
 
 
-def _find_or_add_run(engine: Engine, folder: str) -> int:
-    asked = select(RunRow).where(RunRow.folder == folder)
+def _find_or_add_run(engine: Engine, folder: Path) -> int:
+    """Return the number of a run in a database, which it gets where it has none.
+
+    A database that lies in the folder of its only run is of that run, wherever the folder was moved to.
+    """
+    asked = select(RunRow).where(RunRow.folder == str(folder))
+    is_inside = engine.dialect.name == "sqlite" and Path(engine.url.database or "").resolve().parent == folder
     with Session(engine) as session:
         found = session.exec(asked).one_or_none()
         if found is None:
-            session.add(RunRow(folder=folder))
+            known = session.exec(select(RunRow)).all() if is_inside else ()
+            row = known[0] if len(known) == 1 else RunRow(folder="")
+            row.folder = str(folder)
+            session.add(row)
             try:
                 session.commit()
             except IntegrityError:  # another program added it in the same moment
@@ -214,6 +223,16 @@ def _find_or_add_run(engine: Engine, folder: str) -> int:
 
 
 def _as_event(row: EventRow) -> Event:
+    try:
+        return _read_event(row)
+    except ValueError as error:
+        raise DataError(
+            f"change {row.id} in the database of the review cannot be read ({error}): it is damaged, or of a "
+            "newer version of erythron; open it with that version"
+        ) from error
+
+
+def _read_event(row: EventRow) -> Event:
     return Event(
         id=row.id or 0,
         lane=row.lane,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
 from erythron.cells.outline import CellOutline
+from erythron.errors import DataError
 from erythron.pipeline.slides.reviewed import AROUND_UM
 from erythron.review.store.events import SHARED, Change, Event
 from erythron.review.store.tables import EventKind
@@ -121,6 +122,8 @@ def edit_cells(request: Request, who: Who, number: FieldNumber, body: Edit) -> E
             get_book(request).need_outline(field, body.cell.cell_id), _pairs(body.points)
         )
     else:
+        if len({cell.cell_id for cell in body.cells}) < len(body.cells):
+            raise DataError("a cell stands twice among those to merge; name each once")
         gone = body.cells
         made = (edits.merge_outlines([get_book(request).need_outline(field, c.cell_id) for c in body.cells]),)
     seen = {cell.cell_id: cell.seen for cell in gone}

@@ -28,6 +28,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     421: {"model": Problem, "description": "Another name than the server's"},
     422: {"model": Problem, "description": "The request is not as described"},
     429: {"model": Problem, "description": "Too many wrong passwords"},
+    503: {"model": Problem, "description": "The database cannot be used now; nothing was stored"},
 }
 """Answers that any route may give."""
 
