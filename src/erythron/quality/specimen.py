@@ -30,9 +30,10 @@ class SpecimenThresholds:
     Attributes:
         most_strange: mean strangeness of the whole cells of a picture without red cells over which it is no
             smear. A cell has 1 if it is unlike those of the training, plus twice what the score of its
-            outline lacks of 1. Whole pictures of sections, of the clot and of photographs have 1.18 and more,
-            crops of marrow of 200 px and more at most 1.12 (``benchmarks/small_pictures.py``, which also sets
-            this and the next two with each source held out).
+            outline lacks of 1. Whole pictures of sections, of the clot and of photographs have 1.23 and more,
+            crops of marrow of 200 px and more, and pictures of single cells, at most 1.17
+            (``benchmarks/small_pictures.py``, which also sets this and the next two with each source held
+            out).
         usual_strange: mean strangeness of the cells of smears.
         usual_cells: so many usual cells are counted to those that are seen. Few cells of a smear are strange
             together by chance, and a small picture has no room for red cells: it takes more to refuse it.
@@ -48,9 +49,9 @@ class SpecimenThresholds:
             smear all the same.
     """
 
-    most_strange: float = 1.15
-    usual_strange: float = 0.9
-    usual_cells: int = 8
+    most_strange: float = 1.2
+    usual_strange: float = 0.77
+    usual_cells: int = 4
     fewest_cells: int = 10
     most_orange: float = 0.36
     most_tinted: float = 0.6
