@@ -186,8 +186,8 @@ def choose(pictures: Sequence[Judged]) -> Limits:
     return Limits(best, usual, sum(find_ends(best)) / 2)
 
 
-def show(found: Sequence[Judged]) -> None:
-    """Print both tables."""
+def show_refused(found: Sequence[Judged]) -> None:
+    """Print what is refused of each source and size."""
     print("| source | side | pictures | without red cells | refused | least strange | strangest |")
     print(f"|{'---|' * 7}")
     for source, side in dict.fromkeys((p.source, p.side) for p in found):
@@ -202,6 +202,10 @@ def show(found: Sequence[Judged]) -> None:
             *((f"{min(means):.2f}", f"{max(means):.2f}") if means else ("", "")),
         )
         print(f"| {' | '.join(row)} |")
+
+
+def show_held_out(found: Sequence[Judged]) -> None:
+    """Print for each source what the others choose, and what that refuses of it."""
     print("\n| held out | usual cells | as strange as | limit | whole refused | crops refused |")
     print(f"|{'---|' * 6}")
     print(describe("none", choose(found), found))
@@ -233,7 +237,10 @@ def main() -> None:
     parts = ("marrow", "cells", "others", "blood")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     options = parser.parse_args()
-    show(judge_all(options.data, options.parts, load_networks(load_bundle())))
+    found = judge_all(options.data, options.parts, load_networks(load_bundle()))
+    show_refused(found)
+    if {"marrow", "others"} <= set(options.parts):
+        show_held_out(found)
 
 
 if __name__ == "__main__":
