@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from erythron.interrupts import INTERRUPTED, MESSAGE
+from erythron.interrupts import INTERRUPTED, MESSAGE, start_deaf
 
 LOADING = """
 import signal, sys, time
@@ -63,13 +63,18 @@ def work(words):
     for result in held:
         if sys.argv[1] == "a text":
             exec("signal.raise_signal(signal.SIGTERM)", {"signal": signal})
-        signal.raise_signal(signal.SIGTERM)
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            if sys.argv[1] == "a library with an exit of its own":
+                sys.exit(1)
+            raise
 cli.app = work
 program.run()
 """
 
 
-@pytest.mark.parametrize("where", ["a text", "code"])
+@pytest.mark.parametrize("where", ["a text", "code", "a library with an exit of its own"])
 def test_during_the_work_all_is_closed_and_nothing_taken_apart_that_a_thread_may_use(where: str) -> None:
     done = subprocess.run([sys.executable, "-c", AT_WORK, where], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip()) == (INTERRUPTED, MESSAGE)
@@ -120,3 +125,16 @@ print(len(list(LocalExecutor().run(Task(), []))))
 def test_an_interrupt_that_compiled_code_swallowed_ends_the_work_before_the_next_image() -> None:
     ended = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=60)
     assert ended.stdout.split() == ["item", "0", "interrupted", "0"], ended.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows holds no signal back")
+def test_a_process_that_is_started_deaf_does_not_hear_of_ctrl_c_from_its_first_moment() -> None:
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('here')"
+    done: list[str] = []
+
+    def start() -> None:
+        done.append(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True).stdout)
+
+    start_deaf(start)
+    assert done == ["here\n"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -36,6 +36,11 @@ def raise_interrupt() -> None:
     _handle_by(_raise)
 
 
+def is_interrupted() -> bool:
+    """Return whether an interrupt came since :func:`raise_interrupt`, whatever became of its exception."""
+    return bool(_came)
+
+
 def raise_lost_interrupt() -> None:
     """Raise KeyboardInterrupt where one came and did not end the program.
 
@@ -45,8 +50,30 @@ def raise_lost_interrupt() -> None:
     Raises:
         KeyboardInterrupt: a signal came.
     """
-    if _came:
+    if is_interrupted():
         raise KeyboardInterrupt
+
+
+def start_deaf(start: Callable[[], None]) -> None:
+    """Start a process that does not hear of Ctrl-C, which a terminal sends to all processes of a command.
+
+    Where it comes before the process can ignore it itself, Python ends it with a traceback. Windows knows no
+    signals that are held back; there that remains.
+
+    Args:
+        start: starts the process.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        start()
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # started with the process, it would take the signal up again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        start()  # a process begins with the mask of the thread that starts it
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave(ending: BaseException) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from erythron.bundle.loading import describe_device, load_runtimes, open_runtime
 from erythron.bundle.runtime import OnnxRuntime, OpenVinoRuntime, list_providers
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.errors import BundleError, MissingExtraError
-from erythron.pipeline.field import CountedField, Model, classify_crop, count_field, load_networks
+from erythron.pipeline.crop import classify_crop
+from erythron.pipeline.field import CountedField, Model, count_field, load_networks
 from erythron.pipeline.settings import choose_settings
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
@@ -84,6 +86,20 @@ def test_a_network_is_loaded_once_in_a_process_and_anew_where_its_file_changed(t
     assert open_runtime(path) is first
     shutil.copyfile(load_bundle().segmentation_path, path)
     assert open_runtime(path).sizes != first.sizes
+
+
+def test_a_network_of_the_same_size_and_time_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of a wheel or an archive have its time, whatever is in them."""
+    monkeypatch.setattr(loading, "_load", lambda path, *_: path.read_bytes())
+    path, new = tmp_path / "network.onnx", tmp_path / "new"
+    for content, file in ((b"one", path), (b"two", new)):
+        file.write_bytes(content)
+        os.utime(file, (1_600_000_000, 1_600_000_000))
+    assert open_runtime(path) == b"one"  # type: ignore[comparison-overlap]
+    new.replace(path)
+    assert open_runtime(path) == b"two"  # type: ignore[comparison-overlap]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from erythron.classify.classifier import CellInputs, Classifier, Predictions, se
 from erythron.classify.crops import CellCrops
 from erythron.classify.framing import MEASUREMENT_INPUTS, choose_mpp
 from erythron.errors import BundleError
-from erythron.pipeline.field import Networks, classify_crop
+from erythron.pipeline.crop import classify_crop
+from erythron.pipeline.field import Networks
 from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.segment.segmenter import load_segmenter

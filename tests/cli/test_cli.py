@@ -18,10 +18,11 @@ from erythron.cli.show_counts import show_counts
 from erythron.datasets.masks import read_mask
 from erythron.datasets.pixels import read_labelled_image
 from erythron.datasets.sets import read_set
-from erythron.differential.assemble import merge_differentials
+from erythron.differential.assemble import make_differential, merge_differentials
 from erythron.differential.me_ratio import MERatio
 from erythron.pipeline.count import CountRun
 from erythron.pipeline.settings import choose_settings
+from erythron.quality.flags import CellsInView, FieldQuality
 from erythron.shape.mask import convex_hull
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
@@ -117,19 +118,30 @@ def test_count_writes_what_the_contract_names(counted: Path) -> None:
     assert summary["nucleated_cells"].to_list() == totals
 
 
-def test_the_printed_table_shows_raw_and_corrected_shares_within_80_columns(first: tuple[Path, Done]) -> None:
-    out, result = first
-    assert max(len(line) for line in result.stdout.splitlines() if "(" in line and ":" not in line) <= 80
-    found = json.loads((out / "field0" / "differential.json").read_text())
-    for line in found["classes"]:
-        share, estimate = line["of_nucleated"], line["corrected_of_nucleated"]
-        if share is None or estimate is None:
+def print_count(labels: list[str], quality: FieldQuality, capsys: pytest.CaptureFixture[str]) -> CountRun:
+    """Print the count of one field with cells of these labels."""
+    table = pl.DataFrame({"label": labels, "flags": [""] * len(labels)})
+    found = make_differential(table, choose_settings(load_bundle()), quality)
+    run = CountRun(found, (("a.png", found),), (), Path("report.html"))
+    capsys.readouterr()
+    assert show_counts([run], None, Path(), as_json=False) == 0
+    return run
+
+
+def test_the_printed_table_shows_raw_and_corrected_shares_within_80_columns(
+    first: tuple[Path, Done], capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = ["granulocyte"] * 60 + ["orthochromatic_erythroblast"] * 20 + ["proerythroblast"] * 5
+    run = print_count(labels, FieldQuality(), capsys)
+    printed = capsys.readouterr().out.splitlines()
+    for text in (printed, first[1].stdout.splitlines()):
+        assert max(len(line) for line in text if "(" in line and ":" not in line) <= 80
+    for line in run.differential.classes:
+        share, estimate = line.of_nucleated, line.corrected_of_nucleated
+        if share is None or estimate is None or estimate.value is None:
             continue
-        row = next(text for text in result.stdout.splitlines() if text.lstrip().startswith(line["title"]))
-        for value, (low, high) in (
-            (share["fraction"], share["interval"]),
-            (estimate["value"], estimate["interval"]),
-        ):
+        row = next(text for text in printed if text.lstrip().startswith(line.title))
+        for value, (low, high) in ((share.fraction, share.interval), (estimate.value, estimate.interval)):
             assert f"{100 * value:.1f} ({100 * low:.1f}–{100 * high:.1f})" in row
 
 
@@ -271,6 +283,18 @@ def test_image_and_hull_are_written_as_one_file_that_is_read_back_as_a_labelled_
     cell = np.asarray(Image.open(tmp_path / "plain" / "field0.png")) > 0
     assert cell.any()
     np.testing.assert_array_equal(hull, convex_hull(cell))
+
+
+@pytest.mark.parametrize(("cells", "is_told"), [(19, False), (20, True)])
+def test_of_few_cells_no_corrected_figure_is_printed_and_the_reason_is(
+    cells: int, is_told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = ["granulocyte"] * (cells - 5) + ["orthochromatic_erythroblast"] * 5
+    print_count(labels, FieldQuality(in_view=CellsInView(cells, 10_000.0)), capsys)
+    printed = capsys.readouterr().out
+    assert ("corrected" in printed.replace("No corrected figures", "")) is is_told
+    assert (f"No corrected figures: so few cells ({cells}, under 20) tell nothing" in printed) is not is_told
+    assert f"from {cells - 5} white cells alone, where a blood count takes 100 or more" in printed
 
 
 def test_classify_gives_one_row_an_image(fields: Path, tmp_path: Path) -> None:

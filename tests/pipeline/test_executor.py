@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from erythron.bundle.loading import start_loading
-from erythron.errors import BundleError, ImageReadError, UsageError
+from erythron.errors import BundleError, ImageReadError
 from erythron.pipeline.count_worker import CountTask
-from erythron.pipeline.executor import Failure, LocalExecutor, check_distinct
+from erythron.pipeline.executor import Failure, LocalExecutor
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import InputImage
 
@@ -79,10 +79,3 @@ def test_a_task_of_a_count_can_be_sent_to_another_process() -> None:
     sent = pickle.loads(pickle.dumps(task))  # noqa: S301 (our own bytes)
     assert sent.options == task.options
     assert callable(sent.start())
-
-
-def test_two_inputs_with_one_output_are_refused_by_name() -> None:
-    first, second = make_input("x/a.png"), make_input("y/a.jpg")
-    check_distinct([(first, Path("a")), (second, Path("b"))])
-    with pytest.raises(UsageError, match=r"x/a\.png and y/a\.jpg"):
-        check_distinct([(first, Path("a")), (second, Path("a"))])

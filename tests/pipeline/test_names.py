@@ -22,7 +22,7 @@ from erythron.pipeline.extract import extract_cells
 from erythron.pipeline.mask import MaskOptions, mask_images
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.recount import Reading, recount
-from erythron.read.inputs import find_images
+from erythron.read.inputs import InputImage, find_images
 from erythron.results.convert import ExportFormat, convert_run
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
@@ -117,17 +117,26 @@ def test_results_of_one_image_do_not_lie_in_those_of_another(images: list[Path],
     shutil.copy(images[0], tmp_path / "in" / "x.png")
     shutil.copy(images[1], tmp_path / "in" / "x" / "y.png")
     out = tmp_path / "out"
+    assert count_images(find_images([tmp_path / "in"]), out, OPTIONS).failures == ()
+    assert {path.parent for path in out.rglob("cells.csv")} == {out / "x.png", out / "x" / "y"}
+    # What is done stays where it is, and then nothing is written into it.
+    alone = tmp_path / "alone"
+    assert count_images(find_images([tmp_path / "in" / "x.png"]), alone, OPTIONS).failures == ()
+    inputs = [
+        InputImage(image.path, image.path.relative_to(tmp_path / "in"))
+        for image in find_images([tmp_path / "in" / "x.png", tmp_path / "in" / "x" / "y.png"])
+    ]
     with pytest.raises(UsageError, match=r"x/y\.png would be written into 'x'"):
-        count_images(find_images([tmp_path / "in"]), out, OPTIONS)
-    assert not out.exists()
+        count_images(inputs, alone, OPTIONS)
+    assert not (alone / "x" / "y").exists()
     # One after the other, neither takes from the other.
+    apart, force = tmp_path / "apart", RunOptions(mpp=0.25, force=True)
     (tmp_path / "in2" / "x").mkdir(parents=True)
     shutil.copy(images[1], tmp_path / "in2" / "x" / "y.png")
-    count_images(find_images([tmp_path / "in2"]), out, OPTIONS)
-    force = RunOptions(mpp=0.25, force=True)
-    assert count_images(find_images([tmp_path / "in" / "x.png"]), out, force).failures == ()
-    assert (out / "x" / "y" / "cells.csv").is_file()
-    assert (out / "x" / "cells.csv").is_file()
+    count_images(find_images([tmp_path / "in2"]), apart, OPTIONS)
+    assert count_images(find_images([tmp_path / "in" / "x.png"]), apart, force).failures == ()
+    assert (apart / "x" / "y" / "cells.csv").is_file()
+    assert (apart / "x" / "cells.csv").is_file()
 
 
 def test_patterns_that_match_nothing_are_no_such_files_and_the_rest_is_done(tmp_path: Path) -> None:

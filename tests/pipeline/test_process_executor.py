@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures.process import _ExecutorManagerThread
@@ -64,6 +67,62 @@ def test_a_lost_pool_leaves_no_worker_behind(tmp_path: Path, monkeypatch: pytest
     while set(active_children()) - before and time.monotonic() < until:
         time.sleep(0.05)
     assert set(active_children()) <= before
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def test_a_worker_that_is_told_to_end_takes_away_what_it_half_wrote_and_the_item_is_done_again(
+    tmp_path: Path,
+) -> None:
+    before = set(active_children())
+    outcomes = ProcessExecutor(1).run(Doing(tmp_path), map(Item, ["a", "writing"]))
+    assert next(outcomes)[1] == "A"
+    wait_for(tmp_path / "writing")
+    [worker] = set(active_children()) - before
+    worker.terminate()
+    assert next(outcomes)[1] == "WRITING"
+    assert not list(tmp_path.glob("*.partial")) + list(tmp_path.glob(".*"))
+    outcomes.close()  # type: ignore[attr-defined]
+    assert set(active_children()) <= before
+
+
+def test_a_second_interrupt_cuts_the_items_at_work_off_and_leaves_nothing(tmp_path: Path) -> None:
+    before = set(active_children())
+    outcomes = ProcessExecutor(1).run(Doing(tmp_path), map(Item, ["a", "writing", "b"]))
+    next(outcomes)
+    wait_for(tmp_path / "writing")
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):  # the first one is what closes the outcomes of a command
+        outcomes.close()  # type: ignore[attr-defined]
+    assert not list(tmp_path.glob(".*"))
+    assert set(active_children()) <= before
+
+
+def test_to_give_up_while_all_workers_are_lost_does_not_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A SIGTERM to all processes of a command, as SLURM and systemd send it, comes to that."""
+    tell = _ExecutorManagerThread.terminate_broken
+
+    def tell_late(manager: Any, cause: Any) -> None:
+        time.sleep(0.5)
+        tell(manager, cause)
+
+    monkeypatch.setattr(_ExecutorManagerThread, "terminate_broken", tell_late)
+    before = set(active_children())
+    outcomes = ProcessExecutor(1).run(Doing(tmp_path), map(Item, ["a", "writing", "b", "c", "d"]))
+    next(outcomes)
+    wait_for(tmp_path / "writing")
+    [worker] = set(active_children()) - before
+    worker.kill()
+    closing = threading.Thread(target=outcomes.close, daemon=True)  # type: ignore[attr-defined]
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
 
 
 def test_a_count_in_two_processes_is_that_of_one(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.ahead import ROOT, Ended
+from tests.killing import Doing, Item
 
 from erythron.cli.engine import Engine, EngineOptions, check_engine, open_engine
 from erythron.errors import MissingExtraError, UsageError
@@ -53,6 +57,47 @@ def test_an_address_where_nothing_answers_is_named() -> None:
     with pytest.raises(UsageError, match=r"ray://nowhere:1"):
         ray_executor._connect(Dead, "ray://nowhere:1")  # type: ignore[arg-type]
     assert ray is not None
+
+
+def test_sigterm_stays_an_interrupt_after_ray_has_put_a_handler_of_its_own_in_its_place() -> None:
+    class Own:
+        @staticmethod
+        def init(**_: object) -> None:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def handle(*_: object) -> None: ...
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        ray_executor._connect(Own, None)  # type: ignore[arg-type]
+        assert signal.getsignal(signal.SIGTERM) is handle
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_who_gives_up_half_way_waits_for_the_items_at_work() -> None:
+    told: list[object] = []
+
+    class Own:
+        exceptions = SimpleNamespace(RayActorError=LookupError)
+
+        @staticmethod
+        def remote(**_: object) -> Callable[[object], object]:
+            do = SimpleNamespace(remote=lambda item: f"answer of {item.name}")
+            return lambda _: SimpleNamespace(remote=lambda _: SimpleNamespace(do=do))
+
+        @staticmethod
+        def wait(answers: list[str], num_returns: int) -> tuple[list[str], list[str]]:
+            told.append(answers[:num_returns])
+            return answers[:num_returns], answers[num_returns:]
+
+        get = staticmethod(str.upper)
+        kill = staticmethod(lambda _: told.append("killed"))
+
+    pool = ray_executor._Pool[Item, str](Own, Doing(Path()), 2)  # type: ignore[arg-type]
+    assert next(pool.run(map(Item, "abc")))[1] == "ANSWER OF A"
+    pool.stop()
+    assert told[-3:] == [["answer of b", "answer of c"], "killed", "killed"]
 
 
 def test_options_of_ray_need_ray(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,3 +69,18 @@ def test_fields_of_another_size_or_kind_of_file_are_of_another_camera() -> None:
     assert flag is not None
     assert "14.png and 2 more)" in flag.text
     assert is_provisional([flag])
+
+
+def test_fields_of_two_cameras_are_both_named_and_not_given_one_scale() -> None:
+    half: list[Field] = [(0.5, RED, 30)] * 3
+    none: Field = (None, UNKNOWN, 0)
+    records = [make_record(i, field) for i, field in enumerate([*SURE, none])]
+    records += [make_record(i, field, width=1280) for i, field in enumerate([*half, none, none], 10)]
+    flag = judge_shared_scale(records)
+    assert flag is not None
+    first, second = flag.text.split("; in ")
+    assert "(3.png)" in first
+    assert first.endswith("count those again by themselves with --mpp 0.25")
+    assert "(13.png, 14.png)" in second
+    assert second.endswith("count those again by themselves with --mpp 0.5")
+    assert flag.value == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from erythron.errors import DataError, UsageError
 from erythron.pipeline.count import count_images, count_specimens
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.recount import Reading, recount
-from erythron.pipeline.specimens import group_images, list_not_given
+from erythron.pipeline.specimens import NotListed, Specimen, find_not_listed, group_images, list_not_given
 from erythron.quality.flags import is_provisional
-from erythron.read.inputs import find_images
+from erythron.read.inputs import InputImage, find_images
 from erythron.results.convert import ExportFormat, convert_run
 from erythron.results.repeated import drop_repeated
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
@@ -81,6 +82,22 @@ def test_the_summary_has_a_row_a_specimen_and_names_stay_text(counted: Path) -> 
     assert summary["nucleated_cells"].n_unique() > 1
 
 
+def test_the_summary_says_how_many_fields_are_counted_and_how_many_are_not(
+    patients: Path, tmp_path: Path
+) -> None:
+    coarse, fine = find_images([patients / "000"])
+    lost = InputImage(patients / "000" / "none.png", Path("none.png"))
+    specimen = Specimen("000", (replace(coarse, mpp=0.6), fine, lost), Path("000"))
+    [run] = count_specimens([specimen], tmp_path, OPTIONS)
+    assert len(run.fields) == 2
+    row = pl.read_csv(tmp_path / "summary.csv").row(0, named=True)
+    assert (row["fields"], row["uncounted_fields"], row["failed_images"]) == (1, 1, 1)
+    of_images = pl.read_csv(tmp_path / "000" / "summary.csv")
+    assert of_images["status"].to_list() == ["done", "done", "failed"]
+    assert "no cell is counted" in of_images["reason"][0]
+    assert of_images["reason"][1] is None
+
+
 def test_specimens_are_compared_by_name(counted: Path) -> None:
     for given in (counted, counted / "summary.csv"):
         found = compare_results(given, counted / "summary.csv" if given == counted else given)
@@ -123,7 +140,7 @@ def test_a_row_whose_picture_is_not_there_fails_and_one_that_was_not_given_is_sa
     [
         ("image,patient\na.png,1\n", "no column specimen"),
         ("image,specimen\n000/f0.png,\n", "no image or no specimen"),
-        ("image,specimen\n000/f0.png,a\n", "has no row for"),
+        ("image,specimen\n009/g0.png,a\n", "has no row for .*f0.png and the other 5 images"),
         ("image,specimen\n000/f0.png,a\n000/f0.png,b\n", "more than once"),
         ("image,specimen\n000/f0.png,../a\n", "cannot be the name of a folder"),
     ],
@@ -137,6 +154,43 @@ def test_a_table_that_does_not_say_whose_each_image_is_is_refused(
         images = images[:1]
     with pytest.raises(DataError, match=reason):
         group_images(images, str(tmp_path / "s.csv"))
+
+
+def test_images_that_a_table_does_not_list_are_named_and_the_others_are_done(
+    patients: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(patients, tmp_path / "in")
+    table = tmp_path / "s.csv"
+    table.write_text("image,specimen\n001/f0.png,A\n")
+    images = find_images([tmp_path / "in"])
+    assert [(s.name, [i.path.name for i in s.images]) for s in group_images(images, str(table))] == [
+        ("A", ["f0.png"])
+    ]
+    command = ["count", str(tmp_path / "in"), "--out", str(tmp_path / "run"), "--mpp", "0.25"]
+    command += ["--specimen", str(table), "--json"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 1
+    [said] = [line for line in done.stderr.splitlines() if "has no row" in line]
+    others = [image.name for image in images if "001/f0" not in image.name]
+    assert all(name in said for name in others)
+    assert said.endswith("which are in no count; add a row for each and count again")
+    told = json.loads(done.stdout)
+    assert told["not_listed"] == others
+    assert [(s["specimen"], len(s["fields"])) for s in told["specimens"]] == [("A", 1)]
+    # A row that is added is counted into the same run, and then nothing is missing.
+    table.write_text("".join(["image,specimen\n", *(f"{name},A\n" for name in [*others, images[2].name])]))
+    assert find_not_listed(images, str(table)) is None
+    table.write_text(f"image,specimen\n{images[2].name},A\n{images[0].name},A\n")
+    runs = count_specimens(group_images(images, str(table)), tmp_path / "run", OPTIONS)
+    assert [len(run.fields) for run in runs] == [2]
+
+
+def test_many_images_that_a_table_does_not_list_stay_on_one_line() -> None:
+    said = str(NotListed("s.csv", tuple(f"f{i}.png" for i in range(30))))
+    assert "f9.png and 20 more images" in said
+    assert str(NotListed("s.csv", ("a.png",))) == (
+        "s.csv: has no row for a.png, which is in no count; add a row and count again"
+    )
 
 
 def test_two_folders_of_one_name_are_no_one_specimen(patients: Path, tmp_path: Path) -> None:

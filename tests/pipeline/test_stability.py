@@ -16,7 +16,8 @@ from PIL import Image
 from tests.ahead import Ahead
 
 from erythron.bundle.folder import load_bundle
-from erythron.pipeline.field import Networks, classify_crop, load_networks
+from erythron.pipeline.crop import classify_crop
+from erythron.pipeline.field import Networks, load_networks
 from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.light import estimate_background

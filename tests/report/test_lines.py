@@ -8,7 +8,7 @@ import pytest
 
 from erythron.cells.classes import Lineage
 from erythron.differential.counts import ClassCount, Estimate
-from erythron.report.lines import order_lines, sum_lines
+from erythron.report.lines import drop_untold, order_lines, sum_lines
 
 from .conftest import Field, make_report
 
@@ -56,3 +56,16 @@ def test_the_sums_are_of_the_classified_cells_and_add_up_with_the_others(field: 
         line.corrected is None
         for line in sum_lines(replace(found, erythroid_share=replace(share, corrected=None)))
     )
+
+
+def test_of_few_cells_a_report_has_no_corrected_figures_and_all_else(field: Field) -> None:
+    found, more = (make_report(field, names).differential for names in (["a.png"], ["a.png", "b.png"]))
+    assert drop_untold(more) is more
+    shown = drop_untold(found)
+    assert found.correction.method is not None
+    assert shown.correction.method is None
+    assert "11, under 20" in (shown.correction.reason or "")
+    assert all(line.corrected_of_nucleated is line.corrected_of_erythroid is None for line in shown.classes)
+    assert all(index.corrected is None for index in shown.indices)
+    assert [index.value for index in shown.indices] == [index.value for index in found.indices]
+    assert [line.of_nucleated for line in shown.classes] == [line.of_nucleated for line in found.classes]

@@ -22,6 +22,7 @@ from erythron.report.numbers import (
     format_range,
     format_ratio,
     format_with_limits,
+    tells_nothing,
 )
 
 
@@ -80,3 +81,16 @@ def test_nothing_that_prints_a_differential_formats_by_itself() -> None:
     ):
         text = (package / name).read_text(encoding="utf-8")
         assert not re.search(r":\.\d[fge]\}|\b100(\.0)? \*", text), name
+
+
+def test_a_corrected_figure_that_may_be_nearly_anything_is_written_in_words() -> None:
+    wide, narrow = Estimate(0.4, (0.0, 0.95)), Estimate(0.4, (0.0, 0.9))
+    assert (tells_nothing(wide, is_share=True), tells_nothing(narrow, is_share=True)) == (True, False)
+    assert format_estimate_with_limits(wide, is_share=True) == "too few cells"
+    assert format_estimate(wide, is_share=True) == "–"
+    assert format_estimate_limits(wide, is_share=True) == "too few cells"
+    assert format_estimate_with_limits(narrow, is_share=True) == "40.0 (0.0–90.0)"
+    assert tells_nothing(Estimate(3.0, (0.004, None)), is_share=False)
+    assert not tells_nothing(Estimate(3.0, (0.2, None)), is_share=False)
+    assert not tells_nothing(Estimate(3.0, (0.0, 7.0)), is_share=False)
+    assert not tells_nothing(Estimate(3.0, None), is_share=False)

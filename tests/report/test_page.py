@@ -224,7 +224,7 @@ def test_values_outside_their_range_are_marked_and_sources_stand_under_methods(f
 
 
 def test_the_bound_stands_beside_the_interval(field: Field) -> None:
-    report = make_report(field, ["a.png"])
+    report = make_report(field, ["a.png", "b.png"])
     share = report.differential.erythroid_share
     assert share is not None
     index = replace(share, corrected=Estimate(0.6, (0.5, 0.7), (0.25, 0.75)))
@@ -269,6 +269,34 @@ def test_of_blood_the_page_shows_nothing_of_marrow(field: Field) -> None:
         assert of_marrow in plain
         assert of_marrow not in page
     assert "looks like blood" in page
+
+
+def test_of_few_white_cells_their_number_stands_beside_the_nucleated_red_cells(field: Field) -> None:
+    report = make_report(field, ["a.png"])
+    page = render_report(replace(report, differential=judge_blood(field, 10_000)))
+    assert "From 6 white cells alone, where a blood count takes 100 or more." in page
+    assert "white cells alone" not in render_report(report)
+
+
+def test_of_few_cells_the_page_has_no_corrected_figures_and_says_why(field: Field) -> None:
+    few, more = make_report(field, ["a.png"]), make_report(field, ["a.png", "b.png"])
+    assert few.differential.correction.method is not None
+    assert "No corrected figures: so few cells (11, under 20) tell nothing" in render_report(few)
+    assert ">Corrected<" not in render_report(few)
+    assert "so few cells" not in render_report(more)
+    assert ">Corrected<" in render_report(more)
+
+
+def test_a_corrected_figure_that_may_be_anything_is_said_in_words(field: Field) -> None:
+    report = make_report(field, ["a.png", "b.png"])
+    shift = report.differential.left_shift
+    assert shift is not None
+    wide = replace(shift, corrected=Estimate(0.4321, (0.0, 0.987), (0.1, 0.9)))
+    page = render_report(replace(report, differential=replace(report.differential, left_shift=wide)))
+    assert "too few cells" in page
+    assert "43.2" not in page
+    assert "0.0–98.7" not in page
+    assert "bound 10.0" not in page
 
 
 def test_an_image_that_may_be_no_marrow_has_no_index_in_the_table_of_images(field: Field) -> None:
@@ -368,7 +396,7 @@ def test_the_policy_allows_the_own_script_and_style_only(field: Field) -> None:
 
 
 def test_raw_and_corrected_figures_stand_side_by_side(field: Field) -> None:
-    report = make_report(field, ["a.png"])
+    report = make_report(field, ["a.png", "b.png"])
     first = replace(report.differential.classes[0], corrected_of_nucleated=Estimate(0.1234, (0.0101, 0.4567)))
     share = report.differential.erythroid_share
     assert share is not None

@@ -94,7 +94,7 @@ def test_the_summary_has_the_bound_of_a_corrected_figure(field: Field) -> None:
 def test_the_signature_of_the_state_stands_last_in_the_row_of_its_specimen(field: Field) -> None:
     found = make_report(field, ["a.png"]).differential
     signed = SignedVersion(2, "007", datetime(2026, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=1))), 11, 3)
-    rows = [SpecimenRow(name, {}, 1, 0, found, None, by) for name, by in (("a", signed), ("b", None))]
+    rows = [SpecimenRow(name, {}, 1, 0, 0, found, None, by) for name, by in (("a", signed), ("b", None))]
     table = make_specimen_summary(rows, DEFAULT_CLASSES)
     assert table.columns[-3:] == ["signed_by", "signed_at", "signed_version"]
     assert table[:, -3:].rows() == [("007", "2026-01-02T02:04:00+00:00", 2), (None, None, None)]

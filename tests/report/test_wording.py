@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from erythron.differential.counts import CellsNeeded, Estimate, ReferenceRange
+from erythron.differential.counts import CellsNeeded, Estimate, Index, ReferenceRange
 from erythron.differential.intervals import Interval
 from erythron.quality.flags import QualityFlag
 from erythron.read.image import ScaleSource
@@ -23,6 +23,7 @@ from erythron.report.wording import (
     list_outlines,
     list_plans,
     list_sources,
+    remark_index,
     shorten_title,
 )
 
@@ -142,3 +143,14 @@ def test_cells_that_persons_added_and_took_away_are_said_in_words(field: Field) 
         "1 cell was added by a person.",
         "1 cell of the model was taken away.",
     ]
+
+
+def test_nucleated_red_cells_beside_few_white_ones_are_remarked() -> None:
+    def of(white: int, name: str = "nucleated_red_cells") -> str:
+        return remark_index(
+            Index(name, name, None, "", "ratio", 2, white, 200 / white if white else None, None)
+        )
+
+    assert of(5) == "from 5 white cells alone, where a blood count takes 100 or more"
+    assert of(1).startswith("from 1 white cell alone")
+    assert (of(100), of(0), of(5, "me_ratio")) == ("", "", "")

@@ -30,7 +30,7 @@ from erythron.files.tables import read_csv
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
-from erythron.results.convert import ExportFormat, FormatOptions, convert_run
+from erythron.results.convert import ExportFormat, FormatOptions, _name_specimens, convert_run
 from erythron.results.field import read_field
 from erythron.results.run import read_settings, write_specimens
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
@@ -335,3 +335,8 @@ def test_a_real_field_survives_every_format(data_dir: Path, tmp_path: Path) -> N
         assert import_file(tmp_path / name, image.parent, outs[-1], keep).cells == result.cells.height
     for mask in pl.read_csv(outs[0] / "cells.csv")["mask"]:
         assert (outs[0] / mask).read_bytes() == (outs[1] / mask).read_bytes() == (outs[2] / mask).read_bytes()
+
+
+def test_what_an_earlier_run_left_beside_specimens_is_of_none(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"specimens": {"P": ["f.png"]}}')
+    assert _name_specimens(tmp_path, [tmp_path / "P" / "f", tmp_path / "old"]) == ["P", None]

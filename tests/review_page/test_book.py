@@ -54,7 +54,15 @@ def test_fields_that_show_the_same_cells_are_said_on_the_page(tmp_path: Path) ->
     drawn.save(tmp_path / "in" / "field.png")
     drawn.rotate(180).save(tmp_path / "in" / "turned.png")
     run = count_images(find_images([tmp_path / "in"]), tmp_path / "run", RunOptions(mpp=0.25))
-    client = Desk(tmp_path / "run").visit().client
-    found = client.get("/api/specimens/0/differential").json()["differential"]["flags"]
-    assert [flag["text"] for flag in found] == [flag.text for flag in run.differential.flags]
-    assert "images_overlap" in [flag["name"] for flag in found]
+    visit = Desk(tmp_path / "run").visit()
+
+    def list_flags() -> list[dict[str, str]]:
+        return list(visit.client.get("/api/specimens/0/differential").json()["differential"]["flags"])
+
+    assert [flag["text"] for flag in list_flags()] == [flag.text for flag in run.differential.flags]
+    assert "images_overlap" in [flag["name"] for flag in list_flags()]
+    cells = visit.cells()
+    for field, cell in zip(cells["field"], cells["cell_id"], strict=True):
+        if field == 1:
+            assert visit.call(cell, "not_a_cell", field=1).status_code == 200
+    assert "images_overlap" not in [flag["name"] for flag in list_flags()]

@@ -73,12 +73,14 @@ def open_runtime(
         found = path.stat()
     except OSError:
         return _load(path, kind, threads)
-    return _load_once(path.resolve(), (kind, threads), found.st_mtime_ns, found.st_size)
+    # An unpacked file may have the time of its archive, and networks of one kind have one size.
+    state = (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+    return _load_once(path.resolve(), (kind, threads), state)
 
 
 @lru_cache(maxsize=MOST_KEPT)
 def _load_once(
-    path: Path, how: tuple[RuntimeKind, int | None], _changed: int, _size: int
+    path: Path, how: tuple[RuntimeKind, int | None], _state: tuple[int, ...]
 ) -> OpenVinoRuntime | OnnxRuntime:
     """Return a network of a file that is as it was."""
     return _load(path, *how)

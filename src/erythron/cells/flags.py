@@ -18,12 +18,14 @@ class CellFlag(StrEnum):
         LEFT_OUT: it lies in an area that is out of focus or too thick, and is in no count.
         OUTSIDE_REGION: it lies outside the region that a person drew to count in, or inside one to leave out,
             and is in no count whatever it is called.
+        NOT_ONE_CELL: the picture, given as one of a single cell, shows many: it is a field.
     """
 
     UNCLASSIFIED = "unclassified"
     TOUCHES_EDGE = "touches_edge"
     LEFT_OUT = "left_out"
     OUTSIDE_REGION = "outside_region"
+    NOT_ONE_CELL = "not_one_cell"
 
 
 _SEPARATORS = r"[\s,;]+"

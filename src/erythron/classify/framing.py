@@ -51,6 +51,17 @@ def choose_mpp(image: SmearImage, framing: Framing, *, is_field: bool = False) -
     return framing.crop_width_um / shorter
 
 
+def is_larger_than_crop(image: SmearImage, framing: Framing) -> bool:
+    """Return whether an image is too large for a single-cell crop, by the rule of :func:`choose_mpp`.
+
+    Of known scale it is one that shows more microns than the largest crop would at the scale of a field.
+    """
+    shorter = min(image.width_px, image.height_px)
+    if image.mpp is None:
+        return shorter > framing.crop_max_px
+    return shorter * image.mpp > framing.crop_max_px * framing.field_mpp
+
+
 def outline_crop(image: SmearImage, segmenter: Segmenter, framing: Framing) -> CellOutline | None:
     """Outline the central cell of a crop, at the scale that ``framing`` assumes where none is known."""
     return segmenter.segment_central(image.light, choose_mpp(image, framing), assumed=image.mpp is None)

@@ -40,7 +40,7 @@ from erythron.cli import (
 from erythron.cli.terminal import make_writable
 from erythron.errors import ErythronError, UsageError, describe_os_error
 from erythron.files.naming import as_text
-from erythron.interrupts import INTERRUPTED, MESSAGE, end_at_once, raise_interrupt
+from erythron.interrupts import INTERRUPTED, MESSAGE, end_at_once, is_interrupted, raise_interrupt
 
 app = typer.Typer(
     name="erythron",
@@ -122,7 +122,9 @@ def run_command(words: Sequence[str] | None = None) -> None:
     try:
         app(words)
     except (SystemExit, KeyboardInterrupt) as ending:
-        if isinstance(ending, SystemExit) and ending.code != INTERRUPTED:
+        # A library may make an exit of its own of an interrupt, as Lightning does.
+        code = INTERRUPTED if isinstance(ending, KeyboardInterrupt) else ending.code
+        if code != INTERRUPTED and not (code and is_interrupted()):
             raise
         typer.echo(MESSAGE, err=True)
         raise SystemExit(INTERRUPTED) from ending

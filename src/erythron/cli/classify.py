@@ -20,11 +20,15 @@ def classify(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Name the central cell of single-cell crops."""
+    """Name the central cell of single-cell crops.
+
+    Cells that are unlike the training (novelty over 1 in the table) and pictures of more than one cell (flag
+    not_one_cell) are said; sections and photographs are refused. Fields are counted by erythron count.
+    """
     import json
     from dataclasses import asdict
 
-    from erythron.cli.progress import gather_images, show_failures, show_progress, show_runtime
+    from erythron.cli.progress import gather_images, show_failures, show_flags, show_progress, show_runtime
     from erythron.pipeline.classify import classify_images
     from erythron.pipeline.options import RunOptions
 
@@ -33,6 +37,7 @@ def classify(
     with show_progress("Classifying", len(inputs)) as progress:
         run = classify_images(inputs, out, RunOptions(model, mpp, force, runtime=runtime), progress)
     show_failures([failure.reason for failure in run.failures])
+    show_flags(run.flags, {})
     if as_json:
         typer.echo(
             json.dumps(
@@ -40,6 +45,7 @@ def classify(
                     "out": str(out),
                     "calls": run.calls.to_dicts(),
                     "failures": [asdict(failure) for failure in run.failures],
+                    "flags": [asdict(flag) for flag in run.flags],
                 }
             )
         )

@@ -55,7 +55,7 @@ def count(
             "--specimen",
             metavar="folder|FILE.csv",
             help="One report a specimen: each folder of images is one, or a table says which image is whose "
-            "(columns image, specimen and any further ones).",
+            "(columns image, specimen and any further ones); images without a row are named and left out.",
         ),
     ] = None,
     cells: Cells = None,
@@ -150,7 +150,7 @@ def run_count(
     from erythron.cli.progress import gather_images, show_notice, show_progress, show_runtime
     from erythron.cli.show_counts import find_browser, show_counts
     from erythron.pipeline.count import count_images, count_specimens
-    from erythron.pipeline.specimens import group_images, list_not_given
+    from erythron.pipeline.specimens import find_not_listed, group_images, list_not_given
 
     browser, executor = find_browser() if pdf else None, open_engine(engine)
     inputs = gather_images(images, out)
@@ -165,4 +165,5 @@ def run_count(
         else:
             runs = list(count_specimens(specimens, out, options, progress, loading, executor))
     names = None if specimens is None else [s.name for s in specimens]
-    return show_counts(runs, names, out, as_json=as_json, browser=browser)
+    not_listed = None if specimen is None else find_not_listed(inputs, specimen)
+    return show_counts(runs, names, out, as_json=as_json, browser=browser, not_listed=not_listed)

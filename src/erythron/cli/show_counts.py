@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from erythron.pipeline.count import CountRun
+    from erythron.pipeline.specimens import NotListed
 
 
 def show_counts(
@@ -19,6 +20,7 @@ def show_counts(
     *,
     as_json: bool,
     browser: Path | None = None,
+    not_listed: NotListed | None = None,
 ) -> int:
     """Print what was counted and return the exit status.
 
@@ -28,10 +30,14 @@ def show_counts(
         out: folder of the run.
         as_json: print JSON in place of a table.
         browser: that prints each report to a PDF; None for no PDF.
+        not_listed: images that belong to no specimen; None where all do.
     """
     from erythron.cli.progress import show_failures, show_flags, show_notice
 
-    show_failures([failure.reason for run in runs for failure in run.failures])
+    failed = [failure.reason for run in runs for failure in run.failures]
+    if not_listed is not None:
+        failed.append(str(not_listed))
+    show_failures(failed)
     for number, run in enumerate(runs):
         name = None if names is None else names[number]
         if not run.fields:
@@ -43,7 +49,7 @@ def show_counts(
         elif run.old_pdf:
             show_notice(run.old_pdf)
     if as_json:
-        typer.echo(_dump(runs, names))
+        typer.echo(_dump(runs, names, () if not_listed is None else not_listed.images))
     elif names is not None:
         _print_specimens(names, runs)
         typer.echo(f"\nReports: {out / 'SPECIMEN' / 'report.html'}\nSummary: {out / 'summary.csv'}")
@@ -54,17 +60,17 @@ def show_counts(
             typer.echo(f"\nReport: {run.report}")
         if browser is not None:
             typer.echo(f"PDF: {run.report.with_suffix('.pdf')}")
-    return 1 if any(run.failures for run in runs) else 0
+    return 1 if failed else 0
 
 
-def _dump(runs: Sequence[CountRun], names: Sequence[str] | None) -> str:
-    """Return a run as JSON, or an object with a list of those of the specimens."""
+def _dump(runs: Sequence[CountRun], names: Sequence[str] | None, not_listed: Sequence[str]) -> str:
+    """Return a run as JSON, or an object with those of the specimens and the images that are of none."""
     import json
 
     if names is None:
         return runs[0].to_json()
     listed = [{"specimen": name, **json.loads(run.to_json())} for name, run in zip(names, runs, strict=True)]
-    return json.dumps({"specimens": listed})
+    return json.dumps({"specimens": listed, "not_listed": not_listed})
 
 
 def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
@@ -136,17 +142,18 @@ def _print_differential(run: CountRun) -> None:
     from rich.table import Table
 
     from erythron.quality.flags import in_percent, is_provisional
-    from erythron.report.lines import order_lines, sum_lines
+    from erythron.report.lines import drop_untold, order_lines, sum_lines
     from erythron.report.numbers import (
         NOTHING,
+        TOO_FEW,
         format_estimate_with_limits,
         format_percent,
         format_with_limits,
     )
-    from erythron.report.wording import explain_left_out
+    from erythron.report.wording import explain_left_out, remark_index
 
     console = Console(highlight=False)
-    differential, fields = run.differential, _count_fields(run)
+    differential, fields = drop_untold(run.differential), _count_fields(run)
     if not run.fields:
         console.print("No image could be counted.")
         return
@@ -197,12 +204,18 @@ def _print_differential(run: CountRun) -> None:
         unit = " %" if is_share else ""
         value = format_with_limits(index.value, index.interval, is_share=is_share) + unit
         estimate = format_estimate_with_limits(index.corrected, is_share=is_share)
+        if estimate:
+            value += f", corrected {estimate}" + ("" if estimate == TOO_FEW else unit)
+        if remark := remark_index(index):
+            value += f", {remark}"
         console.print(
-            f"  {index.title}: {value}{f', corrected {estimate}{unit}' if estimate else ''}",
+            f"  {index.title}: {value}",
             soft_wrap=True,
             style="dim" if is_doubtful else None,
         )
-    if is_corrected:
+    if reason := differential.correction.reason:
+        console.print(f"\nNo corrected figures: {reason}.", markup=False, soft_wrap=True)
+    else:
         console.print(
             "\nRaw shares are of calls, with the error of sampling; corrected ones estimate what was there, "
             "with the error of the model too.",

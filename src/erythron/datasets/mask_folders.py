@@ -43,7 +43,7 @@ def pair_masks(folder: Path, paths: Sequence[Path]) -> PairedImages:
 
     A mask is a file with the word ``mask``, ``hull`` or ``segmentation`` in its name or in that of a folder
     above it. Its image has the same path without these words, and without folders called ``images``; the
-    endings may differ.
+    endings may differ, or the mask of ``a.jpg`` is ``a.jpg.png``.
 
     Raises:
         DataError: two masks are of one image, no mask is of an image that is there, or a mask cannot be read.
@@ -60,7 +60,10 @@ def pair_masks(folder: Path, paths: Sequence[Path]) -> PairedImages:
         if key in by_key:
             raise DataError(f"{mask}: is a mask of the same image as {by_key[key]}; remove one")
         by_key[key] = mask
-    mask_of = {p: by_key[key] for p in images if (key := _find_key(folder, p)) in by_key}
+    found = {
+        p: by_key.get(_find_key(folder, p, whole=True)) or by_key.get(_find_key(folder, p)) for p in images
+    }
+    mask_of = {image: mask for image, mask in found.items() if mask is not None}
     if not mask_of:
         raise DataError(
             f"{folder}: none of its {len(masks)} masks, such as {masks[0].name}, has the name of an image; "
@@ -69,10 +72,10 @@ def pair_masks(folder: Path, paths: Sequence[Path]) -> PairedImages:
     return PairedImages(images, mask_of, _find_kind(sorted(set(mask_of.values()))))
 
 
-def _find_key(folder: Path, path: Path) -> tuple[str, ...]:
-    """Return what a mask and its image have in common."""
+def _find_key(folder: Path, path: Path, *, whole: bool = False) -> tuple[str, ...]:
+    """Return what a mask and its image have in common; the whole name of an image where it is asked for."""
     relative = path.relative_to(folder)
-    parts = [*relative.parts[:-1], relative.stem]
+    parts = [*relative.parts[:-1], relative.name if whole else relative.stem]
     bare = [_MASK_WORD.sub("", part).strip(_EDGES).casefold() for part in parts]
     return tuple(part for part in bare if part and not _IMAGE_WORD.match(part))
 

@@ -26,8 +26,11 @@ UNLIKE_MARROW = frozenset({LOOKS_LIKE_BLOOD, SPECIMEN_NOT_TOLD})
 FIELDS_LIKE_BLOOD = "fields_like_blood"
 """Flag of a specimen that is none of blood, and has fields that are, taken together."""
 
-_UPPER = 0.95
-"""Probability of coverage of the upper limit of the nucleated cells to a red cell."""
+FIELDS_LIKE_MARROW = "fields_like_marrow"
+"""Flag of a specimen that looks like blood, and has fields that are surely denser than blood."""
+
+_SURE = 0.95
+"""Probability of coverage of a limit, upper or lower, of the nucleated cells to a red cell."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,12 @@ def judge_mixture(
     views: Sequence[CellsInView | None],
     limits: QualityThresholds,
 ) -> QualityFlag | None:
-    """Return the flag of a specimen with fields of blood among those of marrow; None where there are none.
+    """Return the flag of a specimen with fields of blood and fields of marrow; None where it has not both.
 
     The fields that by themselves look like blood, or have too few cells to tell, are judged as if they were a
-    specimen. One of them alone says little, and among many cells of marrow theirs are not noticed.
+    specimen. One of them alone says little, and among many cells of marrow theirs are not noticed. Where the
+    whole looks like blood, and so has no index of marrow, a field of ten cells and more that is surely denser
+    than blood is none of it: few cells of marrow beside many red ones change nothing of the whole.
 
     Args:
         fields: counts of each field.
@@ -102,6 +107,9 @@ def judge_mixture(
         views: the cells in view of each; None where they are not known.
         limits: thresholds.
     """
+    whole = judge_specimen(fields, [view for view in views if view is not None], limits)
+    if whole is not None and whole.name == LOOKS_LIKE_BLOOD:
+        return _flag_dense(fields, views, limits)
     doubtful = [
         (counts, view)
         for counts, flags, view in zip(fields, of_fields, views, strict=True)
@@ -109,9 +117,6 @@ def judge_mixture(
     ]
     found = judge_specimen([counts for counts, _ in doubtful], [view for _, view in doubtful], limits)
     if found is None or found.name != LOOKS_LIKE_BLOOD:
-        return None
-    whole = judge_specimen(fields, [view for view in views if view is not None], limits)
-    if whole is not None and whole.name == LOOKS_LIKE_BLOOD:
         return None
     some, cells = len(doubtful), sum(counts.nucleated for counts, _ in doubtful)
     said = "looks like blood: is it" if some == 1 else "taken together look like blood: are they"
@@ -122,9 +127,33 @@ def judge_mixture(
     return QualityFlag(FIELDS_LIKE_BLOOD, text, float(some))
 
 
+def _flag_dense(
+    fields: Sequence[CellCounts], views: Sequence[CellsInView | None], limits: QualityThresholds
+) -> QualityFlag | None:
+    """Return the flag of fields that are surely denser than blood; None where there are none."""
+    dense = [
+        view
+        for counts, view in zip(fields, views, strict=True)
+        if view is not None
+        and counts.nucleated >= limits.fewest_to_tell
+        # Exact, as in _is_blood; of few cells it says nothing, however dense they lie.
+        and float(gammaincinv(view.nucleated, 1 - _SURE)) > limits.most_in_blood * view.red
+    ]
+    if not dense:
+        return None
+    some, seen = len(dense), sum(dense, CellsInView(0, 0.0))
+    are, they = ("is", "is it") if some == 1 else ("are", "are they")
+    text = (
+        f"{some} of {len(fields)} fields {are} as dense as marrow ({seen.nucleated} nucleated cells to "
+        f"{seen.red:.0f} red cells), and the whole looks like blood: {they} of this specimen? Their cells "
+        "are counted as those of blood"
+    )
+    return QualityFlag(FIELDS_LIKE_MARROW, text, float(some))
+
+
 def _is_blood(found: _Evidence, limits: QualityThresholds) -> bool:
     # Exact (Garwood 1936, doi 10.1093/biomet/28.3-4.437).
-    most = float(gammaincinv(found.view.nucleated + 1, _UPPER)) / found.view.red
+    most = float(gammaincinv(found.view.nucleated + 1, _SURE)) / found.view.red
     if most < limits.surely_blood:
         return True
     if not found.view.nucleated or found.view.nucleated >= limits.most_in_blood * found.view.red:

@@ -16,6 +16,7 @@ from erythron.files.naming import as_text
 from erythron.pipeline.count_worker import CountJob, CountTask
 from erythron.pipeline.executor import Failure, attempt
 from erythron.pipeline.finished import count_again, find_run, need_pictures
+from erythron.pipeline.places import settle_images
 from erythron.read.inputs import InputImage
 from erythron.read.source import is_slide
 
@@ -66,11 +67,12 @@ def add_image(out: Path, new: NewImage) -> Failure | None:
     if number is None:
         raise UsageError(f"{out}: has no specimen '{new.specimen}'; send the picture to one that it has")
     need_pictures(finished.folders)
+    specimen = finished.specimens[number]
     if new.path in finished.folders:
-        image = next(i for i in finished.specimens[number].images if i.path == new.path)
+        image = next(i for i in specimen.images if i.path == new.path)
     else:
         image = InputImage(new.path, Path(new.path.name), new.mpp, new.title)
-    specimen = finished.specimens[number]
+        [*_, image] = settle_images((*specimen.images, image), out / specimen.folder)
     job = CountJob(image, out / specimen.folder / image.place, 0)
     with lock_folder(out):
         found = attempt(image.name, partial(CountTask(finished.options).start(), job))

@@ -15,16 +15,20 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from erythron.bundle.folder import load_bundle
-from erythron.cells.table import list_cell_columns
+from erythron.cells.flags import CellFlag, has_flag
+from erythron.cells.table import is_unlike_training, list_cell_columns
 from erythron.errors import ImageReadError, UsageError
 from erythron.files.hashing import hash_text
 from erythron.files.locking import lock_folder
 from erythron.files.reading import open_regular, read_content
 from erythron.files.tables import format_csv, parse_csv, write_csv
 from erythron.files.writing import PARTIAL_SUFFIX, remove, write_file
+from erythron.pipeline.crop import classify_crop
 from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, no_progress
-from erythron.pipeline.field import classify_crop, load_networks
+from erythron.pipeline.field import load_networks
 from erythron.pipeline.options import RunOptions
+from erythron.quality.flags import THRESHOLDS, FieldQuality, QualityFlag, judge_field
+from erythron.quality.image import measure_unlike
 from erythron.read.inputs import InputImage
 from erythron.read.source import open_source, read_whole
 from erythron.results.fingerprint import (
@@ -41,6 +45,9 @@ CHUNK = 64
 _BEGINNING = b"image,label,confidence,prob_"
 """How a table of calls begins, by which one of erythron's is known."""
 
+_MOST_NAMED = 5
+"""Pictures of more than one cell are named up to so many, then counted."""
+
 _LEFT_OUT = ("cell_id", "x_px", "y_px", "width_px", "height_px")
 
 
@@ -51,10 +58,12 @@ class ClassifyRun:
     Attributes:
         calls: one row an image, in the order given.
         failures: inputs without a row.
+        flags: what a reader of the calls should know first, see :func:`judge_calls`.
     """
 
     calls: pl.DataFrame
     failures: tuple[Failure, ...]
+    flags: tuple[QualityFlag, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,36 @@ def classify_images(
         calls = pl.concat(tables) if tables else pl.DataFrame(schema=schema)
         write_csv(calls, out)
     remove(finished)
-    return ClassifyRun(calls, tuple(failures))
+    return ClassifyRun(calls, tuple(failures), judge_calls(calls))
+
+
+def judge_calls(calls: pl.DataFrame) -> tuple[QualityFlag, ...]:
+    """Return the flags of the cells of many pictures: those unlike the training, and pictures of many cells.
+
+    The share of cells that are unlike the training is judged as that of a field. Where there are too few of
+    them for that, or too few cells, the flag ``some_unlike_training`` says how many they are.
+
+    Args:
+        calls: one row a picture, with the columns ``image``, ``novelty`` and ``flags``.
+    """
+    flags = judge_field(FieldQuality(unlike_fraction=measure_unlike(calls)), THRESHOLDS)
+    unlike = calls.filter(is_unlike_training()).height
+    if unlike and not flags:
+        text = (
+            f"{unlike} of {calls.height} cells {'looks' if unlike == 1 else 'look'} unlike nearly all that "
+            "the model learned from (novelty over 1), where 1 % is usual; their calls may be wrong"
+        )
+        flags.append(QualityFlag("some_unlike_training", text, unlike / calls.height))
+    many = calls.filter(has_flag(CellFlag.NOT_ONE_CELL))["image"].to_list()
+    if many:
+        more = f" and {len(many) - _MOST_NAMED} more" if len(many) > _MOST_NAMED else ""
+        text = (
+            f"{', '.join(many[:_MOST_NAMED])}{more}: shows more than a single cell, and only the one at the "
+            "centre is named; count a field with 'erythron count', or give the scale of a large picture of "
+            "one cell with --mpp"
+        )
+        flags.append(QualityFlag(CellFlag.NOT_ONE_CELL.value, text, float(len(many))))
+    return tuple(flags)
 
 
 def _identify(steps: StepSettings, image: InputImage) -> str:

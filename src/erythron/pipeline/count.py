@@ -30,12 +30,12 @@ from erythron.pipeline.executor import (
     LocalExecutor,
     Progress,
     attempt,
-    check_distinct,
     no_progress,
 )
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.places import check_distinct, settle_places
 from erythron.pipeline.reviewed import merge_reviews
-from erythron.pipeline.settings import choose_settings, keep_settings
+from erythron.pipeline.settings import choose_settings, describe_scale_option, keep_settings
 from erythron.pipeline.specimens import Specimen, name_run
 from erythron.pipeline.stream import CountStream
 from erythron.pipeline.tally import SeenPixels, Tally
@@ -44,6 +44,7 @@ from erythron.report.distributions import make_distributions
 from erythron.report.model import Entry, FailedInput, FieldReport, ReviewReport, RunReport, SignedVersion
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
+from erythron.report.wording import is_counted
 from erythron.results.field import is_edited, refuse_foreign_folder
 from erythron.results.fingerprint import hash_bundle
 from erythron.results.record import CELLS, read_record
@@ -179,7 +180,8 @@ def count_specimens(
 
 def describe_specimen(specimen: Specimen, run: CountRun) -> SpecimenRow:
     """Return what the summary says of a specimen."""
-    counts = (len(run.fields), len(run.failures))
+    counted = sum(is_counted(differential) for _, differential in run.fields)
+    counts = (counted, len(run.fields) - counted, len(run.failures))
     return SpecimenRow(specimen.name, specimen.details, *counts, run.differential, run.review, run.signed)
 
 
@@ -237,6 +239,7 @@ class Counting:
     ) -> None:
         loading = loading or LoadingBundle(load_bundle(options.model), options.runtime, options.threads)
         self.bundle = loading.bundle
+        specimens = settle_places(specimens, out)
         self._specimens, self._out, self._options = specimens, out, options
         self._task = CountTask(options, loading)
         self._settings = choose_settings(self.bundle, options.reference, options.width, options.me_ratio)
@@ -382,7 +385,7 @@ class Counting:
             model_name=f"{card.name} {card.version}",
             model_sha256=hash_bundle(self.bundle),
             settings=(
-                Entry("Microns per pixel", _describe_scale(options.mpp)),
+                Entry("Microns per pixel", describe_scale_option(options)),
                 Entry("Networks computed in", describe_device(options.runtime)),
             ),
             versions=(
@@ -390,11 +393,3 @@ class Counting:
                 *(Entry(name, _find_version(name)) for name in _PACKAGES),
             ),
         )
-
-
-def _describe_scale(mpp: float | None) -> str:
-    return (
-        "as each image states, else from its red cells, else from its nuclei"
-        if mpp is None
-        else f"{mpp} (given)"
-    )

@@ -7,16 +7,14 @@ executor starts a task once in each process that works, and gives it the items o
 from __future__ import annotations
 
 import logging
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol, TypeVar
 
-from erythron.errors import BundleError, ErythronError, UsageError, describe_os_error
-from erythron.files.naming import as_text, fold_name
+from erythron.errors import BundleError, ErythronError, describe_os_error
+from erythron.files.naming import as_text
 from erythron.interrupts import raise_lost_interrupt
 
 log = logging.getLogger(__name__)
@@ -163,37 +161,3 @@ def attempt(name: str, work: Callable[[], Result]) -> Result | Failure:
         )
     log.info("%s: done in %.2f s", name, time.perf_counter() - started)
     return done
-
-
-def check_distinct(outputs: Sequence[tuple[Named, Path]]) -> None:
-    """Refuse inputs that would be written to one place, or one into the folder of another.
-
-    Args:
-        outputs: each input with where its result goes, relative to the output folder.
-
-    Raises:
-        UsageError: names two inputs and the output that both would have.
-    """
-    seen: dict[Path, Named] = {}
-    for image, output in outputs:
-        key = _fold(output)
-        if key in seen:
-            raise UsageError(
-                f"{seen[key].name} and {image.name} would both be written to '{output}'; "
-                "rename one, or give them in separate runs with different --out"
-            )
-        seen[key] = image
-    for image, output in outputs:
-        for above in _fold(output).parents:
-            if above in seen:
-                raise UsageError(
-                    f"{image.name} would be written into '{above}', the results of {seen[above].name}; "
-                    "rename one, or give them in separate runs with different --out"
-                )
-
-
-def _fold(output: Path) -> Path:
-    """Return a path that is alike for all names which the system's usual drives take for one."""
-    if sys.platform not in {"darwin", "win32"}:
-        return output
-    return Path(*(fold_name(part).casefold() for part in output.parts))

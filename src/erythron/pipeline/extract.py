@@ -32,12 +32,12 @@ from erythron.pipeline.executor import (
     Failure,
     LocalExecutor,
     Progress,
-    check_distinct,
     no_progress,
 )
 from erythron.pipeline.field import CountedField, Model, count_field, load_networks
 from erythron.pipeline.field_record import make_result
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.places import check_distinct, settle_images
 from erythron.pipeline.settings import choose_settings
 from erythron.read.inputs import InputImage
 from erythron.read.source import open_source, read_whole
@@ -118,7 +118,7 @@ def extract_cells(
         BundleError: the model cannot be used.
     """
     bundle = load_bundle(options.model)
-    jobs = [ExtractJob(image, out / image.place) for image in inputs]
+    jobs = [ExtractJob(image, out / image.place) for image in settle_images(inputs, out)]
     check_distinct([(job, job.folder.relative_to(out)) for job in jobs if job.image.is_there])
     with lock_folder(out):
         return _extract(jobs, out, options, bundle, (executor or LocalExecutor()), progress)

@@ -22,7 +22,7 @@ from erythron.cells.outline import CellOutline
 from erythron.cells.table import count_as
 from erythron.classify.calls import call_cells
 from erythron.classify.classifier import Classifier
-from erythron.classify.framing import choose_mpp, outline_crop
+from erythron.classify.framing import choose_mpp
 from erythron.differential.assemble import DifferentialSettings, make_differential
 from erythron.differential.counts import Differential
 from erythron.errors import SpecimenError
@@ -258,20 +258,6 @@ def count_field(image: SmearImage, model: Model) -> CountedField:
     """
     framing = model.bundle.card.framing
     return call_field(outline_field(image, lambda: model.get_networks().segmenter, framing), model)
-
-
-def classify_crop(image: SmearImage, networks: Networks) -> pl.DataFrame:
-    """Outline, measure and name the central cell of a single-cell crop.
-
-    Returns:
-        A table of cells of one row, or of none where the crop shows no nucleated cell.
-
-    Raises:
-        ImageReadError: the image is grey or inverted.
-    """
-    check_stained(image)
-    outline = outline_crop(image, networks.segmenter, networks.classifier.bundle.card.framing)
-    return name_cells(image, () if outline is None else (outline,), networks.classifier)
 
 
 def name_cells(

@@ -5,8 +5,9 @@ In: the folder of a run. Out: what may be counted, recounted, reviewed or signed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from erythron.bundle.runtime_kind import RuntimeKind
@@ -16,6 +17,7 @@ from erythron.files.naming import as_text, find_named
 from erythron.pipeline.count import CountRun, count_images, count_specimens
 from erythron.pipeline.executor import Progress, no_progress
 from erythron.pipeline.options import RunOptions, SlideOptions
+from erythron.pipeline.places import settle_places
 from erythron.pipeline.specimens import Specimen, name_run
 from erythron.read.image import ScaleSource
 from erythron.read.inputs import InputImage
@@ -60,6 +62,7 @@ def find_run(out: Path) -> FinishedRun:
         ),
     )
     names, specimens = _find_specimens(out)
+    specimens = settle_places(specimens, out)
     folders = {
         image.path: out / specimen.folder / image.place for specimen in specimens for image in specimen.images
     }
@@ -97,9 +100,8 @@ def _find_specimens(out: Path) -> tuple[tuple[str, ...] | None, tuple[Specimen, 
             record = read_record(path.parent)
             if record is not None:
                 counted[record.image] = _describe_counted(record, path.parent.relative_to(one.folder))
-        images = tuple(
-            counted.get(image, InputImage(find_named(image), Path(Path(image).name))) for image in one.images
-        )
+        places = {image.place for image in counted.values()}
+        images = tuple(counted.get(image) or _place_uncounted(image, places) for image in one.images)
         specimens.append(
             Specimen(
                 name_run(images) if one.name is None else one.name,
@@ -120,6 +122,19 @@ def _describe_counted(record: FieldRecord, place: Path) -> InputImage:
         record.mpp if record.title and record.mpp_source is ScaleSource.OPTION else None,
         record.title,
     )
+
+
+def _place_uncounted(image: str, taken: Set[Path]) -> InputImage:
+    """Return an image of which nothing is counted, at a place where no results of another lie.
+
+    Args:
+        image: as the run names it.
+        taken: places of those that are counted.
+    """
+    path = find_named(image)
+    names = chain([path.name], (f"{path.stem}-{number}{path.suffix}" for number in count(2)))
+    places = (InputImage(path, Path(name)) for name in names)
+    return next(one for one in places if one.place not in taken)
 
 
 def _refuse_part_of_a_run(out: Path) -> None:

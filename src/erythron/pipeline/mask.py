@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from erythron.bundle.folder import load_bundle
 from erythron.bundle.loading import load_segmentation
 from erythron.bundle.runtime_kind import RuntimeKind
 from erythron.classify.framing import outline_crop
-from erythron.errors import UsageError
+from erythron.errors import ImageReadError, UsageError
 from erythron.files.locking import lock_folder
 from erythron.files.writing import sweep, whole_file
 from erythron.pipeline.executor import (
@@ -22,10 +22,10 @@ from erythron.pipeline.executor import (
     Failure,
     LocalExecutor,
     Progress,
-    check_distinct,
     no_progress,
 )
 from erythron.pipeline.field import outline_field
+from erythron.pipeline.places import PlaceChoice, check_distinct, choose_places
 from erythron.read.inputs import OWN_PICTURE, InputImage
 from erythron.read.source import open_source, read_whole
 from erythron.results.fingerprint import StepSettings, fingerprint, fingerprint_outlines, hash_image
@@ -100,9 +100,9 @@ class MaskTask:
     def start(self) -> Callable[[MaskJob], bool]:
         """Return the function that writes one mask, and says whether it was there already."""
         options = self.options
-        bundle = load_bundle(options.model)
+        steps = _choose_steps(options)
+        bundle = steps.bundle
         segmenter = Segmenter(bundle.card.segmenter, load_segmentation(bundle, options.runtime))
-        steps = StepSettings(bundle, options.mpp, runtime=options.runtime)
         return partial(_write_mask, segmenter, steps, options)
 
 
@@ -117,7 +117,8 @@ def mask_images(
 
     Args:
         inputs: images and their relative output paths.
-        out: folder of the masks; each is ``out/<relative path>.png``, or ``.tif`` with four channels.
+        out: folder of the masks; each is ``out/<relative path>.png``, or ``.tif`` with four channels. Where
+            two images differ in their suffix alone, it stays in the names of their masks: ``a.jpg.png``.
         options: what to outline and how.
         progress: called after each image.
         executor: where to work; None is this machine.
@@ -126,8 +127,7 @@ def mask_images(
         UsageError: two inputs have one output.
         BundleError: the model cannot be used.
     """
-    suffix = ".tif" if options.four_channels else ".png"
-    jobs = [MaskJob(image, out / image.relative.with_suffix(suffix)) for image in inputs]
+    jobs = _place_masks(inputs, out, options)
     check_distinct([(job, job.target.relative_to(out)) for job in jobs if job.image.is_there])
     kept, failures = 0, []
     with lock_folder(out):
@@ -142,13 +142,46 @@ def mask_images(
     return MaskRun(len(inputs) - kept - len(failures), kept, tuple(failures))
 
 
-def _write_mask(segmenter: Segmenter, steps: StepSettings, options: MaskOptions, job: MaskJob) -> bool:
-    framing = steps.bundle.card.framing
-    outlines = fingerprint_outlines(steps, "", hash_image(job.image.path))
+def _place_masks(inputs: Sequence[InputImage], out: Path, options: MaskOptions) -> list[MaskJob]:
+    """Return where the mask of each image goes; one that is there of two alike names keeps its place."""
+    suffix = ".tif" if options.four_channels else ".png"
+    choices = [
+        PlaceChoice(
+            image.relative.with_suffix(suffix),
+            image.relative.with_name(image.relative.name + suffix),
+            image.is_there,
+        )
+        for image in inputs
+    ]
+    read_steps = cache(partial(_choose_steps, options))
+
+    def is_of(number: int, place: Path) -> bool:
+        made_of = _read_fingerprint(out / place) if (out / place).exists() else None
+        try:
+            return made_of is not None and made_of == _find_wanted(inputs[number], read_steps(), options)
+        except ImageReadError:
+            return False
+
+    places = choose_places(choices, is_of)
+    return [MaskJob(image, out / place) for image, place in zip(inputs, places, strict=True)]
+
+
+def _choose_steps(options: MaskOptions) -> StepSettings:
+    return StepSettings(load_bundle(options.model), options.mpp, runtime=options.runtime)
+
+
+def _find_wanted(image: InputImage, steps: StepSettings, options: MaskOptions) -> str:
+    """Return the fingerprint that the mask of an image is to have."""
+    outlines = fingerprint_outlines(steps, "", hash_image(image.path))
     form = (options.shape.value, options.four_channels)
     # Masks of nucleus and cell keep the fingerprint that they had when there were no others.
     extra = () if form == (MaskShape.NUCLEUS_CELL.value, False) else form
-    wanted = fingerprint("all" if options.every_cell else "central", outlines, *extra)
+    return fingerprint("all" if options.every_cell else "central", outlines, *extra)
+
+
+def _write_mask(segmenter: Segmenter, steps: StepSettings, options: MaskOptions, job: MaskJob) -> bool:
+    framing = steps.bundle.card.framing
+    wanted = _find_wanted(job.image, steps, options)
     if job.target.exists():
         made_of = _read_fingerprint(job.target)
         if made_of is None:

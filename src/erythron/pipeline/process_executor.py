@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
+from types import FrameType
 from typing import Any, Generic
 
 from erythron.errors import BundleError
+from erythron.interrupts import start_deaf
 from erythron.pipeline.executor import Failure, Item, Result, Task, attempt
 
 AHEAD = 3
@@ -30,12 +32,20 @@ RETRIES = 2
 """Times that an item is tried again, alone, after a worker was lost while it did it."""
 
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS")
-_WATCH_S = 1.0
+
+_LOOK_S = 0.1
+"""How often it is looked whether the items at work are done, once no more are wanted."""
+
+_GRACE_S = 10.0
+"""How long a worker that is told to end may take to leave compiled code and take away what it half wrote."""
 
 _work: Callable[[Any], Any] | None = None
 """What this worker does, once its networks are loaded."""
 
 _task: Task[Any, Any] | None = None
+
+_is_at_work = _is_told_to_end = False
+"""Whether this worker does an item, and whether it was told to end."""
 
 
 @dataclass(eq=False)
@@ -53,6 +63,14 @@ class _Sent(Generic[Item]):
     lost: int = 0
 
 
+class _Worker(SpawnProcess):
+    """A process that does not hear of Ctrl-C, from its first moment: that is for its parent."""
+
+    def start(self) -> None:
+        """Start it."""
+        start_deaf(super().start)
+
+
 class _Workers(SpawnContext):
     """Starts workers, each anew: the networks' threads do not survive a fork. It keeps hold of them.
 
@@ -62,19 +80,23 @@ class _Workers(SpawnContext):
 
     def __init__(self) -> None:
         super().__init__()
-        self._started: list[SpawnProcess] = []
+        self._started: list[_Worker] = []
 
     def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
         """Return a process for the pool."""
-        process = SpawnProcess(*args, **options)
+        process = _Worker(*args, **options)
         self._started.append(process)
         return process
 
     def end(self) -> None:
-        """End all that still run."""
-        for process in self._started:
-            if process.pid is not None and process.exitcode is None:
-                process.terminate()
+        """End all that still run; returns when none does."""
+        running = [one for one in self._started if one.pid is not None and one.exitcode is None]
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.join(_GRACE_S)
+            if process.exitcode is None:
+                process.kill()
 
 
 class ProcessExecutor:
@@ -109,15 +131,13 @@ class ProcessExecutor:
                     raise outcome
                 yield sent.popleft().item, outcome
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            # Who gives up half-way, by Ctrl-C too, waits for the items at work: no file is left half written.
-            wait(one.answer for one in sent if one.answer is not None and not one.answer.cancel())
+            _close(pool, started, [one.answer for one in sent if one.answer is not None])
 
     def _open(self, task: Task[Any, Any]) -> tuple[ProcessPoolExecutor, _Workers]:
         for name in _ONE_THREAD:
             os.environ.setdefault(name, "1")  # read by libraries of the workers when they start
         workers = _Workers()
-        pool = ProcessPoolExecutor(self._workers, workers, initializer=_begin, initargs=(task, os.getpid()))
+        pool = ProcessPoolExecutor(self._workers, workers, initializer=_begin, initargs=(task,))
         return pool, workers
 
     def _take_first(self, pool: ProcessPoolExecutor, sent: deque[_Sent[Item]]) -> Any:
@@ -146,6 +166,23 @@ class ProcessExecutor:
             return None if first.lost <= RETRIES else _describe_loss(first.item.name)
 
 
+def _close(pool: ProcessPoolExecutor, started: _Workers, answers: Sequence[Future[Any]]) -> None:
+    """End a pool and its workers; who gives up half-way, by Ctrl-C too, waits for the items at work.
+
+    The answers are cancelled by the pool's own thread alone: that dies of one which is cancelled while it
+    tells all answers that a worker was lost, and then the others never come. Another Ctrl-C meanwhile cuts
+    the items off.
+    """
+    ending = threading.Thread(target=pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+    ending.start()
+    try:
+        while ending.is_alive() and not all(answer.done() for answer in answers):
+            ending.join(_LOOK_S)
+    finally:
+        started.end()
+        ending.join(_GRACE_S)
+
+
 def _describe_loss(name: str) -> Failure:
     return Failure(
         name,
@@ -154,27 +191,47 @@ def _describe_loss(name: str) -> Failure:
     )
 
 
-def _begin(task: Task[Any, Any], parent: int) -> None:
-    """Make this process a worker: the parent alone hears of Ctrl-C, and no worker outlives it."""
+def _begin(task: Task[Any, Any]) -> None:
+    """Make this process a worker: its parent alone hears of Ctrl-C, and it does not outlive its parent."""
     global _task
     _task = task
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_WATCH_S)
-    os._exit(1)
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None  # noqa: S101
+    parent.join()
+    if not hasattr(signal, "pthread_kill"):
+        os._exit(1)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """End this worker; from the midst of an item by an exception, so that half-written files go."""
+    global _is_told_to_end
+    _is_told_to_end = True
+    if not _is_at_work:
+        os._exit(1)
+    raise KeyboardInterrupt
 
 
 def _do(item: Any) -> object:
     """Return what came of an item; the networks are loaded at the first."""
-    global _work
+    global _is_at_work, _work
     try:
+        _is_at_work = True
         if _work is None:
             assert _task is not None  # noqa: S101
             _work = _task.start()
         return attempt(item.name, partial(_work, item))
     except BundleError as error:
         return error
+    except KeyboardInterrupt:
+        return None  # to nobody, see below
+    finally:
+        _is_at_work = False
+        if _is_told_to_end:  # compiled code that calls back into Python may have swallowed the exception
+            os._exit(1)

@@ -17,6 +17,8 @@ neither the driver nor the object store fills up.
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -106,6 +108,7 @@ def _connect(ray: ModuleType, address: str | None) -> None:
         }
     else:
         settings["address"] = address
+    at_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**settings)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -115,6 +118,10 @@ def _connect(ray: ModuleType, address: str | None) -> None:
             f"no Ray cluster answers at {address} ({error}); start one with ray start --head, or give its "
             "address, such as ray://HOST:10001"
         ) from error
+    finally:
+        # Ray puts a handler of its own in its place, which ends the program with a status of its own.
+        if callable(at_sigterm) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, at_sigterm)
 
 
 @dataclass(eq=False)
@@ -169,9 +176,16 @@ class _Pool(Generic[Item, Result]):
             yield first.item, first.outcome[0]
 
     def stop(self) -> None:
-        """End the workers, whatever they do."""
-        for worker in self._workers:
-            self._ray.kill(worker)
+        """End the workers; who gives up half-way waits for the items at work: no file is left half written.
+
+        An interrupt meanwhile ends them at once.
+        """
+        try:
+            if self._busy:
+                self._ray.wait(list(self._busy), num_returns=len(self._busy))
+        finally:
+            for worker in self._workers:
+                self._ray.kill(worker)
 
     def _hand_out(self, waiting: deque[_Given[Item]]) -> None:
         while waiting and self._idle:

@@ -110,3 +110,10 @@ def keep_settings(options: RunOptions) -> RunSettings:
         None if options.slides.region is None else str(options.slides.region),
         options.slides.seed,
     )
+
+
+def describe_scale_option(options: RunOptions) -> str:
+    """Return in words where a run takes the scale of its images from."""
+    if options.mpp is not None:
+        return f"{options.mpp} (given)"
+    return "as each image states, else from its red cells, else from its nuclei"

@@ -41,6 +41,7 @@ def judge_shared_scale(records: Sequence[FieldRecord]) -> QualityFlag | None:
         if record.slide is None and record.mpp_source is not ScaleSource.OPTION:
             kind = (record.width_px, record.height_px, Path(record.image).suffix.lower())
             kinds.setdefault(kind, []).append(record)
+    told, count = [], 0
     for alike in kinds.values():
         sure = [record.mpp for record in alike if record.mpp is not None and _is_sure(record)]
         if len(sure) < FEWEST_SURE or not _all_near(sure, median(sure)):
@@ -48,22 +49,22 @@ def judge_shared_scale(records: Sequence[FieldRecord]) -> QualityFlag | None:
         middle = median(sure)
         odd = [r for r in alike if not _is_sure(r) and (r.mpp is None or not _all_near([r.mpp], middle))]
         if odd:
-            return _make_flag(odd, alike, sure)
-    return None
+            again = (
+                f"count {'again' if len(kinds) == 1 else 'those again by themselves'} with --mpp {middle:.3g}"
+            )
+            told.append(f"{_describe(odd, alike, sure)}: if one camera took them all, {again}")
+            count += len(odd)
+    return QualityFlag(SCALE_OF_OTHER_FIELDS, "; ".join(told), float(count)) if told else None
 
 
-def _make_flag(
-    odd: Sequence[FieldRecord], alike: Sequence[FieldRecord], sure: Sequence[float]
-) -> QualityFlag:
+def _describe(odd: Sequence[FieldRecord], alike: Sequence[FieldRecord], sure: Sequence[float]) -> str:
     named = ", ".join(Path(record.image).name for record in odd[:_NAMED])
     more = "" if len(odd) <= _NAMED else f" and {len(odd) - _NAMED} more"
-    text = (
+    return (
         f"in {len(odd)} of {len(alike)} fields of one size nothing shows a sure scale, and none or another "
         f"one was used ({named}{more}); {len(sure)} of the others agree on {median(sure):.3g} microns per "
-        f"pixel ({min(sure):.3g} to {max(sure):.3g}): if one camera took them all, count again with "
-        f"--mpp {median(sure):.3g}"
+        f"pixel ({min(sure):.3g} to {max(sure):.3g})"
     )
-    return QualityFlag(SCALE_OF_OTHER_FIELDS, text, float(len(odd)))
 
 
 def _is_sure(record: FieldRecord) -> bool:

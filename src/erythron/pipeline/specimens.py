@@ -69,7 +69,8 @@ def group_images(inputs: Sequence[InputImage], by: str) -> tuple[Specimen, ...]:
     """Return the specimens of a run, in the order in which their images come.
 
     A row of a table whose picture is not there is an input of its specimen that fails. One whose picture is
-    there and is none of the inputs is passed over, see :func:`list_not_given`.
+    there and is none of the inputs is passed over, see :func:`list_not_given`; so is an image without a row,
+    see :func:`find_not_listed`.
 
     Args:
         inputs: all images.
@@ -78,7 +79,7 @@ def group_images(inputs: Sequence[InputImage], by: str) -> tuple[Specimen, ...]:
 
     Raises:
         UsageError: two specimens have one name or folder.
-        DataError: the table cannot be read, or does not name each image once.
+        DataError: the table cannot be read, names an image twice, or has a row for none of the images.
     """
     return _group_by_folder(inputs) if by == BY_FOLDER else _group_by_table(inputs, Path(by))
 
@@ -130,11 +131,49 @@ def list_not_given(inputs: Sequence[InputImage], by: str) -> tuple[str, ...]:
     return (*said, *([more] if len(names) > _MOST_NAMED else []))
 
 
+@dataclass(frozen=True)
+class NotListed:
+    """Images that were given and of which a table of specimens has no row; they are in no count.
+
+    Attributes:
+        table: its path.
+        images: as the user gave them; at least one.
+    """
+
+    table: str
+    images: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name them on one line, with the next step."""
+        more = len(self.images) - _MOST_NAMED
+        named = ", ".join(self.images[:_MOST_NAMED]) + (f" and {more} more images" if more > 0 else "")
+        are, rows = ("is", "a row") if len(self.images) == 1 else ("are", "a row for each")
+        return f"{self.table}: has no row for {named}, which {are} in no count; add {rows} and count again"
+
+
+def find_not_listed(inputs: Sequence[InputImage], by: str) -> NotListed | None:
+    """Return the images that a table of specimens does not list; None where it lists all.
+
+    Args:
+        inputs: all images.
+        by: as of :func:`group_images`.
+
+    Raises:
+        DataError: as :func:`group_images`.
+    """
+    if by == BY_FOLDER:
+        return None
+    rows = _match_rows(inputs, Path(by)).of_inputs
+    images = tuple(image.name for image, row in zip(inputs, rows, strict=True) if row is None)
+    return NotListed(by, images) if images else None
+
+
 def _group_by_table(inputs: Sequence[InputImage], path: Path) -> tuple[Specimen, ...]:
     rows = _match_rows(inputs, path)
     groups: dict[str, list[tuple[InputImage, dict[str, str]]]] = {}
     for image, row in zip(inputs, rows.of_inputs, strict=True):
-        groups.setdefault(row["specimen"], []).append((image, row))
+        if row is not None:
+            groups.setdefault(row["specimen"], []).append((image, row))
     for row in rows.idle:
         name = Path(row["image"])
         if not _is_beside(row["image"], inputs, path):
@@ -156,12 +195,12 @@ class _Rows:
     """The rows of a table of specimens.
 
     Attributes:
-        of_inputs: one an input, in the order of the inputs.
+        of_inputs: one an input, in the order of the inputs; None where an input has none.
         idle: those of no input.
         details: columns beside image and specimen.
     """
 
-    of_inputs: tuple[dict[str, str], ...]
+    of_inputs: tuple[dict[str, str] | None, ...]
     idle: tuple[dict[str, str], ...]
     details: tuple[str, ...]
 
@@ -176,14 +215,13 @@ def _match_rows(inputs: Sequence[InputImage], path: Path) -> _Rows:
         row_of = {ours: theirs for theirs, ours in align_paths([i.name for i in inputs], listed).items()}
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    missing = [image.name for image in inputs if image.name not in row_of]
-    if missing:
-        more = "" if len(missing) == 1 else f" and {len(missing) - 1} more images"
-        raise DataError(f"{path}: has no row for {missing[0]}{more}; {_NEXT_STEP}, one row an image")
+    if inputs and not row_of:
+        more = "" if len(inputs) == 1 else f" and the other {len(inputs) - 1} images"
+        raise DataError(f"{path}: has no row for {inputs[0].name}{more}; {_NEXT_STEP}, one row an image")
     rows = {row["image"]: row for row in table.iter_rows(named=True)}
     taken = set(row_of.values())
     return _Rows(
-        tuple(rows[row_of[image.name]] for image in inputs),
+        tuple(rows[row_of[image.name]] if image.name in row_of else None for image in inputs),
         tuple(row for name, row in rows.items() if name not in taken),
         tuple(name for name in table.columns if name not in {"image", "specimen"}),
     )

@@ -39,6 +39,7 @@ PROVISIONAL = frozenset(
         "looks_like_blood",
         "specimen_not_told",
         "fields_like_blood",
+        "fields_like_marrow",
         "stain_unlike_training",
         "cells_unlike_training",
         "unclassified_unexplained",
@@ -223,8 +224,8 @@ def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[Qualit
             QualityFlag(
                 "cells_unlike_training",
                 f"{in_percent(quality.unlike_fraction)} of the cells look unlike nearly all that the model "
-                "learned from, where 1 % is usual; their calls may be wrong. The image may show another "
-                "stain, tissue or kind of picture",
+                "learned from, where 1 % is usual; their calls may be wrong. Another stain, tissue or kind "
+                "of picture may be the reason",
                 quality.unlike_fraction,
                 limits.most_unlike,
             )

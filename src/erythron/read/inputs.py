@@ -51,12 +51,15 @@ class InputImage:
         mpp: microns per pixel of this image alone, before those of the run; None where the run's hold.
         title: what a reader is shown in place of the path, which says nothing where a program sent the image;
             empty where the path is shown.
+        folder: where its results go, relative to those of the run, if that is not by its name without suffix;
+            None where it is.
     """
 
     path: Path
     relative: Path
     mpp: float | None = None
     title: str = ""
+    folder: Path | None = None
 
     @property
     def name(self) -> str:
@@ -73,8 +76,11 @@ class InputImage:
         """Where its results go, relative to those of the run: ``relative`` without its suffix.
 
         A name of which that would leave nothing, such as ``..png``, or which a file of the run has, such as
-        ``run.json.png``, keeps its suffix.
+        ``run.json.png``, keeps its suffix. So does one that another image of the run has but for the suffix,
+        which :mod:`erythron.pipeline.places` finds.
         """
+        if self.folder is not None:
+            return self.folder
         stem = self.relative.stem
         if not stem.strip(". ") or stem.casefold() in RESERVED:
             return self.relative

@@ -77,10 +77,29 @@ def format_with_limits(value: float | None, limits: Limits | None, *, is_share: 
     return shown if limits is None else f"{shown} ({format_limits(limits, is_share=is_share)})"
 
 
+TOO_FEW = "too few cells"
+"""What stands in place of a corrected figure that may be nearly anything."""
+
+_NEARLY_ALL = 0.9
+"""Share of all shares from which an interval spans nearly everything."""
+
+
+def tells_nothing(estimate: Estimate, *, is_share: bool) -> bool:
+    """Return whether the interval of a corrected figure spans nearly everything that it may be."""
+    if estimate.interval is None:
+        return False
+    low, high = estimate.interval
+    if is_share:
+        return high is not None and high - (low or 0.0) > _NEARLY_ALL
+    return high is None and format_ratio(low) == format_ratio(0.0)
+
+
 def format_estimate_with_limits(estimate: Estimate | None, *, is_share: bool) -> str:
-    """Return a corrected value with its limits; nothing where there is none."""
+    """Return a corrected value with its limits; nothing where there is none, words where it tells nothing."""
     if estimate is None or estimate.value is None:
         return ""
+    if tells_nothing(estimate, is_share=is_share):
+        return TOO_FEW
     return format_with_limits(estimate.value, estimate.interval, is_share=is_share)
 
 
@@ -114,13 +133,19 @@ def format_index_limits(index: Index) -> str:
 
 
 def format_estimate(estimate: Estimate | None, is_share: bool) -> str:
-    """Return a corrected value, a share in per cent without the sign; an en dash where there is none."""
-    return NOTHING if estimate is None else format_value(estimate.value, is_share=is_share)
+    """Return a corrected value, a share in per cent without the sign; an en dash where none is told."""
+    if estimate is None or tells_nothing(estimate, is_share=is_share):
+        return NOTHING
+    return format_value(estimate.value, is_share=is_share)
 
 
 def format_estimate_limits(estimate: Estimate | None, is_share: bool) -> str:
-    """Return the limits of a corrected value; an en dash where there are none."""
-    return NOTHING if estimate is None else format_limits(estimate.interval, is_share=is_share)
+    """Return the limits of a corrected value, or that cells are too few; an en dash where there are none."""
+    if estimate is None:
+        return NOTHING
+    if tells_nothing(estimate, is_share=is_share):
+        return TOO_FEW
+    return format_limits(estimate.interval, is_share=is_share)
 
 
 def format_range(reference: ReferenceRange | None, is_share: bool) -> str:

@@ -22,7 +22,7 @@ from erythron.differential.counts import ClassCount, Differential
 from erythron.differential.specimen import UNLIKE_MARROW
 from erythron.quality.flags import PROVISIONAL, TARGET_CELLS, THRESHOLDS
 from erythron.report.gallery import FIRST_CELLS, SHOWN_PX, choose_cells
-from erythron.report.lines import order_lines, sum_lines
+from erythron.report.lines import drop_untold, order_lines, sum_lines
 from erythron.report.marks import DETAILED_MARKS, MAX_MARKS, draw_path, draw_ring
 from erythron.report.model import CellMark, FieldReport, GalleryCell, RunReport
 from erythron.report.naming import name_images
@@ -36,6 +36,7 @@ from erythron.report.numbers import (
     format_percent,
     format_ratio,
     scale_value,
+    tells_nothing,
 )
 from erythron.report.templating import open_templates
 from erythron.report.wording import (
@@ -50,6 +51,7 @@ from erythron.report.wording import (
     list_outlines,
     list_plans,
     list_sources,
+    remark_index,
     shorten_title,
 )
 
@@ -65,7 +67,7 @@ def render_report(report: RunReport) -> str:
 
     At most :data:`MAX_FIELDS_IN_FULL` fields are shown in full, and :data:`MAX_ROWS` inputs named.
     """
-    found = report.differential
+    found = drop_untold(report.differential)
     shown = _choose_marks(report.fields[:MAX_FIELDS_IN_FULL])
     lines = order_lines(line for line in found.classes if line.of_nucleated is not None)
     return _template().render(
@@ -214,6 +216,8 @@ def _template() -> Template:
         "measure": format_measure,
         "index": format_index,
         "index_limits": format_index_limits,
+        "remark": remark_index,
+        "tells_nothing": tells_nothing,
         "estimate": format_estimate,
         "estimate_limits": format_estimate_limits,
         "outlines": list_outlines,

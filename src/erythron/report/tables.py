@@ -18,6 +18,7 @@ from erythron.cells.classes import CellClass, Lineage
 from erythron.differential.counts import Differential, Estimate, Index
 from erythron.report.model import FailedInput, FieldReport, RepeatedInput, ReviewReport, SignedVersion
 from erythron.report.numbers import round_figure, scale_value
+from erythron.report.wording import explain_uncounted
 
 _INDEX_COLUMNS = {
     "erythroid_share": "erythroid_percent",
@@ -60,8 +61,10 @@ class SpecimenRow:
     Attributes:
         name: of the specimen.
         details: what else is known of it, by the name of the column.
-        fields: images that are counted.
-        failed: images that could not be.
+        fields: images whose cells are counted.
+        uncounted: images that were read and whose cells are in no count, see
+            :func:`erythron.report.wording.is_counted`.
+        failed: images that could not be read or counted.
         differential: of all its fields.
         review: what persons made of its calls, None where nobody called a cell.
         signed: the signature of its result as it stands; None where that is not signed.
@@ -70,6 +73,7 @@ class SpecimenRow:
     name: str
     details: Mapping[str, str]
     fields: int
+    uncounted: int
     failed: int
     differential: Differential
     review: ReviewReport | None = None
@@ -79,16 +83,18 @@ class SpecimenRow:
 def make_specimen_summary(specimens: Sequence[SpecimenRow], classes: Sequence[CellClass]) -> pl.DataFrame:
     """Return one row a specimen, in the order given: name, details, fields, then as in a run's summary.
 
+    ``fields`` are those whose cells are counted; ``uncounted_fields`` were read, and none of their cells is.
     The last columns say who signed the result as it stands, when, and which version; empty where nobody did.
     """
     of_image = {"image", "status", "reason", "width_px", "height_px", "mpp", "mpp_source"}
     figures = {name: kind for name, kind in summary_schema(classes).items() if name not in of_image}
     details = list(dict.fromkeys(name for specimen in specimens for name in specimen.details))
     texts = dict.fromkeys(["specimen", *details], pl.String())
-    numbers = dict.fromkeys(["fields", "failed_images"], pl.Int64())
+    numbers = dict.fromkeys(["fields", "uncounted_fields", "failed_images"], pl.Int64())
     schema = pl.Schema({**texts, **numbers, **figures, **_SIGNED})
     rows = [
-        {"specimen": s.name, **s.details, "fields": s.fields, "failed_images": s.failed}
+        {"specimen": s.name, **s.details}
+        | {"fields": s.fields, "uncounted_fields": s.uncounted, "failed_images": s.failed}
         | _describe_differential(s.differential, s.review)
         | _describe_signature(s.signed)
         for s in specimens
@@ -108,7 +114,8 @@ def make_summary(
 ) -> pl.DataFrame:
     """Return one row an input, in the order given.
 
-    ``status`` is ``done``, ``failed`` with the reason, or ``repeated`` with the image of the same pixels.
+    ``status`` is ``done``, ``failed`` with the reason, or ``repeated`` with the image of the same pixels. A
+    field that is done and has no count has its reason there too.
     """
     schema = summary_schema(classes)
     rows = [_make_row(i) for i in inputs]
@@ -133,6 +140,7 @@ def _make_row(entry: FieldReport | FailedInput | RepeatedInput) -> dict[str, Any
     row: dict[str, Any] = {
         "image": entry.image,
         "status": "done",
+        "reason": explain_uncounted(entry.differential),
         "width_px": entry.width_px,
         "height_px": entry.height_px,
         "mpp": entry.mpp,

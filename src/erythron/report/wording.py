@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from erythron.differential.counts import CellsNeeded, ClassCount, Differential, Index
+from erythron.differential.indices import NUCLEATED_RED_CELLS
 from erythron.read.image import ScaleSource
 from erythron.report.model import FieldReport, ReviewReport
 from erythron.report.numbers import format_measure, format_range, format_scale, scale_value
@@ -22,6 +23,11 @@ _UNCOUNTABLE = {
     "magnification_too_low": "in fields with too little magnification",
 }
 """Flags of fields of which no cell is counted, and where such cells are."""
+
+
+FEWEST_WHITE_CELLS = 100
+"""White cells beside which nucleated red cells are counted, as the figure itself says; the reference method
+counts 200 a reader (CLSI H20-A2, 2007)."""
 
 
 def describe_scale(field: FieldReport) -> str:
@@ -72,7 +78,12 @@ def list_plans(differential: Differential) -> list[str]:
 
 def is_counted(differential: Differential) -> bool:
     """Return whether cells of a field are counted at all; not so where stages cannot be told at its scale."""
-    return not any(flag.name in _UNCOUNTABLE for flag in differential.flags)
+    return explain_uncounted(differential) is None
+
+
+def explain_uncounted(differential: Differential) -> str | None:
+    """Return why no cell of a field is counted, in the words of its flag; None of a field that is counted."""
+    return next((flag.text for flag in differential.flags if flag.name in _UNCOUNTABLE), None)
 
 
 def explain_left_out(fields: Iterable[Differential]) -> list[str]:
@@ -201,3 +212,14 @@ def _say_plan(plan: CellsNeeded, differential: Differential) -> str | None:
     )
     more = "no reachable number of cells gives" if plan.more is None else f"about {plan.more} more cells give"
     return f"{named.get(plan.of, plan.of)}: {more} {purpose}."
+
+
+def remark_index(index: Index) -> str:
+    """Return what to say beside an index that rests on fewer cells than it speaks of; mostly nothing."""
+    white = index.denominator
+    if index.name != NUCLEATED_RED_CELLS or index.value is None or white >= FEWEST_WHITE_CELLS:
+        return ""
+    return (
+        f"from {white} white {'cell' if white == 1 else 'cells'} alone, where a blood count takes "
+        f"{FEWEST_WHITE_CELLS} or more"
+    )

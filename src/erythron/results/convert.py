@@ -135,14 +135,23 @@ def _write_text(pieces: Iterator[str], out: Path) -> None:
         file.writelines(pieces)
 
 
-def _name_specimens(run: Path, folders: Sequence[Path]) -> list[str]:
-    """Return the specimen of each image of a run over specimens; nothing of another run."""
+def _name_specimens(run: Path, folders: Sequence[Path]) -> list[str | None]:
+    """Return the specimen of each image of a run over specimens; nothing of another run.
+
+    Args:
+        run: its folder.
+        folders: of the images; one that an earlier run left there is of no specimen, None.
+    """
     names = {run / name: name for name in (read_run(run) or {}).get("specimens", ())}
-    return [next(names[above] for above in folder.parents if above in names) for folder in folders if names]
+    return [
+        next((names[above] for above in folder.parents if above in names), None)
+        for folder in folders
+        if names
+    ]
 
 
 def _join_tables(
-    images: Iterator[CountedImage], classes: tuple[str, ...], specimens: Sequence[str]
+    images: Iterator[CountedImage], classes: tuple[str, ...], specimens: Sequence[str | None]
 ) -> pl.DataFrame:
     """Return the cells of all images, with a column of the specimen after that of the image where given."""
     tables = []

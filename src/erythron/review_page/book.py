@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from erythron.cells.outline import CellOutline
-from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, find_near
+from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED, find_near, is_counted
 from erythron.differential.assemble import merge_differentials
 from erythron.differential.counts import Differential
 from erythron.errors import DataError
@@ -84,7 +84,7 @@ class Book:
         self._made: dict[tuple[str, int], tuple[int, ReviewedCells]] = {}
         self._newest: dict[tuple[str, str], int] = {}
         self._reviews: dict[tuple[str, str], tuple[int, Review]] = {}
-        self._overlaps: dict[tuple[str, int], QualityFlag | None] = {}
+        self._overlaps: dict[tuple[str, str], tuple[int, QualityFlag | None]] = {}
         classes = run.model.bundle.classes
         self._names = frozenset(c.name for c in classes) | {UNCLASSIFIED, NOT_A_CELL}
         self.refresh()
@@ -305,16 +305,19 @@ class Book:
         return replace(merged, flags=(*shared, *told, *merged.flags))
 
     def _judge_overlap(self, lane: str, specimen: PageSpecimen) -> QualityFlag | None:
-        """Return the flag of fields that show the same cells, as it was when it was first asked for."""
-        key = (specimen.name, len(specimen.fields))
-        if key not in self._overlaps:
-            fields = [field for field in specimen.fields if field.record.slide is None]
+        """Return the flag of fields that show the same cells; they are compared anew where others count."""
+        fields = [field for field in specimen.fields if field.record.slide is None]
+        counted = [self.call_cells(lane, field).cells.filter(is_counted()) for field in fields]
+        of_cells = hash(tuple(name for cells in counted for name in cells["cell_id"]))
+        known = self._overlaps.get((lane, specimen.key))
+        if known is None or known[0] != of_cells:
             placed = [
-                place_cells(self.call_cells(lane, field).cells, field.record.width_px, field.record.height_px)
-                for field in fields
+                place_cells(cells, field.record.width_px, field.record.height_px)
+                for field, cells in zip(fields, counted, strict=True)
             ]
-            self._overlaps[key] = judge_overlap([field.name for field in fields], placed)
-        return self._overlaps[key]
+            known = (of_cells, judge_overlap([field.name for field in fields], placed))
+            self._overlaps[lane, specimen.key] = known
+        return known[1]
 
     def _take(self, event: Event) -> None:
         self._take_added(event)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from erythron.errors import ErythronError, describe_os_error
 from erythron.files.locking import FolderBusyError
+from erythron.interrupts import raise_interrupt, raise_lost_interrupt, start_deaf
 from erythron.pipeline.added import NewImage, add_image
 
 _NICE = 10
@@ -95,7 +96,7 @@ class CountingProcess:
                 context = multiprocessing.get_context("spawn")
                 self._line, there = context.Pipe()
                 self._process = context.Process(target=_serve, args=(there, self._out), daemon=True)
-                self._process.start()
+                start_deaf(self._process.start)
                 there.close()  # so that the line breaks when the process ends
             return self._line
 
@@ -104,6 +105,8 @@ class CountingProcess:
             if self._process is not None:
                 self._process.terminate()
                 self._process.join(timeout=5)
+                if self._process.exitcode is None:
+                    self._process.kill()
             if self._line is not None:
                 self._line.close()
             self._process = self._line = None
@@ -112,8 +115,13 @@ class CountingProcess:
 def _serve(line: Connection, out: Path) -> None:
     """Count what comes until the server ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
+    raise_interrupt()  # by SIGTERM, with which half-written files go
     if hasattr(os, "nice"):
         os.nice(_NICE)
-    with suppress(EOFError, OSError):
+    with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             line.send(count_new(out, line.recv()))
+            raise_lost_interrupt()
+    os._exit(
+        0
+    )  # threads of a network that was cut off may still compute, see :func:`erythron.interrupts.leave`

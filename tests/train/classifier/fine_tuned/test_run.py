@@ -171,6 +171,21 @@ def test_broken_off_between_checkpoints_and_resumed_from_the_end_of_an_epoch(
     assert cut.equals(whole)
 
 
+def test_an_interrupt_stays_one(
+    tiny: FineTunedRecipe,
+    drawn_rows: pl.DataFrame,
+    cell_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CellFitting, "training_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(tiny, drawn_rows, tmp_path / "run", QUIET, cache=cell_cache)
+
+
 class Foreign:
     """What no checkpoint may hold: unpickling it could run anything."""
 

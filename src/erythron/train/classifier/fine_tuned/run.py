@@ -107,15 +107,18 @@ def train_run(
     trainer = _make_trainer(recipe, hardware, out, share, callbacks)
     last = out / FOLDER / LAST
     with closing(loader), _silence_expected(), refuse_foreign(last):
-        trainer.fit(
-            module,
-            loader,
-            make_plain_loader(validation, recipe.fit.batch_size) if len(validation.labels) else None,
-            ckpt_path=str(last) if last.exists() else None,
-            weights_only=True,
-        )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(
+                module,
+                loader,
+                make_plain_loader(validation, recipe.fit.batch_size) if len(validation.labels) else None,
+                ckpt_path=str(last) if last.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit as ending:  # what Lightning makes of an interrupt
+            if trainer.interrupted:
+                raise KeyboardInterrupt from ending
+            raise
     _adopt_weights(module, recipe, out)
     record = RunRecord(
         recipe=recipe,
