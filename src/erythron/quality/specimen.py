@@ -37,7 +37,7 @@ class SpecimenThresholds:
         usual_strange: mean strangeness of the cells of smears.
         usual_cells: so many usual cells are counted to those that are seen. Few cells of a smear are strange
             together by chance, and a small picture has no room for red cells: it takes more to refuse it.
-        fewest_cells: cells from which what stains a picture has been made out.
+        fewest_cells: cells from which a picture is of many, and what stains it has been made out.
         most_orange: share of pixels in which blue is lower than red and green by a tenth of the light: no
             stain of smears is orange, yellow or brown. Smears have at most 0.01, pictures under a yellow
             lamp that drowns the blue 0.33, photographs and brown immunostains 0.32 to 0.67.
