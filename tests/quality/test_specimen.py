@@ -36,8 +36,9 @@ def make_cells(labels: list[str], novelty: float | None = None, score: float = 0
         "label": labels,
         "cytoplasm_area_px": [0] * len(labels),
         "novelty": [novelty] * len(labels),
+        "flags": [""] * len(labels),
     }
-    types = {"label": pl.String, "cytoplasm_area_px": pl.Int64, "novelty": pl.Float64}
+    types = {"label": pl.String, "cytoplasm_area_px": pl.Int64, "novelty": pl.Float64, "flags": pl.String}
     return pl.DataFrame(columns, schema=types).with_columns(pl.lit(score).alias("outline_score"))
 
 
@@ -73,12 +74,24 @@ def test_cells_unlike_those_of_smears_and_without_clear_outline_are_of_something
 
 
 @pytest.mark.parametrize(
-    ("count", "score", "is_refused"), [(5, 0.63, True), (5, 0.8, False), (2, 0.66, True), (1, 0.5, False)]
+    ("count", "score", "is_refused"), [(5, 0.63, True), (5, 0.8, False), (3, 0.66, False), (1, 0.5, False)]
 )
 def test_few_cells_must_be_stranger(count: int, score: float, is_refused: bool) -> None:
-    """A crowded picture by telephone, five of whose red cells passed for nuclei, got a differential."""
+    """A crowded picture by telephone, five of whose red cells passed for nuclei, got a differential.
+
+    And a crop of 200 px of a marrow field, with three whole cells, was refused.
+    """
     cells = make_cells(["granulocyte"] * count, 1.5, score)
     assert (find_other_specimen(make_image(draw_smear(0)), cells) is not None) is is_refused
+
+
+def test_cells_that_the_border_cuts_do_not_make_a_small_picture_strange() -> None:
+    """Crops of 200 px of a marrow field, of whose dozen cells half were cut, were refused."""
+    cut = make_cells(["granulocyte"] * 12, 1.5, 0.6).with_columns(flags=pl.lit("touches_edge"))
+    whole = make_cells(["granulocyte"] * 6, 1.5, 0.82)
+    assert find_other_specimen(make_image(draw_smear(0)), pl.concat([cut, whole])) is None
+    all_whole = pl.concat([cut, whole]).with_columns(flags=pl.lit(""))
+    assert find_other_specimen(make_image(draw_smear(0)), all_whole) is not None
 
 
 def test_a_field_with_red_cells_is_a_smear_whatever_its_cells() -> None:

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from erythron.cells.classes import PLATELET
+from erythron.cells.flags import CellFlag, has_flag
 from erythron.cells.table import is_unlike_training
 from erythron.quality.flags import THRESHOLDS as FIELD_THRESHOLDS
 from erythron.quality.flags import CellsInView, in_percent
@@ -26,16 +27,17 @@ from erythron.segment.stain import MIN_CONTRAST, otsu
 class SpecimenThresholds:
     """Where a picture is no smear; ``benchmarks/scale.py`` prints what each set has.
 
-    Sections, clot and photographs were each judged by limits that the other two set: all are told.
-
     Attributes:
-        most_strange: share of cells that are unlike those of the training, plus twice what their mean score
-            lacks of 1, over which a field without red cells is none. Sections have 1.40 to 1.46, the clot
-            1.32, photographs 1.56 and more; crops of marrow without red cells, some of them blurred or made
-            pink on purpose, at most 1.16.
-        fewest_cells: cells to judge these by.
-        most_strange_few: the same of two to so few cells. A photograph has 1.68, a picture of crowded red
-            cells by telephone 1.74, crops of marrow that show one to four cells at most 1.35.
+        most_strange: mean strangeness of the whole cells of a picture without red cells over which it is no
+            smear. A cell has 1 if it is unlike those of the training, plus twice what the score of its
+            outline lacks of 1. Whole pictures of sections, of the clot and of photographs have 1.23 and more,
+            crops of marrow of 200 px and more, and pictures of single cells, at most 1.17
+            (``benchmarks/small_pictures.py``, which also sets this and the next two with each source held
+            out).
+        usual_strange: mean strangeness of the cells of smears.
+        usual_cells: so many usual cells are counted to those that are seen. Few cells of a smear are strange
+            together by chance, and a small picture has no room for red cells: it takes more to refuse it.
+        fewest_cells: cells from which a picture is of many, and what stains it has been made out.
         most_orange: share of pixels in which blue is lower than red and green by a tenth of the light: no
             stain of smears is orange, yellow or brown. Smears have at most 0.01, pictures under a yellow
             lamp that drowns the blue 0.33, photographs and brown immunostains 0.32 to 0.67.
@@ -47,9 +49,10 @@ class SpecimenThresholds:
             smear all the same.
     """
 
-    most_strange: float = 1.28
+    most_strange: float = 1.2
+    usual_strange: float = 0.77
+    usual_cells: int = 4
     fewest_cells: int = 10
-    most_strange_few: float = 1.5
     most_orange: float = 0.36
     most_tinted: float = 0.6
     most_filled: float = 0.5
@@ -89,18 +92,16 @@ def find_other_specimen(
         return "it is orange, yellow or brown, as no stained smear is"
     if image.mpp is not None and image.mpp > FIELD_THRESHOLDS.most_mpp:
         return None  # such cells are in no count, and too small to judge by
-    is_few = cells.height < limits.fewest_cells
-    if cells.height > 1:
-        most = limits.most_strange_few if is_few else limits.most_strange
-        unlike = float(cells.select(is_unlike_training().mean()).item())
-        score = float(cells.select(pl.col("outline_score").mean()).item())
-        if unlike + 2 * (1 - score) > most and not _has_red_cells(image):
-            return (
-                f"no red cell is seen in it, and {in_percent(unlike)} of what may be cells are unlike those "
-                "of smears and have no clear outline: it may be a section, or a photograph of something else"
-            )
+    # A border that cuts a cell makes it strange, and in a small picture it cuts many.
+    whole = cells.filter(~has_flag(CellFlag.TOUCHES_EDGE))
+    if _is_strange(whole, limits) and not _has_red_cells(image):
+        unlike = float(whole.select(is_unlike_training().mean()).item())
+        return (
+            f"no red cell is seen in it, and {in_percent(unlike)} of what may be cells are unlike those "
+            "of smears and have no clear outline: it may be a section, or a photograph of something else"
+        )
     if (
-        is_few
+        cells.height < limits.fewest_cells
         and image.mpp is None
         and max(image.width_px, image.height_px) > limits.largest_crop_px
         and float((light[..., 1] < _STAINED).mean()) > limits.most_filled
@@ -182,6 +183,23 @@ def count_in_view(stained_px: float, nucleated: NucleatedTally, mpp: float) -> C
     """
     red = (stained_px - nucleated.cytoplasm_px) / (np.pi / 4 * (RED_CELL_UM / mpp) ** 2)
     return CellsInView(nucleated.cells, round(max(0.0, float(red)), 1))
+
+
+def measure_strangeness(cells: pl.DataFrame) -> pl.Series:
+    """Return of each cell 1 if it is unlike those of the training, plus twice what its score lacks of 1.
+
+    Args:
+        cells: a table of cells.
+    """
+    strange = is_unlike_training().cast(pl.Float64) + 2 * (1 - pl.col("outline_score"))
+    return cells.select(strange.alias("strange"))["strange"]
+
+
+def _is_strange(whole: pl.DataFrame, limits: SpecimenThresholds) -> bool:
+    """Return whether the whole cells of a picture are too strange for a smear, some usual ones among them."""
+    usual = limits.usual_cells * limits.usual_strange
+    strange = (float(measure_strangeness(whole).sum()) + usual) / (whole.height + limits.usual_cells)
+    return strange > limits.most_strange
 
 
 def _has_red_cells(image: SmearImage) -> bool:
