@@ -12,6 +12,7 @@ from erythron.train.recipe_file import (
     add_set,
     load_fine_tuned,
     load_recipe,
+    name_changed,
     parse_settings,
     replace_sets,
     vary_recipe,
@@ -94,3 +95,10 @@ def test_settings_of_one_set_are_changed_by_its_number() -> None:
     for wrong in ("sets.2.per_label", "sets.x.per_label", "sets.1", "folds.x"):
         with pytest.raises(UsageError, match="is no setting"):
             vary_recipe(recipe, {wrong: 7})
+
+
+def test_a_changed_recipe_does_not_pass_for_the_one_that_ships() -> None:
+    shipped = load_recipe("default")
+    assert name_changed(vary_recipe(shipped, {}), shipped) == shipped
+    assert name_changed(vary_recipe(shipped, {"sets.1.weight": 0.2}), shipped).name == "default-changed"
+    assert name_changed(vary_recipe(shipped, {"name": "mine", "seed": 1}), shipped).name == "mine"

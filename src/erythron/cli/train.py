@@ -145,22 +145,27 @@ def train(
         raise typer.BadParameter("name the recipe once, as the argument or by --recipe")
     require_torch()
     from erythron.train.recipe_file import add_set as add_one
-    from erythron.train.recipe_file import load_recipe, parse_settings, replace_sets, vary_recipe
+    from erythron.train.recipe_file import (
+        load_recipe,
+        name_changed,
+        parse_settings,
+        replace_sets,
+        vary_recipe,
+    )
     from erythron.train.shared.hardware import Checkpoint, Hardware, find_rank
     from erythron.train.trainer import evaluate, export
     from erythron.train.trainer import train as train_recipe
 
-    chosen = load_recipe(recipe or named or DEFAULT_RECIPE)
+    given = chosen = load_recipe(recipe or named or DEFAULT_RECIPE)
     if data is not None:
         chosen = replace_sets(chosen, data)
     if sets is SetChoice.ALL:
         chosen = gather_sets(chosen, fetch=fetch)
     for further in add_set or ():
         chosen = add_one(chosen, further)
-    changes = parse_settings(settings or [])
+    chosen = name_changed(vary_recipe(chosen, parse_settings(settings or [])), given)
     if leave_one_out is not None:
-        changes["leave_one_out"] = leave_one_out
-    chosen = vary_recipe(chosen, changes)
+        chosen = vary_recipe(chosen, {"leave_one_out": leave_one_out})
     hardware = Hardware(
         devices=devices,
         machines=machines,

@@ -127,6 +127,16 @@ def vary_recipe(recipe: AnyRecipe, changes: dict[str, object]) -> AnyRecipe:
     return varied
 
 
+def name_changed(recipe: Recipe, given: Recipe) -> Recipe:
+    """Return a recipe under a name of its own where it is no longer the given one, if it has none yet.
+
+    A bundle is called after its recipe, and one of other sets must not pass for the one that ships.
+    """
+    if recipe == given or recipe.name != given.name:
+        return recipe
+    return recipe.model_copy(update={"name": f"{given.name}-changed"})
+
+
 def _step_into(place: Any, part: str) -> Any:
     if isinstance(place, list):
         return place[int(part)] if part.isdigit() and int(part) < len(place) else None

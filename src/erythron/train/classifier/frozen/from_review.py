@@ -138,7 +138,8 @@ def train_from_review(
     torch.set_num_threads(threads)
     memory = read_memory(bundle.path / MEMORY)
     # A reader waits for this fit; what each set of the bundle adds is known from its own training.
-    recipe = memory.recipe.model_copy(update={"leave_one_out": False})
+    name = f"{memory.recipe.name.removesuffix('-review')}-review"
+    recipe = memory.recipe.model_copy(update={"leave_one_out": False, "name": name})
     scaling = find_scaling(ENCODER)
     found = gather_reviewed(runs, recipe, progress)
     maker = FeatureMaker(ShapeFeatures(load_encoder()).eval(), scaling, {})
