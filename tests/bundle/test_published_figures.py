@@ -137,7 +137,7 @@ def test_the_results_have_the_areas_of_each_set_of_the_card() -> None:
 
 
 def test_the_page_has_the_figures_of_the_card(tmp_path: Path) -> None:
-    Image.fromarray(draw_field(DrawnFieldSpec(300, 240, seed=0)).rgb).save(tmp_path / "field.png")
+    Image.fromarray(draw_field(DrawnFieldSpec(520, 400, seed=0)).rgb).save(tmp_path / "field.png")
     images = find_images([tmp_path / "field.png"])
     text = join_lines(count_images(images, tmp_path / "out", RunOptions(mpp=0.25)).report)
     card = load_bundle().card

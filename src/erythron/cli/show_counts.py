@@ -168,11 +168,14 @@ def _print_differential(run: CountRun) -> None:
     is_doubtful = is_provisional(differential.flags)
     is_corrected = differential.correction.method is not None
     what = "PROVISIONAL, not to be reported as it stands: " if is_doubtful else ""
+    # Not as the table's title, which would wrap at its width.
+    console.print(
+        f"{what}{differential.nucleated_cells} nucleated cells in {fields} field(s)\n", soft_wrap=True
+    )
     table = Table(
         box=SIMPLE_HEAD,
         show_edge=False,
         padding=(0, 1, 0, 0),
-        title=f"{what}{differential.nucleated_cells} nucleated cells in {fields} field(s)",
         row_styles=["dim"] if is_doubtful else None,
     )
     table.add_column("Class", overflow="fold")  # figures are whole on a narrow terminal; names may wrap
