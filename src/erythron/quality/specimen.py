@@ -31,9 +31,9 @@ class SpecimenThresholds:
         most_strange: mean strangeness of the whole cells of a picture without red cells over which it is no
             smear. A cell has 1 if it is unlike those of the training, plus twice what the score of its
             outline lacks of 1. Whole pictures of sections, of the clot and of photographs have 1.23 and more,
-            crops of marrow of 200 px and more, and pictures of single cells, at most 1.17
-            (``benchmarks/small_pictures.py``, which also sets this and the next two with each source held
-            out).
+            pictures of single cells at most 1.18, and of some 150 crops of marrow of 200 px and more one has
+            1.24 and all others 1.17 at most (``benchmarks/small_pictures.py``, which also sets this and the
+            next two with each source held out).
         usual_strange: mean strangeness of the cells of smears.
         usual_cells: so many usual cells are counted to those that are seen. Few cells of a smear are strange
             together by chance, and a small picture has no room for red cells: it takes more to refuse it.
