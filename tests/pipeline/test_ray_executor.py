@@ -75,6 +75,16 @@ def test_sigterm_stays_an_interrupt_after_ray_has_put_a_handler_of_its_own_in_it
         signal.signal(signal.SIGTERM, before)
 
 
+def test_sigterm_while_ray_starts_is_an_interrupt() -> None:
+    class Own:
+        @staticmethod
+        def init(**_: object) -> None:
+            raise SystemExit(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        ray_executor._connect(Own, None)  # type: ignore[arg-type]
+
+
 def test_who_gives_up_half_way_waits_for_the_items_at_work() -> None:
     told: list[object] = []
 

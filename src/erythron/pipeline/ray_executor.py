@@ -118,6 +118,8 @@ def _connect(ray: ModuleType, address: str | None) -> None:
             f"no Ray cluster answers at {address} ({error}); start one with ray start --head, or give its "
             "address, such as ray://HOST:10001"
         ) from error
+    except SystemExit as ending:  # what Ray's own handler, which is in place by now, makes of SIGTERM
+        raise KeyboardInterrupt from ending
     finally:
         # Ray puts a handler of its own in its place, which ends the program with a status of its own.
         if callable(at_sigterm) and threading.current_thread() is threading.main_thread():
