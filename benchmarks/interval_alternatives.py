@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from erythron.differential import combined, overdispersion
+from erythron.differential import combined, mixes, overdispersion
 from erythron.differential.calls import Calls, Contrast, Knowledge
-from erythron.differential.combined import DRAWS, EXCESS, ROUNDS, SEED, estimate_contrasts, make_rates
+from erythron.differential.combined import estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix, fit_mixture
 from erythron.differential.counts import Estimate
 from erythron.differential.intervals import shortest_interval
+from erythron.differential.mixes import DRAWS, EXCESS, ROUNDS, SEED, make_rates
 from erythron.differential.overdispersion import CallDraws, Overdispersion
 
 Floats = NDArray[np.float64]
@@ -71,15 +72,23 @@ def estimate_by_labels(specimen: Specimen, contrasts: Sequence[Contrast]) -> tup
 def estimate_dealing(part: float, specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
     """Return estimates whose probabilities of unclassified cells are worth another part of those tested."""
     with (
-        mock.patch.object(combined, "DEALT_PART", part),
-        mock.patch.object(combined, "DEALT_PART_OF_EXCESS", part),
+        mock.patch.object(mixes, "DEALT_PART", part),
+        mock.patch.object(mixes, "DEALT_PART_OF_EXCESS", part),
     ):
+        return estimate_as_now(specimen, contrasts)
+
+
+def estimate_by_account(
+    by_rates: float, specimen: Specimen, contrasts: Sequence[Contrast]
+) -> tuple[Estimate, ...]:
+    """Return estimates with another weight of the account of unclassified cells by the rates."""
+    with mock.patch.object(mixes, "BY_RATES", by_rates):
         return estimate_as_now(specimen, contrasts)
 
 
 def estimate_with_pearson(specimen: Specimen, contrasts: Sequence[Contrast]) -> tuple[Estimate, ...]:
     """Return estimates with Pearson's overdispersion for all classes and no part of the single class."""
-    with mock.patch.object(combined, "draw_calls", _draw_by_pearson):
+    with mock.patch.object(mixes, "draw_calls", _draw_by_pearson):
         return estimate_as_now(specimen, contrasts)
 
 

@@ -22,6 +22,7 @@ from interval_alternatives import (
     estimate_as_before,
     estimate_as_now,
     estimate_bounds,
+    estimate_by_account,
     estimate_by_labels,
     estimate_dealing,
     estimate_with_pearson,
@@ -32,11 +33,11 @@ from numpy.typing import NDArray
 from erythron.bundle.folder import load_bundle
 from erythron.cells.classes import DEFAULT_CLASSES, ERYTHROID_STAGES, Lineage
 from erythron.differential.calls import Calls, Contrast, Knowledge
-from erythron.differential.combined import ROUNDS, make_rates
 from erythron.differential.correction import ConfusionMatrix, fit_mixture
 from erythron.differential.counts import Estimate
 from erythron.differential.detection import Detection
 from erythron.differential.indices import list_indices
+from erythron.differential.mixes import ROUNDS, make_rates
 from erythron.pipeline.settings import make_confusion
 
 Floats = NDArray[np.float64]
@@ -72,6 +73,11 @@ RIGHT = 0.55
 """Share of the unclassified cells whose most probable class is right; 12 of 23 in a cross-validation."""
 
 NOW: Mapping[str, Method] = {"before": estimate_as_before, "now": estimate_as_now}
+ACCOUNTS: Mapping[str, Method] = {
+    **NOW,
+    "by the rates alone": partial(estimate_by_account, 1.0),
+    "by probabilities alone": partial(estimate_by_account, 0.0),
+}
 IN_FIELDS: Mapping[str, Method] = {
     **NOW,
     "Pearson's": estimate_with_pearson,
@@ -79,7 +85,7 @@ IN_FIELDS: Mapping[str, Method] = {
     "alike in one of four": partial(estimate_with_spike, 0.25),
 }
 UNLIKE: Mapping[str, Method] = {
-    **NOW,
+    **ACCOUNTS,
     "the bound": estimate_bounds,
     "worth a half": partial(estimate_dealing, 0.5),
     "worth all": partial(estimate_dealing, 1.0),
@@ -119,7 +125,7 @@ def _only(name: str, part: float) -> tuple[float, ...]:
 
 
 DESIGNS = (
-    *(Design(f"one field, {mix}", NOW, mix) for mix in MIXES),
+    *(Design(f"one field, {mix}", ACCOUNTS, mix) for mix in MIXES),
     *(Design(f"{n} fields alike", IN_FIELDS, fields=n) for n in (2, 3, 6)),
     *(Design(f"{n} fields that differ", IN_FIELDS, fields=n, spread=0.5) for n in (2, 3, 6)),
     Design("one field, clustered cells", NOW, clustered=True),
@@ -343,7 +349,13 @@ def measure_bias(mix: str, specimens: int = 10_000, seed: int = 0) -> tuple[floa
     return float(np.abs(errors[0]).sum()), float(np.abs(errors[1]).sum())
 
 
-SHOWN = ("erythroid_share", "granulocyte", "polychromatic_erythroblast", "proerythroblast")
+SHOWN = (
+    "erythroid_share",
+    "granulocyte",
+    "polychromatic_erythroblast",
+    "proerythroblast",
+    "maturation_index",
+)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from scipy.stats import beta
 
 from erythron.cells.classes import Lineage
 from erythron.differential.calls import Calls, Contrast, Corrected, Knowledge
-from erythron.differential.combined import _count_dealt, estimate_contrasts
+from erythron.differential.combined import estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.counts import Estimate
 from erythron.differential.detection import Detection
@@ -90,7 +90,8 @@ def test_covers_as_often_as_stated_and_takes_most_of_the_bias(mix: str) -> None:
     assert 0.92 <= coverage.mean() <= 0.985
     assert coverage.min() >= 0.87
     raw_bias, corrected_bias = (np.abs(x / SPECIMENS - truth).sum() for x in (raw, corrected))
-    assert corrected_bias < raw_bias / 2
+    # 40 specimens leave about .01 of chance; of 150, .012, .004 and .013 of .042, .039 and .052 are left.
+    assert corrected_bias < 0.65 * raw_bias
 
 
 @pytest.mark.parametrize(("fields", "spread"), [(2, 0.0), (2, 0.5), (4, 0.5)])
@@ -148,7 +149,8 @@ def test_unclassified_cells_are_dealt_by_their_probabilities() -> None:
         for dealt in ([0.0, 0.0, 11.0, 11.0, 0.0], [0.0, 0.0, 0.0, 0.0, 22.0])
     )
     values = [found.estimates[5].value or 0.0 for found in (red, white)]
-    assert values[0] - values[1] == pytest.approx(22 / 154)
+    # One account deals all 22 by their probabilities; in the other the rates explain some of them.
+    assert 0.75 * 22 / 154 < values[0] - values[1] < 22 / 154
 
 
 def test_probabilities_of_unclassified_cells_are_worth_as_many_cells_as_tested_them() -> None:
@@ -166,12 +168,6 @@ def test_probabilities_of_unclassified_cells_are_worth_as_many_cells_as_tested_t
     untold = ConfusionMatrix(NAMES, NAMES, tuple(row[:-1] for row in few.counts), has_unclassified=False)
     low, high = limits(estimate(calls, untold), 0)
     assert high - low == pytest.approx(widths[0] * (7 / 11) ** 0.5, rel=0.15)  # 10 cells where none is told
-
-
-def test_probabilities_of_an_excess_are_worth_half_as_many_cells() -> None:
-    confusion = ConfusionMatrix(NAMES, NAMES, ((40, 0, 0, 0, 0, 40),) * 5, has_unclassified=True)
-    assert _count_dealt(confusion, has_excess=False) == 100
-    assert _count_dealt(confusion, has_excess=True) == 50
 
 
 @pytest.mark.parametrize("kind", ["share", "ratio"])

@@ -16,7 +16,7 @@ import polars as pl
 from erythron.cells.classes import CellClass, Lineage
 from erythron.cells.table import make_empty_table
 from erythron.differential.calls import Calls, Contrast, Knowledge
-from erythron.differential.combined import DRAWS, SEED, estimate_contrasts
+from erythron.differential.combined import estimate_contrasts
 from erythron.differential.correction import ConfusionMatrix
 from erythron.differential.counts import (
     CellCounts,
@@ -38,6 +38,7 @@ from erythron.differential.indices import (
 from erythron.differential.intervals import clopper_pearson, goodman
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields
 from erythron.differential.me_ratio import MERatio
+from erythron.differential.mixes import DRAWS, SEED
 from erythron.differential.planning import plan_counting
 from erythron.differential.specimen import judge_mixture, judge_specimen
 from erythron.differential.tally import count_cells, round_sums, spread_unclassified

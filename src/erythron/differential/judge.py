@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from erythron.differential.combined import EXCESS
 from erythron.differential.counts import CellCounts, Correction, Estimate
+from erythron.differential.mixes import EXCESS
 from erythron.quality.flags import (
     QualityFlag,
     QualityThresholds,
