@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from erythron.results.run import (
     read_settings,
     read_specimens,
     refuse_other_run,
+    refuse_other_specimens,
     remove_old_pdf,
     write_specimens,
 )
@@ -41,7 +43,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert (read_run(tmp_path) or {})["finished"] is None
     text = (tmp_path / "run.json").read_text()
     assert text.endswith("}\n")
-    assert "\n  " in text
+    assert '\n  "' in text
 
 
 def test_specimens_are_read_with_their_folders_and_details(tmp_path: Path) -> None:
@@ -123,3 +125,16 @@ def test_the_print_of_the_page_before_goes_and_one_that_was_signed_stays(tmp_pat
         pdf.write_bytes(other)
         assert "stays" in (remove_old_pdf(tmp_path) or "")
         assert pdf.read_bytes() == other
+
+
+def test_a_specimen_with_results_is_not_left_behind_unasked(tmp_path: Path) -> None:
+    write(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    refuse_other_specimens(["a"], tmp_path)  # b has no results yet
+    (tmp_path / "b" / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match=re.escape(f"move {tmp_path / 'b'} away")):
+        refuse_other_specimens(["a"], tmp_path)
+    refuse_other_specimens(["a", "b"], tmp_path)
+    refuse_other_specimens(["a"], tmp_path, force=True)
+    refuse_other_specimens(["a"], tmp_path / "nothing there")
