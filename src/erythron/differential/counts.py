@@ -195,7 +195,8 @@ class Correction:
         method: of the estimate; None where the counts could not be corrected.
         reason: why there is no correction; None where there is one.
         confusion_cells: cells of the evaluation that the confusion matrix rests on.
-        unclassified: how these cells enter: ``dealt``, by their own probabilities; ``none``, there were none.
+        unclassified: how these cells enter: ``dealt``, by the model's rates and by their own probabilities,
+            see :mod:`erythron.differential.mixes`; ``none``, there were none.
         unexplained: share of the nucleated cells that is unclassified beyond what the corrected mix leads to
             expect by its evaluation; 0 where that is not clear.
         overdispersion: variance of the calls between fields over that of chance; 1 with one field.
