@@ -67,3 +67,10 @@ def test_what_says_nothing_has_no_freedom() -> None:
     for table in ([[3, 4]], [[3, 0], [5, 0]], [[0, 0], [3, 4]]):
         found = measure_overdispersion(np.array(table))
         assert (found.ratio, found.freedom) == (1.0, 0.0)
+
+
+def test_fields_of_one_cell_count() -> None:
+    counts = np.array([[0, 30], *[[1, 0]] * 30])
+    drawn = draw_calls(counts, counts.astype(np.float64), 4000, np.random.default_rng(0))
+    assert drawn.shares.mean(axis=0) == pytest.approx([0.5, 0.5], abs=0.12)
+    assert drawn.sums.mean(axis=0) == pytest.approx([30.0, 30.0], rel=0.1)
