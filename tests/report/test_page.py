@@ -478,6 +478,38 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 340])
+def test_on_a_telephone_reference_and_share_of_the_erythroid_cells_stand_side_by_side(
+    browser: Browser, field: Field, tmp_path: Path, width: int
+) -> None:
+    # "Ref. (↓) 0.5-5" ran into "Of erythroid 0.0".
+    path = tmp_path / "report.html"
+    path.write_text(render_report(make_report(field, ["a.png"])), encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(path.as_uri())
+    gaps = page.locator("table.main").evaluate(
+        """table => [...table.querySelectorAll("tbody tr")].flatMap(row => {
+            const [range, share] = [".range", ".share"].map(kind => row.querySelector("td" + kind));
+            if (!range || !share || !share.textContent.trim()) return [];
+            range.textContent = "(↓) 0.5–5";
+            const [first, second] = [range, share].map(cell => {
+                const style = getComputedStyle(cell), pen = document.createElement("canvas").getContext("2d");
+                pen.font = `${style.fontStyle} ${style.fontSize} ${style.fontFamily}`;
+                const before = getComputedStyle(cell, "::before").content.slice(1, -1);
+                const length = pen.measureText(before + cell.textContent.trim()).width;
+                const box = cell.getBoundingClientRect();
+                const isRight = style.textAlign === "right", left = isRight ? box.right - length : box.left;
+                return [left, left + length];
+            });
+            return [second[0] - first[1]];
+        })"""
+    )
+    assert len(gaps) == 4
+    assert min(gaps) > 4
+    page.close()
+
+
+@pytest.mark.browser
 def test_on_a_telephone_values_and_intervals_are_seen_without_a_swipe(
     browser: Browser, field: Field, tmp_path: Path
 ) -> None:
