@@ -4,7 +4,8 @@
 
 Reads every picture of ``ERYTHRON_DATA_DIR`` that a count would take from its folders, but for masks, and
 prints of each set how many there are, how many are flagged (``area_without_image``), and the largest share of
-those that are not. Those that are flagged are named.
+those that are not. Those that are flagged are named: masks that were saved with soft edges, 28 of
+``bccd-masks`` and 10 of ``bcisc``, and none of the 6,482 pictures of smears and sections.
 """
 
 from __future__ import annotations
