@@ -151,6 +151,25 @@ def test_an_interrupt_and_a_termination_say_the_same_and_leave_nothing_half(
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_an_interrupt_of_workers_says_at_once_what_is_waited_for(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for seed in range(8):
+        Image.fromarray(draw_field(DrawnFieldSpec(300, 240, seed=seed)).rgb).save(folder / f"{seed}.png")
+    command = [*ERYTHRON, "count", str(folder), "--out", str(out), "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not list(out.glob("*/record.json")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    stopping, last = [line for line in said.decode().splitlines() if line.strip()][-2:]
+    assert stopping.startswith("erythron: stopping; the images at work are finished first")
+    assert last == "erythron: interrupted; give the same command again to continue"
+    assert not list(tmp_path.rglob("*.partial"))
+
+
 def test_verbose_writes_a_log_with_times(images: Path, tmp_path: Path) -> None:
     command = [*ERYTHRON, "-v", "count", str(images / "é0.png"), "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -12,7 +12,7 @@ from scipy.stats import chi2_contingency
 from erythron.cells.classes import DEFAULT_CLASSES
 from erythron.differential.counts import CellCounts, Correction, Estimate
 from erythron.differential.judge import judge_correction, judge_counts, judge_fields, measure_drift
-from erythron.quality.flags import THRESHOLDS, FieldQuality, QualityFlag, judge_field
+from erythron.quality.flags import THRESHOLDS, FieldQuality, LeftOutArea, QualityFlag, judge_field
 
 
 def names(flags: Sequence[QualityFlag]) -> list[str]:
@@ -62,6 +62,15 @@ def test_flags_of_fields_are_told_once_with_their_number_and_the_worst() -> None
     assert (found[1].value, found[1].threshold) == (3.0, THRESHOLDS.stain_distance)
     more = judge_fields(fields, of_fields, 1.1 * THRESHOLDS.most_left_out, THRESHOLDS)
     assert names(more) == [*names(found), "area_left_out"]
+
+
+def test_a_field_of_which_a_part_shows_no_image_is_said_of_several_fields() -> None:
+    blank = LeftOutArea("no_image", ((0, 0), (1, 0), (1, 1)), 0.5)
+    of_fields = [judge_field(q, THRESHOLDS) for q in (FieldQuality(left_out=(blank,)), FieldQuality())]
+    counts = [CellCounts(DEFAULT_CLASSES, (0,) * len(DEFAULT_CLASSES))] * 2
+    [flag] = judge_fields(counts, of_fields, 0.0, THRESHOLDS)
+    assert (flag.name, flag.value) == ("area_without_image", 0.5)
+    assert flag.text.startswith("in 1 of 2 fields: 50 % of the picture")
 
 
 def test_fields_of_another_mix_are_flagged_and_fields_alike_are_not() -> None:

@@ -150,3 +150,31 @@ def test_nothing_is_counted_on_letters_and_frame(count: Count, data_dir: Path) -
     frame = [outline for outline in counted.outlines if outline.left > 1080]
     assert not frame
     assert "looks_like_blood" not in names(counted)
+
+
+@pytest.mark.parametrize("colour", [0, 255, 128])
+def test_a_field_of_which_half_is_one_colour_is_counted_as_its_other_half_and_said(
+    count: Count, marrow: np.ndarray, colour: int
+) -> None:
+    half = count(np.ascontiguousarray(marrow[496:]))
+    filled = marrow.copy()
+    filled[:496] = colour
+    counted = count(filled)
+    flag = next(flag for flag in counted.differential.flags if flag.name == "area_without_image")
+    assert flag.value == 0.5
+    assert [area.cause for area in counted.quality.left_out] == ["no_image"]
+    assert counted.differential.left_out_fraction == 0
+    np.testing.assert_array_equal(counted.image.background, half.image.background)
+    assert counted.image.mpp == half.image.mpp
+    assert abs(counted.cells.height - half.cells.height) <= 4
+    assert min(outline.top for outline in counted.outlines) >= 490
+    edge = counted.cells.filter("touches_edge")
+    assert edge.filter(edge["y_px"] < 530).height >= 2  # where the image ends, not the picture
+    assert edge["flags"].str.contains("touches_edge").all()
+    assert counted.differential.in_view is not None
+    assert half.differential.in_view is not None
+    assert counted.differential.in_view.red == pytest.approx(half.differential.in_view.red, rel=0.1)
+
+
+def test_a_whole_field_has_no_area_without_an_image(count: Count, marrow: np.ndarray) -> None:
+    assert "area_without_image" not in names(count(marrow[:400]))

@@ -18,6 +18,7 @@ from PIL import Image
 from tests.killing import Doing, Item
 
 from erythron.errors import BundleError
+from erythron.pipeline import process_executor
 from erythron.pipeline.count import count_images
 from erythron.pipeline.executor import Failure
 from erythron.pipeline.options import RunOptions
@@ -100,6 +101,24 @@ def test_a_second_interrupt_cuts_the_items_at_work_off_and_leaves_nothing(tmp_pa
         outcomes.close()  # type: ignore[attr-defined]
     assert not list(tmp_path.glob(".*"))
     assert set(active_children()) <= before
+
+
+def test_an_interrupt_is_said_at_once_while_an_item_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    for is_interrupted, expected in ((False, 0), (True, 1)):
+        monkeypatch.setattr(process_executor, "is_interrupted", lambda came=is_interrupted: came)
+        folder = tmp_path / str(is_interrupted)
+        folder.mkdir()
+        outcomes = ProcessExecutor(1, said.append).run(Doing(folder), map(Item, ["a", "writing"]))
+        next(outcomes)
+        wait_for(folder / "writing")
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()  # another one ends the waiting
+        with pytest.raises(KeyboardInterrupt):
+            outcomes.close()  # type: ignore[attr-defined]
+        assert len(said) == expected
+    assert "Ctrl-C again" in said[0]
 
 
 def test_to_give_up_while_all_workers_are_lost_does_not_hang(

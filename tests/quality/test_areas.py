@@ -14,8 +14,9 @@ from PIL import Image
 from scipy import ndimage
 
 from erythron.quality import areas as module
-from erythron.quality.areas import find_cells_inside, find_unreadable_areas
+from erythron.quality.areas import find_cells_inside, find_left_out_areas, find_unreadable_areas
 from erythron.quality.flags import LeftOutArea
+from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.light import estimate_background
 
 
@@ -155,3 +156,18 @@ def _cells_at(centres: list[tuple[int, int]]) -> pl.DataFrame:
         schema={"x_px": pl.Float64, "y_px": pl.Float64},
         orient="row",
     )
+
+
+def test_a_border_without_an_image_is_left_out_and_what_is_too_thick_beside_it_has_its_place() -> None:
+    rgb = draw_ground()
+    rgb[:, 300:] = np.random.default_rng(1).integers(5, 30, (480, 420, 3))
+    rgb[:120] = 0
+    image = SmearImage("a.png", rgb, 0.25, ScaleSource.OPTION)
+    blank, thick = find_left_out_areas(image)
+    assert (blank.cause, blank.area_fraction) == ("no_image", 0.25)
+    assert blank.outline == ((0, 0), (720, 0), (720, 120), (0, 120))
+    alone = SmearImage("b.png", np.ascontiguousarray(rgb[120:]), 0.25, ScaleSource.OPTION)
+    [same] = find_left_out_areas(alone)
+    assert (thick.cause, same.cause) == ("too_thick", "too_thick")
+    assert thick.outline == tuple((x, y + 120) for x, y in same.outline)
+    assert thick.area_fraction == pytest.approx(0.75 * same.area_fraction)

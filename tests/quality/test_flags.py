@@ -60,6 +60,20 @@ def test_an_area_at_the_limit_is_none_to_flag() -> None:
     assert FieldQuality(left_out=(area, area)).left_out_fraction == pytest.approx(2 * area.area_fraction)
 
 
+def test_a_part_without_an_image_is_said_and_is_no_area_of_the_others() -> None:
+    corners = ((0, 0), (1, 0), (1, 1))
+    at = LeftOutArea("no_image", corners, THRESHOLDS.most_blank)
+    assert judge_field(FieldQuality(left_out=(at,)), THRESHOLDS) == []
+    half, thick = LeftOutArea("no_image", corners, 0.5), LeftOutArea("too_thick", corners, 0.06)
+    (flag,) = judge_field(FieldQuality(left_out=(half,)), THRESHOLDS)
+    assert (flag.name, flag.value, flag.threshold) == ("area_without_image", 0.5, THRESHOLDS.most_blank)
+    assert flag.text.startswith("50 % of the picture")
+    assert not is_provisional([flag])
+    both = FieldQuality(left_out=(half, thick))
+    assert (both.blank_fraction, both.left_out_fraction) == (0.5, pytest.approx(0.12))
+    assert names(judge_field(both, THRESHOLDS)) == ["area_without_image", "area_left_out"]
+
+
 def test_the_share_left_out_is_said_in_per_cent() -> None:
     flag = flag_left_out(0.256, THRESHOLDS)
     assert flag.text.startswith("26 % of the area")

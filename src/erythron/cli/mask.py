@@ -38,11 +38,14 @@ def mask(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Outline cells, one mask an image: 255 nucleus, 128 cytoplasm, 0 background, or whole cells or hulls."""
+    """Outline cells, one mask an image: 255 nucleus, 128 cytoplasm, 0 background, or whole cells or hulls.
+
+    Of a picture of many cells without --all the cell at its centre alone is outlined, and that is said.
+    """
     import json
     from dataclasses import asdict
 
-    from erythron.cli.progress import gather_images, show_failures, show_progress, show_runtime
+    from erythron.cli.progress import gather_images, show_failures, show_flags, show_progress, show_runtime
     from erythron.pipeline.mask import MaskOptions, mask_images
 
     inputs = gather_images(images, out)
@@ -51,6 +54,7 @@ def mask(
         options = MaskOptions(every_cell, model, mpp, force, runtime, shape, four_channels)
         run = mask_images(inputs, out, options, progress)
     show_failures([failure.reason for failure in run.failures])
+    show_flags(run.flags, {})
     if as_json:
         typer.echo(json.dumps({"out": str(out), **asdict(run)}))
     else:

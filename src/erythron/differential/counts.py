@@ -259,7 +259,8 @@ class Differential:
         flags: quality of the specimen; empty where nothing is to be said.
         left_out_cells: cells in areas left out; they are in no count.
         left_out: areas in which no cell was counted; of several fields together always empty.
-        left_out_fraction: their share of the area; of several fields the mean.
+        left_out_fraction: share of the area that shows an image which is out of focus or too thick; of
+            several fields the mean.
         in_view: how many nucleated and red cells the fields show; None where that is not known.
     """
 

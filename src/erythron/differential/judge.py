@@ -30,6 +30,7 @@ IN_SOME_FIELDS = (
     "scale_from_nuclei",
     "stain_unlike_training",
     "cells_unlike_training",
+    "area_without_image",
 )
 """Flags of single fields that are told of several fields together."""
 

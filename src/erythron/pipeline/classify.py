@@ -23,7 +23,7 @@ from erythron.files.locking import lock_folder
 from erythron.files.reading import open_regular, read_content
 from erythron.files.tables import format_csv, parse_csv, write_csv
 from erythron.files.writing import PARTIAL_SUFFIX, remove, write_file
-from erythron.pipeline.crop import classify_crop
+from erythron.pipeline.crop import classify_crop, flag_not_one_cell
 from erythron.pipeline.executor import Executor, Failure, LocalExecutor, Progress, no_progress
 from erythron.pipeline.field import load_networks
 from erythron.pipeline.options import RunOptions
@@ -44,9 +44,6 @@ CHUNK = 64
 
 _BEGINNING = b"image,label,confidence,prob_"
 """How a table of calls begins, by which one of erythron's is known."""
-
-_MOST_NAMED = 5
-"""Pictures of more than one cell are named up to so many, then counted."""
 
 _LEFT_OUT = ("cell_id", "x_px", "y_px", "width_px", "height_px")
 
@@ -180,16 +177,8 @@ def judge_calls(calls: pl.DataFrame) -> tuple[QualityFlag, ...]:
         )
         flags.append(QualityFlag("some_unlike_training", text, unlike / calls.height))
     many = calls.filter(has_flag(CellFlag.NOT_ONE_CELL))["image"].to_list()
-    if many:
-        more = f" and {len(many) - _MOST_NAMED} more" if len(many) > _MOST_NAMED else ""
-        show = "shows" if len(many) == 1 else "show"
-        text = (
-            f"{', '.join(many[:_MOST_NAMED])}{more}: {show} more than a single cell, and only the one at the "
-            "centre is named; count a field with 'erythron count', or give the scale of a large picture of "
-            "one cell with --mpp"
-        )
-        flags.append(QualityFlag(CellFlag.NOT_ONE_CELL.value, text, float(len(many))))
-    return tuple(flags)
+    instead = "count a field with 'erythron count'"
+    return (*flags, *flag_not_one_cell(many, "named", instead))
 
 
 def _identify(steps: StepSettings, image: InputImage) -> str:

@@ -31,6 +31,7 @@ from erythron.quality.areas import find_cells_inside
 from erythron.quality.flags import FieldQuality, is_countable
 from erythron.quality.image import judge_image
 from erythron.quality.specimen import find_other_specimen
+from erythron.read.frame import Frame
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.stained import check_stained
 from erythron.segment.drawn_marks import drop_drawn_marks
@@ -138,8 +139,9 @@ def outline_field(
     A scale that the user gave is taken. Where nothing gives one, sizes stay in pixels and the segmentation
     network works at the scale that ``framing`` assumes. What is black, or of one colour throughout, is drawn
     and is dropped. Red cells that lie apart say how dark a nucleus must be: what is no darker than they are
-    is dropped. Where the outlined nuclei are too large or too small for the scale, it is weighed again with
-    what the nuclei say, and the field outlined once more if that moves it.
+    is dropped. Borders of the picture that show no image have no say in any of this. Where the outlined
+    nuclei are too large or too small for the scale, it is weighed again with what the nuclei say, and the
+    field outlined once more if that moves it.
 
     Args:
         image: the field.
@@ -152,7 +154,7 @@ def outline_field(
     check_stained(image)
     if image.mpp_source is ScaleSource.OPTION:
         return _outline_as_given(image, get_segmenter, framing)
-    stated, red_cells = image.mpp, estimate_scale(image.rgb)
+    stated, red_cells = image.mpp, estimate_scale(image.shown)
     nuclei: list[ScaleEstimate | None] = []
 
     def measure_nuclei() -> ScaleEstimate | None:
@@ -175,7 +177,7 @@ def _outline_as_given(
     image: SmearImage, get_segmenter: Callable[[], Segmenter], framing: Framing
 ) -> OutlinedField:
     """Outline a field at the scale that the user gave, and keep what its cells say against it."""
-    mpp, red_cells = choose_mpp(image, framing, is_field=True), estimate_scale(image.rgb)
+    mpp, red_cells = choose_mpp(image, framing, is_field=True), estimate_scale(image.shown)
     outlined = OutlinedField(image, check_given(mpp, red_cells), _segment(image, get_segmenter(), mpp))
     is_shown = red_cells is not None and red_cells.is_sure
     if not is_shown and not is_plausible(_measure_whole(outlined), mpp):
@@ -215,15 +217,20 @@ def _drop_red_cells(field: OutlinedField, red_cells: ScaleEstimate | None) -> Ou
 
 def _measure_whole(field: OutlinedField) -> NDArray[np.float64]:
     """Return the diameters in pixels of the nuclei of cells that no border of the image cuts, (N,)."""
-    height, width = field.image.rgb.shape[:2]
-    areas = [
-        outline.nucleus_mask.area_px
-        for outline in field.outlines
-        if min(outline.left, outline.top) > 0
-        and outline.left + outline.cell.shape[1] < width
-        and outline.top + outline.cell.shape[0] < height
-    ]
+    frame = field.image.frame
+    areas = [outline.nucleus_mask.area_px for outline in field.outlines if not _is_cut(outline, frame)]
     return np.sqrt(4 * np.array(areas, np.float64) / np.pi)
+
+
+def _is_cut(outline: CellOutline, frame: Frame) -> bool:
+    """Return whether a cell reaches to where the image ends, at the border of the picture or before it."""
+    height, width = outline.cell.shape
+    return (
+        outline.left <= frame.left
+        or outline.top <= frame.top
+        or outline.left + width >= frame.right
+        or outline.top + height >= frame.bottom
+    )
 
 
 def call_field(field: OutlinedField, model: Model) -> CountedField:
@@ -237,6 +244,10 @@ def call_field(field: OutlinedField, model: Model) -> CountedField:
     """
     image = field.image
     cells = name_cells(image, field.outlines, model.get_networks().classifier, is_field=True)
+    if image.frame.area_px < image.width_px * image.height_px:
+        cut = [_is_cut(outline, image.frame) for outline in field.outlines]
+        cells = cells.with_columns(pl.Series("touches_edge", cut, pl.Boolean()))
+        cells = add_flag(cells, CellFlag.TOUCHES_EDGE, cut)
     other = find_other_specimen(image, cells)
     if other is not None:
         raise SpecimenError(f"{image.name}: not_a_smear: {other}; it is not counted")

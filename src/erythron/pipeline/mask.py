@@ -13,10 +13,12 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from erythron.bundle.folder import load_bundle
 from erythron.bundle.loading import load_segmentation
 from erythron.bundle.runtime_kind import RuntimeKind
+from erythron.cells.flags import CellFlag, join_flags, split_flags
 from erythron.classify.framing import outline_crop
 from erythron.errors import ImageReadError, UsageError
 from erythron.files.locking import lock_folder
 from erythron.files.writing import sweep, whole_file
+from erythron.pipeline.crop import flag_not_one_cell, shows_many
 from erythron.pipeline.executor import (
     Executor,
     Failure,
@@ -26,6 +28,7 @@ from erythron.pipeline.executor import (
 )
 from erythron.pipeline.field import outline_field
 from erythron.pipeline.places import PlaceChoice, check_distinct, choose_places
+from erythron.quality.flags import QualityFlag
 from erythron.read.inputs import OWN_PICTURE, InputImage
 from erythron.read.source import open_source, read_whole
 from erythron.results.fingerprint import StepSettings, fingerprint, fingerprint_outlines, hash_image
@@ -71,11 +74,26 @@ class MaskRun:
         written: masks made now.
         kept: masks that an earlier run had made of the same image with the same settings.
         failures: inputs without a mask.
+        flags: what a user of the masks should know: that pictures of many cells have one cell in theirs.
     """
 
     written: int
     kept: int
     failures: tuple[Failure, ...]
+    flags: tuple[QualityFlag, ...] = ()
+
+
+@dataclass(frozen=True)
+class MadeMask:
+    """What came of one image.
+
+    Attributes:
+        is_kept: whether the mask was there already.
+        not_one_cell: whether the image shows many cells, and its mask the one at the centre.
+    """
+
+    is_kept: bool
+    not_one_cell: bool
 
 
 @dataclass(frozen=True)
@@ -97,8 +115,8 @@ class MaskTask:
 
     options: MaskOptions
 
-    def start(self) -> Callable[[MaskJob], bool]:
-        """Return the function that writes one mask, and says whether it was there already."""
+    def start(self) -> Callable[[MaskJob], MadeMask]:
+        """Return the function that writes one mask, if it is not there already."""
         options = self.options
         steps = _choose_steps(options)
         bundle = steps.bundle
@@ -129,7 +147,7 @@ def mask_images(
     """
     jobs = _place_masks(inputs, out, options)
     check_distinct([(job, job.target.relative_to(out)) for job in jobs if job.image.is_there])
-    kept, failures = 0, []
+    kept, failures, of_many = 0, [], []
     with lock_folder(out):
         for parent in {job.target.parent for job in jobs}:
             sweep(parent)
@@ -137,9 +155,11 @@ def mask_images(
             if isinstance(outcome, Failure):
                 failures.append(outcome)
             else:
-                kept += outcome
+                kept += outcome.is_kept
+                of_many += [job.name] if outcome.not_one_cell else []
             progress(job.name)
-    return MaskRun(len(inputs) - kept - len(failures), kept, tuple(failures))
+    flags = flag_not_one_cell(of_many, "outlined", "outline every cell of a field with --all")
+    return MaskRun(len(inputs) - kept - len(failures), kept, tuple(failures), flags)
 
 
 def _place_masks(inputs: Sequence[InputImage], out: Path, options: MaskOptions) -> list[MaskJob]:
@@ -156,9 +176,11 @@ def _place_masks(inputs: Sequence[InputImage], out: Path, options: MaskOptions) 
     read_steps = cache(partial(_choose_steps, options))
 
     def is_of(number: int, place: Path) -> bool:
-        made_of = _read_fingerprint(out / place) if (out / place).exists() else None
+        stated = _read_stated(out / place) if (out / place).exists() else None
+        if stated is None:
+            return False
         try:
-            return made_of is not None and made_of == _find_wanted(inputs[number], read_steps(), options)
+            return stated.fingerprint == _find_wanted(inputs[number], read_steps(), options)
         except ImageReadError:
             return False
 
@@ -179,46 +201,62 @@ def _find_wanted(image: InputImage, steps: StepSettings, options: MaskOptions) -
     return fingerprint("all" if options.every_cell else "central", outlines, *extra)
 
 
-def _write_mask(segmenter: Segmenter, steps: StepSettings, options: MaskOptions, job: MaskJob) -> bool:
+def _write_mask(segmenter: Segmenter, steps: StepSettings, options: MaskOptions, job: MaskJob) -> MadeMask:
     framing = steps.bundle.card.framing
     wanted = _find_wanted(job.image, steps, options)
     if job.target.exists():
-        made_of = _read_fingerprint(job.target)
-        if made_of is None:
+        stated = _read_stated(job.target)
+        if stated is None:
             raise UsageError(
                 f"{job.name}: {job.target} is there and erythron did not write it; choose another --out"
             )
         if not options.force:
-            if made_of == wanted:
-                return True
+            if stated.fingerprint == wanted:
+                return MadeMask(is_kept=True, not_one_cell=CellFlag.NOT_ONE_CELL in stated.flags)
             raise UsageError(
                 f"{job.name}: {job.target} is there and was not made from this image with these settings; "
                 "add --force to replace it or choose another --out"
             )
     smear = read_whole(open_source(job.image.path, options.mpp))
+    not_one_cell = False
     if options.every_cell:
         found = outline_field(smear, lambda: segmenter, framing).outlines
     else:
         central = outline_crop(smear, segmenter, framing)
         found = () if central is None else (central,)
+        not_one_cell = shows_many(smear, segmenter, framing)
+    stating = f"{wanted} {join_flags([CellFlag.NOT_ONE_CELL] if not_one_cell else [])}".strip()
     mask = render_shapes(found, smear.height_px, smear.width_px, options.shape)
     with whole_file(job.target) as path:
         if options.four_channels:
             four = Image.fromarray(np.dstack([smear.rgb, mask]), mode="CMYK")
-            four.save(path, "TIFF", compression="tiff_deflate", tiffinfo={_DESCRIPTION: f"{_OWN}{wanted}"})
+            four.save(path, "TIFF", compression="tiff_deflate", tiffinfo={_DESCRIPTION: f"{_OWN}{stating}"})
         else:
             text = PngImagePlugin.PngInfo()
-            text.add_text(OWN_PICTURE, wanted)
+            text.add_text(OWN_PICTURE, stating)
             Image.fromarray(mask).save(path, format="PNG", pnginfo=text)
-    return False
+    return MadeMask(is_kept=False, not_one_cell=not_one_cell)
 
 
-def _read_fingerprint(path: Path) -> str | None:
+@dataclass(frozen=True)
+class _Stated:
+    """What a mask says of itself: the fingerprint that it has, and flags of its cell."""
+
+    fingerprint: str
+    flags: frozenset[str]
+
+
+def _read_stated(path: Path) -> _Stated | None:
     try:
         with Image.open(path) as mask:
             # A mask that cannot be decoded is damaged, and made again.
             mask.load()
             described = str(getattr(mask, "tag_v2", {}).get(_DESCRIPTION, ""))
-            return described.removeprefix(_OWN) if described.startswith(_OWN) else mask.info.get(OWN_PICTURE)
+            is_tiff = described.startswith(_OWN)
+            text = described.removeprefix(_OWN) if is_tiff else mask.info.get(OWN_PICTURE)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         return None
+    if text is None:
+        return None
+    made_of, _, flags = str(text).partition(" ")
+    return _Stated(made_of, split_flags(flags))

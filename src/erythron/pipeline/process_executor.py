@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, Generic
 
 from erythron.errors import BundleError
-from erythron.interrupts import start_deaf
+from erythron.interrupts import is_interrupted, start_deaf
 from erythron.pipeline.executor import Failure, Item, Result, Task, attempt
 
 AHEAD = 3
@@ -38,6 +38,11 @@ _LOOK_S = 0.1
 
 _GRACE_S = 10.0
 """How long a worker that is told to end may take to leave compiled code and take away what it half wrote."""
+
+_STOPPING = (
+    "erythron: stopping; the images at work are finished first, which takes some seconds: press Ctrl-C again "
+    "to cut them off"
+)
 
 _work: Callable[[Any], Any] | None = None
 """What this worker does, once its networks are loaded."""
@@ -104,10 +109,11 @@ class ProcessExecutor:
 
     Args:
         workers: how many.
+        say: told at an interrupt that the items at work are finished first; None tells nobody.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+    def __init__(self, workers: int, say: Callable[[str], None] | None = None) -> None:
+        self._workers, self._say = workers, say
 
     def run(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """See :class:`erythron.pipeline.executor.Executor`; items are taken a few before their turn."""
@@ -131,7 +137,8 @@ class ProcessExecutor:
                     raise outcome
                 yield sent.popleft().item, outcome
         finally:
-            _close(pool, started, [one.answer for one in sent if one.answer is not None])
+            say = self._say if is_interrupted() else None
+            _close(pool, started, [one.answer for one in sent if one.answer is not None], say)
 
     def _open(self, task: Task[Any, Any]) -> tuple[ProcessPoolExecutor, _Workers]:
         for name in _ONE_THREAD:
@@ -166,16 +173,23 @@ class ProcessExecutor:
             return None if first.lost <= RETRIES else _describe_loss(first.item.name)
 
 
-def _close(pool: ProcessPoolExecutor, started: _Workers, answers: Sequence[Future[Any]]) -> None:
+def _close(
+    pool: ProcessPoolExecutor,
+    started: _Workers,
+    answers: Sequence[Future[Any]],
+    say: Callable[[str], None] | None,
+) -> None:
     """End a pool and its workers; who gives up half-way, by Ctrl-C too, waits for the items at work.
 
     The answers are cancelled by the pool's own thread alone: that dies of one which is cancelled while it
     tells all answers that a worker was lost, and then the others never come. Another Ctrl-C meanwhile cuts
-    the items off.
+    the items off. Who waits at an interrupt is told so at once, by ``say``.
     """
     ending = threading.Thread(target=pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
     ending.start()
     try:
+        if say is not None and not all(answer.done() for answer in answers):
+            say(_STOPPING)
         while ending.is_alive() and not all(answer.done() for answer in answers):
             ending.join(_LOOK_S)
     finally:

@@ -1,4 +1,4 @@
-"""Areas of an image that cannot be read: out of focus, or too thick.
+"""Areas of an image in which no cell is counted: out of focus, too thick, or without an image.
 
 In: pixels, the table of cells and the scale. Out: outlines of areas, as
 :class:`~erythron.quality.flags.LeftOutArea`, and which cells lie in them.
@@ -6,7 +6,8 @@ In: pixels, the table of cells and the scale. Out: outlines of areas, as
 The image is divided into squares about as wide as a cell, and each is judged by the window of five by five
 squares around it. *Sharpness* is the variance of the finest detail over that of coarser detail, so that it
 depends on neither stain nor light: out of focus, the finest detail fades first. A window is *too thick* where
-little light comes through and hardly any glass is seen. Both measures are the project's own.
+little light comes through and hardly any glass is seen. Both measures are the project's own. Without an
+image are borders of one exact colour, see :mod:`erythron.read.frame`.
 
 ``benchmarks/constants.py`` measures what each threshold is worth; its tables, ``docs/results/constants.md``,
 say that no sharp field is left out but that many blurred ones are not found.
@@ -15,7 +16,7 @@ say that no sharp field is left out but that many blurred ones are not found.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from scipy import ndimage
 from skimage.measure import points_in_poly
 
 from erythron.quality.flags import LeftOutArea
+from erythron.read.image import SmearImage
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -66,6 +68,40 @@ class AreaThresholds:
 THRESHOLDS = AreaThresholds()
 _WINDOW = 5
 """Squares a side of a window, enough cells to judge by; ``benchmarks/constants.py`` measures it."""
+
+
+def find_left_out_areas(image: SmearImage) -> tuple[LeftOutArea, ...]:
+    """Return the areas of a field in which no cell is counted, those without an image first.
+
+    Args:
+        image: the field, with the scale that was used.
+    """
+    frame, whole_px = image.frame, image.width_px * image.height_px
+    shown = frame.area_px / whole_px
+    unreadable = (
+        replace(
+            area,
+            outline=tuple((x + frame.left, y + frame.top) for x, y in area.outline),
+            area_fraction=area.area_fraction * shown,
+        )
+        for area in find_unreadable_areas(image.shown, image.background, image.mpp)
+    )
+    borders = (
+        (0, 0, image.width_px, frame.top),
+        (0, frame.bottom, image.width_px, image.height_px),
+        (0, frame.top, frame.left, frame.bottom),
+        (frame.right, frame.top, image.width_px, frame.bottom),
+    )
+    blank = [
+        LeftOutArea(
+            "no_image",
+            ((left, top), (right, top), (right, bottom), (left, bottom)),
+            (right - left) * (bottom - top) / whole_px,
+        )
+        for left, top, right, bottom in borders
+        if right > left and bottom > top
+    ]
+    return (*blank, *unreadable)
 
 
 def find_unreadable_areas(

@@ -71,12 +71,13 @@ class LeftOutArea:
     """A part of an image in which no cell is counted.
 
     Attributes:
-        cause: ``out_of_focus`` or ``too_thick``.
+        cause: ``out_of_focus`` or ``too_thick``; ``no_image`` where a border of the picture is of one exact
+            colour.
         outline: corners of a closed polygon as (x, y), in pixels of the image; the first is not repeated.
         area_fraction: share of the image's area, 0 to 1.
     """
 
-    cause: Literal["out_of_focus", "too_thick"]
+    cause: Literal["out_of_focus", "too_thick", "no_image"]
     outline: tuple[tuple[float, float], ...]
     area_fraction: float
 
@@ -109,7 +110,9 @@ class QualityThresholds:
         fewest_cells: nucleated cells; the least that the ICSH asks of a marrow differential (Lee et al. 2008,
             doi 10.1111/j.1751-553X.2008.01100.x, at least 300, 500 where a stage is near a limit).
         most_unclassified: share of the nucleated cells that are unclassified.
-        most_left_out: share of the area of an image, or of all images, that is left out.
+        most_left_out: share of the area of an image, or of all images, that is out of focus or too thick.
+        most_blank: share of a picture that shows no image; a frame of a pixel is no loss. No picture of a
+            smear here has any (``benchmarks/blank.py``).
         stain_distance: distance of the median cell's colour from the mean of the training cells, in their
             standard deviations; two hold 95 % of a normal distribution.
         most_unlike: share of the cells that are less like the training cells than 99 % of those.
@@ -135,6 +138,7 @@ class QualityThresholds:
     fewest_cells: int = 300
     most_unclassified: float = 0.2
     most_left_out: float = 0.1
+    most_blank: float = 0.01
     stain_distance: float = 2.0
     most_unlike: float = 0.2
     most_mpp: float = 0.45
@@ -185,9 +189,15 @@ class FieldQuality:
     note: str = ""
 
     @property
+    def blank_fraction(self) -> float:
+        """Share of the picture that shows no image."""
+        return sum(area.area_fraction for area in self.left_out if area.cause == "no_image")
+
+    @property
     def left_out_fraction(self) -> float:
-        """Share of the image's area that is left out."""
-        return sum(area.area_fraction for area in self.left_out)
+        """Share of the area that shows an image which is out of focus or too thick."""
+        unreadable = sum(area.area_fraction for area in self.left_out if area.cause != "no_image")
+        return unreadable / (1 - self.blank_fraction) if unreadable else 0.0
 
 
 def in_percent(fraction: float, decimals: int = 0) -> str:
@@ -228,6 +238,16 @@ def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[Qualit
                 "of picture may be the reason",
                 quality.unlike_fraction,
                 limits.most_unlike,
+            )
+        )
+    if quality.blank_fraction > limits.most_blank:
+        flags.append(
+            QualityFlag(
+                "area_without_image",
+                f"{in_percent(quality.blank_fraction)} of the picture, at its border, is of one exact colour "
+                "and shows no image, as where a copy or a screenshot broke off: the rest alone was counted",
+                quality.blank_fraction,
+                limits.most_blank,
             )
         )
     if quality.left_out_fraction > limits.most_left_out:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from erythron.bundle.schema import ModelCard
 from erythron.cells.table import is_unlike_training
 from erythron.classify.framing import MEASUREMENT_INPUTS, derive_inputs
-from erythron.quality.areas import find_unreadable_areas
+from erythron.quality.areas import find_left_out_areas
 from erythron.quality.flags import FieldQuality
 from erythron.quality.specimen import measure_cells_in_view
 from erythron.read.image import ScaleSource, SmearImage
@@ -42,7 +42,7 @@ def judge_image(
         stain_distance=measure_stain(cells, image.background, card),
         unlike_fraction=measure_unlike(cells),
         in_view=measure_cells_in_view(image, cells),
-        left_out=find_unreadable_areas(image.rgb, image.background, image.mpp),
+        left_out=find_left_out_areas(image),
         note=image.note,
     )
 

@@ -122,7 +122,7 @@ def measure_cells_in_view(image: SmearImage, cells: pl.DataFrame) -> CellsInView
     light = _sample(image)
     level = find_red_level(light)
     share = 0.0 if level is None else float(is_like_red_cells(light, level).mean())
-    return count_in_view(share * image.width_px * image.height_px, tally_nucleated(cells), image.mpp)
+    return count_in_view(share * image.frame.area_px, tally_nucleated(cells), image.mpp)
 
 
 @dataclass(frozen=True)
@@ -203,14 +203,14 @@ def _is_strange(whole: pl.DataFrame, limits: SpecimenThresholds) -> bool:
 
 
 def _has_red_cells(image: SmearImage) -> bool:
-    found = estimate_scale(image.rgb)
+    found = estimate_scale(image.shown)
     return found is not None and found.is_sure
 
 
 def _sample(image: SmearImage) -> NDArray[np.float32]:
-    """Return some of the pixels over the light of the empty smear, (h, w, 3) in 0..1."""
-    step = max(1, int(np.sqrt(image.width_px * image.height_px / _SAMPLED)))
-    part = image.rgb[::step, ::step]
+    """Return some of the pixels that show an image over the light of the empty smear, (h, w, 3) in 0..1."""
+    step = max(1, int(np.sqrt(image.frame.area_px / _SAMPLED)))
+    part = image.shown[::step, ::step]
     return np.asarray(np.minimum(part / image.background, 1), np.float32)
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.read.frame import Frame, find_frame
 from erythron.read.light import balance_light, estimate_background
 
 
@@ -44,9 +45,19 @@ class SmearImage:
     glass: NDArray[np.float32] | None = None
 
     @cached_property
+    def frame(self) -> Frame:
+        """The part that shows an image, without borders of one exact colour; looked for once."""
+        return find_frame(self.rgb)
+
+    @property
+    def shown(self) -> NDArray[np.uint8]:
+        """The pixels of that part, (h, w, 3) uint8."""
+        return self.frame.cut(self.rgb)
+
+    @cached_property
     def background(self) -> NDArray[np.float32]:
         """Colour of the empty smear, (3,) float32 in 1..255; estimated once."""
-        return estimate_background(self.rgb) if self.glass is None else self.glass
+        return estimate_background(self.shown) if self.glass is None else self.glass
 
     @cached_property
     def light(self) -> NDArray[np.uint8]:

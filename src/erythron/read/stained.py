@@ -37,8 +37,8 @@ def check_stained(image: SmearImage) -> None:
     Raises:
         ImageReadError: it is grey, or bright on dark: inverted or of fluorescence.
     """
-    step = max(1, int(np.sqrt(image.width_px * image.height_px / _SAMPLE_PX)))
-    sample = image.rgb[::step, ::step].reshape(-1, 3).astype(np.float32)
+    step = max(1, int(np.sqrt(image.frame.area_px / _SAMPLE_PX)))
+    sample = image.shown[::step, ::step].reshape(-1, 3).astype(np.float32)
     high, low = sample.max(axis=1), sample.min(axis=1)
     brightness = sample.mean(axis=1)
     first, last = np.percentile(brightness, [1, 99])

@@ -68,7 +68,7 @@ class Ledger:
     """The parts of one count of one slide.
 
     Args:
-        folder: where the results of the slide go.
+        folder: beside which it lies, named as nothing else that is counted there.
         fingerprint: of everything that the parts depend on, hexadecimal.
     """
 

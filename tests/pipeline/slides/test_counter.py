@@ -148,6 +148,30 @@ def test_a_killed_count_leaves_its_tiles_and_ends_the_same(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_tiles_are_kept_where_an_image_of_the_same_stem_joins_the_run(
+    whole: Path, slide_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, beside = tmp_path / "run", (tmp_path / slide_path.name).with_suffix(".png")
+    Image.fromarray(draw_field(DrawnFieldSpec(120, 100, seed=2)).rgb).save(beside)
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-c", KILLED, str(slide_path), str(out)]
+    assert subprocess.run(command, cwd=root).returncode == -signal.SIGKILL
+    left: list[int] = []
+    divide = SlideCounter.divide
+
+    def note(self: SlideCounter, work: counter.SlideWork) -> counter.DividedSlide:
+        divided = divide(self, work)
+        left.append(len(divided.tiles) - len(divided.jobs))
+        return divided
+
+    monkeypatch.setattr(SlideCounter, "divide", note)
+    assert count_images(find_images([beside, slide_path]), out, WHOLE).failures == ()
+    assert left == [2]
+    cells = out / slide_path.name / "cells.csv"
+    assert cells.read_bytes() == (whole / "marrow" / "cells.csv").read_bytes()
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
 def test_a_counted_slide_is_kept_and_other_ranges_take_no_pixel(
     whole: Path, slide_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,7 +206,7 @@ class SlideCounter:
             ImageReadError: the pixels cannot be read.
         """
         part = self._count_tile(self._open(job.image.path), job.tile, job.setting, job.region)
-        Ledger(job.folder, job.ledger).write(job.tile.number, part)
+        Ledger(_place_ledger(job), job.ledger).write(job.tile.number, part)
         return TileDone(job.tile.number, part.counted_cells)
 
     def finish(self, slide: DividedSlide) -> tuple[SlideResult, SlideDigest]:
@@ -245,7 +245,7 @@ class SlideCounter:
         return fingerprint("tiles", work.fingerprints.calls, tile_px)
 
     def _open_ledger(self, work: SlideWork, tile_px: int) -> Ledger:
-        ledger = Ledger(work.folder, self._name_ledger(work, tile_px))
+        ledger = Ledger(_place_ledger(work), self._name_ledger(work, tile_px))
         ledger.drop_others()
         return ledger
 
@@ -343,6 +343,14 @@ class SlideCounter:
             counted_mm2=round(digest.counted_px * setting.traits.mpp**2 * 1e-6, 6),
             glass=setting.traits.glass,
         )
+
+
+def _place_ledger(slide: SlideWork | TileJob) -> Path:
+    """Return the place that the ledger of a slide lies beside: by its whole name.
+
+    Its results may get another folder when an image of its name but for the suffix joins the run.
+    """
+    return slide.folder.with_name(slide.image.relative.name)
 
 
 def _describe_counted(told: SlideRecord) -> str:
