@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class CellOutline:
         """The whole cell as a mask with its box."""
         return BoxedMask(self.left, self.top, self.cell)
 
-    @property
+    @cached_property
     def nucleus_mask(self) -> BoxedMask:
         """The nucleus as a mask with a box of its own."""
         mask = trim_mask(self.nucleus, self.left, self.top)
@@ -89,7 +90,7 @@ class CellOutline:
             raise ValueError(f"the cell at ({self.left}, {self.top}) has no nucleus")
         return mask
 
-    @property
+    @cached_property
     def cell_id(self) -> str:
         """The cell's name in its image, see :func:`name_cell`."""
         return name_cell(self.nucleus_mask)

@@ -93,7 +93,8 @@ def format_features(rings: Sequence[CellRings], cells: pl.DataFrame) -> list[str
         }
         for row, group, traced in zip(cells.iter_rows(named=True), name_groups(cells), rings, strict=True)
     )
-    return [json.dumps(one, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for one in features]
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return [encoder.encode(one) for one in features]
 
 
 def read_geojson(document: Any, default_name: str) -> tuple[LabelledImage, ...]:

@@ -95,14 +95,14 @@ def _paint(canvas: NDArray[np.uint8], labels: NDArray[np.int32], rims: list[NDAr
     """Paint the inner border of every label a pixel wide for each of ``rims``, colours by label."""
     inside = labels.copy()
     for colours in rims:
-        padded = np.pad(inside, 1, mode="edge")
-        border = inside > 0
-        border &= (
-            (padded[:-2, 1:-1] != inside)
-            | (padded[2:, 1:-1] != inside)
-            | (padded[1:-1, :-2] != inside)
-            | (padded[1:-1, 2:] != inside)
-        )
+        border = np.zeros(inside.shape, np.bool_)
+        differs = inside[1:] != inside[:-1]
+        border[1:] = differs
+        border[:-1] |= differs
+        differs = inside[:, 1:] != inside[:, :-1]
+        border[:, 1:] |= differs
+        border[:, :-1] |= differs
+        border &= inside > 0
         canvas[border] = colours[inside[border]]
         inside[border] = 0
 

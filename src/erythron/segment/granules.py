@@ -130,15 +130,36 @@ def shed_granules(regions: Regions, stain: Floats, light: NDArray[np.uint8], mpp
     return regions.nucleus if found is None else found
 
 
-def separate(strong: Floats, weak: Floats) -> float:
+@dataclass(frozen=True)
+class Tone:
+    """The stain of some pixels.
+
+    Attributes:
+        mean: of the pixels.
+        variance: of the pixels.
+    """
+
+    mean: np.float32
+    variance: np.float32
+
+
+def measure_tone(values: Floats) -> Tone:
+    """Return mean and variance of values, (N,) float32, N at least 1."""
+    mean = values.mean()
+    away = values - mean
+    return Tone(mean, (away * away).mean())
+
+
+def separate(strong: Tone, weak: Tone) -> float:
     """Return how far the mean of one lies above the other's, in their common standard deviation."""
-    spread = np.sqrt((np.var(strong) + np.var(weak)) / 2)
-    return float((strong.mean() - weak.mean()) / max(spread, 1e-6))
+    spread = np.sqrt((strong.variance + weak.variance) / 2)
+    return float((strong.mean - weak.mean) / max(spread, 1e-6))
 
 
 def dice(first: Bools, second: Bools) -> float:
     """Return the overlap of two masks (Dice 1945, doi 10.2307/1932409)."""
-    return float(2 * (first & second).sum() / max(first.sum() + second.sum(), 1))
+    both, one, other = (int(np.count_nonzero(mask)) for mask in (first & second, first, second))
+    return 2 * both / max(one + other, 1)
 
 
 def _part_two(regions: Regions, smooth: Floats, inside: Bools) -> float | None:
@@ -148,14 +169,16 @@ def _part_two(regions: Regions, smooth: Floats, inside: Bools) -> float | None:
     nucleus and cytoplasm).
     """
     values, chosen = smooth[inside], regions.nucleus[inside]
-    level = 0.0
+    level = np.nan
     for _ in range(ROUNDS):
         if min(np.count_nonzero(chosen), np.count_nonzero(~chosen)) < FEWEST_PX:
             return None
         strong, weak = values[chosen], values[~chosen]
-        level = float(strong.mean() + weak.mean()) / 2
+        before, level = level, float(strong.mean() + weak.mean()) / 2
+        if level == before:
+            break
         chosen = values > level
-    return level if separate(strong, weak) >= LEAST_SEPARATION else None
+    return level if separate(measure_tone(strong), measure_tone(weak)) >= LEAST_SEPARATION else None
 
 
 def _part_three(
@@ -167,8 +190,12 @@ def _part_three(
         return None
     values = np.concatenate([smooth[core], smooth[cytoplasm]])
     tones = np.percentile(values, [10, 50, 90])
+    levels = np.full(2, np.nan)
     for _ in range(ROUNDS):
-        low, high = (tones[:-1] + tones[1:]) / 2
+        before, levels = levels, (tones[:-1] + tones[1:]) / 2
+        if (levels == before).all():
+            break
+        low, high = levels
         tone = (values > low).astype(np.int64) + (values > high)
         counts = np.bincount(tone, minlength=3)
         if counts.min() < FEWEST_PX:
@@ -178,12 +205,15 @@ def _part_three(
     pale, middle = np.mean(tone[is_inside] < 2), np.mean(tone[~is_inside] == 1)
     if pale < LEAST_INSIDE or middle < LEAST_OUTSIDE:
         return None
-    if separate(values[tone == 2], values[tone == 1]) < LEAST_SEPARATION_OF_THREE:
+    is_strong, is_middle = tone == 2, tone == 1
+    strong, weak = measure_tone(values[is_strong]), measure_tone(values[is_middle])
+    if separate(strong, weak) < LEAST_SEPARATION_OF_THREE:
         return None
     red, blue = (np.log(light[..., i].astype(np.float32) + DARKEST) for i in (0, 2))
     redness = ndimage.gaussian_filter(red - blue, GRAIN_UM / mpp)
     reds = np.concatenate([redness[core], redness[cytoplasm]])
-    return float(high) if separate(reds[tone == 1], reds[tone == 2]) >= LEAST_REDDER else None
+    redder = separate(measure_tone(reds[is_middle]), measure_tone(reds[is_strong]))
+    return float(high) if redder >= LEAST_REDDER else None
 
 
 def _keep_above(level: float, regions: Regions, smooth: Floats, mpp: float) -> Bools | None:
@@ -191,5 +221,5 @@ def _keep_above(level: float, regions: Regions, smooth: Floats, mpp: float) -> B
     opened = open_mask(regions.cell & (smooth > level), max(1, round(GRAIN_UM / mpp)))
     stained = fill_holes(opened)
     kept: Bools = stained & regions.nucleus
-    shed = 1 - float(kept.sum() / regions.nucleus.sum())
+    shed = 1 - np.count_nonzero(kept) / np.count_nonzero(regions.nucleus)
     return kept if shed > LEAST_SHED and dice(stained, regions.nucleus) >= LEAST_KEPT else None

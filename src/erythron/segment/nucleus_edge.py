@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.read.light import BACKGROUND_LEVEL
-from erythron.segment.granules import Regions, dice, separate, shed_granules
+from erythron.segment.granules import Regions, dice, measure_tone, separate, shed_granules
 from erythron.segment.masks import fill_holes, grow, open_mask
-from erythron.segment.stain import nuclear_channel
+from erythron.segment.stain import stain_of
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -97,7 +96,7 @@ class _Edge:
 
 
 def _follow(nucleus: Bools, cell: Bools, light: NDArray[np.uint8], mpp: float) -> Bools:
-    stain = nuclear_channel((light / BACKGROUND_LEVEL).astype(np.float32))
+    stain = stain_of(light)
     edge = _find_edge(nucleus, cell, stain, mpp)
     if edge is None:
         return nucleus
@@ -113,13 +112,13 @@ def _follow(nucleus: Bools, cell: Bools, light: NDArray[np.uint8], mpp: float) -
 def _find_edge(nucleus: Bools, cell: Bools, stain: Floats, mpp: float) -> _Edge | None:
     """Return the edge of a nucleus, None where it or the cytoplasm is too small to say how it is stained."""
     band_px = max(BAND_UM / mpp, 1.0)
-    rim = grow(~nucleus, band_px)
-    core, cytoplasm = ~rim, cell & ~grow(nucleus, band_px)
+    rim, around = grow(~nucleus, band_px), grow(nucleus, band_px)
+    core, cytoplasm = ~rim, cell & ~around
     if min(np.count_nonzero(core), np.count_nonzero(cytoplasm)) < FEWEST_PX:
         return None
-    strong, weak = stain[core], stain[cytoplasm]
-    level = EDGE_SHARE * strong.mean() + (1 - EDGE_SHARE) * weak.mean()
+    strong, weak = measure_tone(stain[core]), measure_tone(stain[cytoplasm])
+    level = EDGE_SHARE * strong.mean + (1 - EDGE_SHARE) * weak.mean
     is_clear = separate(strong, weak) >= CLEAR_SEPARATION
-    reach_px = max(CLEAR_BAND_UM / mpp, band_px) if is_clear else band_px
-    near = rim & grow(nucleus, reach_px)
-    return _Edge(Regions(nucleus, cell, core, cytoplasm, float(level)), near, is_clear)
+    if is_clear:
+        around = grow(nucleus, max(CLEAR_BAND_UM / mpp, band_px))
+    return _Edge(Regions(nucleus, cell, core, cytoplasm, float(level)), rim & around, is_clear)

@@ -20,10 +20,9 @@ from erythron.bundle.runtime import OpenVinoRuntime, Runtime
 from erythron.bundle.schema import SegmenterCard
 from erythron.cells.outline import CellOutline, outline_cell
 from erythron.look_ahead import look_ahead
-from erythron.read.light import BACKGROUND_LEVEL
 from erythron.segment.assembly import Assembly, assemble_cells, enlarge, find_area, tidy
 from erythron.segment.nucleus_edge import follow_stain
-from erythron.segment.stain import is_blank, nuclear_channel
+from erythron.segment.stain import is_blank, stain_of
 from erythron.segment.windows import (
     OutlinedCells,
     find_distinct,
@@ -315,8 +314,7 @@ def find_candidate_points(light: Pixels, mpp: float, card: SegmenterCard) -> Flo
         (N, 2) row and column at the segmentation network's scale.
     """
     image = rescale(light, mpp / card.stain_mpp)
-    stain = nuclear_channel((image / BACKGROUND_LEVEL).astype(np.float32))
-    smooth = ndimage.gaussian_filter(stain, card.stain_blur_um / card.stain_mpp)
+    smooth = ndimage.gaussian_filter(stain_of(image), card.stain_blur_um / card.stain_mpp)
     size = 2 * round(card.stain_blur_um / card.stain_mpp) + 1
     peak = (smooth == ndimage.maximum_filter(smooth, size)) & (smooth > card.least_stain)
     rows, columns = np.nonzero(peak)

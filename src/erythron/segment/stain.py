@@ -63,7 +63,12 @@ def nuclear_channel(light: FloatArray) -> FloatArray:
     Nuclei are high whatever their darkness (Romanowsky stains pass blue and hold back green), cytoplasm is
     middling, background and red cells are near 0 or below. Black, as out of the field, is 0.
     """
-    red, green, blue = np.moveaxis(light, 2, 0)
+    red, green, blue = light[..., 0], light[..., 1], light[..., 2]
     blueness = 1 - green / np.maximum(blue, MIN_LIGHT)
     brightest = np.maximum(np.maximum(red, green), blue)
-    return np.where(brightest > BLACK, blueness, 0).astype(np.float32)
+    return np.where(brightest > BLACK, blueness, np.float32(0))
+
+
+def stain_of(light: NDArray[np.uint8]) -> FloatArray:
+    """Return the nuclear channel of balanced light, (H, W, 3) uint8: (H, W) float32."""
+    return nuclear_channel(np.divide(light, BACKGROUND_LEVEL, dtype=np.float32))

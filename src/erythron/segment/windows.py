@@ -106,12 +106,13 @@ def find_distinct(found: OutlinedCells, most_overlap: float) -> NDArray[np.int64
     nuclei = found.maps[:, 0] > 0.5
     area = np.count_nonzero(nuclei, axis=(1, 2))
     first, last = _find_boxes(nuclei, found.corner)
+    (tops, lefts), (bottoms, rights) = np.ascontiguousarray(first.T), np.ascontiguousarray(last.T)
     is_kept = np.zeros(len(order), bool)
     for i in order:
-        near = is_kept & (first < last[i]).all(1) & (first[i] < last).all(1)
+        near = is_kept & (tops < bottoms[i]) & (tops[i] < bottoms) & (lefts < rights[i]) & (lefts[i] < rights)
         for j in np.flatnonzero(near):
-            top, left = np.maximum(first[i], first[j])
-            bottom, right = np.minimum(last[i], last[j])
+            top, left = max(tops[i], tops[j]), max(lefts[i], lefts[j])
+            bottom, right = min(bottoms[i], bottoms[j]), min(rights[i], rights[j])
             mine, other = (
                 nuclei[k, top - y : bottom - y, left - x : right - x]
                 for k, (y, x) in ((i, found.corner[i]), (j, found.corner[j]))
