@@ -327,13 +327,15 @@ def test_a_model_without_a_class_of_one_side_has_certain_answers_and_no_warning(
         Contrast((), ("other",), "share"),
         Contrast(("erythroblast",), (), "ratio"),
         Contrast((), ("other",), "ratio"),
+        Contrast((), (), "share"),
         Contrast(("erythroblast",), ("other",), "share"),
     ]
-    whole, nothing, no_ratio, zero, share = estimate_contrasts(calls, known, asked, 0.95).estimates
+    whole, nothing, no_ratio, zero, unasked, share = estimate_contrasts(calls, known, asked, 0.95).estimates
     assert (whole.value, whole.interval) == (1.0, (1.0, 1.0))
     assert (nothing.value, nothing.interval) == (0.0, (0.0, 0.0))
     assert (no_ratio.value, no_ratio.interval) == (None, None)
     assert (zero.value, zero.interval) == (0.0, (0.0, 0.0))
+    assert (unasked.value, unasked.interval) == (None, None)
     assert share.value is not None
     assert share.interval is not None
 

@@ -31,6 +31,7 @@ def test_counts() -> None:
 
 def test_of_blood_no_number_of_cells_of_marrow_is_asked() -> None:
     assert judge_counts(6, 0, THRESHOLDS, is_marrow=False) == []
+    assert judge_counts(1, 0, THRESHOLDS, is_marrow=False) == []
     [none] = judge_counts(0, 0, THRESHOLDS, is_marrow=False)
     assert none.text == "nothing was counted: count other fields"
 
