@@ -27,9 +27,10 @@ from erythron.bundle.folder import load_bundle
 from erythron.pipeline.slides.ranking import rank_places
 from erythron.pipeline.slides.traits import look_over
 from erythron.quality.spread import AreaFitness, AreaTraits, judge_spread, measure_spread
+from erythron.read.box import Box
 from erythron.read.fields import read_image
 from erythron.read.tiff_slide import TiffSlide
-from erythron.segment.blocks import Box, make_grid
+from erythron.segment.blocks import make_grid
 from erythron.segment.scale import estimate_scale
 
 MPP = 0.25

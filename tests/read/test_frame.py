@@ -7,17 +7,18 @@ import pytest
 from numpy.typing import NDArray
 
 from erythron.errors import ImageReadError
-from erythron.read.frame import Frame, find_frame
+from erythron.read.box import Box
+from erythron.read.frame import find_frame
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.light import estimate_background
 from erythron.read.stained import check_stained
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 SIDES = {
-    "top": (np.s_[:30], Frame(0, 30, 90, 80)),
-    "bottom": (np.s_[50:], Frame(0, 0, 90, 50)),
-    "left": (np.s_[:, :40], Frame(40, 0, 90, 80)),
-    "right": (np.s_[:, 60:], Frame(0, 0, 60, 80)),
+    "top": (np.s_[:30], Box(0, 30, 90, 80)),
+    "bottom": (np.s_[50:], Box(0, 0, 90, 50)),
+    "left": (np.s_[:, :40], Box(40, 0, 90, 80)),
+    "right": (np.s_[:, 60:], Box(0, 0, 60, 80)),
 }
 
 
@@ -42,11 +43,11 @@ def test_a_picture_on_a_sheet_of_two_colours_is_found() -> None:
     rgb = np.full((100, 120, 3), 255, np.uint8)
     rgb[:10] = 0
     rgb[10:90, 20:110] = draw_smear()
-    assert find_frame(rgb) == Frame(20, 10, 110, 90)
+    assert find_frame(rgb) == Box(20, 10, 110, 90)
 
 
 def test_a_border_that_is_not_of_one_exact_colour_or_not_whole_is_part_of_the_image() -> None:
-    whole = Frame(0, 0, 90, 80)
+    whole = Box(0, 0, 90, 80)
     assert find_frame(draw_smear()) == whole
     nearly, rim = draw_smear(), draw_smear()
     nearly[40:] = 0
@@ -60,16 +61,16 @@ def test_a_border_of_the_colour_of_the_glass_beside_it_is_glass() -> None:
     rgb = draw_smear()
     rgb[30:50, ::4] = 255
     rgb[:20] = rgb[:, :30] = 255
-    assert find_frame(rgb) == Frame(0, 0, 90, 80)
+    assert find_frame(rgb) == Box(0, 0, 90, 80)
     rgb[70:] = 0
-    assert find_frame(rgb) == Frame(0, 0, 90, 70)
+    assert find_frame(rgb) == Box(0, 0, 90, 70)
 
 
 @pytest.mark.parametrize("shade", [0, 255])
 def test_a_picture_of_one_colour_or_of_two_is_whole(shade: int) -> None:
     rgb = np.full((80, 90, 3), 255, np.uint8)
     rgb[40:] = shade
-    assert find_frame(rgb) == Frame(0, 0, 90, 80)
+    assert find_frame(rgb) == Box(0, 0, 90, 80)
 
 
 @pytest.mark.parametrize("colour", [0, 128, 255])

@@ -10,8 +10,9 @@ import pytest
 from erythron.bundle.folder import load_bundle
 from erythron.cells.outline import CellOutline
 from erythron.pipeline.slides.block import read_padded
+from erythron.read.box import Box
 from erythron.read.image import ScaleSource, SmearImage
-from erythron.segment.blocks import BLOCK_UM, MOST_MOVED, Block, BlockGrid, Box, choose_step, make_grid
+from erythron.segment.blocks import BLOCK_UM, MOST_MOVED, Block, BlockGrid, choose_step, make_grid
 from erythron.segment.segmenter import Segmenter, adapt_to_field, load_segmenter
 from erythron.synthetic.field import DrawnField, DrawnFieldSpec, draw_field
 
@@ -35,7 +36,7 @@ def test_blocks_cover_a_slide_without_gap_or_overlap() -> None:
     grid = BlockGrid(1000, 700, 0.25, 300, 60)
     blocks = list(grid.cover(grid.slide))
     assert len(blocks) == len(set(blocks)) == 4 * 3
-    assert sum(grid.box_of(block).cut(grid.slide).area_px for block in blocks) == 1000 * 700
+    assert sum(grid.box_of(block).intersect(grid.slide).area_px for block in blocks) == 1000 * 700
     assert list(grid.cover(Box(299, 0, 301, 1))) == [Block(0, 0), Block(0, 1)]
     assert list(grid.cover(Box(2000, 0, 2100, 10))) == []
 

@@ -31,7 +31,7 @@ from erythron.quality.areas import find_cells_inside
 from erythron.quality.flags import FieldQuality, is_countable
 from erythron.quality.image import judge_image
 from erythron.quality.specimen import find_other_specimen
-from erythron.read.frame import Frame
+from erythron.read.box import Box
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.stained import check_stained
 from erythron.segment.drawn_marks import drop_drawn_marks
@@ -222,7 +222,7 @@ def _measure_whole(field: OutlinedField) -> NDArray[np.float64]:
     return np.sqrt(4 * np.array(areas, np.float64) / np.pi)
 
 
-def _is_cut(outline: CellOutline, frame: Frame) -> bool:
+def _is_cut(outline: CellOutline, frame: Box) -> bool:
     """Return whether a cell reaches to where the image ends, at the border of the picture or before it."""
     height, width = outline.cell.shape
     return (

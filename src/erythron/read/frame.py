@@ -8,43 +8,16 @@ part of the image. A border that JPEG has blurred is not of one exact colour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from erythron.read.box import Box
 from erythron.read.light import estimate_background
 
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Frame:
-    """The rectangle of a picture that shows an image, in pixels.
-
-    Attributes:
-        left: its first column.
-        top: its first row.
-        right: the first column beyond it.
-        bottom: the first row beyond it.
-    """
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def area_px(self) -> int:
-        """Pixels in it."""
-        return (self.right - self.left) * (self.bottom - self.top)
-
-    def cut(self, rgb: Pixels) -> Pixels:
-        """Return what a picture shows in it, (h, w, 3) uint8, a view."""
-        return rgb[self.top : self.bottom, self.left : self.right]
-
-
-def find_frame(rgb: Pixels) -> Frame:
+def find_frame(rgb: Pixels) -> Box:
     """Return the part of a picture that is left without borders of one exact colour.
 
     A border is a number of whole rows of one colour at the top or the bottom; then, of the rows between, a
@@ -54,20 +27,20 @@ def find_frame(rgb: Pixels) -> Frame:
         rgb: (H, W, 3) uint8.
     """
     found = _trim(rgb, None)
-    if found == Frame(0, 0, rgb.shape[1], rgb.shape[0]):
+    if found == Box(0, 0, rgb.shape[1], rgb.shape[0]):
         return found
     return _trim(rgb, estimate_background(found.cut(rgb)))
 
 
-def _trim(rgb: Pixels, glass: NDArray[np.float32] | None) -> Frame:
+def _trim(rgb: Pixels, glass: NDArray[np.float32] | None) -> Box:
     height, width = rgb.shape[:2]
     top = _count_lines(rgb, glass)
     bottom = height - _count_lines(rgb[::-1], glass)
     if bottom <= top:
-        return Frame(0, 0, width, height)
+        return Box(0, 0, width, height)
     columns = rgb[top:bottom].swapaxes(0, 1)
     left = _count_lines(columns, glass)
-    return Frame(left, top, width - _count_lines(columns[::-1], glass), bottom)
+    return Box(left, top, width - _count_lines(columns[::-1], glass), bottom)
 
 
 def _count_lines(lines: Pixels, glass: NDArray[np.float32] | None) -> int:

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from erythron.read.frame import Frame, find_frame
+from erythron.read.box import Box
+from erythron.read.frame import find_frame
 from erythron.read.light import balance_light, estimate_background
 
 
@@ -45,7 +46,7 @@ class SmearImage:
     glass: NDArray[np.float32] | None = None
 
     @cached_property
-    def frame(self) -> Frame:
+    def frame(self) -> Box:
         """The part that shows an image, without borders of one exact colour; looked for once."""
         return find_frame(self.rgb)
 

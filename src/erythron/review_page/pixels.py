@@ -20,12 +20,12 @@ from PIL import Image
 
 from erythron.cells.outline import check_side
 from erythron.errors import DataError, UsageError
+from erythron.read.box import Box
 from erythron.read.image import SmearImage
 from erythron.read.source import Slide, Source, open_source, read_whole
 from erythron.report.gallery import crop_around
 from erythron.review_page.edits import Part, Point
 from erythron.review_page.field import PageField
-from erythron.segment.blocks import Box
 
 _MAX_OPEN_BYTES = 400_000_000
 """Bytes of fields that are kept decoded; the one in use is kept whatever its size."""
@@ -101,7 +101,7 @@ class Images:
         (left, right), (top, bottom) = ((min(axis), max(axis)) for axis in zip(*places, strict=True))
         check_side((bottom - top, right - left))
         box = Box(math.floor(left), math.floor(top), math.ceil(right) + 1, math.ceil(bottom) + 1)
-        box = box.grow(math.ceil(reach_um / mpp)).cut(Box(0, 0, source.width_px, source.height_px))
+        box = box.grow(math.ceil(reach_um / mpp)).intersect(Box(0, 0, source.width_px, source.height_px))
         if not box.area_px:
             raise DataError(f"that lies outside {field.title}")
         rgb = source.read_region(box.left, box.top, box.right - box.left, box.bottom - box.top)

@@ -21,6 +21,7 @@ from fractions import Fraction
 from math import ceil, lcm
 
 from erythron.bundle.schema import SegmenterCard
+from erythron.read.box import Box
 from erythron.segment.segmenter import adapt_to_field
 
 BLOCK_UM = 128.0
@@ -41,41 +42,6 @@ MOST_MOVED = 0.005
 
 _LARGEST_STEP = 128
 """Pixels; by then a multiple lies within ``MOST_MOVED`` at any scale from 0.05 um a pixel on."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in pixels of a slide at full resolution.
-
-    Attributes:
-        left: its first column.
-        top: its first row.
-        right: the first column beyond it.
-        bottom: the first row beyond it.
-    """
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def area_px(self) -> int:
-        """Number of pixels in it; 0 where it is empty."""
-        return max(0, self.right - self.left) * max(0, self.bottom - self.top)
-
-    def grow(self, px: int) -> Box:
-        """Return it with so many pixels more to every side."""
-        return Box(self.left - px, self.top - px, self.right + px, self.bottom + px)
-
-    def cut(self, other: Box) -> Box:
-        """Return what both have; empty where they lie apart."""
-        return Box(
-            max(self.left, other.left),
-            max(self.top, other.top),
-            min(self.right, other.right),
-            min(self.bottom, other.bottom),
-        )
 
 
 @dataclass(frozen=True, order=True)
@@ -126,7 +92,7 @@ class BlockGrid:
 
     def cover(self, box: Box) -> Iterator[Block]:
         """Yield the blocks that have pixels in common with a box, row by row."""
-        inside = box.cut(self.slide)
+        inside = box.intersect(self.slide)
         if not inside.area_px:
             return
         for row in range(inside.top // self.block_px, ceil(inside.bottom / self.block_px)):

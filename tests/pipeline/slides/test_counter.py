@@ -21,11 +21,11 @@ from erythron.pipeline.options import RunOptions, SlideOptions
 from erythron.pipeline.slides import counter
 from erythron.pipeline.slides.counter import SlideCounter
 from erythron.pipeline.specimens import Specimen
+from erythron.read.box import Box
 from erythron.read.inputs import InputImage, find_images
 from erythron.results.field import read_cells, read_differential, read_field
 from erythron.results.record import read_record
 from erythron.results.run import read_settings
-from erythron.segment.blocks import Box
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 WHOLE = RunOptions(slides=SlideOptions(whole=True, tile_px=512))

@@ -8,7 +8,8 @@ from erythron.bundle.folder import load_bundle
 from erythron.pipeline.slides.ranking import rank_places
 from erythron.pipeline.slides.traits import Overview
 from erythron.quality.spread import AreaFitness
-from erythron.segment.blocks import Box, make_grid
+from erythron.read.box import Box
+from erythron.segment.blocks import make_grid
 
 SIDE = 500
 GRID = make_grid(3000, 2000, 0.25, load_bundle().card.segmenter)

@@ -12,7 +12,7 @@ from tests.slides import ArraySlide
 
 from erythron.errors import DataError
 from erythron.pipeline.slides.regions import read_region_set
-from erythron.segment.blocks import Box
+from erythron.read.box import Box
 
 SLIDE = ArraySlide("s.svs", np.zeros((300, 400, 3), np.uint8))
 SQUARE = [[10, 10], [110, 10], [110, 110], [10, 110], [10, 10]]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from erythron.pipeline.slides.tiles import MOST_BLOCKS, bound, count_side, divide, find_area, find_place
-from erythron.segment.blocks import Block, BlockGrid, Box
+from erythron.read.box import Box
+from erythron.segment.blocks import Block, BlockGrid
 
 GRID = BlockGrid(5000, 3000, 0.25, 510, 84)
 

@@ -10,8 +10,8 @@ from tests.slides import ArraySlide
 
 from erythron.errors import ImageReadError
 from erythron.pipeline.slides.traits import SQUARE_PX, SQUARES, look_over, measure_traits, sample_slide
+from erythron.read.box import Box
 from erythron.read.image import ScaleSource
-from erythron.segment.blocks import Box
 from erythron.segment.segmenter import Segmenter
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 

@@ -20,10 +20,11 @@ from erythron.pipeline.slides.traits import SlideTraits
 from erythron.quality.areas import find_cells_inside, find_unreadable_areas
 from erythron.quality.flags import LeftOutArea
 from erythron.quality.specimen import is_like_red_cells
+from erythron.read.box import Box
 from erythron.read.image import SmearImage
 from erythron.read.light import BACKGROUND_LEVEL
 from erythron.read.source import Source
-from erythron.segment.blocks import Block, BlockGrid, Box
+from erythron.segment.blocks import Block, BlockGrid
 from erythron.segment.red_discs import drop_red_cells
 
 Pixels = NDArray[np.uint8]
@@ -66,7 +67,7 @@ class CountedBlock:
 
 def read_padded(source: Source, box: Box) -> Pixels:
     """Return the pixels of a box that may reach over the border of a slide, where it is white."""
-    inside = box.cut(Box(0, 0, source.width_px, source.height_px))
+    inside = box.intersect(Box(0, 0, source.width_px, source.height_px))
     out = np.full((box.bottom - box.top, box.right - box.left, 3), _BEYOND, np.uint8)
     if inside.area_px:
         part = source.read_region(

@@ -29,6 +29,7 @@ from erythron.pipeline.slides.reviewed import ReviewedSlide, review_slide
 from erythron.pipeline.slides.tile import count_tile
 from erythron.pipeline.slides.tiles import Tile, find_area
 from erythron.quality.specimen import find_other_specimen
+from erythron.read.box import Box
 from erythron.read.inputs import InputImage
 from erythron.read.source import Slide, open_source
 from erythron.report.slide_page import draw_areas, make_slide_page
@@ -37,7 +38,7 @@ from erythron.results.ledger import Ledger, TilePart
 from erythron.results.record import FieldRecord, SlideRecord
 from erythron.results.slide import SlideResult, WrittenCells, write_slide
 from erythron.review.record import Review
-from erythron.segment.blocks import Block, Box
+from erythron.segment.blocks import Block
 
 MOST_AREAS = 200
 """Areas that are counted at most while cells are wanting: 13 square millimetres, which on marrow have ten
@@ -372,7 +373,7 @@ def _frame(tile: Tile, plan: SlidePlan) -> Box:
     grid = plan.setting.grid
     first, last = _find_ends(tile.blocks)
     begin, end = grid.box_of(first), grid.box_of(last)
-    return Box(begin.left, begin.top, end.right, end.bottom).cut(grid.slide)
+    return Box(begin.left, begin.top, end.right, end.bottom).intersect(grid.slide)
 
 
 def _find_ends(blocks: tuple[Block, ...]) -> tuple[Block, Block]:

@@ -25,10 +25,11 @@ from erythron.pipeline.slides.traits import SlideTraits
 from erythron.quality.flags import FieldQuality, LeftOutArea
 from erythron.quality.image import FEWEST_TO_JUDGE, measure_stain
 from erythron.quality.specimen import NucleatedTally, count_in_view
+from erythron.read.box import Box
 from erythron.read.image import ScaleSource
 from erythron.report.gallery import FIRST_CELLS
 from erythron.results.ledger import TilePart
-from erythron.segment.blocks import Block, Box
+from erythron.segment.blocks import Block
 
 SAMPLED_CELLS = 2000
 """Cells by which stain and distributions are judged: their quartiles are within 3 % of the rank."""

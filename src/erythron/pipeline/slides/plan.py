@@ -26,9 +26,10 @@ from erythron.pipeline.slides.traits import (
     sample_slide,
 )
 from erythron.quality.spread import AreaFitness, judge_spread, measure_spread
+from erythron.read.box import Box
 from erythron.read.image import SmearImage
 from erythron.read.source import Slide
-from erythron.segment.blocks import Block, BlockGrid, Box, make_grid
+from erythron.segment.blocks import Block, BlockGrid, make_grid
 from erythron.segment.segmenter import Segmenter
 
 AREA_BLOCKS = 2
@@ -66,9 +67,9 @@ class SlidePlan:
             ImageReadError: there is nothing to count.
         """
         grid = self.setting.grid
-        within = grid.slide if self.region is None else self.region.box.cut(grid.slide)
+        within = grid.slide if self.region is None else self.region.box.intersect(grid.slide)
         wanted = [
-            block for block in grid.cover(within) if self._has_cells(grid.box_of(block).cut(grid.slide))
+            block for block in grid.cover(within) if self._has_cells(grid.box_of(block).intersect(grid.slide))
         ]
         if not wanted:
             where = "the slide" if self.region is None else "the region"
@@ -97,9 +98,9 @@ class SlidePlan:
         return judge_spread(measure_spread(rgb, np.array(traits.glass, np.float32), traits.mpp))
 
     def _has_cells(self, square: Box) -> bool:
-        box = square.cut(self.setting.grid.slide)
+        box = square.intersect(self.setting.grid.slide)
         # A nucleus on the seam may show in the pixel beside it alone.
-        around = box.grow(int(self.overview.downsample) + 1).cut(self.setting.grid.slide)
+        around = box.grow(int(self.overview.downsample) + 1).intersect(self.setting.grid.slide)
         inside = self.region is None or self.region.touches(box)
         return inside and self.overview.covers(around) > 0
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from erythron.pipeline.slides.traits import Overview
 from erythron.quality.spread import AreaFitness
-from erythron.segment.blocks import BlockGrid, Box
+from erythron.read.box import Box
+from erythron.segment.blocks import BlockGrid
 
 MOST_LOOKED_AT = 400
 """Areas that are looked at, sampled with the seed: twice what is counted at most, 0.1 s each."""
@@ -33,7 +34,7 @@ def rank_places(
         look: judges a square by its pixels.
     """
     boxes = [
-        Box(left, top, left + side_px, top + side_px).cut(grid.slide)
+        Box(left, top, left + side_px, top + side_px).intersect(grid.slide)
         for top in range(0, grid.height_px, side_px)
         for left in range(0, grid.width_px, side_px)
     ]

@@ -18,8 +18,8 @@ from skimage.measure import points_in_poly
 
 from erythron.errors import DataError, describe_os_error
 from erythron.files.reading import read_text
+from erythron.read.box import Box
 from erythron.read.source import Slide
-from erythron.segment.blocks import Box
 
 Ring = tuple[tuple[float, float], ...]
 Points = NDArray[np.float64]
@@ -90,7 +90,7 @@ def read_region_set(path: Path, slide: Slide) -> RegionSet:
         raise DataError(f"{path}: holds no polygon; draw the region with QuPath's polygon or brush tool")
     x, y = np.array([corner for outer, *_ in polygons for corner in outer]).T
     box = Box(floor(x.min()), floor(y.min()), ceil(x.max()), ceil(y.max()))
-    if not box.cut(Box(0, 0, slide.width_px, slide.height_px)).area_px:
+    if not box.intersect(Box(0, 0, slide.width_px, slide.height_px)).area_px:
         raise DataError(
             f"{path}: the region lies outside {slide.name} of {slide.width_px}x{slide.height_px} px; "
             "give the region of this slide, in pixels at full resolution"

@@ -34,6 +34,7 @@ from erythron.pipeline.reviewed import (
 )
 from erythron.pipeline.slides.block import place_cells, read_padded
 from erythron.pipeline.slides.digest import pick_cells
+from erythron.read.box import Box
 from erythron.read.image import SmearImage
 from erythron.read.source import Slide
 from erythron.report.model import FieldPage
@@ -44,7 +45,6 @@ from erythron.results.record import OVERLAY, FieldRecord, SlideRecord
 from erythron.results.review import hash_review
 from erythron.results.slide import SlideResult, WrittenCells, write_slide
 from erythron.review.record import Review
-from erythron.segment.blocks import Box
 
 AROUND_UM = 40.0
 """What is read around a cell that a person added: more than the network sees of its neighbours."""

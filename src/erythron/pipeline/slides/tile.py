@@ -13,9 +13,9 @@ from erythron.pipeline.slides.block import CountedBlock, SlideSetting, count_blo
 from erythron.pipeline.slides.regions import RegionSet
 from erythron.pipeline.slides.tiles import Tile, bound
 from erythron.quality.specimen import NucleatedTally, tally_nucleated
+from erythron.read.box import Box
 from erythron.read.source import Source
 from erythron.results.ledger import BlockRows, TilePart
-from erythron.segment.blocks import Box
 
 
 def count_tile(
@@ -62,7 +62,7 @@ def count_tile(
             for block, one in zip(tile.blocks, counted, strict=True)
         ),
         counted_cells=counts.nucleated,
-        counted_px=sum(box.cut(grid.slide).area_px for box in boxes),
+        counted_px=sum(box.intersect(grid.slide).area_px for box in boxes),
         blurred_px=_measure_left_out(counted, boxes, "out_of_focus"),
         thick_px=_measure_left_out(counted, boxes, "too_thick"),
         stained_px=sum(one.stained_px for one in counted),

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from erythron.segment.blocks import Block, BlockGrid, Box
+from erythron.read.box import Box
+from erythron.segment.blocks import Block, BlockGrid
 
 AREA_BLOCKS = 4
 """Blocks a side of the areas that a whole slide is divided into for its intervals: half a millimetre.
@@ -77,7 +78,7 @@ def find_area(block: Block, grid: BlockGrid) -> Box:
     """Return the area of a slide that a block is in, for the intervals, in pixels of the slide."""
     side = AREA_BLOCKS * grid.block_px
     left, top = block.column // AREA_BLOCKS * side, block.row // AREA_BLOCKS * side
-    return Box(left, top, left + side, top + side).cut(grid.slide)
+    return Box(left, top, left + side, top + side).intersect(grid.slide)
 
 
 def bound(blocks: Iterable[Block], grid: BlockGrid) -> Box:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from erythron.errors import ImageReadError
 from erythron.quality.flags import THRESHOLDS
 from erythron.quality.specimen import find_red_level
+from erythron.read.box import Box
 from erythron.read.image import ScaleSource, SmearImage
 from erythron.read.light import estimate_background
 from erythron.read.source import Slide
 from erythron.read.stained import check_stained
-from erythron.segment.blocks import Box
 from erythron.segment.field_scale import CONTRADICTED, FieldScale, check_given, choose_scale, find_field_scale
 from erythron.segment.nuclear_scale import SAMPLE, estimate_from_nuclei, is_plausible
 from erythron.segment.scale import ScaleEstimate, estimate_scale
