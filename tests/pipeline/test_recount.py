@@ -21,6 +21,7 @@ from erythron.pipeline.recount import Reading, Recount, recount
 from erythron.pipeline.specimens import group_images
 from erythron.read.inputs import find_images
 from erythron.results.convert import ExportFormat, convert_run
+from erythron.results.edited import EDITED
 from erythron.results.field import read_cells, read_differential, read_field
 from erythron.results.review import read_review
 
@@ -137,6 +138,60 @@ def test_a_table_that_was_edited_in_its_place_is_read_and_restored(run: Path, fi
     assert recount(run, [table], READING).changed == 1
     row = read_cells(run / "f0").filter(pl.col("cell_id") == cell).to_dicts()[0]
     assert (row["label"], row["counted_as"]) == (model_label, other_class(called))
+
+
+def test_edits_are_not_lost_with_a_recount_that_fails(run: Path) -> None:
+    [(cell, called), (odd, _)] = pick(run, 2)
+    table = run / "f0/cells.csv"
+    edit(table, table, {cell: {"counted_as": other_class(called)}, odd: {"counted_as": "Zellchen"}})
+    edited = table.read_bytes()
+    with pytest.raises(DataError, match="'Zellchen' is no class"):
+        recount(run, [table], READING)
+    assert table.read_bytes() == edited
+    assert not (run / "f0" / EDITED).exists()
+    assert read_review(run / "f0") is None
+    names = parse_class_map(["Zellchen="])
+    assert recount(run, [table], Reading("A. Reader", NOW, class_map=names)).changed == 1
+    assert not (run / "f0" / EDITED).exists()
+
+
+def test_edits_are_not_lost_with_a_recount_that_is_killed(
+    run: Path, fields: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [(cell, called)] = pick(run, 1)
+    table = run / "f0/cells.csv"
+    edit(table, table, {cell: {"counted_as": other_class(called)}})
+    edited = table.read_bytes()
+
+    with monkeypatch.context() as killed:  # nothing after the field is counted again is done any more
+        killed.setattr("erythron.pipeline.recount.refuse_moved", _raise_interrupt)
+        killed.setattr("erythron.pipeline.recount.put_back_edited", Path.exists)
+        with pytest.raises(KeyboardInterrupt):
+            recount(run, [table], READING)
+    assert table.read_bytes() != edited
+    with pytest.raises(UsageError, match="was changed after the count: erythron recount takes it"):
+        count_images(find_images([fields])[:2], run, OPTIONS)
+    assert table.read_bytes() == edited
+    assert recount(run, [table], READING).changed == 1
+
+
+def _raise_interrupt(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.real_data
+def test_a_column_that_was_sorted_alone_is_no_correction(data_dir: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    count_images(find_images([data_dir / "marrow-fields" / "bmac_3316.jpg"]), run, OPTIONS)
+    table = run / "bmac_3316" / "cells.csv"
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    calls = sorted(row["counted_as"] for row in rows)
+    edit(table, table, {row["cell_id"]: {"counted_as": call} for row, call in zip(rows, calls, strict=True)})
+    edited = table.read_bytes()
+    with pytest.raises(DataError, match=r"counted_as differs from the count in \d+ of \d+ cells, and yet"):
+        recount(run, [table], READING)
+    assert table.read_bytes() == edited
 
 
 def test_what_other_programs_hand_back_is_taken_and_a_missed_cell_is_added(run: Path) -> None:

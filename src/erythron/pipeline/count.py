@@ -45,6 +45,7 @@ from erythron.report.model import Entry, FailedInput, FieldReport, ReviewReport,
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
 from erythron.report.wording import is_counted
+from erythron.results.edited import put_back_edited
 from erythron.results.field import is_edited, refuse_foreign_folder
 from erythron.results.fingerprint import hash_bundle
 from erythron.results.record import CELLS, read_record
@@ -319,6 +320,7 @@ class Counting:
             raise UsageError(
                 f"{folder} is there and was not made from {image.path} with these settings; {again}"
             )
+        put_back_edited(folder)
         if (folder / CELLS).exists() and is_edited(folder, record):
             raise UsageError(
                 f"{folder / CELLS} was changed after the count: erythron recount takes it with "

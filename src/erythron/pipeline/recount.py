@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+
+import polars as pl
 
 from erythron.cells.class_map import ClassMap
 from erythron.errors import DataError, UsageError
@@ -24,14 +27,16 @@ from erythron.pipeline.count_one import count_one_again
 from erythron.pipeline.count_worker import CountJob, CountTask
 from erythron.pipeline.executor import Failure, LocalExecutor, Progress, no_progress
 from erythron.pipeline.finished import FinishedRun, count_again, find_run, need_pictures
-from erythron.pipeline.options import Signing
+from erythron.pipeline.options import RunOptions, Signing
 from erythron.pipeline.slides.areas import is_in_areas
 from erythron.pipeline.stream import CountStream
+from erythron.results.edited import drop_edited, keep_edited, put_back_edited
 from erythron.results.field import is_edited, need_record, read_cells, read_outlines
 from erythron.results.record import CELLS, read_record
 from erythron.results.review import read_review, write_review
 from erythron.review.labels import Labels, read_corrections
 from erythron.review.match import Proposal, ReviewedField, match_labels
+from erythron.review.moved import refuse_moved
 from erythron.review.record import Review, Verdict
 
 notices = logging.getLogger("erythron.notices")
@@ -98,16 +103,20 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
     finished = find_run(out)
     folders = finished.folders
     need_pictures(folders)
-    labels = _assign([found for path in files for found in read_corrections(path)], folders)
     replaced: Counter[str] = Counter()
     with lock_folder(out):
-        _restore_edited(finished, files)
-        proposals = {
-            path: [_match(one, folders[path], reading.class_map) for one in of_image]
-            for path, of_image in labels.items()
-        }
-        for path, of_image in proposals.items():
-            replaced += _grow_review(folders[path], of_image, labels[path], reading)
+        for folder in folders.values():
+            put_back_edited(folder)
+        labels = _assign([found for path in files for found in read_corrections(path)], folders)
+        with _restore_edited(finished, files):
+            counted = {path: read_cells(folders[path]) for path in labels}
+            refuse_moved((one, counted[path]) for path, of_image in labels.items() for one in of_image)
+            proposals = {
+                path: [_match(one, folders[path], counted[path], reading.class_map) for one in of_image]
+                for path, of_image in labels.items()
+            }
+            for path, of_image in proposals.items():
+                replaced += _grow_review(folders[path], of_image, labels[path], reading)
     runs = count_again(finished, out, progress)
     every = [proposal for of_image in proposals.values() for proposal in of_image]
     return Recount(
@@ -199,10 +208,10 @@ def _assign(labels: Sequence[Labels], folders: Mapping[Path, Path]) -> dict[Path
     return found
 
 
-def _match(labels: Labels, folder: Path, class_map: ClassMap) -> Proposal:
+def _match(labels: Labels, folder: Path, cells: pl.DataFrame, class_map: ClassMap) -> Proposal:
     """Return what labels say of a counted image; on a slide no cell is added where nothing was counted."""
     record = need_record(folder)
-    counted = ReviewedField(read_cells(folder), partial(read_outlines, folder))
+    counted = ReviewedField(cells, partial(read_outlines, folder))
     proposal = match_labels(labels, counted, class_map)
     slide = record.slide
     if slide is None:
@@ -218,8 +227,12 @@ def _match(labels: Labels, folder: Path, class_map: ClassMap) -> Proposal:
     )
 
 
-def _restore_edited(finished: FinishedRun, files: Sequence[Path]) -> None:
-    """Count again the fields whose tables were edited in their place, once their edits are read."""
+@contextmanager
+def _restore_edited(finished: FinishedRun, files: Sequence[Path]) -> Iterator[None]:
+    """Count again the fields whose tables were edited in their place; their edits are in ``files``.
+
+    Where the block fails, the edited tables are put back.
+    """
     given = {path.resolve() for path in files}
     edited = []
     for image in (image for specimen in finished.specimens for image in specimen.images):
@@ -232,8 +245,29 @@ def _restore_edited(finished: FinishedRun, files: Sequence[Path]) -> None:
                     "away"
                 )
             edited.append(CountJob(image, folder, 0))
-    task = CountTask(replace(finished.options, force=True))
-    for _, outcome in CountStream(task).run(edited, LocalExecutor(), no_progress) if edited else ():
+    try:
+        for job in edited:
+            keep_edited(job.folder)
+        _count_afresh(edited, finished.options)
+        yield
+    except BaseException:
+        for job in edited:
+            put_back_edited(job.folder)
+        raise
+    for job in edited:
+        drop_edited(job.folder)
+
+
+def _count_afresh(jobs: Sequence[CountJob], options: RunOptions) -> None:
+    """Count fields again whatever lies in their folders.
+
+    Raises:
+        DataError: one cannot be counted.
+    """
+    if not jobs:
+        return
+    stream = CountStream(CountTask(replace(options, force=True)))
+    for _, outcome in stream.run(jobs, LocalExecutor(), no_progress):
         if isinstance(outcome, Failure):
             raise DataError(outcome.reason)
 
