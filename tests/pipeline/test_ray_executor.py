@@ -16,6 +16,7 @@ from tests.killing import Doing, Item
 from erythron.cli.engine import Engine, EngineOptions, check_engine, open_engine
 from erythron.errors import MissingExtraError, UsageError
 from erythron.pipeline import ray_executor
+from erythron.pipeline.executor import STOPPING
 from erythron.pipeline.process_executor import ProcessExecutor
 from erythron.pipeline.ray_executor import RayExecutor
 
@@ -106,8 +107,8 @@ def test_who_gives_up_half_way_waits_for_the_items_at_work() -> None:
 
     pool = ray_executor._Pool[Item, str](Own, Doing(Path()), 2)  # type: ignore[arg-type]
     assert next(pool.run(map(Item, "abc")))[1] == "ANSWER OF A"
-    pool.stop()
-    assert told[-3:] == [["answer of b", "answer of c"], "killed", "killed"]
+    pool.stop(told.append)
+    assert told[-4:] == [STOPPING, ["answer of b", "answer of c"], "killed", "killed"]
 
 
 def test_options_of_ray_need_ray(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,11 +60,12 @@ def open_engine(options: EngineOptions) -> Executor | None:
     """Return the executor of a run; None for this process."""
     if options.engine is Engine.LOCAL and options.workers in (None, 1):
         return None
+    from erythron.cli.progress import show_notice
+
     if options.engine is Engine.LOCAL:
-        from erythron.cli.progress import show_notice
         from erythron.pipeline.process_executor import ProcessExecutor
 
         return ProcessExecutor(options.workers or 1, show_notice)
     from erythron.pipeline.ray_executor import RayExecutor
 
-    return RayExecutor(options.address, options.workers)
+    return RayExecutor(options.address, options.workers, show_notice)

@@ -19,6 +19,12 @@ from erythron.interrupts import raise_lost_interrupt
 
 log = logging.getLogger(__name__)
 
+STOPPING = (
+    "erythron: stopping; the images at work are finished first, which takes some seconds: press Ctrl-C again "
+    "to cut them off"
+)
+"""What an executor of several workers says at the first Ctrl-C."""
+
 Item_contra = TypeVar("Item_contra", bound="Named", contravariant=True)
 Item = TypeVar("Item", bound="Named")
 Result = TypeVar("Result")

@@ -23,7 +23,7 @@ from typing import Any, Generic
 
 from erythron.errors import BundleError
 from erythron.interrupts import is_interrupted, start_deaf
-from erythron.pipeline.executor import Failure, Item, Result, Task, attempt
+from erythron.pipeline.executor import STOPPING, Failure, Item, Result, Task, attempt
 
 AHEAD = 3
 """Items a worker that are taken at once: outcomes come in order, and a slow one must not hold up others."""
@@ -38,11 +38,6 @@ _LOOK_S = 0.1
 
 _GRACE_S = 10.0
 """How long a worker that is told to end may take to leave compiled code and take away what it half wrote."""
-
-_STOPPING = (
-    "erythron: stopping; the images at work are finished first, which takes some seconds: press Ctrl-C again "
-    "to cut them off"
-)
 
 _work: Callable[[Any], Any] | None = None
 """What this worker does, once its networks are loaded."""
@@ -189,7 +184,7 @@ def _close(
     ending.start()
     try:
         if say is not None and not all(answer.done() for answer in answers):
-            say(_STOPPING)
+            say(STOPPING)
         while ending.is_alive() and not all(answer.done() for answer in answers):
             ending.join(_LOOK_S)
     finally:

@@ -29,7 +29,8 @@ from types import ModuleType
 from typing import Any, Generic
 
 from erythron.errors import BundleError, MissingExtraError, UsageError
-from erythron.pipeline.executor import Failure, Item, Result, Task, attempt
+from erythron.interrupts import is_interrupted
+from erythron.pipeline.executor import STOPPING, Failure, Item, Result, Task, attempt
 
 AHEAD = 3
 """Items a worker that are taken at once: outcomes come in order, and a slow one must not hold up others."""
@@ -54,10 +55,16 @@ class RayExecutor:
         address: of the cluster, such as ``ray://head:10001`` or ``auto``; None starts one on this machine
             that ends with the run.
         workers: how many; None for one a core of the cluster.
+        say: told at an interrupt that the items at work are finished first; None tells nobody.
     """
 
-    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
-        self._address, self._workers = address, workers
+    def __init__(
+        self,
+        address: str | None = None,
+        workers: int | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self._address, self._workers, self._say = address, workers, say
 
     def run(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Failure]]:
         """See :class:`erythron.pipeline.executor.Executor`; items are taken a few before their turn.
@@ -76,7 +83,7 @@ class RayExecutor:
             try:
                 yield from pool.run(iter(items))
             finally:
-                pool.stop()
+                pool.stop(self._say if is_interrupted() else None)
         finally:
             if not was_running:
                 ray.shutdown()
@@ -177,13 +184,15 @@ class _Pool(Generic[Item, Result]):
                 raise first.outcome[0]
             yield first.item, first.outcome[0]
 
-    def stop(self) -> None:
+    def stop(self, say: Callable[[str], None] | None = None) -> None:
         """End the workers; who gives up half-way waits for the items at work: no file is left half written.
 
-        An interrupt meanwhile ends them at once.
+        An interrupt meanwhile ends them at once. Who waits at an interrupt is told so by ``say``.
         """
         try:
             if self._busy:
+                if say is not None:
+                    say(STOPPING)
                 self._ray.wait(list(self._busy), num_returns=len(self._busy))
         finally:
             for worker in self._workers:
