@@ -36,5 +36,6 @@ def count_waiting(out: Path) -> int:
             continue
         review = read_review(path.parent) or Review(image=record.image)
         grown = grow_review(review, events)
-        waiting += len(grown.verdicts) - len(review.verdicts) + len(grown.regions) - len(review.regions)
+        waiting += len(set(grown.verdicts) - set(review.verdicts))
+        waiting += len(grown.regions) - len(review.regions)
     return waiting
