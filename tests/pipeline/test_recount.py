@@ -155,6 +155,25 @@ def test_edits_are_not_lost_with_a_recount_that_fails(run: Path) -> None:
     assert not (run / "f0" / EDITED).exists()
 
 
+def test_files_that_contradict_one_another_leave_all_as_it_was(run: Path) -> None:
+    """The order of the files decided, without a word."""
+    [(cell, _)] = pick(run, 1)
+    image = read_field(run / "f0").record.image
+    files = [run.parent / f"{called}.csv" for called in ("monocyte", "plasma_cell")]
+    for file in files:
+        file.write_text(f"image,cell_id,label\n{image},{cell},{file.stem}\n", encoding="utf-8")
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    with pytest.raises(DataError, match=f"cell {cell} is monocyte in the one and plasma_cell in the other"):
+        recount(run, files, READING)
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+    # One after the other they are two calls of the cell, and the review keeps both.
+    for file in files:
+        recount(run, [file], READING)
+    review = read_review(run / "f0")
+    assert review is not None
+    assert [verdict.called for verdict in review.verdicts] == ["monocyte", "plasma_cell"]
+
+
 def test_edits_are_not_lost_with_a_recount_that_is_killed(
     run: Path, fields: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
