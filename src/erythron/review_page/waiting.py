@@ -6,8 +6,8 @@ from pathlib import Path
 
 from erythron.results.record import RECORD, read_record
 from erythron.results.review import read_review
-from erythron.review.record import Review
-from erythron.review.store.database import DATABASE, name_file, open_database
+from erythron.review.record import DATABASE, Review
+from erythron.review.store.database import name_file, open_database
 from erythron.review.store.events import SHARED, EventLog
 from erythron.review.store.reviews import grow_review
 
