@@ -213,6 +213,22 @@ def test_a_column_that_was_sorted_alone_is_no_correction(data_dir: Path, tmp_pat
     assert table.read_bytes() == edited
 
 
+def test_the_edited_table_of_another_count_is_refused(data_dir: Path, tmp_path: Path) -> None:
+    """24 of 86 calls were taken from a reader who had changed one: the others were of the model before."""
+    inputs = find_images([data_dir / "marrow-fields" / "bmac_3316.jpg"])
+    count_images(inputs, tmp_path / "run", OPTIONS)
+    table = tmp_path / "run/bmac_3316/cells.csv"
+    [(cell, called)] = pick(tmp_path / "run", 1, "bmac_3316")
+    labels = edit(table, tmp_path / "edited.csv", {cell: {"counted_as": other_class(called)}})
+    count_images(inputs, tmp_path / "run", RunOptions(mpp=0.27, force=True))
+    before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    with pytest.raises(DataError, match="the table is of another count of the image"):
+        recount(tmp_path / "run", [labels], READING)
+    assert {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()} == before
+    count_images(inputs, tmp_path / "run", RunOptions(mpp=0.25, force=True))
+    assert recount(tmp_path / "run", [labels], READING).changed == 1
+
+
 def test_what_other_programs_hand_back_is_taken_and_a_missed_cell_is_added(run: Path) -> None:
     [(cell, called)] = pick(run, 1)
     whole = read_field(run / "f0")

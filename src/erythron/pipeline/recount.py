@@ -37,7 +37,7 @@ from erythron.results.review import read_review, write_review
 from erythron.review.contradictions import refuse_contradictions
 from erythron.review.labels import Labels, read_corrections
 from erythron.review.match import Proposal, ReviewedField, match_labels
-from erythron.review.moved import refuse_moved
+from erythron.review.moved import refuse_moved, refuse_other_count
 from erythron.review.record import Review, Verdict
 
 notices = logging.getLogger("erythron.notices")
@@ -112,7 +112,9 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         labels = _assign([found for path in files for found in read_corrections(path)], folders)
         with _restore_edited(finished, files):
             counted = {path: read_cells(folders[path]) for path in labels}
-            refuse_moved((one, counted[path]) for path, of_image in labels.items() for one in of_image)
+            tables = [(one, counted[path]) for path, of_image in labels.items() for one in of_image]
+            refuse_other_count(tables)
+            refuse_moved(tables)
             proposals = {
                 path: [_match(one, folders[path], counted[path], reading.class_map) for one in of_image]
                 for path, of_image in labels.items()
