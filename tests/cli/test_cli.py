@@ -128,6 +128,31 @@ def print_count(labels: list[str], quality: FieldQuality, capsys: pytest.Capture
     return run
 
 
+def test_a_pdf_that_was_signed_is_not_printed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count left it, and --pdf replaced it all the same."""
+    monkeypatch.setattr("erythron.report.pdf.print_pdf", lambda _, __, out: out.write_bytes(b"printed"))
+    found = make_differential(
+        pl.DataFrame({"label": [], "flags": []}, schema={"label": pl.String, "flags": pl.String}),
+        choose_settings(load_bundle()),
+        FieldQuality(),
+    )
+    pdf, browser = tmp_path / "report.pdf", Path("chromium")
+    run = CountRun(found, (("a.png", found),), (), pdf.with_suffix(".html"))
+    pdf.write_bytes(b"signed")
+    assert show_counts([run], None, tmp_path, as_json=False, browser=browser) == 1
+    assert pdf.read_bytes() == b"signed"
+    said = capsys.readouterr()
+    assert "report.pdf: is not as a browser printed it and stays; move it away to print" in " ".join(
+        said.err.split()
+    )
+    assert "PDF:" not in said.out
+    pdf.unlink()
+    assert show_counts([run], None, tmp_path, as_json=False, browser=browser) == 0
+    assert pdf.read_bytes() == b"printed"
+
+
 def test_the_printed_table_shows_raw_and_corrected_shares_within_80_columns(
     first: tuple[Path, Done], capsys: pytest.CaptureFixture[str]
 ) -> None:

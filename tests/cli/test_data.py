@@ -83,6 +83,13 @@ def test_split_refuses_to_overwrite(cells: Path, tmp_path: Path) -> None:
     again = run("split", cells, "--out", out)
     assert again.returncode == 2
     assert "--force" in again.stderr
+    record = (tmp_path / "m.split.json").read_bytes()
+    beside = run(
+        "split", cells, "--out", tmp_path / "m.parquet", "--seed", "1"
+    )  # its record has that name too
+    assert beside.returncode == 2
+    assert "m.split.json: is there already" in beside.stderr
+    assert (tmp_path / "m.split.json").read_bytes() == record
     assert run("split", cells, "--out", out, "--force", "--seed", "1").returncode == 0
 
 

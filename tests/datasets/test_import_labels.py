@@ -240,3 +240,18 @@ def test_forcing_an_import_keeps_what_erythron_did_not_write(fields: Path, tmp_p
     (tmp_path / "out" / "notes.txt").write_text("mine")
     import_file(file, fields, tmp_path / "out", ImportOptions({}, mpp=0.25, force=True))
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_forcing_an_import_does_not_replace_a_set_that_a_person_made(fields: Path, tmp_path: Path) -> None:
+    """A manifest is what every data set has; the masks beside it may be drawn by hand."""
+    file, own = write_json(tmp_path / "a.json", coco({})), tmp_path / "own"
+    (own / "masks").mkdir(parents=True)
+    (own / "masks" / "a.png").write_text("drawn by hand")
+    (own / "manifest.csv").write_text("path,label\na.png,lymphocyte\n")
+    for cells in (None, "image,cell_id,called\n"):
+        if cells is not None:
+            (own / "cells.csv").write_text(cells)
+        before = {path: path.read_bytes() for path in own.rglob("*") if path.is_file()}
+        with pytest.raises(UsageError, match="no import wrote it"):
+            import_file(file, fields, own, ImportOptions({}, force=True))
+        assert {path: path.read_bytes() for path in own.rglob("*") if path.is_file()} == before

@@ -35,6 +35,9 @@ def test_a_table_names_images_by_path_or_name_with_ending_or_without(
     [
         ("image,label\nd.png,early\n", "'d.png' is the name of no image"),
         ("image,label\na,early\nimages/a.png,late\n", "labelled both early and late"),
+        ("image,label,set\na,early,train\nimages/a.png,early,test\n", "stands in two rows of another part"),
+        # Merged cells of a spreadsheet: each cell without its patient was a patient of its own.
+        ("image,label,patient\na,early,p1\nb,early,\nc,late,\n", "'b' and 1 more rows have no patient"),
         ("image,remark\na,early\n", "no column 'label'; its columns are image, remark"),
         ("label\nearly\n", "no column 'image'"),
     ],

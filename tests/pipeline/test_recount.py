@@ -155,6 +155,25 @@ def test_edits_are_not_lost_with_a_recount_that_fails(run: Path) -> None:
     assert not (run / "f0" / EDITED).exists()
 
 
+def test_files_that_contradict_one_another_leave_all_as_it_was(run: Path) -> None:
+    """The order of the files decided, without a word."""
+    [(cell, _)] = pick(run, 1)
+    image = read_field(run / "f0").record.image
+    files = [run.parent / f"{called}.csv" for called in ("monocyte", "plasma_cell")]
+    for file in files:
+        file.write_text(f"image,cell_id,label\n{image},{cell},{file.stem}\n", encoding="utf-8")
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    with pytest.raises(DataError, match=f"cell {cell} is monocyte in the one and plasma_cell in the other"):
+        recount(run, files, READING)
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+    # One after the other they are two calls of the cell, and the review keeps both.
+    for file in files:
+        recount(run, [file], READING)
+    review = read_review(run / "f0")
+    assert review is not None
+    assert [verdict.called for verdict in review.verdicts] == ["monocyte", "plasma_cell"]
+
+
 def test_edits_are_not_lost_with_a_recount_that_is_killed(
     run: Path, fields: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +211,22 @@ def test_a_column_that_was_sorted_alone_is_no_correction(data_dir: Path, tmp_pat
     with pytest.raises(DataError, match=r"counted_as differs from the count in \d+ of \d+ cells, and yet"):
         recount(run, [table], READING)
     assert table.read_bytes() == edited
+
+
+def test_the_edited_table_of_another_count_is_refused(data_dir: Path, tmp_path: Path) -> None:
+    """24 of 86 calls were taken from a reader who had changed one: the others were of the model before."""
+    inputs = find_images([data_dir / "marrow-fields" / "bmac_3316.jpg"])
+    count_images(inputs, tmp_path / "run", OPTIONS)
+    table = tmp_path / "run/bmac_3316/cells.csv"
+    [(cell, called)] = pick(tmp_path / "run", 1, "bmac_3316")
+    labels = edit(table, tmp_path / "edited.csv", {cell: {"counted_as": other_class(called)}})
+    count_images(inputs, tmp_path / "run", RunOptions(mpp=0.27, force=True))
+    before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    with pytest.raises(DataError, match="the table is of another count of the image"):
+        recount(tmp_path / "run", [labels], READING)
+    assert {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()} == before
+    count_images(inputs, tmp_path / "run", RunOptions(mpp=0.25, force=True))
+    assert recount(tmp_path / "run", [labels], READING).changed == 1
 
 
 def test_what_other_programs_hand_back_is_taken_and_a_missed_cell_is_added(run: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_workbook_is_read_from_the_sheets_that_are_tables_of_cells(tmp_path: P
     )
     write_xlsx(pl.DataFrame({"image": ["a.png"], "count_other": [1]}), cells, tmp_path / "cells.xlsx")
     [found] = read_corrections(tmp_path / "cells.xlsx")
-    assert (found.image, found.rows) == ("a.png", (EditedRow("x1y2", "other", None, ""),))
+    assert (found.image, found.rows) == ("a.png", (EditedRow("x1y2", "other", None, "", "0.5"),))
     (tmp_path / "broken.xlsx").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(DataError, match="save it as xlsx again"):
         read_corrections(tmp_path / "broken.xlsx")

@@ -137,3 +137,12 @@ def test_names_that_are_no_class_are_listed_together_and_a_class_map_says_what_t
         match_labels(cells, FIELD, {})
     found = match_labels(cells, FIELD, parse_class_map(["Zelle=lymphocyte", "monocyte="]))
     assert found.called == {IDS[0]: "lymphocyte"}
+
+
+def test_a_missed_cell_that_is_outlined_twice_is_added_once() -> None:
+    """Drawn anew a pixel beside itself it was added, and counted, twice."""
+    twice = outlined(labelled(60, 20, "granulocyte"), labelled(61, 20, "lymphocyte"))
+    proposal = match_labels(twice, FIELD, {})
+    assert [cell.cell_id for cell in proposal.added] == ["x64y24"]
+    assert proposal.called == {"x64y24": "granulocyte"}
+    assert proposal.left_out == ("the cell at (66, 24) is outlined twice; the first label was taken",)

@@ -9,7 +9,7 @@ import pytest
 
 from erythron.errors import DataError
 from erythron.review.labels import EditedRow, Labels
-from erythron.review.moved import refuse_moved
+from erythron.review.moved import refuse_moved, refuse_other_count
 
 CALLS = ("granulocyte",) * 20 + ("lymphocyte",) * 10 + ("other",) * 10
 
@@ -71,3 +71,23 @@ def test_a_table_of_names_and_calls_alone_is_a_persons() -> None:
 
 def test_cells_of_another_count_are_passed_over() -> None:
     refuse_moved([(table("b", CALLS[::-1], CALLS), cells("a", CALLS))])
+
+
+def stated(confidences: list[str], *, has_both: bool = True) -> Labels:
+    rows = (
+        EditedRow(f"a{number}", "other", "other" if has_both else None, None, text)
+        for number, text in enumerate(confidences)
+    )
+    return Labels(Path("edited.csv"), "a", tuple(rows))
+
+
+def test_a_table_of_another_count_is_told_by_its_confidences() -> None:
+    """Each call that only the model had changed since was taken for the person's."""
+    counted = cells("a", ("other",) * 4).with_columns(confidence=pl.Series([0.9018, 0.4594, 0.6360, 0.7]))
+    of_this = ["0.9018", "0,46", "0.6", "1"]  # as it is, rounded with a comma, rounded, set by a person
+    refuse_other_count([(stated(of_this), counted)])
+    refuse_other_count([(stated(["0.91", *of_this[1:], "0.3"]), counted)])  # one of three, and one of no cell
+    refuse_other_count([(stated(["9018", "459,4", "", "Sep 00"]), counted)])  # what a spreadsheet made of it
+    with pytest.raises(DataError, match="the confidence of 2 of 3 cells is not that of the count"):
+        refuse_other_count([(stated(["0.81", "0.52", *of_this[2:]]), counted)])
+    refuse_other_count([(stated(["0.81", "0.52", *of_this[2:]], has_both=False), counted)])

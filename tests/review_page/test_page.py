@@ -21,7 +21,8 @@ from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.results.field import read_cells, read_differential
 from erythron.results.review import read_review
-from erythron.review.store.database import DATABASE, name_file, open_database
+from erythron.review.record import DATABASE
+from erythron.review.store.database import name_file, open_database
 from erythron.review.store.events import EventLog
 from erythron.review_page.app import PageSettings, create_app
 from erythron.review_page.run import ReviewedRun

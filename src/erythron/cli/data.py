@@ -187,8 +187,10 @@ def split(
     from erythron.errors import UsageError
     from erythron.files.writing import write_file
 
-    if out.exists() and not force:
-        raise UsageError(f"{out}: is there already; name another file or give --force")
+    beside = out.with_name(f"{out.stem}.split.json")
+    for path in (out, beside):
+        if path.exists() and not force:
+            raise UsageError(f"{path}: is there already; name another file or give --force")
     check_suffix(out)
     plan = SplitPlan(validation, test, seed)
     labelled = open_set(source, parse_class_map(class_map or ()))
@@ -213,9 +215,7 @@ def split(
         "notes": list(result.notes),
         "left_out": labelled.left_out.to_dicts(),
     }
-    write_file(
-        out.with_name(f"{out.stem}.split.json"), json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    )
+    write_file(beside, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     if as_json:
         typer.echo(json.dumps(record))
         return

@@ -33,8 +33,15 @@ def show_counts(
         not_listed: images that belong to no specimen; None where all do.
     """
     from erythron.cli.progress import show_failures, show_flags, show_notice
+    from erythron.files.naming import as_text
 
+    pdfs = {run.report: run.report.with_suffix(".pdf") for run in runs}
+    # The count has removed every print of before: what is left is a person's, such as a signed one.
+    kept = [pdf for pdf in pdfs.values() if browser is not None and pdf.exists()]
     failed = [failure.reason for run in runs for failure in run.failures]
+    failed += [
+        f"{as_text(pdf)}: is not as a browser printed it and stays; move it away to print" for pdf in kept
+    ]
     if not_listed is not None:
         failed.append(str(not_listed))
     show_failures(failed)
@@ -44,10 +51,10 @@ def show_counts(
             continue  # of no image at all there is nothing to say
         show_flags(run.differential.flags, {image: found.flags for image, found in run.fields}, name)
     for run in runs:
-        if browser is not None:
-            _print_pdf(browser, run.report, run.report.with_suffix(".pdf"))
-        elif run.old_pdf:
+        if browser is None and run.old_pdf:
             show_notice(run.old_pdf)
+        if browser is not None and pdfs[run.report] not in kept:
+            _print_pdf(browser, run.report, pdfs[run.report])
     if as_json:
         typer.echo(_dump(runs, names, () if not_listed is None else not_listed.images))
     elif names is not None:
@@ -58,8 +65,8 @@ def show_counts(
         _print_differential(run)
         if run.report.is_file():
             typer.echo(f"\nReport: {run.report}")
-        if browser is not None:
-            typer.echo(f"PDF: {run.report.with_suffix('.pdf')}")
+        if browser is not None and not kept:
+            typer.echo(f"PDF: {pdfs[run.report]}")
     return 1 if failed else 0
 
 

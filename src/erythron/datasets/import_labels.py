@@ -27,6 +27,7 @@ from erythron.datasets.labelled import FoundCell, make_set
 from erythron.datasets.manifest import write_manifest
 from erythron.errors import DataError, UsageError
 from erythron.files.naming import as_text
+from erythron.files.reading import open_regular
 from erythron.files.tables import write_csv
 from erythron.files.writing import whole_folder
 from erythron.interchange.cells import LabelledCell, LabelledImage
@@ -166,10 +167,20 @@ def import_labels(
 def _refuse_other(out: Path, *, force: bool) -> None:
     if not out.exists():
         return
-    if not (out / MANIFEST).is_file():
+    if not _is_import(out):
         raise UsageError(f"{out} is there and no import wrote it; choose another --out")
     if not force:
         raise UsageError(f"{out} is there; add --force to replace it or choose another --out")
+
+
+def _is_import(folder: Path) -> bool:
+    """Return whether an import wrote a folder; a manifest alone may be of a set that a person made."""
+    beginning = ",".join(_CELLS_SCHEMA).encode() + b"\n"
+    try:
+        with open_regular(folder / CELLS) as file:
+            return (folder / MANIFEST).is_file() and file.read(len(beginning)) == beginning
+    except OSError:
+        return False
 
 
 def _find_fields(

@@ -39,8 +39,8 @@ def read_label_tables(folder: Path, images: list[Path]) -> dict[Path, TableRow] 
     ``stage``), and may have ``split`` and ``group``.
 
     Raises:
-        DataError: a table cannot be read, lacks one of the two columns, or names an image that is not there,
-            that two files are called, or twice with different labels.
+        DataError: a table cannot be read, lacks one of the two columns, has a group in some rows alone, or
+            names an image that is not there, that two files are called, or twice with different rows.
     """
     tables = sorted(p for p in folder.rglob("*") if p.is_file() and p.name.casefold() == TABLE_NAME)
     if not tables:
@@ -59,6 +59,8 @@ def read_label_tables(folder: Path, images: list[Path]) -> dict[Path, TableRow] 
                 raise DataError(
                     f"{table}: '{name}' is labelled both {found[path].label} and {row.label}; keep one row"
                 )
+            if found.get(path, row) != row:
+                raise DataError(f"{table}: '{name}' stands in two rows of another part or group; keep one")
             found[path] = row
     return found
 
@@ -96,4 +98,11 @@ def _read_rows(table: Path) -> list[tuple[str, TableRow]]:
         if values["image"] and values["label"]:
             found = TableRow(values["label"], values["split"] or None, values["group"])
             rows.append((values["image"], found))
+    bare = [name for name, row in rows if not row.group]
+    if bare and len(bare) < len(rows):
+        raise DataError(
+            f"{table}: '{bare[0]}' and {len(bare) - 1} more rows have no {columns['group']}, as a "
+            "spreadsheet leaves merged cells, and cells of one must stay on one side of a split; fill it in, "
+            "or take the column out"
+        )
     return rows

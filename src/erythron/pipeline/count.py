@@ -32,6 +32,7 @@ from erythron.pipeline.executor import (
     attempt,
     no_progress,
 )
+from erythron.pipeline.kept_calls import refuse_calls_of_another, refuse_edited
 from erythron.pipeline.options import RunOptions
 from erythron.pipeline.places import check_distinct, settle_places
 from erythron.pipeline.reviewed import merge_reviews
@@ -45,10 +46,9 @@ from erythron.report.model import Entry, FailedInput, FieldReport, ReviewReport,
 from erythron.report.page import MAX_FIELDS_IN_FULL, render_report
 from erythron.report.tables import SpecimenRow, make_specimen_summary, make_summary
 from erythron.report.wording import is_counted
-from erythron.results.edited import put_back_edited
-from erythron.results.field import is_edited, refuse_foreign_folder
+from erythron.results.field import refuse_foreign_folder
 from erythron.results.fingerprint import hash_bundle
-from erythron.results.record import CELLS, read_record
+from erythron.results.record import read_record
 from erythron.results.run import (
     PDF,
     REPORT,
@@ -259,7 +259,9 @@ class Counting:
         self._old_pdfs: dict[Path, str] = {}
         for image, folder in every:
             refuse_foreign_folder(folder)
-            if not options.force:
+            if options.force:
+                refuse_calls_of_another(image, folder, out)
+            else:
                 self._refuse_foreign(image, folder)
         for parent in {folder.parent for _, folder in every}:
             sweep(parent)
@@ -320,12 +322,7 @@ class Counting:
             raise UsageError(
                 f"{folder} is there and was not made from {image.path} with these settings; {again}"
             )
-        put_back_edited(folder)
-        if (folder / CELLS).exists() and is_edited(folder, record):
-            raise UsageError(
-                f"{folder / CELLS} was changed after the count: erythron recount takes it with "
-                f"--labels {folder / CELLS}; --force counts again and loses the change"
-            )
+        refuse_edited(folder, record)
 
     def _write(self, specimen: Specimen, tally: Tally, started: datetime) -> CountRun:
         out = self._out / specimen.folder

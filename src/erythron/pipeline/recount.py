@@ -34,9 +34,10 @@ from erythron.results.edited import drop_edited, keep_edited, put_back_edited
 from erythron.results.field import is_edited, need_record, read_cells, read_outlines
 from erythron.results.record import CELLS, read_record
 from erythron.results.review import read_review, write_review
+from erythron.review.contradictions import refuse_contradictions
 from erythron.review.labels import Labels, read_corrections
 from erythron.review.match import Proposal, ReviewedField, match_labels
-from erythron.review.moved import refuse_moved
+from erythron.review.moved import refuse_moved, refuse_other_count
 from erythron.review.record import Review, Verdict
 
 notices = logging.getLogger("erythron.notices")
@@ -98,7 +99,8 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
 
     Raises:
         UsageError: the folder holds no finished count, or a table in it was edited and is none of ``files``.
-        DataError: a file cannot be read, is of an image that the run has not, or names unknown classes.
+        DataError: a file cannot be read, is of an image that the run has not, names unknown classes, or
+            contradicts another one.
     """
     finished = find_run(out)
     folders = finished.folders
@@ -110,11 +112,16 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         labels = _assign([found for path in files for found in read_corrections(path)], folders)
         with _restore_edited(finished, files):
             counted = {path: read_cells(folders[path]) for path in labels}
-            refuse_moved((one, counted[path]) for path, of_image in labels.items() for one in of_image)
+            tables = [(one, counted[path]) for path, of_image in labels.items() for one in of_image]
+            refuse_other_count(tables)
+            refuse_moved(tables)
             proposals = {
                 path: [_match(one, folders[path], counted[path], reading.class_map) for one in of_image]
                 for path, of_image in labels.items()
             }
+            for path, of_image in proposals.items():
+                said = zip((one.source for one in labels[path]), of_image, strict=True)
+                refuse_contradictions(list(said), confirms_all=reading.confirms_all)
             for path, of_image in proposals.items():
                 replaced += _grow_review(folders[path], of_image, labels[path], reading)
     runs = count_again(finished, out, progress)
@@ -284,7 +291,7 @@ def _grow_review(
     review = read_review(folder) or Review(image=need_record(folder).image)
     counted_as = dict(read_cells(folder).select("cell_id", "counted_as").iter_rows())
     for one, proposal in zip(labels, proposals, strict=True):
-        calls = {**(proposal.agreed if reading.confirms_all else {}), **proposal.called}
+        calls = proposal.list_calls(reading.confirms_all)
         verdicts = tuple(
             Verdict(
                 cell_id=cell_id,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +12,7 @@ from skimage.measure import points_in_poly
 
 from erythron.cells.flags import CellFlag, add_flag, drop_flag
 from erythron.cells.outline import CellOutline
-from erythron.cells.table import count_as, count_as_confirmed, find_near
+from erythron.cells.table import count_as, count_as_confirmed
 from erythron.differential.assemble import (
     DifferentialSettings,
     make_differential,
@@ -26,11 +25,12 @@ from erythron.interchange.cells import LabelledCell, outline_labelled
 from erythron.interchange.outlines import fill_parts
 from erythron.pipeline.field import CountedField, Model, name_cells
 from erythron.pipeline.outline_edits import count_edits
+from erythron.pipeline.placed_calls import ReadOutlines, place_calls
 from erythron.pipeline.slides.areas import part_by_area
 from erythron.quality.flags import FieldQuality, QualityFlag
 from erythron.report.model import OutlineEdits, ReviewReport
 from erythron.results.record import FieldRecord, SlideRecord
-from erythron.review.record import AddedCell, Region, Review, Verdict
+from erythron.review.record import AddedCell, Region, Review
 
 MISSED = "missed"
 """What the model's call is said to be of a cell that a person added."""
@@ -85,7 +85,7 @@ class ImageByModel:
     """
 
     cells: pl.DataFrame
-    read_outlines: Callable[[Collection[str]], Mapping[str, CellOutline]]
+    read_outlines: ReadOutlines
     quality: FieldQuality
     slide: SlideRecord | None = None
 
@@ -116,7 +116,8 @@ def put_calls(
     """Return the cells of a field with those that persons added, each as the last person called it.
 
     A call holds for the cell of its name, and where the field was outlined anew and no cell has that name,
-    for the cell that lies there now. Calls whose cell is no more are named by a flag, and stay in the review.
+    for the cell that lies there now (:func:`erythron.pipeline.placed_calls.place_calls`). Calls whose cell is
+    no more are named by a flag, and stay in the review.
     Cells outside the regions that persons drew are in no count. A cell that was added and said to be no cell
     since is not among the cells; the review keeps both.
 
@@ -129,11 +130,11 @@ def put_calls(
     known = set(field.cells["cell_id"])
     withdrawn = review.withdrawn - known
     new = (cell for cell in review.added if cell.cell_id not in known | withdrawn)
-    added = tuple(outline for cell in new if (outline := outline_added(cell)))
-    cells = pl.concat([field.cells, name_added(added)]) if added else field.cells
-    known |= {outline.cell_id for outline in added}
+    drawn = tuple(outline for cell in new if (outline := outline_added(cell)))
     holding = {name: verdict for name, verdict in review.holding.items() if name not in withdrawn}
-    called, lost = _place_calls(holding, known, field, added)
+    placed = place_calls(holding, drawn, field.cells, field.read_outlines)
+    added, called, lost = placed.added, placed.called, placed.lost
+    cells = pl.concat([field.cells, name_added(added)]) if added else field.cells
     confirmed = [called.get(cell_id) for cell_id in cells["cell_id"]]
     cells = cells.with_columns(pl.Series("confirmed_as", confirmed, pl.String()))
     outside = find_outside(cells, review.standing_regions)
@@ -153,28 +154,6 @@ def put_calls(
         text = f"{sum(outside)} cells lie outside the region that {reader} drew, and are in no count"
         flags.append(QualityFlag("region_drawn", text, float(sum(outside))))
     return ReviewedCells(cells, added, replace(differential, flags=(*flags, *differential.flags)))
-
-
-def _place_calls(
-    holding: Mapping[str, Verdict], known: Set[str], field: ImageByModel, added: Sequence[CellOutline]
-) -> tuple[dict[str, str], int]:
-    """Return what each cell is called that a person has called, and how many calls have no cell any more."""
-    called: dict[str, str] = {}
-    places = {name: _read_place(name) for name in holding if name not in known}
-    near = {
-        name: find_near(field.cells, *place, *place) for name, place in places.items() if place is not None
-    }
-    outlines = field.read_outlines({name for names in near.values() for name in names}) if near else {}
-    lost = 0
-    for cell_id, verdict in holding.items():
-        found: str | None = cell_id
-        if cell_id in places:
-            beside = [outlines[name] for name in near.get(cell_id, ()) if name in outlines]
-            found = _find_at_place(places[cell_id], [*beside, *added])
-        lost += found is None
-        if found is not None:
-            called[found] = verdict.called
-    return called, lost
 
 
 def undo_review(
@@ -328,22 +307,3 @@ def outline_added(cell: AddedCell) -> CellOutline | None:
     if whole is None or nucleus is None:
         return None
     return outline_labelled(LabelledCell("", whole, nucleus))
-
-
-def _read_place(cell_id: str) -> tuple[int, int] | None:
-    """Return column and row that a name says its cell lay at."""
-    place = re.fullmatch(r"x(\d+)y(\d+)", cell_id)
-    return None if place is None else (int(place[1]), int(place[2]))
-
-
-def _find_at_place(place: tuple[int, int] | None, outlines: Sequence[CellOutline]) -> str | None:
-    """Return the name of the cell that lies at a place."""
-    if place is None:
-        return None
-    x, y = place
-    for outline in outlines:
-        height, width = outline.cell.shape
-        row, column = y - outline.top, x - outline.left
-        if 0 <= row < height and 0 <= column < width and outline.cell[row, column]:
-            return outline.cell_id
-    return None

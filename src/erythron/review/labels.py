@@ -1,8 +1,8 @@
 """Files of corrected labels, whatever wrote them, as corrections by image.
 
 An edited ``cells.csv`` (also one that a spreadsheet saved with semicolons), a workbook, QuPath GeoJSON,
-COCO, or Label Studio. Of a table only the columns ``image``, ``cell_id``, ``counted_as``, ``label`` and
-``flags`` are read.
+COCO, or Label Studio. Of a table only the columns ``image``, ``cell_id``, ``counted_as``, ``label``,
+``flags`` and ``confidence`` are read; the last one tells of which count the table is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from erythron.files.tables import read_csv
 from erythron.interchange.cells import LabelledCell
 from erythron.interchange.labels import read_labels
 
-_KEPT = ("counted_as", "label", "flags")
+_KEPT = ("counted_as", "label", "flags", "confidence")
 
 _CALLS = ("counted_as", "label")
 """Columns of a table in which a person says what a cell is."""
@@ -35,12 +35,14 @@ class EditedRow:
         counted_as: the line of the differential.
         label: the class.
         flags: as in the table.
+        confidence: of the model, as the file writes it.
     """
 
     cell_id: str
     counted_as: str | None
     label: str | None
     flags: str | None
+    confidence: str | None = None
 
 
 @dataclass(frozen=True)

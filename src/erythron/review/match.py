@@ -54,6 +54,10 @@ class Proposal:
     unnamed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = field(default=())
 
+    def list_calls(self, confirms_all: bool) -> dict[str, str]:
+        """Return what a person calls each cell; with ``confirms_all`` what agrees is a call too."""
+        return {**(self.agreed if confirms_all else {}), **self.called}
+
 
 def match_labels(labels: Labels, counted: ReviewedField, class_map: ClassMap) -> Proposal:
     """Return what labels say of the cells of a field.
@@ -120,7 +124,7 @@ def _match_outlines(labels: Labels, counted: ReviewedField, class_map: ClassMap)
     counted_as = dict(counted.cells.select("cell_id", "counted_as").iter_rows())
     called: dict[str, str] = {}
     agreed: dict[str, str] = {}
-    added, left_out = [], list(labels.left_out)
+    added, drawn, left_out = list[AddedCell](), list[BoxedMask](), list(labels.left_out)
     unnamed_cells = [cell for cell in labels.cells if cell.cell_id not in counted_as]
     near = {id(cell): find_near(counted.cells, *_bound(cell.cell)) for cell in unnamed_cells}
     outlines = counted.read_outlines({name for names in near.values() for name in names})
@@ -137,7 +141,8 @@ def _match_outlines(labels: Labels, counted: ReviewedField, class_map: ClassMap)
                 left_out.append(f"{here} is drawn around {covered} cells; draw around one, or merge them")
                 continue
             found = _find_by_place(cell, beside)
-        if found in called or found in agreed:
+        is_again = found is None and any(is_same_cell(cell.cell, other) for other in drawn)
+        if is_again or found in called or found in agreed:
             left_out.append(f"{here} is outlined twice; the first label was taken")
         elif found is not None:
             (agreed if name == counted_as[found] else called)[found] = name
@@ -150,6 +155,7 @@ def _match_outlines(labels: Labels, counted: ReviewedField, class_map: ClassMap)
                 nucleus=tuple(trace_mask(cell.nucleus)),
             )
             added.append(new)
+            drawn.append(cell.cell)
             called[new.cell_id] = name
     names.refuse_unknown(labels)
     unnamed = tuple(name for name in counted_as if name not in called and name not in agreed)
@@ -170,11 +176,20 @@ def _count_covered(cell: LabelledCell, outlines: Sequence[CellOutline]) -> int:
 def _find_by_place(cell: LabelledCell, outlines: Sequence[CellOutline]) -> str | None:
     best, most = None, 0.0
     for outline in outlines:
-        whole = outline.whole
-        shared = cell.cell.overlap_px(whole) / max(min(cell.cell.area_px, whole.area_px), 1)
+        shared = _find_shared(cell.cell, outline.whole)
         if shared > most:
             best, most = outline.cell_id, shared
     return best if most >= SAME_CELL else None
+
+
+def is_same_cell(one: BoxedMask, other: BoxedMask) -> bool:
+    """Return whether two outlines of whole cells are of one cell."""
+    return _find_shared(one, other) >= SAME_CELL
+
+
+def _find_shared(one: BoxedMask, other: BoxedMask) -> float:
+    """Return the part of the smaller of two outlines that both share."""
+    return one.overlap_px(other) / max(min(one.area_px, other.area_px), 1)
 
 
 class _Names:

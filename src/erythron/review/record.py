@@ -10,6 +10,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from erythron.cells.table import NOT_A_CELL
 from erythron.interchange.outlines import Part, Ring
 
+DATABASE = "review.sqlite"
+"""Where the review page keeps its record, in the folder of the run, unless another database is named."""
+
 
 class Verdict(BaseModel):
     """One call of one cell by a person.

@@ -13,7 +13,8 @@ import uvicorn
 
 from erythron.errors import UsageError
 from erythron.pipeline.finished import find_run
-from erythron.review.store.database import DATABASE, name_file, open_database
+from erythron.review.record import DATABASE
+from erythron.review.store.database import name_file, open_database
 from erythron.review.store.events import EventLog
 from erythron.review.store.jobs import JobLog
 from erythron.review_page.app import PageSettings, create_app

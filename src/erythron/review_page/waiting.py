@@ -6,8 +6,8 @@ from pathlib import Path
 
 from erythron.results.record import RECORD, read_record
 from erythron.results.review import read_review
-from erythron.review.record import Review
-from erythron.review.store.database import DATABASE, name_file, open_database
+from erythron.review.record import DATABASE, Review
+from erythron.review.store.database import name_file, open_database
 from erythron.review.store.events import SHARED, EventLog
 from erythron.review.store.reviews import grow_review
 
@@ -36,5 +36,6 @@ def count_waiting(out: Path) -> int:
             continue
         review = read_review(path.parent) or Review(image=record.image)
         grown = grow_review(review, events)
-        waiting += len(grown.verdicts) - len(review.verdicts) + len(grown.regions) - len(review.regions)
+        waiting += len(set(grown.verdicts) - set(review.verdicts))
+        waiting += len(grown.regions) - len(review.regions)
     return waiting

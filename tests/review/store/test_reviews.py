@@ -35,6 +35,24 @@ def test_a_review_grows_by_what_is_new_alone() -> None:
     assert set(twice.holding) == {"x2y2"}  # the call of x1y1 was taken back
 
 
+def test_the_call_that_holds_is_the_last_one_of_the_page_and_not_of_the_file() -> None:
+    """A call of a file of labels that the page took in after its own was overridden by the latter."""
+    by_file = Verdict(cell_id="x1y1", called="other", was="monocyte", reader="B", at=NOW, source="f.csv")
+    alone = by_file.model_copy(update={"cell_id": "x3y3"})
+    review = Review(image="a.png", verdicts=(by_file, alone))
+    [(verdict, change)] = list_missing(review.model_copy(update={"verdicts": (by_file,)}), [])
+    taken_in = Event(
+        2, "", "a.png", "x1y1", 2, change.kind, change.was, change.becomes, verdict.reader, NOW, "b", "f.csv"
+    )
+    grown = grow_review(review, [event(1, "x1y1", "lymphocyte"), taken_in])
+    assert [(v.cell_id, v.called) for v in grown.verdicts] == [
+        ("x3y3", "other"),
+        ("x1y1", "lymphocyte"),
+        ("x1y1", "other"),
+    ]
+    assert grown.holding["x1y1"].called == "other"
+
+
 def test_calls_that_came_through_a_file_follow_those_that_are_known() -> None:
     known = event(1, "x1y1", "lymphocyte")
     calls = [

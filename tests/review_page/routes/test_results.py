@@ -22,8 +22,10 @@ from erythron.pipeline import count, count_worker, signing
 from erythron.pipeline.count import count_images
 from erythron.pipeline.finished import find_run
 from erythron.pipeline.options import RunOptions
+from erythron.pipeline.recount import Reading, recount
 from erythron.read.inputs import find_images
 from erythron.report.model import RunReport
+from erythron.results.field import read_cells
 from erythron.results.review import read_review, write_review
 from erythron.results.signature import read_signatures
 from erythron.review.record import Review, Verdict
@@ -275,3 +277,20 @@ def test_a_result_that_cannot_be_counted_again_stays_open(desk: Desk, visit: Vis
     assert not visit.client.get("/api/specimens/0/signature").json()["is_signed"]
     assert visit.call(cell, "monocyte", seen=1).status_code == 200
     assert sign(visit).json()["versions"][0]["version"] == 1
+
+
+def test_what_is_signed_is_what_the_page_showed_whichever_way_each_call_came(
+    desk: Desk, visit: Visit, tmp_path: Path
+) -> None:
+    """A call on the page, then one of the same cell by a file of labels: the page shows the latter."""
+    [cell] = visit.names(1)
+    visit.call(cell, "plasma_cell")
+    image = read_cells(desk.out / "f0")["image"][0]
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"image,cell_id,counted_as\n{image},{cell},monocyte\n", encoding="utf-8")
+    recount(desk.out, [labels], Reading("B. Reader", datetime(2030, 5, 4, tzinfo=UTC)))
+    again = Desk(desk.out).visit()
+    assert [s["becomes"] for s in again.cells()["standing"]] == ["monocyte"]
+    assert sign(again).status_code == 200
+    cells = read_cells(desk.out / "f0")
+    assert cells.filter(pl.col("cell_id") == cell)["counted_as"].item() == "monocyte"

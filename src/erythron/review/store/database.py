@@ -12,9 +12,6 @@ from sqlmodel import SQLModel
 from erythron.errors import DataError, UsageError
 from erythron.review.store.tables import EventRow, JobRow, RunRow
 
-DATABASE = "review.sqlite"
-"""The database of a run's review, in the folder of the run, unless another one is named."""
-
 _WAIT_S = 10
 """How long a transaction waits for another one of the same SQLite file, seconds."""
 

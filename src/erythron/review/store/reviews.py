@@ -15,18 +15,23 @@ _OF_CELLS = {EventKind.CALL, EventKind.ADD}
 def grow_review(review: Review, events: Iterable[Event]) -> Review:
     """Return a review with what events of its image say; what it holds already is not added again.
 
+    Calls stand in the order of the events, which is what the page shows: the last one of a cell holds there
+    and here. Those of which there is no event come first.
+
     Args:
         review: of the image; one that holds nothing where nobody has called a cell.
         events: of any images, in order.
     """
-    verdicts, added = list(review.verdicts), list(review.added)
-    regions, drawn = list(review.regions), {(r.region_id, r.at) for r in review.regions}
-    known, outlined = {_key(verdict) for verdict in verdicts}, {cell.cell_id for cell in added}
+    verdicts = {_key(verdict): verdict for verdict in review.verdicts}
+    added, outlined = list(review.added), {cell.cell_id for cell in review.added}
+    regions = {(region.region_id, region.at): region for region in review.regions}
     for event in events:
         if event.image != review.image:
             continue
-        if event.kind is EventKind.REGION and event.shape and (event.subject, event.at) not in drawn:
-            regions.append(_read_region(event, event.shape))
+        if event.kind is EventKind.REGION and event.shape:
+            region = _read_region(event, event.shape)
+            regions.pop((region.region_id, region.at), None)
+            regions[region.region_id, region.at] = region
         if event.kind not in _OF_CELLS:
             continue
         verdict = Verdict(
@@ -37,14 +42,16 @@ def grow_review(review: Review, events: Iterable[Event]) -> Review:
             at=event.at,
             source=event.source,
         )
-        if _key(verdict) not in known:
-            known.add(_key(verdict))
-            verdicts.append(verdict)
+        verdicts[_key(verdict)] = verdicts.pop(_key(verdict), verdict)
         if event.shape is not None and event.subject not in outlined:
             outlined.add(event.subject)
             added.append(AddedCell.model_validate_json(event.shape))
     return review.model_copy(
-        update={"verdicts": tuple(verdicts), "added": tuple(added), "regions": tuple(regions)}
+        update={
+            "verdicts": tuple(verdicts.values()),
+            "added": tuple(added),
+            "regions": tuple(regions.values()),
+        }
     )
 
 

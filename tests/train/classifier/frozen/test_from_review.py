@@ -22,7 +22,8 @@ from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
 from erythron.results.field import read_cells
 from erythron.results.record import RECORD, SlideRecord
-from erythron.review.store.database import DATABASE, name_file, open_database
+from erythron.review.record import DATABASE
+from erythron.review.store.database import name_file, open_database
 from erythron.review.store.events import EventLog
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 from erythron.train.classifier.frozen import from_review
