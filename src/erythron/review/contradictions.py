@@ -9,7 +9,6 @@ from pathlib import Path
 from erythron.errors import DataError
 from erythron.interchange.outlines import fill_parts
 from erythron.review.match import Proposal, is_same_cell
-from erythron.review.record import AddedCell
 
 _NEXT = "keep one of them, or take each file in a recount of its own with its --reader"
 
@@ -24,12 +23,13 @@ def refuse_contradictions(files: Sequence[tuple[Path, Proposal]], *, confirms_al
     Raises:
         DataError: two files contradict one another.
     """
-    for (one, first), (other, second) in combinations(files, 2):
+    drawn = [[(cell, fill_parts(cell.cell)) for cell in proposal.added] for _, proposal in files]
+    for ((one, first), new), ((other, second), others) in combinations(zip(files, drawn, strict=True), 2):
         here, there = first.list_calls(confirms_all), second.list_calls(confirms_all)
         _refuse_other_calls((one, here), (other, there))
-        for a in first.added:
-            if any(_is_same(a, b) for b in second.added):
-                x, y = a.centre
+        for cell, whole in new:
+            if whole and any(mask and is_same_cell(whole, mask) for _, mask in others):
+                x, y = cell.centre
                 raise DataError(
                     f"{one} and {other} both outline the cell at ({x}, {y}), which the count missed: it "
                     "would count twice; keep it in one of them"
@@ -45,8 +45,3 @@ def _refuse_other_calls(one: tuple[Path, Mapping[str, str]], other: tuple[Path, 
             f"{path} and {other_path} contradict one another: cell {name} is {here[name]} in the one and "
             f"{there[name]} in the other{more}; {_NEXT}"
         )
-
-
-def _is_same(one: AddedCell, other: AddedCell) -> bool:
-    a, b = fill_parts(one.cell), fill_parts(other.cell)
-    return a is not None and b is not None and is_same_cell(a, b)
