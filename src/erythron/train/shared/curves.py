@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from erythron.files.tables import read_csv, write_csv
@@ -27,6 +28,7 @@ those of the validation part after it; the latter are empty where there is none.
 
 _PANELS = ("loss", "accuracy")
 _DPI = 150
+_COLOURS = colormaps["tab20"]
 
 
 def write_curve(epochs: Sequence[dict[str, float | int | None]], path: Path) -> None:
@@ -46,11 +48,12 @@ def draw_curves(curves: dict[str, pl.DataFrame], path: Path) -> None:
         curves: by name; of several runs under one name the mean of those that have the epoch is drawn.
         path: of the picture.
     """
-    figure = Figure(figsize=(9, 3.6 + 0.14 * max(0, len(curves) - 8)), layout="constrained")
+    figure = Figure(figsize=(11, 3.6 + 0.14 * max(0, len(curves) - 20)), layout="constrained")
+    has_validation = any(t["validation_loss"].null_count() < len(t) for t in curves.values())
     for axes, panel in zip(figure.subplots(1, 2), _PANELS, strict=True):
         for number, (name, table) in enumerate(curves.items()):
             mean = table.group_by("epoch").mean().sort("epoch")
-            colour = f"C{number % 10}"
+            colour = _COLOURS(number % _COLOURS.N)
             for part, style in (("train", "--"), ("validation", "-")):
                 value = mean[f"{part}_{panel}"]
                 if value.null_count() < len(value):
@@ -59,7 +62,8 @@ def draw_curves(curves: dict[str, pl.DataFrame], path: Path) -> None:
                     axes.plot(mean["epoch"], value, linestyle=style, color=colour, label=label, linewidth=1.2)
         axes.set(xlabel="epoch", ylabel=panel)
         axes.grid(alpha=0.3)
-    figure.axes[-1].legend(fontsize=7)
-    figure.suptitle("dashed: training, as augmented; solid: validation", fontsize=8)
+    figure.legend(*figure.axes[-1].get_legend_handles_labels(), loc="outside right upper", fontsize=7)
+    solid = "; solid: validation" if has_validation else ""
+    figure.suptitle(f"dashed: training, as augmented{solid}", fontsize=8)
     with whole_file(path) as partial:
         figure.savefig(partial, dpi=_DPI, format="png")
