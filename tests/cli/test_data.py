@@ -164,8 +164,9 @@ def test_a_class_map_is_asked_for_and_used(cells: Path, tmp_path: Path) -> None:
     assert asked.returncode == 1
     assert "'1' (6 images)" in asked.stderr
     assert "--class-map" in asked.stderr
-    given = run("split", cells, "--out", tmp_path / "m.csv", "--class-map", "1=原红")
+    given = run("split", cells, "--out", tmp_path / "m.csv", "--class-map", "1=原红", "--class-map", "2=band")
     assert given.returncode == 0
+    assert "No cell is called '2', which the class map names." in given.stderr
     assert (
         read_manifest(tmp_path / "m.csv").filter(pl.col("source_label") == "1")["label"][0]
         == "proerythroblast"
