@@ -230,8 +230,25 @@ def split(
         typer.echo(note)
 
 
+_BEGINNING = 1000
+"""Bytes of a file that tell whether an audit wrote it."""
+
+_AUDIT_FILES = {
+    "audit.html": "<title>Audit of ",
+    "findings.csv": "severity,kind,paths,detail\n",
+    "similar.csv": "first,second,",
+    "findings.json": "[",
+}
+"""What an audit writes, and what stands near the beginning of each."""
+
+
 def _refuse_used(folder: Path, force: bool) -> None:
+    """Refuse a folder that holds anything, and with force one in which a person's file has a name of ours."""
     from erythron.errors import UsageError
 
     if not force and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: is not an empty folder; name another or give --force")
+    for name, mark in _AUDIT_FILES.items():
+        path = folder / name
+        if path.exists() and not (path.is_file() and mark.encode() in path.read_bytes()[:_BEGINNING]):
+            raise UsageError(f"{path}: is not as an audit writes it; move it away, or name another folder")
