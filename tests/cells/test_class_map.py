@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from erythron.cells.class_map import parse_class_map
+from erythron.cells.class_map import parse_class_map, refuse_misspelt
 from erythron.errors import UsageError
 
 
@@ -36,3 +36,14 @@ def test_an_entry_names_a_kind_or_leaves_cells_out(entry: str, name: str, kind: 
 def test_an_entry_that_is_none_is_wrong_usage(entries: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_class_map(entries)
+
+
+@pytest.mark.parametrize("given", ["late", "LATE ", "Ｌate"])
+def test_a_name_that_is_spelt_otherwise_than_the_cells_have_it_is_refused(given: str) -> None:
+    """The cells kept what the synonym says: the map was of another name."""
+    class_map = parse_class_map([f"{given}=lymphocyte", "gone="])
+    with pytest.raises(
+        UsageError, match=f"no cell of set is called '{given.strip()}', and one is called 'Late'"
+    ):
+        refuse_misspelt(class_map, {"Late", "early"}, "set")
+    assert refuse_misspelt(class_map, {given.strip(), "Late"}, "set") == ("gone",)

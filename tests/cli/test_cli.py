@@ -226,6 +226,15 @@ def test_two_inputs_with_one_output_are_refused(fields: Path, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
+def test_a_region_of_one_slide_is_counted_on_no_other(fields: Path, tmp_path: Path) -> None:
+    region = tmp_path / "region.geojson"
+    region.write_text('{"type": "Polygon", "coordinates": [[[0, 0], [90, 0], [0, 90]]]}')
+    result = run_program("count", fields, "--out", tmp_path / "out", "--region", region)
+    assert result.returncode == 2
+    assert "--region is of one slide, and 3 images are given" in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_continues_to_the_same_results(
     how: signal.Signals, fields: Path, counted: Path, tmp_path: Path

@@ -130,6 +130,15 @@ def test_audit_refuses_a_folder_that_is_used(cells: Path, tmp_path: Path) -> Non
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "file").touch()
     assert run("audit", cells, "--out", tmp_path / "used").returncode == 2
+    assert run("audit", cells, "--out", tmp_path / "used", "--force").returncode == 0
+    assert run("audit", cells, "--out", tmp_path / "used", "--force").returncode == 0
+    findings = tmp_path / "used" / "findings.csv"
+    findings.write_text(findings.read_text().replace("detail\n", "detail,decision\n"))
+    before = findings.read_bytes()
+    edited = run("audit", cells, "--out", tmp_path / "used", "--force")
+    assert edited.returncode == 2
+    assert "findings.csv: is not as an audit writes it" in edited.stderr
+    assert findings.read_bytes() == before
 
 
 def test_fetch_finds_a_set_in_the_shared_folder_and_counts_it(cells: Path, tmp_path: Path) -> None:
@@ -164,8 +173,9 @@ def test_a_class_map_is_asked_for_and_used(cells: Path, tmp_path: Path) -> None:
     assert asked.returncode == 1
     assert "'1' (6 images)" in asked.stderr
     assert "--class-map" in asked.stderr
-    given = run("split", cells, "--out", tmp_path / "m.csv", "--class-map", "1=原红")
+    given = run("split", cells, "--out", tmp_path / "m.csv", "--class-map", "1=原红", "--class-map", "2=band")
     assert given.returncode == 0
+    assert "No cell is called '2', which the class map names." in given.stderr
     assert (
         read_manifest(tmp_path / "m.csv").filter(pl.col("source_label") == "1")["label"][0]
         == "proerythroblast"

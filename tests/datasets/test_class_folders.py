@@ -15,7 +15,7 @@ from erythron.datasets.fetch import unpack_zip
 from erythron.datasets.manifest import write_manifest
 from erythron.datasets.sets import open_set, read_set
 from erythron.datasets.split import SplitPlan, keep_published, split_rows
-from erythron.errors import DataError
+from erythron.errors import DataError, UsageError
 
 from .conftest import draw_smear, save, save_flat
 
@@ -117,6 +117,15 @@ def test_unknown_folders_are_asked_for_with_their_counts(tmp_path: Path) -> None
         ("orthochromatic_erythroblast", 1),
         ("proerythroblast", 3),
     ]
+
+
+def test_the_class_map_names_folders_as_they_are_written(tmp_path: Path) -> None:
+    save_flat(tmp_path / "Late" / "0.png", 0)
+    with pytest.raises(UsageError, match="no cell of mine is called 'late', and one is called 'Late'"):
+        read_set("mine", tmp_path, class_map=parse_class_map(["late=polychromatic"]))
+    read = read_set("mine", tmp_path, class_map=parse_class_map(["Late=polychromatic", "lat=band"]))
+    assert read.rows["label"].to_list() == ["polychromatic_erythroblast"]
+    assert read.notes == ("No cell is called 'lat', which the class map names.",)
 
 
 def test_folders_that_the_class_map_leaves_out_are_named(tmp_path: Path) -> None:

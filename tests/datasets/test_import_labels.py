@@ -75,6 +75,9 @@ def test_unknown_names_stop_the_import_before_anything_is_written(fields: Path, 
     with pytest.raises(DataError, match="'mystery'"):
         import_file(tmp_path / "f0.geojson", fields, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    other = ImportOptions(parse_class_map(["mystery=", "Lymphocyte=monocyte"]))
+    with pytest.raises(UsageError, match="'Lymphocyte', and one is called 'lymphocyte'"):
+        import_file(tmp_path / "f0.geojson", fields, tmp_path / "out", other)
     mapped = ImportOptions(parse_class_map(["mystery="]))
     assert import_file(tmp_path / "f0.geojson", fields, tmp_path / "out", mapped).cells == 1
     reasons = pl.read_csv(tmp_path / "out" / "left_out.csv")

@@ -19,7 +19,7 @@ def test_a_table_names_images_by_path_or_name_with_ending_or_without(
     tmp_path: Path, images: list[Path]
 ) -> None:
     (tmp_path / "Labels.csv").write_text(
-        "Image Name,Class,patient,set\nimages/a.png,early,p1,train\nB.JPG,late,p2,val\nc,0,p1,\n"
+        "Image Name,Class,patient,set\nimages/a.png,early,p1,train\nB.JPG,late,p2,val\nc,0,p1,\n,,,\n"
     )
     assert read_label_tables(tmp_path, images) == {
         images[0]: TableRow("early", "train", "p1"),
@@ -38,6 +38,9 @@ def test_a_table_names_images_by_path_or_name_with_ending_or_without(
         ("image,label,set\na,early,train\nimages/a.png,early,test\n", "stands in two rows of another part"),
         # Merged cells of a spreadsheet: each cell without its patient was a patient of its own.
         ("image,label,patient\na,early,p1\nb,early,\nc,late,\n", "'b' and 1 more rows have no patient"),
+        # The name of the folder or file decided, of a cell whose label a person had left open or taken out.
+        ("image,Stage\na,early\nb,\n", r"row 3 \('b'\) has no Stage"),
+        ("image,label\na,early\n,\n ,late\n", r"row 4 \('late'\) has no image"),
         ("image,remark\na,early\n", "no column 'label'; its columns are image, remark"),
         ("label\nearly\n", "no column 'image'"),
     ],

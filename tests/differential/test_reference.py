@@ -51,6 +51,10 @@ def test_a_range_may_be_open(tmp_path: Path) -> None:
         (GOOD.replace('source = "our laboratory, 2026"\n', ""), "me_ratio.source"),
         (GOOD.replace("our laboratory, 2026", " "), "its source"),
         ("me_ratio = 3\n", "me_ratio"),
+        # A limit that is called otherwise was passed over, and the range was open on that side.
+        (GOOD.replace("low = 1.5", "low = 1.5\nhihg = 3.5"), "me_ratio.hihg is unknown"),
+        (GOOD.replace("low = 1.5", "low = 1.5\nHigh = 3.5"), "low, high, population, source alone"),
+        (GOOD.replace("low = 1.5", 'low = 1.5\nunit = "%"'), "me_ratio.unit is unknown"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, part: str) -> None:

@@ -431,6 +431,11 @@ def test_a_class_map_says_what_names_stand_for_and_what_is_to_stay(run: Path) ->
     labels.write_text(
         f"image,cell_id,label\n{image},{cell},Zelle\n{image},{kept},egal\n{image},x9999y1,Zelle\n"
     )
+    near = Reading("A. Reader", NOW, class_map=parse_class_map(["ZELLE=lymphocyte", "egal="]))
+    with pytest.raises(
+        UsageError, match="no cell of the labels is called 'ZELLE', and one is called 'Zelle'"
+    ):
+        recount(run, [labels], near)
     names = parse_class_map([f"Zelle={other_class(called)}", "egal="])
     done: Recount = recount(run, [labels], Reading("A. Reader", NOW, class_map=names))
     assert done.changed == 1

@@ -84,6 +84,14 @@ def test_settings_of_the_command_line() -> None:
         parse_settings(["fit.epochs"])
     with pytest.raises(UsageError, match="multiple of accumulate"):
         vary_recipe(FineTunedRecipe(), {"fit.accumulate": 5})
+    # The rate rose to the end of the training, for the final one of the recipe is above it.
+    with pytest.raises(UsageError, match="rate 1e-06 is the highest and is below final_rate 1e-05"):
+        vary_recipe(FineTunedRecipe(), {"optimiser.rate": 1e-6})
+    constant = vary_recipe(FineTunedRecipe(), {"optimiser.rate": 1e-6, "optimiser.final_rate": 1e-6})
+    assert constant.optimiser.rate == constant.optimiser.final_rate == 1e-6
+    for area in ([0.9, 0.1], [0.1, 5.0]):
+        with pytest.raises(UsageError, match="is not the least and the largest share"):
+            vary_recipe(FineTunedRecipe(), {"augmentation.area": area})
     with pytest.raises(UsageError, match="'kind' is no setting"):
         vary_recipe(FineTunedRecipe(), {"kind": "frozen_encoder"})
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
 
 from erythron.cells.classes import CellType, find_type
 from erythron.errors import DataError, UsageError
@@ -40,3 +42,31 @@ def parse_class_map(entries: Iterable[str]) -> ClassMap:
         except DataError as error:
             raise UsageError(f"--class-map '{entry}': {error}") from error
     return found
+
+
+def refuse_misspelt(class_map: ClassMap, names: Collection[str], where: str) -> tuple[str, ...]:
+    """Refuse a map that spells a name otherwise than the cells have it, and return the names that none has.
+
+    A synonym in another spelling is known without the map, so these cells would keep what the synonym says.
+
+    Args:
+        class_map: it.
+        names: of the cells, as their source has them.
+        where: what the source is called.
+
+    Raises:
+        UsageError: a name differs from one of a cell in case, space, hyphens or the form of Unicode alone.
+    """
+    absent = [name for name in class_map if name not in names]
+    spelt = {_fold(name): name for name in names if name not in class_map}
+    for name in absent:
+        if _fold(name) in spelt:
+            raise UsageError(
+                f"class map: no cell of {where} is called '{name}', and one is called "
+                f"'{spelt[_fold(name)]}'; write it as it stands there"
+            )
+    return tuple(absent)
+
+
+def _fold(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name)).casefold()

@@ -128,6 +128,7 @@ def run_count(
     """Count, print the differential of the run, or a line a specimen, and return the exit status.
 
     Raises:
+        UsageError: a region is given with several images.
         BrowserError: a PDF is wanted and no browser can print it; one that is missing is noticed before work
             begins.
     """
@@ -135,6 +136,7 @@ def run_count(
     # NumPy and SciPy each start a pool of threads, for which a count has no use.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from erythron.bundle.loading import start_loading
+    from erythron.errors import UsageError
 
     # OpenVINO compiles the networks while Python is still importing what the count needs; a run that is there
     # mostly needs none.
@@ -160,6 +162,11 @@ def run_count(
 
     browser, executor = find_browser() if pdf else None, open_engine(engine)
     inputs = gather_images(images, out)
+    if options.slides.region is not None and len(inputs) > 1:
+        raise UsageError(
+            f"--region is of one slide, and {len(inputs)} images are given; count each with its own region "
+            "into its own --out"
+        )
     show_runtime(options.runtime)
     specimens = None if specimen is None else group_images(inputs, specimen)
     for text in () if specimen is None else list_not_given(inputs, specimen):

@@ -112,7 +112,7 @@ def audit(
     import json
     from collections import Counter
 
-    from erythron.cli.progress import show_failures, show_progress
+    from erythron.cli.progress import show_failures, show_notice, show_progress
     from erythron.datasets.audit import audit_manifest, tabulate_findings
     from erythron.datasets.audit_page import KINDS, render_audit
     from erythron.datasets.sets import open_set
@@ -123,6 +123,8 @@ def audit(
         _refuse_used(out, force)
     labelled = open_set(source, parse_class_map(class_map or ()), keep_contradictions=True)
     show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
+    for note in labelled.notes:
+        show_notice(note)
     images = labelled.rows["path"].n_unique()
     with show_progress(f"Auditing {labelled.name}", images) as progress:
         result = audit_manifest(labelled.rows, labelled.name, progress=progress)
@@ -179,7 +181,7 @@ def split(
     import json
     from dataclasses import asdict
 
-    from erythron.cli.progress import show_failures, show_progress
+    from erythron.cli.progress import show_failures, show_notice, show_progress
     from erythron.datasets.audit import find_similar_rows
     from erythron.datasets.manifest import check_suffix, write_manifest
     from erythron.datasets.sets import open_set
@@ -195,6 +197,8 @@ def split(
     plan = SplitPlan(validation, test, seed)
     labelled = open_set(source, parse_class_map(class_map or ()))
     show_failures([f"{path}: {reason}" for path, reason in labelled.left_out.iter_rows()])
+    for note in labelled.notes:
+        show_notice(note)
     with show_progress(f"Comparing {labelled.name}", labelled.rows["path"].n_unique()) as progress:
         similar = find_similar_rows(labelled.rows, progress=progress)
     is_published = kind is SplitKind.PUBLISHED
@@ -226,8 +230,25 @@ def split(
         typer.echo(note)
 
 
+_BEGINNING = 1000
+"""Bytes of a file that tell whether an audit wrote it."""
+
+_AUDIT_FILES = {
+    "audit.html": "<title>Audit of ",
+    "findings.csv": "severity,kind,paths,detail\n",
+    "similar.csv": "first,second,",
+    "findings.json": "[",
+}
+"""What an audit writes, and what stands near the beginning of each."""
+
+
 def _refuse_used(folder: Path, force: bool) -> None:
+    """Refuse a folder that holds anything, and with force one in which a person's file has a name of ours."""
     from erythron.errors import UsageError
 
     if not force and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: is not an empty folder; name another or give --force")
+    for name, mark in _AUDIT_FILES.items():
+        path = folder / name
+        if path.exists() and not (path.is_file() and mark.encode() in path.read_bytes()[:_BEGINNING]):
+            raise UsageError(f"{path}: is not as an audit writes it; move it away, or name another folder")

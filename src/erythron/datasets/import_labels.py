@@ -18,7 +18,7 @@ from PIL import Image
 
 from erythron.bundle.folder import load_bundle
 from erythron.bundle.schema import Framing
-from erythron.cells.class_map import ClassMap
+from erythron.cells.class_map import ClassMap, refuse_misspelt
 from erythron.cells.classes import CellType
 from erythron.cells.outline import BoxedMask, clip_mask, name_cell
 from erythron.classify.crops import cut_mask, cut_window
@@ -129,12 +129,14 @@ def import_labels(
         progress: called after each image.
 
     Raises:
-        UsageError: ``out`` is there, or ``images`` holds no image.
+        UsageError: ``out`` is there, ``images`` holds no image, or the class map spells a name otherwise.
         DataError: a file cannot be read, a name is unknown, or no cell is left.
     """
     _refuse_other(out, force=options.force)
     labelled = [image for file in files for image in read_labels(file)]
-    kinds = map_labels((c.label for image in labelled for c in image.cells), options.class_map)
+    names = [cell.label for image in labelled for cell in image.cells]
+    kinds = map_labels(names, options.class_map)
+    refuse_misspelt(options.class_map, set(names), "the files")
     fields, failures = _find_fields(labelled, [image.path for image in find_images([images])])
     framing = load_bundle().card.framing
     rows: list[tuple[object, ...]] = []

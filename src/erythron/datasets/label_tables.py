@@ -39,8 +39,9 @@ def read_label_tables(folder: Path, images: list[Path]) -> dict[Path, TableRow] 
     ``stage``), and may have ``split`` and ``group``.
 
     Raises:
-        DataError: a table cannot be read, lacks one of the two columns, has a group in some rows alone, or
-            names an image that is not there, that two files are called, or twice with different rows.
+        DataError: a table cannot be read, lacks one of the two columns or a value in them, has a group in
+            some rows alone, or names an image that is not there, that two files are called, or twice with
+            different rows.
     """
     tables = sorted(p for p in folder.rglob("*") if p.is_file() and p.name.casefold() == TABLE_NAME)
     if not tables:
@@ -93,11 +94,17 @@ def _read_rows(table: Path) -> list[tuple[str, TableRow]]:
                 f"one of them '{kind}'"
             )
     rows = []
-    for row in content.iter_rows(named=True):
+    for number, row in enumerate(content.iter_rows(named=True), 2):
         values = {kind: str(row[c] or "").strip() if c is not None else "" for kind, c in columns.items()}
         if values["image"] and values["label"]:
             found = TableRow(values["label"], values["split"] or None, values["group"])
             rows.append((values["image"], found))
+        elif values["image"] or values["label"]:
+            here, lacks = ("image", "label") if values["image"] else ("label", "image")
+            raise DataError(
+                f"{table}: row {number} ('{values[here]}') has no {columns[lacks]}, and the name of a "
+                "folder or file would decide; fill it in, or take the row and its image out"
+            )
     bare = [name for name, row in rows if not row.group]
     if bare and len(bare) < len(rows):
         raise DataError(

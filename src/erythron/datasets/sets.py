@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from erythron.cells.class_map import ClassMap
+from erythron.cells.class_map import ClassMap, refuse_misspelt
 from erythron.datasets import readers
 from erythron.datasets.bloodmnist import read_bloodmnist
 from erythron.datasets.class_folders import describe_bmec, name_labels, read_class_folders
@@ -50,6 +50,7 @@ def read_set(
             are left out and named.
 
     Raises:
+        UsageError: the class map spells a name otherwise than the set.
         DataError: no such folder; or it is not laid out as expected.
     """
     if not folder.is_dir():
@@ -57,14 +58,17 @@ def read_set(
             f"{folder}: there is no such folder; check the path, or run erythron data fetch {name}"
         )
     reader = READERS.get(name)
+    found = read_class_folders(folder, class_map or {}) if reader is None else reader(folder)
+    absent = refuse_misspelt(class_map or {}, {cell.source_label for cell in found}, name)
     if reader is not None:
-        labelled = make_set(name, reader(folder), class_map)
+        labelled = make_set(name, found, class_map)
     else:
-        found = read_class_folders(folder, class_map or {})
         labelled = make_set(name, found, name_labels(found, class_map or {}))
         if name == BMEC:
             labels = labelled.rows["label"].to_list()
             labelled = replace(labelled, notes=describe_bmec(labels, labelled.rows["group"].n_unique()))
+    said = tuple(f"No cell is called '{name}', which the class map names." for name in absent)
+    labelled = replace(labelled, notes=(*labelled.notes, *said))
     return labelled if keep_contradictions else leave_out_contradictions(labelled)
 
 

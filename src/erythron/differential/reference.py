@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from erythron.files.reading import read_text
 _RATIOS = {"me_ratio", "maturation_index", "proliferation_ratio"}
 """Indices that are ratios of two counts and may be over 1; every other range is of a share."""
 
+_KEYS = tuple(limit.name for limit in fields(ReferenceRange))
+
 SHIPPED = Path(__file__).parent / "reference.toml"
 
 
@@ -31,7 +34,7 @@ def read_references(path: Path, known: Iterable[str]) -> Mapping[str, ReferenceR
         known: names that a table may have.
 
     Raises:
-        DataError: the file cannot be read, or a table is unknown, incomplete or upside down.
+        DataError: the file cannot be read, or a table or a key in it is unknown, incomplete or upside down.
     """
     try:
         tables = tomllib.loads(read_text(path))
@@ -47,6 +50,9 @@ def read_references(path: Path, known: Iterable[str]) -> Mapping[str, ReferenceR
                 f"{path}: '{name}' is no index and no class of the model; known names are: {', '.join(names)}"
             )
         limits = {"low": None, "high": None} | table if isinstance(table, dict) else table
+        unknown = sorted(table.keys() - _KEYS) if isinstance(table, dict) else []
+        if unknown:
+            raise DataError(f"{path}: {name}.{unknown[0]} is unknown; a range has {', '.join(_KEYS)} alone")
         try:
             found = _adapter().validate_python(limits)
         except ValidationError as error:

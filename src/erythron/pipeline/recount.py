@@ -17,7 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from erythron.cells.class_map import ClassMap
+from erythron.cells.class_map import ClassMap, refuse_misspelt
 from erythron.errors import DataError, UsageError
 from erythron.files.locking import lock_folder
 from erythron.files.naming import as_text
@@ -98,7 +98,8 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         progress: called after each image.
 
     Raises:
-        UsageError: the folder holds no finished count, or a table in it was edited and is none of ``files``.
+        UsageError: the folder holds no finished count, a table in it was edited and is none of ``files``, or
+            the class map spells a name otherwise than they do.
         DataError: a file cannot be read, is of an image that the run has not, names unknown classes, or
             contradicts another one.
     """
@@ -110,6 +111,7 @@ def recount(out: Path, files: Sequence[Path], reading: Reading, progress: Progre
         for folder in folders.values():
             put_back_edited(folder)
         labels = _assign([found for path in files for found in read_corrections(path)], folders)
+        refuse_misspelt(reading.class_map, _list_names(labels), "the labels")
         with _restore_edited(finished, files):
             counted = {path: read_cells(folders[path]) for path in labels}
             tables = [(one, counted[path]) for path, of_image in labels.items() for one in of_image]
@@ -213,6 +215,13 @@ def _assign(labels: Sequence[Labels], folders: Mapping[Path, Path]) -> dict[Path
         if read_record(folders[image]) is None:
             raise DataError(f"{image}: was not counted, so no label of it can be taken; count it again")
     return found
+
+
+def _list_names(labels: Mapping[Path, list[Labels]]) -> set[str]:
+    """Return what files call cells."""
+    every = [one for of_image in labels.values() for one in of_image]
+    in_rows = {name for one in every for row in one.rows for name in (row.counted_as, row.label) if name}
+    return in_rows | {cell.label for one in every for cell in one.cells}
 
 
 def _match(labels: Labels, folder: Path, cells: pl.DataFrame, class_map: ClassMap) -> Proposal:

@@ -207,6 +207,12 @@ class AugmentationSettings(_Settings):
     copies: Annotated[int, Field(ge=0, le=35)] = 0
     evaluation_crop: EvaluationCrop = EvaluationCrop.WHOLE
 
+    @model_validator(mode="after")
+    def _check_area(self) -> AugmentationSettings:
+        if not self.area[0] <= self.area[1] <= 1:
+            raise ValueError(f"area {list(self.area)} is not the least and the largest share, at most 1")
+        return self
+
 
 class OptimiserKind(StrEnum):
     """The optimiser: ``sgd`` is SGD with Nesterov's momentum, ``adamw`` Loshchilov and Hutter 2019."""
@@ -251,6 +257,12 @@ class OptimiserSettings(_Settings):
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
     momentum: Share = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
+
+    @model_validator(mode="after")
+    def _check_rates(self) -> OptimiserSettings:
+        if self.rate < self.final_rate:
+            raise ValueError(f"rate {self.rate:g} is the highest and is below final_rate {self.final_rate:g}")
+        return self
 
 
 class Sampling(StrEnum):

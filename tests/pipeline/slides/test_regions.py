@@ -19,7 +19,10 @@ SQUARE = [[10, 10], [110, 10], [110, 110], [10, 110], [10, 10]]
 HOLE = [[40, 40], [60, 40], [60, 60], [40, 60], [40, 40]]
 POLYGON = {"type": "Polygon", "coordinates": [SQUARE, HOLE]}
 MULTI = {"type": "MultiPolygon", "coordinates": [[SQUARE, HOLE]]}
+FAR = [[900, 900], [950, 900], [900, 950]]
 FEATURE = {"type": "Feature", "geometry": POLYGON, "properties": {"objectType": "annotation"}}
+
+IGNORED = {**FEATURE, "properties": {"objectType": "annotation", "classification": {"name": "Ignore*"}}}
 
 
 def write(folder: Path, document: Any) -> Path:
@@ -60,7 +63,14 @@ def test_polygons_are_read_from_every_form_of_geojson(document: Any, tmp_path: P
         ({"type": "Polygon", "coordinates": [[["a", 2], [3, 4], [5, 6]]]}, "coordinates are not"),
         ({"type": "Polygon"}, "coordinates are not"),
         ("7", "coordinates are not"),
-        ({"type": "Polygon", "coordinates": [[[900, 900], [950, 900], [900, 950]]]}, "lies outside"),
+        ({"type": "Polygon", "coordinates": [FAR]}, "1 of 1 polygons have no part in"),
+        # Drawn on another slide, of which this one holds a part: the rest was passed over.
+        (
+            {"type": "MultiPolygon", "coordinates": [[SQUARE], [FAR]]},
+            "1 of 2 polygons have no part in s.svs of 400",
+        ),
+        # QuPath's class for what is not to be looked at was counted as a region of its own.
+        ([FEATURE, IGNORED], r"class 'Ignore\*', which QuPath ignores"),
     ],
 )
 def test_a_file_that_is_no_region_is_refused_with_the_reason(

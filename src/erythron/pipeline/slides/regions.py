@@ -7,6 +7,7 @@ In: a GeoJSON file of polygons, as QuPath exports annotations, in pixels of the 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import Path
@@ -74,7 +75,8 @@ def read_region_set(path: Path, slide: Slide) -> RegionSet:
         slide: that it was drawn on.
 
     Raises:
-        DataError: the file cannot be read, holds no polygon, or lies outside the slide.
+        DataError: the file cannot be read, holds no polygon or one that is to be ignored, or one lies outside
+            the slide.
     """
     try:
         document = json.loads(read_text(path))
@@ -84,18 +86,26 @@ def read_region_set(path: Path, slide: Slide) -> RegionSet:
         raise DataError(f"{path}: is no GeoJSON; export the annotations from QuPath as GeoJSON") from error
     try:
         polygons = tuple(_find_polygons(document))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         raise DataError(f"{path}: its coordinates are not as GeoJSON has them; export it again") from error
     if not polygons:
         raise DataError(f"{path}: holds no polygon; draw the region with QuPath's polygon or brush tool")
-    x, y = np.array([corner for outer, *_ in polygons for corner in outer]).T
-    box = Box(floor(x.min()), floor(y.min()), ceil(x.max()), ceil(y.max()))
-    if not box.intersect(Box(0, 0, slide.width_px, slide.height_px)).area_px:
+    whole = Box(0, 0, slide.width_px, slide.height_px)
+    outside = sum(not _bound(outer).intersect(whole).area_px for outer, *_ in polygons)
+    if outside:
         raise DataError(
-            f"{path}: the region lies outside {slide.name} of {slide.width_px}x{slide.height_px} px; "
-            "give the region of this slide, in pixels at full resolution"
+            f"{path}: {outside} of {len(polygons)} polygons have no part in {slide.name} of "
+            f"{slide.width_px}x{slide.height_px} px; give the region of this slide, in pixels "
+            "at full resolution"
         )
-    return RegionSet(polygons, box)
+    return RegionSet(polygons, _bound([corner for outer, *_ in polygons for corner in outer]))
+
+
+def _bound(corners: Sequence[tuple[float, float]]) -> Box:
+    x, y = np.array(corners).T
+    return Box(floor(x.min()), floor(y.min()), ceil(x.max()), ceil(y.max()))
 
 
 def _find_polygons(document: Any) -> list[tuple[Ring, ...]]:
@@ -104,13 +114,26 @@ def _find_polygons(document: Any) -> list[tuple[Ring, ...]]:
     if "features" in document:
         return _find_polygons(document["features"])
     if "geometry" in document:
-        return _find_polygons(document["geometry"] or {})
+        found = _find_polygons(document["geometry"] or {})
+        if found:
+            _refuse_ignored(document)
+        return found
     if "geometries" in document:
         return _find_polygons(document["geometries"])
     kind, coordinates = document.get("type"), document.get("coordinates")
     if kind == "Polygon":
         return [_read_polygon(coordinates)]
     return [_read_polygon(one) for one in coordinates] if kind == "MultiPolygon" else []
+
+
+def _refuse_ignored(feature: Mapping[str, Any]) -> None:
+    """Refuse what QuPath marks as not to be looked at: as one more polygon it would be counted."""
+    kind = ((feature.get("properties") or {}).get("classification") or {}).get("name")
+    if kind is not None and kind.endswith("*"):
+        raise DataError(
+            f"holds an annotation of the class '{kind}', which QuPath ignores and a region would count; "
+            "subtract it from the others, or leave it out"
+        )
 
 
 def _read_polygon(rings: Any) -> tuple[Ring, ...]:
