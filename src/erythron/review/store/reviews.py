@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
 
 from erythron.review.record import AddedCell, Region, Review, Verdict
-from erythron.review.store.events import Change, Event
+from erythron.review.store.events import Change, Event, Maker
 from erythron.review.store.tables import EventKind
 
 _OF_CELLS = {EventKind.CALL, EventKind.ADD}
@@ -81,6 +83,23 @@ def list_missing(review: Review, events: Iterable[Event]) -> tuple[tuple[Verdict
         change = Change(review.image, verdict.cell_id, seen, kind, verdict.was, verdict.called, shape)
         missing.append((verdict, change))
     return tuple(missing)
+
+
+def group_missing(missing: Sequence[tuple[Verdict, Change]]) -> Iterator[tuple[Maker, list[Change]]]:
+    """Give the changes of :func:`list_missing` in runs of one maker in which each subject stands once."""
+    for (reader, at, source), same in groupby(missing, key=_get_origin):
+        maker = Maker(reader, at, f"{source} {at.isoformat()}", source)
+        run: list[Change] = []
+        for _, change in same:
+            if any(change.subject == other.subject for other in run):
+                yield maker, run
+                run = []
+            run.append(change)
+        yield maker, run
+
+
+def _get_origin(pair: tuple[Verdict, Change]) -> tuple[str, datetime, str]:
+    return pair[0].reader, pair[0].at, pair[0].source
 
 
 def _read_region(event: Event, ring: str) -> Region:
