@@ -294,3 +294,27 @@ def test_what_is_signed_is_what_the_page_showed_whichever_way_each_call_came(
     assert sign(again).status_code == 200
     cells = read_cells(desk.out / "f0")
     assert cells.filter(pl.col("cell_id") == cell)["counted_as"].item() == "monocyte"
+
+
+def test_the_later_of_two_calls_holds_whichever_way_they_came(
+    desk: Desk, visit: Visit, tmp_path: Path
+) -> None:
+    """A call by a file of labels, then one on the open page, which had not seen the former."""
+    [cell] = visit.names(1)
+    image = read_cells(desk.out / "f0")["image"][0]
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"image,cell_id,counted_as\n{image},{cell},monocyte\n", encoding="utf-8")
+    recount(desk.out, [labels], Reading("B. Reader", datetime(2020, 5, 4, tzinfo=UTC)))
+    visit.call(cell, "plasma_cell")
+    answer = sign(visit)
+    assert answer.status_code == 409  # the reader is told first
+    assert {event["reader"] for event in answer.json()["current"]} == {"A. Reader", "B. Reader"}
+    for reader in (visit, Desk(desk.out).visit()):
+        assert [s["becomes"] for s in reader.cells()["standing"]] == ["plasma_cell"]
+        events = reader.client.get("/api/specimens/0/events").json()["events"]
+        assert [e["becomes"] for e in events] == ["plasma_cell", "monocyte", "plasma_cell"]
+    assert sign(visit).status_code == 200
+    assert dict(read_cells(desk.out / "f0").select("cell_id", "confirmed_as").iter_rows())[cell] == (
+        "plasma_cell"
+    )
+    assert "B. Reader" in export(visit, "report").decode()
