@@ -52,7 +52,7 @@ def place(
     def read(names: Collection[str]) -> dict[str, CellOutline]:
         return {outline.cell_id: outline for outline in model if outline.cell_id in names}
 
-    return place_calls({name: verdict(name, called) for name, called in calls.items()}, added, cells, read)
+    return place_calls([verdict(name, called) for name, called in calls.items()], added, cells, read)
 
 
 def test_a_call_goes_by_name_and_else_by_place() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import polars as pl
 import pytest
 import uvicorn
@@ -19,7 +20,7 @@ from PIL import Image
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
 from erythron.read.inputs import find_images
-from erythron.results.field import read_cells, read_differential
+from erythron.results.field import read_cells, read_differential, read_outlines
 from erythron.results.review import read_review
 from erythron.review.record import DATABASE
 from erythron.review.store.database import name_file, open_database
@@ -253,6 +254,41 @@ def test_a_call_that_another_reader_made_meanwhile_is_shown_and_not_overwritten(
     first.wait_saved()
     second.let_pass(3)
     second.page.locator(".tile.confirmed").nth(1).wait_for()
+
+
+def look_again(desk: Desk) -> None:
+    """Let a change be seen, the figures be asked for, and then the cells anew."""
+    for _ in range(3):
+        desk.let_pass(3)
+        desk.page.wait_for_timeout(500)
+
+
+def test_a_cell_that_becomes_the_models_again_leaves_the_page(browser: Browser, served: Served) -> None:
+    desk = Desk(browser, served.link())
+    before = count_tiles(desk.page)
+    name = read_cells(served.out / "f0")["cell_id"][0]
+    old = read_outlines(served.out / "f0", [name])[name]
+    (height, width), x, y = old.cell.shape, old.left, old.top
+    ring = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+    with httpx.Client(base_url=served.address, follow_redirects=True) as other:
+        other.get("/enter", params={"token": served.sessions.make_link("B. Reader")})
+        other.headers["x-csrf-token"] = other.get("/api/run").json()["csrf"]
+
+        def call(cell: str, called: str, seen: int) -> None:
+            calls = [{"field": 0, "cell_id": cell, "seen": seen, "called": called}]
+            found = other.post("/api/specimens/0/calls", json={"action": "a", "calls": calls})
+            assert found.status_code == 200, found.text
+
+        call(name, "not_a_cell", 0)
+        body = {"kind": "draw", "action": "e", "cell": ring, "nucleus": ring}
+        drawn = other.post("/api/fields/0/edits", json=body).json()["events"][0]["subject"]
+        call(drawn, "lymphocyte", 1)
+        look_again(desk)
+        assert count_tiles(desk.page) == before + 1
+        call(name, "", 1)
+    look_again(desk)
+    assert count_tiles(desk.page) == before
+    assert desk.errors == []
 
 
 @pytest.mark.parametrize(("width", "zoom", "schemes"), [(1400, 1, ("light", "dark")), (700, 2, ("light",))])

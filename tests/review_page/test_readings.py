@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from erythron.compare.comparison import compare_cells
-from tests.review_page.conftest import Desk, Visit
+from tests.review_page.conftest import Desk, Visit, find_free
 
 
 @pytest.fixture
@@ -104,3 +104,21 @@ def test_readers_who_do_not_read_blind_share_all(visit: Visit) -> None:
     found = readings(visit)
     assert (found["is_blind"], found["is_reading"], found["readers"]) == (False, False, [])
     assert visit.client.post("/api/specimens/0/readings/done").json()["readers"] == []
+
+
+def test_who_reads_blind_has_what_was_added_before_in_list_and_count(run: Path) -> None:
+    opened = Desk(run)
+    visit = opened.visit("A. Reader")
+    x, y = find_free(visit.cells())
+    ring = [(x - 8, y - 8), (x + 8, y - 8), (x + 8, y + 8), (x - 8, y + 8)]
+    body = {"kind": "draw", "action": "e", "cell": ring, "nucleus": ring}
+    added = visit.client.post("/api/fields/0/edits", json=body).json()["events"][0]["subject"]
+    opened.log.close()
+    blind = Desk(run, is_blind=True)
+    reader = blind.visit("B. Reader")
+    assert reader.call(added, "lymphocyte").status_code == 200
+    shown = reader.client.get("/api/specimens/0/differential").json()
+    assert added in reader.cells()["cell_id"]
+    assert (shown["cells"], shown["confirmed"]) == (len(reader.cells()["cell_id"]), 1)
+    assert [flag for flag in shown["differential"]["flags"] if flag["name"] == "review_lost"] == []
+    blind.log.close()

@@ -28,16 +28,18 @@ class PlacedCalls:
     Attributes:
         called: what each cell is called that a person has called.
         added: outlines of persons that the model does not have.
+        origins: the name by which a person called each cell that has another one now.
         lost: calls that are in no count: their cell is no longer outlined, or shares one with another call.
     """
 
     called: Mapping[str, str]
     added: tuple[CellOutline, ...]
+    origins: Mapping[str, str]
     lost: int
 
 
 def place_calls(
-    holding: Mapping[str, Verdict],
+    verdicts: Sequence[Verdict],
     added: Sequence[CellOutline],
     cells: pl.DataFrame,
     read_outlines: ReadOutlines,
@@ -46,10 +48,11 @@ def place_calls(
 
     A call by name goes before one by place: where a person took an outline away and drew another one there,
     the new one keeps its own call. A cell that a person added and the model outlines now is the model's, with
-    the person's call, and counts once.
+    the person's call, and counts once. Where somebody saw a call that went to another cell, and called that
+    cell otherwise or took the call back, it is no longer of that cell.
 
     Args:
-        holding: the call that holds, by cell.
+        verdicts: of persons, in order; the last one of a name holds.
         added: outlines of the cells that persons added.
         cells: the table of the model's cells.
         read_outlines: asked only for calls whose cell no name tells, and for cells of the model whose nucleus
@@ -57,25 +60,38 @@ def place_calls(
     """
     own = set(cells["cell_id"])
     names = own | {outline.cell_id for outline in added}
-    called = {name: verdict.called for name, verdict in holding.items() if name in names}
-    moved = {name: verdict.called for name, verdict in holding.items() if name not in names}
-    by_place, lost = dict[str, str](), 0
+    last = {verdict.cell_id: verdict for verdict in verdicts}
+    called = {name: one.called for name, one in last.items() if one.called and name in names}
+    moved = {name: one.called for name, one in last.items() if one.called and name not in names}
+    answered = {(one.cell_id, one.was): one.at for one in verdicts}
+
+    def is_answered(found: str, name: str) -> bool:
+        at = answered.get((found, last[name].called))
+        return at is not None and at >= last[name].at
+
+    by_place, origins, lost = dict[str, str](), dict[str, str](), 0
     for name, found in _find_by_place(moved, added, cells, read_outlines).items():
         call = moved[name]
         if found is None:
             lost += 1
+        elif is_answered(found, name):
+            continue
         elif found in called:
             lost += call not in {NOT_A_CELL, called[found]}
         elif found in own or call != NOT_A_CELL:
             lost += by_place.get(found, call) != call
-            by_place[found] = call
+            by_place[found], origins[found] = call, name
     called |= by_place
     repeated = _find_repeated(added, cells, called, read_outlines)
     for name, same in repeated.items():
-        call = called.pop(name, "")
-        if call:
-            lost += called.setdefault(same, call) != call
-    return PlacedCalls(called, tuple(one for one in added if one.cell_id not in repeated), lost)
+        call, origin = called.pop(name, ""), origins.pop(name, name)
+        if not call or is_answered(same, origin):
+            continue
+        if same in called:
+            lost += called[same] != call
+        else:
+            called[same], origins[same] = call, origin
+    return PlacedCalls(called, tuple(one for one in added if one.cell_id not in repeated), origins, lost)
 
 
 def _find_by_place(

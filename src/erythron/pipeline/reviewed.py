@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,11 +44,13 @@ class ReviewedCells:
         cells: their table, those that persons added last.
         added: outlines of the latter.
         differential: of all.
+        origins: the name by which a person called each cell that has another one now.
     """
 
     cells: pl.DataFrame
     added: tuple[CellOutline, ...]
     differential: Differential
+    origins: Mapping[str, str]
 
 
 def apply_review(counted: CountedField, review: Review, model: Model) -> CountedField:
@@ -131,8 +133,8 @@ def put_calls(
     withdrawn = review.withdrawn - known
     new = (cell for cell in review.added if cell.cell_id not in known | withdrawn)
     drawn = tuple(outline for cell in new if (outline := outline_added(cell)))
-    holding = {name: verdict for name, verdict in review.holding.items() if name not in withdrawn}
-    placed = place_calls(holding, drawn, field.cells, field.read_outlines)
+    standing = [verdict for verdict in review.verdicts if verdict.cell_id not in withdrawn]
+    placed = place_calls(standing, drawn, field.cells, field.read_outlines)
     added, called, lost = placed.added, placed.called, placed.lost
     cells = pl.concat([field.cells, name_added(added)]) if added else field.cells
     confirmed = [called.get(cell_id) for cell_id in cells["cell_id"]]
@@ -153,7 +155,8 @@ def put_calls(
         reader = review.standing_regions[-1].reader
         text = f"{sum(outside)} cells lie outside the region that {reader} drew, and are in no count"
         flags.append(QualityFlag("region_drawn", text, float(sum(outside))))
-    return ReviewedCells(cells, added, replace(differential, flags=(*flags, *differential.flags)))
+    differential = replace(differential, flags=(*flags, *differential.flags))
+    return ReviewedCells(cells, added, differential, placed.origins)
 
 
 def undo_review(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import groupby
 from pathlib import Path
 
 import polars as pl
@@ -25,9 +23,9 @@ from erythron.pipeline.slides.reviewed import name_on_slide
 from erythron.pipeline.tally import SeenPixels, flag_shared
 from erythron.quality.flags import QualityFlag
 from erythron.read.source import Slide
-from erythron.review.record import Review, Verdict
+from erythron.review.record import Review
 from erythron.review.store.events import SHARED, Change, Event, EventLog, Maker, StaleError, Subject
-from erythron.review.store.reviews import grow_review, list_missing
+from erythron.review.store.reviews import group_missing, grow_review, list_missing
 from erythron.review.store.tables import EventKind
 from erythron.review_page.edits import describe_added, keep_apart, name_apart
 from erythron.review_page.field import PageField
@@ -118,6 +116,31 @@ class Book:
         names = {field.name for field in specimen.fields} | {specimen.key}
         with self._lock:
             return [e for (of, image, _), e in self._last.items() if of == lane and image in names]
+
+    def list_moved(self, lane: str, specimen: PageSpecimen) -> list[Event]:
+        """Return the calls that went to cells of other names, as if they were of these.
+
+        A cell that nobody has called by its own name has version 0.
+        """
+        moved = []
+        with self._lock:
+            for field in specimen.fields:
+                for cell_id, origin in self.call_cells(lane, field).origins.items():
+                    own = self._last.get((lane, field.name, cell_id))
+                    event = self._last[lane, field.name, origin]
+                    version = 0 if own is None else own.version
+                    moved.append(replace(event, subject=cell_id, version=version, kind=EventKind.CALL))
+        return moved
+
+    def list_cells(self, lane: str, field: PageField) -> pl.DataFrame:
+        """Return the cells of a field that a reader is shown, as the model calls them.
+
+        They are those that the count has, and those that persons added and took away again, which may be put
+        back.
+        """
+        with self._lock:
+            shown = {*self.call_cells(lane, field).cells["cell_id"], *self.get_review(lane, field).withdrawn}
+            return field.list_cells().filter(pl.col("cell_id").is_in(list(shown)))
 
     def list_all(self, specimen: PageSpecimen) -> list[Event]:
         """Return the events of a whole specimen, such as signatures, in any lane."""
@@ -267,10 +290,17 @@ class Book:
         last = self.find(lane, (field.name, cell_id))
         if last is not None and last.becomes:
             return last.becomes
+        with self._lock:
+            origin = self.call_cells(lane, field).origins.get(cell_id)
+            if origin is not None:
+                return self._last[lane, field.name, origin].becomes
         return str(field.find_cells([cell_id])["counted_as"][0])
 
     def get_review(self, lane: str, field: PageField) -> Review:
-        """Return what persons called the cells of a field, as one review."""
+        """Return what persons called the cells of a field, as one review.
+
+        Who reads without seeing the calls of others has the outlines and regions of all.
+        """
         with self._lock:
             newest = self._newest.get((lane, field.name), 0)
             done, review = self._reviews.get((lane, field.name), (0, Review(image=field.name)))
@@ -278,12 +308,16 @@ class Book:
                 new = (e for e in self._events if e.id > done and e.lane == lane)
                 review = grow_review(review, new)
                 self._reviews[lane, field.name] = (newest, review)
-            return review
+            if lane == SHARED:
+                return review
+            shared = self.get_review(SHARED, field)
+            added = tuple(cell for cell in shared.added if cell.cell_id not in shared.withdrawn)
+            return review.model_copy(update={"added": added, "regions": shared.regions})
 
     def call_cells(self, lane: str, field: PageField) -> ReviewedCells:
         """Return the cells of a field as they are called now."""
         with self._lock:
-            newest = self._newest.get((lane, field.name), 0)
+            newest = max(self._newest.get((of, field.name), 0) for of in (lane, SHARED))
             known = self._made.get((lane, field.number))
             if known is None or known[0] != newest:
                 cells = field.call_cells(self.get_review(lane, field), self.run.model.settings)
@@ -346,22 +380,6 @@ class Book:
         """Store the calls of some fields that came through files of labels, beside the page."""
         for field in fields:
             shared = [e for e in self._events if e.lane == SHARED]
-            missing = list_missing(field.read_review(), shared)
-            for (reader, at, source), same in groupby(missing, key=_get_origin):
-                for changes in _split_repeats([change for _, change in same]):
-                    self.log.append(changes, Maker(reader, at, f"{source} {at.isoformat()}", source))
+            for maker, changes in group_missing(list_missing(field.read_review(), shared)):
+                self.log.append(changes, maker)
         self.refresh()
-
-
-def _split_repeats(changes: Sequence[Change]) -> list[list[Change]]:
-    """Return changes in runs in which each subject stands once."""
-    runs: list[list[Change]] = [[]]
-    for change in changes:
-        if any(change.subject == other.subject for other in runs[-1]):
-            runs.append([])
-        runs[-1].append(change)
-    return runs
-
-
-def _get_origin(pair: tuple[Verdict, Change]) -> tuple[str, datetime, str]:
-    return pair[0].reader, pair[0].at, pair[0].source

@@ -168,7 +168,7 @@ class PageField:
 
         if review == Review(image=self.name) and read_review(self.folder) is None:
             # Nobody has changed anything: the differential is the stored one, in a thirtieth of the time.
-            return ReviewedCells(self.by_model.cells, (), read_differential(self.folder))
+            return ReviewedCells(self.by_model.cells, (), read_differential(self.folder), {})
         return put_calls(self.by_model, review, settings, name_added)
 
     def list_cells(self) -> pl.DataFrame:

@@ -200,12 +200,15 @@ class DifferentialOut(BaseModel):
     """The differential as the cells are called now; ``last`` is the event that it follows.
 
     ``is_provisional`` says that its flags make it one that is not to be reported as it stands;
-    ``nothing_counted`` why no nucleated cell is counted, empty where some are.
+    ``nothing_counted`` why no nucleated cell is counted, empty where some are; ``cells`` how many there are
+    in all, and ``confirmed`` how many of these persons have called: where a page shows other numbers, a call
+    went to another cell, and it asks for the cells anew.
     """
 
     differential: Differential
     is_provisional: bool
     nothing_counted: str
+    cells: int
     confirmed: int
     last: int
 

@@ -6,14 +6,19 @@ is counted again. Where that fails the result is opened again; what a crash left
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from erythron.differential.me_ratio import MERatio
 from erythron.errors import DataError, UsageError
+from erythron.files.naming import as_text
 from erythron.pipeline.finished import find_run
 from erythron.pipeline.options import Signing
-from erythron.pipeline.recount import recount_reviews
+from erythron.pipeline.recount import notices, recount_reviews
+from erythron.pipeline.settings import choose_settings
 from erythron.pipeline.signing import sign_result
 from erythron.results.record import read_record
 from erythron.results.signature import Signature, read_signatures
@@ -72,7 +77,8 @@ class Signer:
                 raise StaleError(later)
             if self._jobs.count_waiting(specimen.key):
                 raise WaitingError
-            [event] = self._book.change([self._change(specimen, SIGNED)], maker, specimen)
+            change = replace(self._change(specimen, SIGNED), shape=self._describe_count(specimen))
+            [event] = self._book.change([change], maker, specimen)
             try:
                 return self._finish(specimen, event)
             except Exception:
@@ -92,13 +98,28 @@ class Signer:
             recount_reviews(self._book.run.out, self._gather(specimen), specimen.key)
 
     def finish_all(self) -> None:
-        """Count again what was signed just before the server ended."""
+        """Count again what was signed just before the server ended.
+
+        Where the count or a call is another one since, it is opened again: nobody has seen what would be
+        signed.
+        """
         for specimen in self._book.run.specimens:
             event = self._book.find(SHARED, (specimen.key, SIGNATURE))
             if event is None or event.becomes != SIGNED:
                 continue
             known = read_signatures(specimen.folder)
-            if not known or known[-1].version < self._number(specimen):
+            if known and known[-1].version >= self._number(specimen):
+                continue
+            later = self._book.list_events(SHARED, specimen, event.id)
+            if later or event.shape != self._describe_count(specimen):
+                notices.warning(
+                    "%s: %s had signed it just before the server ended, and it was counted or called "
+                    "otherwise since, so it is not signed: look at it and sign again",
+                    specimen.name,
+                    event.reader,
+                )
+                self._open(specimen, Maker(event.reader, datetime.now(UTC), event.action, _FAILED))
+            else:
                 self._finish(specimen, event)
 
     def _finish(self, specimen: PageSpecimen, event: Event) -> Signature:
@@ -112,18 +133,34 @@ class Signer:
             UsageError: fields joined it or were counted otherwise since.
         """
         run = self._book.run
-        finished = find_run(run.out)
-        images = [image for one in finished.specimens if one.key == specimen.key for image in one.images]
-        done = [image for image in images if read_record(finished.folders[image.path]) is not None]
-        records = [(field, read_record(field.folder)) for field in specimen.fields]
-        if any(run.find_field(specimen.key, image.name) is None for image in done) or any(
-            record is None or record.fingerprints.calls != field.record.fingerprints.calls
-            for field, record in records
+        options, calls = self._read_count(specimen)
+        now, shown = choose_settings(run.model.bundle, *options), run.model.settings
+        if (
+            any(run.find_field(specimen.key, image) is None for image in calls)
+            or any(calls.get(field.name) != field.record.fingerprints.calls for field in specimen.fields)
+            or (now.references, now.width, now.me_ratio) != (shown.references, shown.width, shown.me_ratio)
         ):
             raise UsageError(
                 f"{run.out}: was counted again since this page was opened, so that other cells would be "
                 "signed than it shows; end erythron review, start it again, and look at them first"
             )
+
+    def _read_count(
+        self, specimen: PageSpecimen
+    ) -> tuple[tuple[Path | None, float, MERatio], dict[str, str]]:
+        """Return how a specimen is counted now: ranges, width and M:E, and the fingerprint by image."""
+        finished = find_run(self._book.run.out)
+        images = [image for one in finished.specimens if one.key == specimen.key for image in one.images]
+        records = [(image.name, read_record(finished.folders[image.path])) for image in images]
+        calls = {name: record.fingerprints.calls for name, record in records if record is not None}
+        options = finished.options
+        return (options.reference, options.width, options.me_ratio), calls
+
+    def _describe_count(self, specimen: PageSpecimen) -> str:
+        """Return the JSON by which the event of a signature tells the count that is signed."""
+        (reference, width, me_ratio), calls = self._read_count(specimen)
+        told = {"reference": reference and as_text(reference), "width": width, "me_ratio": me_ratio.value}
+        return json.dumps({**told, "calls": calls}, sort_keys=True)
 
     def _open(self, specimen: PageSpecimen, maker: Maker) -> tuple[Event, ...]:
         events = self._book.log.append([self._change(specimen, OPENED)], maker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from erythron.review.record import AddedCell, Review, Verdict
@@ -53,11 +54,32 @@ def test_the_call_that_holds_is_the_last_one_of_the_page_and_not_of_the_file() -
     assert grown.holding["x1y1"].called == "other"
 
 
+def test_an_earlier_call_of_a_file_leaves_the_later_one_of_the_page() -> None:
+    page = event(5, "x1y1", "lymphocyte")
+    by_file = Verdict(cell_id="x1y1", called="other", was="monocyte", reader="B", at=NOW, source="f.csv")
+    review = Review(image="a.png", verdicts=(by_file,))
+    missing = list_missing(review, [page])
+    assert [(v.reader, v.at, c.seen, c.was, c.becomes) for v, c in missing] == [
+        ("B", NOW, 1, "monocyte", "other"),
+        ("A. Reader", page.at, 2, "other", "lymphocyte"),
+    ]
+    taken_in = [
+        replace(page, id=n, version=n, becomes=c.becomes, was=c.was, reader=v.reader, at=v.at)
+        for n, (v, c) in enumerate(missing, start=6)
+    ]
+    grown = grow_review(review, [page, *taken_in])
+    assert [(v.called, v.reader) for v in grown.verdicts] == [("other", "B"), ("lymphocyte", "A. Reader")]
+    assert list_missing(review, [page, *taken_in]) == ()  # it follows once
+    later = by_file.model_copy(update={"at": page.at + timedelta(seconds=1)})
+    [(_, change)] = list_missing(Review(image="a.png", verdicts=(later,)), [page])
+    assert change.becomes == "other"
+
+
 def test_calls_that_came_through_a_file_follow_those_that_are_known() -> None:
     known = event(1, "x1y1", "lymphocyte")
     calls = [
         ("x1y1", "lymphocyte", "monocyte", "A. Reader", known.at),
-        ("x1y1", "other", "lymphocyte", "B. Reader", NOW),
+        ("x1y1", "other", "lymphocyte", "B. Reader", NOW + timedelta(seconds=2)),
         ("x2y2", "other", "missed", "B. Reader", NOW),
     ]
     verdicts = tuple(

@@ -17,6 +17,7 @@ from PIL import Image
 from sqlalchemy.exc import OperationalError
 
 from erythron.cells.table import NOT_A_CELL
+from erythron.differential.me_ratio import MERatio
 from erythron.errors import DataError
 from erythron.pipeline import count, count_worker, signing
 from erythron.pipeline.count import count_images
@@ -205,11 +206,8 @@ def test_a_database_that_another_program_holds_is_said(
     assert "nothing was stored" in answer.json()["detail"]
 
 
-def test_a_signature_that_a_crash_cut_short_is_finished_at_the_next_start(
-    desk: Desk, visit: Visit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    [cell] = visit.names(1)
-    visit.call(cell, "plasma_cell")
+def cut_short(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sign as A. Reader in a server that ends before the result is counted again."""
 
     def crash(*_: object) -> None:
         raise SystemExit
@@ -221,9 +219,62 @@ def test_a_signature_that_a_crash_cut_short_is_finished_at_the_next_start(
         desk.app.state.signer.sign(book.run.specimens[0], book.refresh(), maker)
     monkeypatch.undo()
     assert read_signatures(desk.out) == ()
+
+
+def test_a_signature_that_a_crash_cut_short_is_finished_at_the_next_start(
+    desk: Desk, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [cell] = visit.names(1)
+    visit.call(cell, "plasma_cell")
+    cut_short(desk, monkeypatch)
     assert Desk(desk.out).visit().client.get("/api/specimens/0/signature").json()["is_signed"]
     [signature] = read_signatures(desk.out)
     assert signature.reader == "A. Reader"
+
+
+@pytest.mark.parametrize("how", ["scale", "options", "labels"])
+def test_a_signature_that_was_cut_short_is_of_no_other_result(
+    how: str,
+    desk: Desk,
+    visit: Visit,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of a run that was counted or called otherwise meanwhile that was signed in the reader's name."""
+    [cell] = visit.names(1)
+    visit.call(cell, "plasma_cell")
+    cut_short(desk, monkeypatch)
+    images = find_images([image.path for one in find_run(desk.out).specimens for image in one.images])
+    if how == "scale":
+        count_images(images, desk.out, RunOptions(mpp=0.29, force=True))
+    elif how == "options":
+        count_images(images, desk.out, RunOptions(mpp=0.25, me_ratio=MERatio.GRANULOCYTIC))
+    else:
+        labels, image = tmp_path / "labels.csv", read_cells(desk.out / "f0")["image"][0]
+        labels.write_text(f"image,cell_id,counted_as\n{image},{cell},monocyte\n", encoding="utf-8")
+        recount(desk.out, [labels], Reading("B. Reader", datetime(2030, 5, 4, tzinfo=UTC)))
+    with caplog.at_level(logging.WARNING, "erythron.notices"):
+        again = Desk(desk.out).visit()
+    assert "A. Reader had signed it just before the server ended" in caplog.text
+    assert read_signatures(desk.out) == ()
+    assert not again.client.get("/api/specimens/0/signature").json()["is_signed"]
+    # Who has looked at it signs what the page shows, as version 1.
+    shown = again.client.get("/api/specimens/0/differential").json()["differential"]
+    assert [version["version"] for version in sign(again).json()["versions"]] == [1]
+    stored = json.loads(export(again, "differential"))
+    names = ("nucleated_cells", "classes", "unclassified", "me_ratio", "erythroid_share")
+    assert {n: stored[n] for n in names} == {n: shown[n] for n in names}
+
+
+def test_other_options_than_the_page_shows_are_not_signed(desk: Desk, visit: Visit) -> None:
+    """The page went on to show the M:E of the options with which it was opened."""
+    images = find_images([image.path for one in find_run(desk.out).specimens for image in one.images])
+    count_images(images, desk.out, RunOptions(mpp=0.25, me_ratio=MERatio.GRANULOCYTIC))
+    answer = sign(visit)
+    assert answer.status_code == 422
+    assert "was counted again since this page was opened" in answer.json()["detail"]
+    assert sign(Desk(desk.out).visit()).status_code == 200
 
 
 def test_a_signature_makes_one_report_and_outlines_nothing_again(
@@ -294,3 +345,27 @@ def test_what_is_signed_is_what_the_page_showed_whichever_way_each_call_came(
     assert sign(again).status_code == 200
     cells = read_cells(desk.out / "f0")
     assert cells.filter(pl.col("cell_id") == cell)["counted_as"].item() == "monocyte"
+
+
+def test_the_later_of_two_calls_holds_whichever_way_they_came(
+    desk: Desk, visit: Visit, tmp_path: Path
+) -> None:
+    """A call by a file of labels, then one on the open page, which had not seen the former."""
+    [cell] = visit.names(1)
+    image = read_cells(desk.out / "f0")["image"][0]
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"image,cell_id,counted_as\n{image},{cell},monocyte\n", encoding="utf-8")
+    recount(desk.out, [labels], Reading("B. Reader", datetime(2020, 5, 4, tzinfo=UTC)))
+    visit.call(cell, "plasma_cell")
+    answer = sign(visit)
+    assert answer.status_code == 409  # the reader is told first
+    assert {event["reader"] for event in answer.json()["current"]} == {"A. Reader", "B. Reader"}
+    for reader in (visit, Desk(desk.out).visit()):
+        assert [s["becomes"] for s in reader.cells()["standing"]] == ["plasma_cell"]
+        events = reader.client.get("/api/specimens/0/events").json()["events"]
+        assert [e["becomes"] for e in events] == ["plasma_cell", "monocyte", "plasma_cell"]
+    assert sign(visit).status_code == 200
+    assert dict(read_cells(desk.out / "f0").select("cell_id", "confirmed_as").iter_rows())[cell] == (
+        "plasma_cell"
+    )
+    assert "B. Reader" in export(visit, "report").decode()

@@ -97,7 +97,7 @@ def review_slide(
     plain = undo_calls(read_cells(folder).head(sum(told.area_cells)), None)
     if review is None:
         differential = make_image_differential(plain, model.settings, record.quality, told)
-        found = ReviewedCells(plain, (), differential)
+        found = ReviewedCells(plain, (), differential, {})
     else:
         field = ImageByModel(plain, partial(read_outlines, folder), record.quality, told)
         found = put_calls(field, review, model.settings, partial(_name_added, open_slide, record, model))

@@ -35,7 +35,7 @@ class Change:
         kind: what is changed.
         was: what the subject is counted as now.
         becomes: what it is to be.
-        shape: JSON of what is drawn; None where nothing is.
+        shape: JSON of what is drawn, or of the count that is signed; None where neither is.
     """
 
     image: str

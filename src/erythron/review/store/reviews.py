@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
 
 from erythron.review.record import AddedCell, Region, Review, Verdict
-from erythron.review.store.events import Change, Event
+from erythron.review.store.events import Change, Event, Maker
 from erythron.review.store.tables import EventKind
 
 _OF_CELLS = {EventKind.CALL, EventKind.ADD}
@@ -34,14 +36,7 @@ def grow_review(review: Review, events: Iterable[Event]) -> Review:
             regions[region.region_id, region.at] = region
         if event.kind not in _OF_CELLS:
             continue
-        verdict = Verdict(
-            cell_id=event.subject,
-            called=event.becomes,
-            was=event.was,
-            reader=event.reader,
-            at=event.at,
-            source=event.source,
-        )
+        verdict = _as_verdict(event)
         verdicts[_key(verdict)] = verdicts.pop(_key(verdict), verdict)
         if event.shape is not None and event.subject not in outlined:
             outlined.add(event.subject)
@@ -58,29 +53,70 @@ def grow_review(review: Review, events: Iterable[Event]) -> Review:
 def list_missing(review: Review, events: Iterable[Event]) -> tuple[tuple[Verdict, Change], ...]:
     """Return the calls of a review that no event holds, as changes with the version that they follow.
 
-    Such calls came through ``erythron recount``, beside the page.
+    Such calls came through ``erythron recount``, beside the page. Of two calls of a cell the later one holds,
+    whichever way it came: where the last event of a cell is later than what is missing, it follows once more.
 
     Args:
         review: as it lies in the folder of the image.
         events: of the shared lane, in order.
     """
-    known, versions = set(), dict[str, int]()
+    known, last = set(), dict[str, Event]()
     for event in events:
         if event.image == review.image and event.kind in _OF_CELLS:
             known.add((event.subject, event.becomes, event.reader, event.at))
-            versions[event.subject] = event.version
+            last[event.subject] = event
     shapes = {cell.cell_id: cell.model_dump_json() for cell in review.added}
+    versions = {name: event.version for name, event in last.items()}
+    newest: dict[str, Verdict] = {}
     missing = []
     for verdict in review.verdicts:
         if _key(verdict) in known:
             continue
         seen = versions.get(verdict.cell_id, 0)
         versions[verdict.cell_id] = seen + 1
+        newest[verdict.cell_id] = verdict
         shape = shapes.get(verdict.cell_id) if not seen else None
         kind = EventKind.CALL if shape is None else EventKind.ADD
         change = Change(review.image, verdict.cell_id, seen, kind, verdict.was, verdict.called, shape)
         missing.append((verdict, change))
+    for name, verdict in newest.items():
+        later = last.get(name)
+        if later is None or later.at <= verdict.at or (later.kind is EventKind.ADD and not later.becomes):
+            continue
+        again = _as_verdict(later)
+        change = Change(
+            review.image, name, versions[name], EventKind.CALL, verdict.called or later.was, again.called
+        )
+        missing.append((again, change))
     return tuple(missing)
+
+
+def group_missing(missing: Sequence[tuple[Verdict, Change]]) -> Iterator[tuple[Maker, list[Change]]]:
+    """Give the changes of :func:`list_missing` in runs of one maker in which each subject stands once."""
+    for (reader, at, source), same in groupby(missing, key=_get_origin):
+        maker = Maker(reader, at, f"{source} {at.isoformat()}", source)
+        run: list[Change] = []
+        for _, change in same:
+            if any(change.subject == other.subject for other in run):
+                yield maker, run
+                run = []
+            run.append(change)
+        yield maker, run
+
+
+def _get_origin(pair: tuple[Verdict, Change]) -> tuple[str, datetime, str]:
+    return pair[0].reader, pair[0].at, pair[0].source
+
+
+def _as_verdict(event: Event) -> Verdict:
+    return Verdict(
+        cell_id=event.subject,
+        called=event.becomes,
+        was=event.was,
+        reader=event.reader,
+        at=event.at,
+        source=event.source,
+    )
 
 
 def _read_region(event: Event, ring: str) -> Region:

@@ -76,7 +76,7 @@ class EventRow(SQLModel, table=True):
         at: when, as ISO 8601 with a time zone.
         action: shared by all events of one action of the reader, so that it is undone as a whole.
         source: what the change came through: the page, a program, or the file of labels.
-        shape: JSON of what is drawn; None where nothing is.
+        shape: JSON of what is drawn, or of the count that is signed; None where neither is.
     """
 
     __tablename__ = "event"

@@ -123,10 +123,11 @@ def list_cells(request: Request, who: Who, number: SpecimenNumber) -> CellsOut:
     lane = get_readings(request).choose_lane(who.reader, specimen)
     names = [c.name for c in book.run.model.settings.classes]
     stages = [stage.name for stage in ERYTHROID_STAGES if stage.name in names]
-    tables = [field.list_cells() for field in specimen.fields]
+    tables = [book.list_cells(lane, field) for field in specimen.fields]
     cells = pl.concat(tables) if tables else make_empty_table(book.run.model.settings.classes)
     places = {name: i for i, name in enumerate(names)}
-    standing = number_fields(specimen, book.list_standing(lane, specimen))
+    called = [*book.list_standing(lane, specimen), *book.list_moved(lane, specimen)]
+    standing = number_fields(specimen, called)
     return CellsOut(
         field=[f.number for f, t in zip(specimen.fields, tables, strict=True) for _ in range(t.height)],
         cell_id=cells["cell_id"].to_list(),
@@ -154,9 +155,10 @@ def list_next(
     book, specimen = get_book(request), need_specimen(request, number)
     last = book.refresh()
     lane = get_readings(request).choose_lane(who.reader, specimen)
-    fields = [(field, field.list_cells()) for field in specimen.fields]
+    fields = [(field, book.list_cells(lane, field)) for field in specimen.fields]
     keys = [(field, cell_id) for field, table in fields for cell_id in table["cell_id"]]
     standing = {(e.image, e.subject) for e in book.list_standing(lane, specimen) if e.becomes}
+    standing |= {(e.image, e.subject) for e in book.list_moved(lane, specimen)}
     called = np.array([(field.name, cell_id) in standing for field, cell_id in keys], np.bool_)
     outside = np.array(_find_outside(book, specimen, [table for _, table in fields]), np.bool_)
     counted = np.array([name != LEFT_OUT for _, table in fields for name in table["counted_as"]], np.bool_)
@@ -225,15 +227,14 @@ def show_differential(request: Request, who: Who, number: SpecimenNumber) -> Dif
     last = book.refresh()
     lane = get_readings(request).choose_lane(who.reader, specimen)
     found = book.make_differential(lane, specimen)
-    confirmed = sum(
-        book.call_cells(lane, field).cells.filter(pl.col("confirmed_as").fill_null("") != "").height
-        for field in specimen.fields
-    )
+    tables = [book.call_cells(lane, field).cells for field in specimen.fields]
+    confirmed = sum(cells.filter(pl.col("confirmed_as").fill_null("") != "").height for cells in tables)
     nothing = explain_nothing(found)
     return DifferentialOut(
         differential=found,
         is_provisional=is_provisional(found.flags) and not nothing,
         nothing_counted=nothing,
+        cells=sum(cells.height for cells in tables),
         confirmed=confirmed,
         last=last,
     )

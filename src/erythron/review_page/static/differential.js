@@ -63,12 +63,23 @@ export class DifferentialPanel {
         this.found = answer.differential;
         this.nothing = answer.nothing_counted;
         this.drawRemarks(answer);
+        this.compare(answer);
       } catch {
         // the figures without intervals stay
       }
       this.isAsking = false;
       this.draw();
     }, WAIT_MS);
+  }
+
+  /** Where a change sent the call of another cell elsewhere, the cells are asked for anew. */
+  compare({ cells, confirmed, last }) {
+    const { list } = this.cells;
+    const called = list.filter((cell) => cell.called).length;
+    if ((cells !== list.length || confirmed !== called) && !this.saver.waiting && this.compared !== last) {
+      this.compared = last;
+      this.root.dispatchEvent(new Event("moved"));
+    }
   }
 
   draw() {

@@ -44,6 +44,7 @@ async function start() {
   showSaving(saver);
   const field = new FieldView($("field"), cells, gallery);
   const edits = new Edits({ cells, gallery, saver, field, say });
+  panel.root.addEventListener("moved", () => edits.reload());
   const views = new Views({ cells, gallery, field, edits, detail });
   const signing = new Signing({ cells, saver, say });
   const readers = new Readers({ cells, gallery, saver, detail });
