@@ -70,7 +70,7 @@ def test_polygons_are_read_from_every_form_of_geojson(document: Any, tmp_path: P
             "1 of 2 polygons have no part in s.svs of 400",
         ),
         # QuPath's class for what is not to be looked at was counted as a region of its own.
-        ([FEATURE, IGNORED], r"class 'Ignore\*', which QuPath ignores"),
+        ([FEATURE, IGNORED], r"class 'Ignore\*', which is not to be looked at"),
     ],
 )
 def test_a_file_that_is_no_region_is_refused_with_the_reason(
@@ -80,6 +80,11 @@ def test_a_file_that_is_no_region_is_refused_with_the_reason(
     with pytest.raises(DataError, match=reason) as caught:
         read_region_set(path, SLIDE)
     assert str(path) in str(caught.value)
+
+
+def test_an_annotation_of_qupaths_class_of_regions_is_a_region(tmp_path: Path) -> None:
+    region = {**FEATURE, "properties": {"classification": {"name": "Region*"}}}
+    assert read_region_set(write(tmp_path, region), SLIDE) == read_region_set(write(tmp_path, FEATURE), SLIDE)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

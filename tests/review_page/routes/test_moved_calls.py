@@ -86,15 +86,19 @@ def draw_over(visit: Visit, folder: Path, name: str) -> str:
     return drawn
 
 
+def open_count(inputs: list[InputImage], run: Path) -> tuple[list[str], Desk, Visit]:
+    """Count an image, and return the names of its cells and a page that shows it."""
+    count_images(inputs, run, RunOptions(mpp=0.25))
+    desk = Desk(run)
+    return read_cells(run / "f")["cell_id"].to_list(), desk, desk.visit()
+
+
 def test_the_page_shows_each_cell_and_call_as_it_counts_and_signs_just_that(
     inputs: list[InputImage], tmp_path: Path
 ) -> None:
     """A cell beside the model's outline of it was listed, though it was counted as the model's."""
     run, folder = tmp_path / "run", tmp_path / "run" / "f"
-    count_images(inputs, run, RunOptions(mpp=0.25))
-    names = read_cells(folder)["cell_id"].to_list()
-    desk = Desk(run)
-    visit = desk.visit()
+    names, desk, visit = open_count(inputs, run)
     for name, call in zip(names[:40], ["plasma_cell", "monocyte"] * 20, strict=True):
         assert visit.call(name, call).status_code == 200
     # The one drawn cell stays in place of the model's; the other is the model's, which is put back.
@@ -128,10 +132,7 @@ def test_a_call_that_went_to_another_cell_is_called_otherwise_and_taken_back_the
     inputs: list[InputImage], tmp_path: Path
 ) -> None:
     run, folder = tmp_path / "run", tmp_path / "run" / "f"
-    count_images(inputs, run, RunOptions(mpp=0.25))
-    names = read_cells(folder)["cell_id"].to_list()
-    desk = Desk(run)
-    visit = desk.visit()
+    names, desk, visit = open_count(inputs, run)
     for name in names[:40]:
         assert visit.call(name, "plasma_cell").status_code == 200
     desk.log.close()

@@ -28,6 +28,9 @@ Points = NDArray[np.float64]
 _TRIED = 9
 """Points a side that a box is tried at for a part in the region, besides the region's own corners."""
 
+IGNORED = "Ignore*"
+"""QuPath's class of what is not to be looked at."""
+
 
 @dataclass(frozen=True)
 class RegionSet:
@@ -127,12 +130,15 @@ def _find_polygons(document: Any) -> list[tuple[Ring, ...]]:
 
 
 def _refuse_ignored(feature: Mapping[str, Any]) -> None:
-    """Refuse what QuPath marks as not to be looked at: as one more polygon it would be counted."""
+    """Refuse what QuPath marks as not to be looked at: as one more polygon it would be counted.
+
+    Its class ``Region*``, whose star says that no training learns from it, is of regions to be counted.
+    """
     kind = ((feature.get("properties") or {}).get("classification") or {}).get("name")
-    if kind is not None and kind.endswith("*"):
+    if kind == IGNORED:
         raise DataError(
-            f"holds an annotation of the class '{kind}', which QuPath ignores and a region would count; "
-            "subtract it from the others, or leave it out"
+            f"holds an annotation of the class '{kind}', which is not to be looked at and a region would "
+            "count; subtract it from the others, or leave it out"
         )
 
 
