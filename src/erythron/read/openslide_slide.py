@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,14 +27,26 @@ _WHITE = (255, 255, 255, 255)
 _BLOCK_PX = 4096
 
 
-class OpenSlideSlide(PyramidSlide["OpenSlide"]):
+@dataclass(frozen=True)
+class _Scanned:
+    """An open slide and where on it the scanned part begins, in pixels at full resolution."""
+
+    slide: OpenSlide
+    left: int
+    top: int
+
+
+class OpenSlideSlide(PyramidSlide[_Scanned]):
     """A slide that OpenSlide reads; see :class:`PyramidSlide`.
+
+    Formats that place what was scanned on empty glass (3DHISTECH, Leica) state the rectangle around it. That
+    is the image, and places count from its upper left corner, as QuPath has them.
 
     Raises:
         MissingExtraError: OpenSlide is not installed.
     """
 
-    def _open_file(self, path: Path) -> Opened[OpenSlide]:
+    def _open_file(self, path: Path) -> Opened[_Scanned]:
         try:
             open_regular(path).close()
         except OSError as error:
@@ -45,9 +59,14 @@ class OpenSlideSlide(PyramidSlide["OpenSlide"]):
         probe_slide(path)
         try:
             slide = openslide.OpenSlide(path)
+            left, top, width, height = find_scanned(slide.dimensions, slide.properties)
             levels = tuple(
-                Level(width, height, downsample)
-                for (width, height), downsample in zip(
+                Level(
+                    max(1, round(width * columns / slide.dimensions[0])),
+                    max(1, round(height * rows / slide.dimensions[1])),
+                    downsample,
+                )
+                for (columns, rows), downsample in zip(
                     slide.level_dimensions, slide.level_downsamples, strict=True
                 )
             )
@@ -60,33 +79,53 @@ class OpenSlideSlide(PyramidSlide["OpenSlide"]):
                 )
             )
             # The profile comes with the pixels of a region.
-            profile = slide.read_region((0, 0), len(levels) - 1, (1, 1)).info.get("icc_profile")
+            profile = slide.read_region((left, top), len(levels) - 1, (1, 1)).info.get("icc_profile")
         except (openslide.OpenSlideError, *DECODER_ERRORS) as error:
             raise _explain(path, error) from error
         facts = SlideFacts(levels, accept_mpp(x, y), power or None)
-        return Opened(slide, facts, make_profile_change(profile))
+        return Opened(_Scanned(slide, left, top), facts, make_profile_change(profile))
 
-    def _read_level(
-        self, handle: OpenSlide, number: int, box: tuple[int, int, int, int]
-    ) -> NDArray[np.uint8]:
+    def _read_level(self, handle: _Scanned, number: int, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         import openslide
 
         left, top, width, height = box
-        level = self.levels[number]
-        x, y = self.width_px / level.width_px, self.height_px / level.height_px
+        slide = handle.slide
+        x, y = (
+            whole / part for whole, part in zip(slide.dimensions, slide.level_dimensions[number], strict=True)
+        )
         pixels = np.empty((height, width, 3), np.uint8)
         try:
             # OpenSlide hands over four bytes a pixel, which need not be there for all of them at once.
             for row in range(0, height, _BLOCK_PX):
                 rows = min(_BLOCK_PX, height - row)
-                place = (round(left * x), round((top + row) * y))
-                image = handle.read_region(place, number, (width, rows))
+                place = (handle.left + round(left * x), handle.top + round((top + row) * y))
+                image = slide.read_region(place, number, (width, rows))
                 pixels[row : row + rows] = _lay_on_white(image)
         except (openslide.OpenSlideError, *DECODER_ERRORS) as error:
             # After an error a slide stays unreadable: the next reading is to open it anew.
             self._opened = None
             raise _explain(self._path, error) from error
         return pixels
+
+
+def find_scanned(size: tuple[int, int], properties: Mapping[str, str]) -> tuple[int, int, int, int]:
+    """Return left, top, width and height in pixels of the rectangle around what a slide's scanner scanned.
+
+    It is the whole slide where the file states none, or one that does not lie on the slide.
+
+    Args:
+        size: width and height of the whole slide in pixels.
+        properties: of the slide as OpenSlide names them.
+    """
+    try:
+        left, top, width, height = (
+            int(properties[f"openslide.bounds-{name}"]) for name in ("x", "y", "width", "height")
+        )
+    except (KeyError, ValueError):
+        return 0, 0, *size
+    if min(left, top) < 0 or min(width, height) < 1 or left + width > size[0] or top + height > size[1]:
+        return 0, 0, *size
+    return left, top, width, height
 
 
 def _lay_on_white(image: Image.Image) -> NDArray[np.uint8]:

@@ -40,14 +40,16 @@ except (ImportError, OSError):
     say(b"none")
 try:
     slide = openslide.OpenSlide(sys.argv[2])
-    dict(slide.properties)
-    for number, (width, height) in enumerate(slide.level_dimensions):
-        if width * height <= int(sys.argv[3]):
-            slide.read_region((0, 0), number, (width, height))
+    known = slide.properties
+    names = ["openslide.bounds-" + name for name in ("x", "y", "width", "height")]
+    whole = (0, 0) + slide.dimensions
+    left, top, width, height = (int(known.get(name, side)) for name, side in zip(names, whole))
+    for number, (columns, rows) in enumerate(slide.level_dimensions):
+        if columns * rows <= int(sys.argv[3]):
+            slide.read_region((0, 0), number, (columns, rows))
             continue
-        down = slide.level_downsamples[number]
         for share in (0, 0.5, 1):
-            place = (int(share * (width - 1) * down), int(share * (height - 1) * down))
+            place = (left + int(share * (width - 1)), top + int(share * (height - 1)))
             slide.read_region(place, number, (1, 1))
 except Exception:
     pass  # the caller comes to the same error, and says it
@@ -55,7 +57,7 @@ say(b"done")
 """
 """What the child does: it imports OpenSlide and Pillow alone, which is what most of its tenth of a second is.
 
-Of each level the first, the middle and the last tile are decoded, of small ones all.
+Of each level the first, the middle and the last tile of what was scanned are decoded, of small ones all.
 """
 
 _MOST_PX = 2_000_000
