@@ -5,9 +5,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 from filelock import FileLock
 
 from erythron.errors import DataError, UsageError
+from erythron.train.classifier.networks.settings import Pretraining
+from erythron.train.classifier.networks.two_branch import build_network
 from erythron.train.experiments import runner
 from erythron.train.experiments.grids import AS_PUBLISHED, EXPERIMENTS, Arm, choose_arms
 from erythron.train.experiments.runner import (
@@ -41,6 +44,20 @@ def test_every_arm_of_every_experiment_is_a_recipe_and_is_compared_with_an_arm(n
     for arm in experiment.arms:
         assert make_recipe(base, RunKey(arm, 0, 0)).name == arm.name
         assert arm.against is None or arm.against in names
+
+
+@pytest.mark.parametrize("name", ["ConvNeXt-T", "DINOv2 ViT-S/14", "EfficientNet-Lite2"])
+def test_recent_baselines_see_the_image_at_the_size_of_the_comparison(name: str) -> None:
+    arm = next(arm for arm in EXPERIMENTS["baselines"].arms if arm.name == name)
+    recipe = make_recipe(load_fine_tuned("comparison"), RunKey(arm, 0, 0))
+    network = recipe.network.model_copy(update={"pretraining": Pretraining.NONE})
+    torch.manual_seed(0)
+    built = build_network(network, 4, recipe.inputs.px).eval()
+    pixels = torch.randn(2, 3, recipe.inputs.px, recipe.inputs.px)
+    with torch.no_grad():
+        logits = built(pixels, pixels[:, :0])
+    assert logits.shape == (2, 4)
+    assert not torch.allclose(logits[0], logits[1])
 
 
 def test_the_ablation_compares_what_the_paper_leaves_open() -> None:

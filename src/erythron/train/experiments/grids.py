@@ -91,6 +91,12 @@ BASELINES = Experiment(
             },
             "Swin-B",
         ),
+        Arm("EfficientNetV2-S", _image_only("tf_efficientnetv2_s.in21k_ft_in1k"), "ResNet-18"),
+        Arm("ConvNeXt-T", _image_only("convnext_tiny.fb_in22k_ft_in1k"), "ResNet-18"),
+        Arm("DINOv2 ViT-S/14", _image_only("vit_small_patch14_dinov2.lvd142m"), "ResNet-18"),
+        Arm("EfficientNet-Lite0", _image_only("tf_efficientnet_lite0"), "ResNet-18"),
+        Arm("EfficientNet-Lite1", _image_only("tf_efficientnet_lite1"), "EfficientNet-Lite0"),
+        Arm("EfficientNet-Lite2", _image_only("tf_efficientnet_lite2"), "EfficientNet-Lite0"),
     ),
 )
 
