@@ -153,6 +153,7 @@ def recount_reviews(
     reviews: Mapping[Path, Review],
     specimen: str,
     signing: Signing | None = None,
+    known: Mapping[Path, Review | None] | None = None,
 ) -> CountRun:
     """Count a specimen of a finished run again with reviews that did not come in files of labels.
 
@@ -161,19 +162,28 @@ def recount_reviews(
         reviews: the whole review of each field that anybody reviewed, by the path of its image.
         specimen: key of theirs, see :attr:`erythron.pipeline.specimens.Specimen.key`.
         signing: what the report is to say of a signature; None where nobody signs.
+        known: the reviews beside the fields from which ``reviews`` were grown, by the path of the image, None
+            where a field had none.
 
     Returns:
         What is counted of the specimen now.
 
     Raises:
         UsageError: the folder holds no finished count, or another run writes there.
-        DataError: an image is none of the specimen's.
+        DataError: an image is none of the specimen's, or another program changed a review since it was read;
+            then nothing is written.
     """
     finished = find_run(out)
     number = next(n for n, one in enumerate(finished.specimens) if one.key == specimen)
     folders = {image.path: finished.folders[image.path] for image in finished.specimens[number].images}
     need_pictures(folders)
     with lock_folder(out):
+        for image, before in (known or {}).items():
+            if read_review(folders[image]) != before:
+                raise DataError(
+                    f"{image}: another program took in calls of this image at this very moment; nothing was "
+                    "written: look at them, then do it again"
+                )
         for image, review in reviews.items():
             folder = folders.get(image)
             if folder is None:

@@ -31,12 +31,15 @@ VERSIONS = "signed-versions"
 """Folder beside a result that holds each signed version of it."""
 
 
-def sign_result(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> Signature:
+def sign_result(
+    out: Path, reviews: Mapping[Path, Review], known: Mapping[Path, Review | None], signing: Signing
+) -> Signature:
     """Count a run again with reviews and sign the result of one specimen.
 
     Args:
         out: folder of the run.
         reviews: the whole review of each reviewed field, by the path of its image.
+        known: the reviews from which these were grown, see :func:`erythron.pipeline.recount.recount_reviews`.
         signing: who signs what.
 
     Returns:
@@ -44,10 +47,10 @@ def sign_result(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> 
 
     Raises:
         UsageError: the folder holds no finished count, or another run writes there.
-        DataError: a field could not be counted again.
+        DataError: a field could not be counted again, or another program changed a review.
     """
     try:
-        return _sign(out, reviews, signing)
+        return _sign(out, reviews, known, signing)
     except Exception:
         # The report says already what was about to be; what is not signed must not look so.
         with suppress(ErythronError, OSError):
@@ -55,8 +58,10 @@ def sign_result(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> 
         raise
 
 
-def _sign(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> Signature:
-    run = _count(out, reviews, signing)
+def _sign(
+    out: Path, reviews: Mapping[Path, Review], known: Mapping[Path, Review | None], signing: Signing
+) -> Signature:
+    run = _count(out, reviews, known, signing)
     finished = find_run(out)
     specimen = next(one for one in finished.specimens if one.key == signing.specimen)
     folders = [finished.folders[image.path] for image in specimen.images]
@@ -77,11 +82,13 @@ def _sign(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> Signat
     return signature
 
 
-def _count(out: Path, reviews: Mapping[Path, Review], signing: Signing) -> CountRun:
+def _count(
+    out: Path, reviews: Mapping[Path, Review], known: Mapping[Path, Review | None], signing: Signing
+) -> CountRun:
     """Count a run again; what could not be counted before the review need not be now."""
     finished = find_run(out)
     done = {path for path, folder in finished.folders.items() if read_record(folder) is not None}
-    run = recount_reviews(out, reviews, signing.specimen, signing)
+    run = recount_reviews(out, reviews, signing.specimen, signing, known)
     for failure in run.failures:
         path = Path(failure.image)
         if path in done or path not in finished.folders:

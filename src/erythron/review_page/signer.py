@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from erythron.pipeline.recount import notices, recount_reviews
 from erythron.pipeline.settings import choose_settings
 from erythron.pipeline.signing import sign_result
 from erythron.results.record import read_record
+from erythron.results.review import read_review
 from erythron.results.signature import Signature, read_signatures
 from erythron.review.record import Review
 from erythron.review.store.events import SHARED, Change, Event, Maker, StaleError
@@ -69,6 +71,7 @@ class Signer:
             DataError: there is no such event, or a field could not be counted again; the result is open then.
         """
         with self._writing:
+            known = _read_reviews(specimen)
             self._refuse_other_count(specimen)
             self._book.take_labels(specimen.fields)
             if seen > self._book.refresh():
@@ -80,7 +83,7 @@ class Signer:
             change = replace(self._change(specimen, SIGNED), shape=self._describe_count(specimen))
             [event] = self._book.change([change], maker, specimen)
             try:
-                return self._finish(specimen, event)
+                return self._finish(specimen, known, event)
             except Exception:
                 log.exception("%s: the signed result could not be counted again", specimen.name)
                 self._open(specimen, Maker(maker.reader, datetime.now(UTC), maker.action, _FAILED))
@@ -95,7 +98,8 @@ class Signer:
     def recount(self, specimen: PageSpecimen) -> None:
         """Count the run again with the calls so far, without a signature."""
         with self._writing:
-            recount_reviews(self._book.run.out, self._gather(specimen), specimen.key)
+            known = _read_reviews(specimen)
+            recount_reviews(self._book.run.out, self._gather(specimen, known), specimen.key, known=known)
 
     def finish_all(self) -> None:
         """Count again what was signed just before the server ended.
@@ -107,9 +111,11 @@ class Signer:
             event = self._book.find(SHARED, (specimen.key, SIGNATURE))
             if event is None or event.becomes != SIGNED:
                 continue
-            known = read_signatures(specimen.folder)
-            if known and known[-1].version >= self._number(specimen):
+            signed = read_signatures(specimen.folder)
+            if signed and signed[-1].version >= self._number(specimen):
                 continue
+            known = _read_reviews(specimen)
+            self._book.take_labels(specimen.fields)
             later = self._book.list_events(SHARED, specimen, event.id)
             if later or event.shape != self._describe_count(specimen):
                 notices.warning(
@@ -120,11 +126,11 @@ class Signer:
                 )
                 self._open(specimen, Maker(event.reader, datetime.now(UTC), event.action, _FAILED))
             else:
-                self._finish(specimen, event)
+                self._finish(specimen, known, event)
 
-    def _finish(self, specimen: PageSpecimen, event: Event) -> Signature:
+    def _finish(self, specimen: PageSpecimen, known: Mapping[Path, Review | None], event: Event) -> Signature:
         signing = Signing(specimen.key, self._number(specimen), event.reader, event.at)
-        return sign_result(self._book.run.out, self._gather(specimen), signing)
+        return sign_result(self._book.run.out, self._gather(specimen, known), known, signing)
 
     def _refuse_other_count(self, specimen: PageSpecimen) -> None:
         """Refuse to sign a count that is not the one which the page shows.
@@ -179,12 +185,17 @@ class Signer:
         failed = sum(e.source == _FAILED for e in events if e.kind is EventKind.SIGN)
         return signed - failed
 
-    def _gather(self, specimen: PageSpecimen) -> dict[Path, Review]:
+    def _gather(self, specimen: PageSpecimen, known: Mapping[Path, Review | None]) -> dict[Path, Review]:
         """Return the whole review of each field of a specimen that anybody has changed."""
         events = self._book.list_events(SHARED, specimen)
         touched = {event.image for event in events}
         return {
-            field.path: grow_review(field.read_review(), events)
+            field.path: grow_review(known[field.path] or Review(image=field.name), events)
             for field in specimen.fields
             if field.name in touched
         }
+
+
+def _read_reviews(specimen: PageSpecimen) -> dict[Path, Review | None]:
+    """Return what lies beside the fields of a specimen, by the path of the image."""
+    return {field.path: read_review(field.folder) for field in specimen.fields}

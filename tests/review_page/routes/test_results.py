@@ -206,6 +206,34 @@ def test_a_database_that_another_program_holds_is_said(
     assert "nothing was stored" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("where", ["take_labels", "change"])
+def test_calls_that_another_program_takes_in_at_that_moment_are_neither_signed_nor_lost(
+    where: str, desk: Desk, visit: Visit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    [cell, other] = visit.names(2)
+    visit.call(cell, "plasma_cell")
+    book, labels = desk.app.state.book, tmp_path / "labels.csv"
+    image = read_cells(desk.out / "f0")["image"][0]
+    labels.write_text(f"image,cell_id,counted_as\n{image},{other},monocyte\n", encoding="utf-8")
+    as_it_is = getattr(book, where)
+
+    def be_overtaken(*words: object) -> object:
+        found = as_it_is(*words)
+        monkeypatch.setattr(book, where, as_it_is)
+        recount(desk.out, [labels], Reading("B. Reader", datetime(2030, 5, 4, tzinfo=UTC)))
+        return found
+
+    monkeypatch.setattr(book, where, be_overtaken)
+    answer = visit.client.post("/api/specimens/0/signature", json={"seen": book.refresh()})
+    assert answer.status_code == 422
+    assert "another program took in calls of this image" in answer.json()["detail"]
+    assert read_signatures(desk.out) == ()
+    assert not visit.client.get("/api/specimens/0/signature").json()["is_signed"]
+    review = read_review(desk.out / "f0")
+    assert review is not None
+    assert "monocyte" in {verdict.called for verdict in review.verdicts if verdict.cell_id == other}
+
+
 def cut_short(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sign as A. Reader in a server that ends before the result is counted again."""
 
