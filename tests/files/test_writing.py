@@ -219,6 +219,27 @@ def test_a_swap_that_fails_leaves_the_old_folder(tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == [final]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="making links needs a right there")
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_stays_and_what_it_leads_to_is_replaced(is_there: bool, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if is_there:
+        (disk / "results").mkdir()
+        (disk / "results" / "old.csv").write_text("old")
+        (disk / "file.csv").write_text("old")
+    (tmp_path / "results").symlink_to(disk / "results")
+    (tmp_path / "file.csv").symlink_to(Path("disk") / "file.csv")
+    with whole_folder(tmp_path / "results") as folder:
+        (folder / "new.csv").write_text("new")
+    write_file(tmp_path / "file.csv", "new")
+    assert (tmp_path / "results").is_symlink()
+    assert (tmp_path / "file.csv").is_symlink()
+    assert [path.name for path in (disk / "results").iterdir()] == ["new.csv"]
+    assert (disk / "file.csv").read_text() == "new"
+    assert sorted(path.name for path in disk.iterdir()) == ["file.csv", "results"]
+
+
 def test_partial_names_are_hidden_and_short_enough() -> None:
     for name in ("a.csv", LONGEST, "x" * 255):
         partial = partial_path(Path("out") / name)

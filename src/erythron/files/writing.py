@@ -98,6 +98,11 @@ def _put_back(retired: Path, final: Path) -> None:
         remove(retired)
 
 
+def _follow(final: Path) -> Path:
+    """Return where a link leads to, also where nothing is there yet; another path as it is."""
+    return Path(os.path.realpath(final)) if final.is_symlink() else final
+
+
 @contextmanager
 def _begin(final: Path) -> Iterator[Path]:
     """Give a partial name for ``final``; what is left under it when the block fails goes."""
@@ -130,7 +135,11 @@ def write_file(final: Path, content: str | bytes) -> None:
 
 @contextmanager
 def whole_file(final: Path) -> Iterator[Path]:
-    """Give a path to write to; it becomes ``final`` when the block ends, and goes when the block fails."""
+    """Give a path to write to; it becomes ``final`` when the block ends, and goes when the block fails.
+
+    Where ``final`` is a link, what it leads to is replaced, and the link stays.
+    """
+    final = _follow(final)
     with _begin(final) as partial:
         yield partial
         _sync(partial)
@@ -181,7 +190,8 @@ def whole_folder(final: Path, *, synced: bool = True, own: Collection[str] | Non
     """Give an empty folder to fill; it becomes ``final`` when the block ends, and goes when the block fails.
 
     An existing ``final`` is replaced only after the new one is complete; the moment between the two renames
-    leaves the old one under a hidden name, from which the next process puts it back, never a mixture.
+    leaves the old one under a hidden name, from which the next process puts it back, never a mixture. Where
+    ``final`` is a link, what it leads to is replaced, and the link stays.
 
     Args:
         final: its path; missing parent folders are made.
@@ -190,6 +200,7 @@ def whole_folder(final: Path, *, synced: bool = True, own: Collection[str] | Non
         own: names of files and folders in an existing ``final`` that may go; all others are kept. None where
             nobody else can have put anything there.
     """
+    final = _follow(final)
     with _begin(final) as partial:
         retired = _hide(final, _RETIRED)
         if retired.exists():
