@@ -310,12 +310,18 @@ def test_a_set_without_parts_has_no_published_split(tmp_path: Path) -> None:
         keep_published(read_set("mine", tmp_path).rows)
 
 
-def test_images_that_a_table_does_not_list_are_asked_for(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        save_flat(tmp_path / f"{name}.png", ord(name))
+@pytest.mark.parametrize("other", ["b.png", "late/b.png", "late_b.png"])
+def test_images_that_a_table_does_not_list_are_asked_for(other: str, tmp_path: Path) -> None:
+    """Folder or name decided of an image that a person had left out of the table."""
+    for name in ("a.png", other):
+        save_flat(tmp_path / name, ord(name[0]))
     (tmp_path / "labels.csv").write_text("image,label,split\na.png,early,train\n")
-    with pytest.raises(DataError, match=r"'\(not in labels.csv\)' \(1 images\)"):
+    with pytest.raises(DataError, match="has no row of 1 images beside it, the first of them "):
         read_set("mine", tmp_path)
-    (tmp_path / "labels.csv").write_text("image,label,split\na.png,early,train\nb.png,late,second\n")
+    (tmp_path / "labels.csv").write_text(f"image,label,split\na.png,early,train\n{other},none,test\n")
+    labelled = read_set("mine", tmp_path, class_map=parse_class_map(["none="]))
+    assert [Path(path).name for path in labelled.rows["path"]] == ["a.png"]
+    assert labelled.left_out.height == 1
+    (tmp_path / "labels.csv").write_text(f"image,label,split\na.png,early,train\n{other},late,second\n")
     with pytest.raises(DataError, match="'second' is no part of a split"):
         read_set("mine", tmp_path)

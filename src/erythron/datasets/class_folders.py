@@ -38,11 +38,12 @@ _SPLITS = {
 def read_class_folders(folder: Path, class_map: ClassMap) -> list[FoundCell]:
     """Read images whose class is in a folder's name, in their own name or in ``labels.csv``.
 
-    A table wins over folders, and folders over names. Of folders, the nearest whose name is in the map or is
-    a known name of a cell counts; of a file's name, its first words (``early_0012.png``) or else its last. A
-    folder called ``train``, ``val`` or the like puts what is under it in that part. Copies of one cell in a
-    folder called ``rotate…`` share a group with it. Masks beside the images are their masks
-    (:mod:`mask_folders`), never cells; in four-channel images the fourth channel is the mask.
+    A table wins over folders, and has a row of every image below its own; folders win over names. Of
+    folders, the nearest whose name is in the map or is a known name of a cell counts; of a file's name, its
+    first words (``early_0012.png``) or else its last. A folder called ``train``, ``val`` or the like puts
+    what is under it in that part. Copies of one cell in a folder called ``rotate…`` share a group with it.
+    Masks beside the images are their masks (:mod:`mask_folders`), never cells; in four-channel images the
+    fourth channel is the mask.
 
     Raises:
         DataError: no image; or images whose class nothing says, listed by folder with their counts; or a
@@ -57,8 +58,7 @@ def read_class_folders(folder: Path, class_map: ClassMap) -> list[FoundCell]:
         row = None if table is None else table.get(path)
         label = _find_label(path, parents, class_map) if row is None else row.label
         if label is None:
-            unlisted = f"(not in {TABLE_NAME})" if table is not None else "(no folder)"
-            unknown[next((p for p in reversed(parents) if _find_split(p) is None), unlisted)] += 1
+            unknown[next((p for p in reversed(parents) if _find_split(p) is None), "(no folder)")] += 1
             continue
         mask, kind = paired.mask_of.get(path), paired.kind
         if mask is None:

@@ -40,8 +40,8 @@ def read_label_tables(folder: Path, images: list[Path]) -> dict[Path, TableRow] 
 
     Raises:
         DataError: a table cannot be read, lacks one of the two columns or a value in them, has a group in
-            some rows alone, or names an image that is not there, that two files are called, or twice with
-            different rows.
+            some rows alone, names an image that is not there, that two files are called, or twice with
+            different rows, or has no row of an image below its folder.
     """
     tables = sorted(p for p in folder.rglob("*") if p.is_file() and p.name.casefold() == TABLE_NAME)
     if not tables:
@@ -63,6 +63,14 @@ def read_label_tables(folder: Path, images: list[Path]) -> dict[Path, TableRow] 
             if found.get(path, row) != row:
                 raise DataError(f"{table}: '{name}' stands in two rows of another part or group; keep one")
             found[path] = row
+        bare = [path for path in images if path not in found and path.is_relative_to(table.parent)]
+        if bare:
+            raise DataError(
+                f"{table}: has no row of {len(bare)} images beside it, the first of them "
+                f"{bare[0].relative_to(table.parent)}, and the name of a folder or file would decide; add "
+                "them (with a label such as 'none', and --class-map 'none=', to leave them out), or move "
+                "them away"
+            )
     return found
 
 
