@@ -117,6 +117,14 @@ class Book:
         with self._lock:
             return [e for (of, image, _), e in self._last.items() if of == lane and image in names]
 
+    def name_moved(self, lane: str, specimen: PageSpecimen) -> dict[tuple[str, str], tuple[str, str]]:
+        """Return where calls of cells of other names are now: image and cell, by image and the other name."""
+        return {
+            (field.name, origin): (field.name, cell_id)
+            for field in specimen.fields
+            for cell_id, origin in self.call_cells(lane, field).origins.items()
+        }
+
     def list_moved(self, lane: str, specimen: PageSpecimen) -> list[Event]:
         """Return the calls that went to cells of other names, as if they were of these.
 

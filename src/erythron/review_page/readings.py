@@ -104,14 +104,19 @@ class Readings:
         return [Reading(name, name in done, called[name]) for name in names]
 
     def list_calls(self, specimen: PageSpecimen) -> dict[tuple[str, str], dict[str, str]]:
-        """Return what each reader who has done called each cell, by image and cell."""
+        """Return what each reader who has done called each cell, by image and cell.
+
+        Where a field was outlined anew since, a call is of the cell that lies there now.
+        """
         read_openly = self._list_open(specimen)
         found: dict[tuple[str, str], dict[str, str]] = {}
         for reading in self.list_readings(specimen):
             if reading.is_done:
                 calls = read_openly.get(reading.reader) or self._list_calls(reading.reader, specimen)
+                lane = SHARED if reading.reader in read_openly else reading.reader
+                now = self._book.name_moved(lane, specimen)
                 for subject, call in calls.items():
-                    found.setdefault(subject, {})[reading.reader] = call
+                    found.setdefault(now.get(subject, subject), {})[reading.reader] = call
         return found
 
     def compare(self, specimen: PageSpecimen) -> list[PairAgreement]:

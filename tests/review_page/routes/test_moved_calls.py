@@ -150,3 +150,31 @@ def test_a_call_that_went_to_another_cell_is_called_otherwise_and_taken_back_the
     assert back not in calls
     assert [f for f in show(visit)["differential"]["flags"] if f["name"] == "review_lost"] == lost
     assert_signed_as_shown(visit, folder)
+
+
+def test_readers_before_and_after_a_field_was_outlined_anew_are_compared_cell_by_cell(
+    inputs: list[InputImage], tmp_path: Path
+) -> None:
+    """Their calls were paired by the names of cells alone, so most were said to be one reader's only."""
+    run = tmp_path / "run"
+    names, desk, _ = open_count(inputs, run)
+    desk.log.close()
+    desk = Desk(run, is_blind=True)
+    a = desk.visit("A. Reader")
+    for name in names[:20]:
+        assert a.call(name, "plasma_cell").status_code == 200
+    a.client.post("/api/specimens/0/readings/done")
+    desk.log.close()
+    count_images(inputs, run, RunOptions(mpp=0.29, force=True))
+    desk = Desk(run, is_blind=True)
+    b = desk.visit("B. Reader")
+    listed = b.cells()["cell_id"]
+    for name in listed:
+        assert b.call(name, "plasma_cell").status_code == 200
+    b.client.post("/api/specimens/0/readings/done")
+    found = b.client.get("/api/specimens/0/readings").json()
+    both = {call["cell_id"] for call in found["calls"] if len(call["calls"]) == 2}
+    assert both - set(names)  # some have another name now
+    [pair] = found["agreement"]
+    assert pair["matched"] == len(both) >= 15
+    desk.log.close()
