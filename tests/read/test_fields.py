@@ -181,6 +181,10 @@ def test_deep_tiff_of_every_layout(tmp_path: Path) -> None:
     assert np.abs(read_image(path).rgb.astype(int) - (255 - expected)).max() <= 1
     tifffile.imwrite(path, deep, photometric="rgb", extratags=[(274, "H", 1, 6, True)])
     np.testing.assert_array_equal(read_image(path).rgb, np.rot90(expected, -1))
+    with tifffile.TiffWriter(path) as writer:
+        for plane in np.moveaxis(deep, -1, 0):
+            writer.write(plane, photometric="minisblack", extratags=[(274, "H", 1, 6, True)], metadata=None)
+    np.testing.assert_array_equal(read_image(path).rgb, np.rot90(expected, -1))
 
 
 def test_deep_png_keeps_its_upper_bits(tmp_path: Path) -> None:
