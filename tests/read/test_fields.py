@@ -133,7 +133,9 @@ def test_orientation_is_applied(tmp_path: Path, suffix: str, orientation: int) -
     exif = Image.Exif()
     exif[274] = orientation
     Image.fromarray(quadrants).save(path, exif=exif)
-    rgb = read_image(path).rgb
+    image = read_image(path)
+    rgb = image.rgb
+    assert image.orientation == orientation
     assert rgb.shape == ((32, 48, 3) if orientation < 5 else (48, 32, 3))
     corner = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}
     for place in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
