@@ -45,6 +45,9 @@ def write(folder: Path, document: Any) -> Path:
 def test_polygons_are_read_from_every_form_of_geojson(document: Any, tmp_path: Path) -> None:
     region = read_region_set(write(tmp_path, document), SLIDE)
     assert region.box == Box(10, 10, 110, 110)
+    assert region.measure(Box(0, 0, 128, 128)) == 100**2 - 20**2
+    assert region.measure(Box(60, 60, 400, 300)) == pytest.approx(50**2, rel=0.03)
+    assert region.measure(Box(41, 41, 59, 59)) == 0
     centres = np.array([[20.0, 20.0], [50.0, 50.0], [5.0, 50.0]])
     assert region.holds(centres).tolist() == [True, False, False]
     assert region.touches(Box(0, 0, 12, 12))

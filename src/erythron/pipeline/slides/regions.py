@@ -25,6 +25,9 @@ from erythron.read.source import Slide
 Ring = tuple[tuple[float, float], ...]
 Points = NDArray[np.float64]
 
+_SQUARES = 128
+"""Squares a side of which the middles tell how much of a box lies in a region."""
+
 IGNORED = "Ignore*"
 """QuPath's class of what is not to be looked at."""
 
@@ -59,6 +62,15 @@ class RegionSet:
             return True
         # No edge comes into the box, so all of it is inside or none.
         return bool(self.holds((low + high) / 2 - 0.5).any())
+
+    def measure(self, box: Box) -> float:
+        """Return how many pixels of a box lie in a polygon, as the middles of some 16,000 squares tell."""
+        x, y = (
+            first + (np.arange(_SQUARES) + 0.5) * (last - first) / _SQUARES - 0.5
+            for first, last in ((box.left, box.right), (box.top, box.bottom))
+        )
+        middles = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        return float(self.holds(middles).mean()) * box.area_px
 
 
 def _enters(ring: Points, low: NDArray[np.int64], high: NDArray[np.int64]) -> bool:
