@@ -118,6 +118,21 @@ def document(**annotation: Any) -> dict[str, Any]:
     }
 
 
+def test_a_mask_in_an_image_of_another_size_is_left_out(counted_image: CountedImage) -> None:
+    document = write(counted_image)
+    cells = len(read_coco(document)[0].cells)
+    for size in ({"width": 2 * 90, "height": 2 * 70}, {"width": 70, "height": 90}):
+        scaled = {**document, "images": [{**document["images"][0], **size}]}
+        [image] = read_coco(scaled)
+        assert image.size_px == (size["width"], size["height"])
+        assert not image.cells
+        assert len(image.left_out) == len(document["annotations"]) == 2 * cells
+        assert f"in an image of 90 x 70 pixels, and its image has {size['width']} x" in image.left_out[0]
+    # Where the file states no size, its masks do.
+    [image] = read_coco({**document, "images": [{"id": 1, "file_name": "a.png"}]})
+    assert (image.size_px, len(image.cells)) == ((90, 70), cells)
+
+
 def test_polygons_and_plain_counts_are_read() -> None:
     square = read_coco(document(segmentation=[[2, 3, 6, 3, 6, 8, 2, 8]]))[0].cells[0]
     counts = [23, 5, 5, 5, 5, 5, 5, 5, 142]

@@ -278,6 +278,60 @@ def test_what_other_programs_hand_back_is_taken_and_a_missed_cell_is_added(run: 
     assert counts_of(run / "f0") == after
 
 
+def test_what_of_a_missed_cell_reaches_beyond_the_image_is_none_of_it(run: Path) -> None:
+    def draw(left: int, top: int, right: int, bottom: int) -> dict[str, object]:
+        ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+        return {"type": "Polygon", "coordinates": [ring]}
+
+    classification = {"classification": {"name": "Proerythroblast"}}
+    features = [
+        {"type": "Feature", "geometry": cell, "nucleusGeometry": nucleus, "properties": classification}
+        for cell, nucleus in (
+            (draw(-6, 2, 8, 14), draw(-2, 5, 6, 11)),
+            (draw(-60, 2, -46, 14), draw(-56, 5, -50, 11)),
+            (draw(2, 40, 14, 52), draw(5, 43, 11, 49)),
+        )
+    ]
+    labels = run.parent / "f0.geojson"
+    labels.write_text(json.dumps(features[:2]), encoding="utf-8")
+    with pytest.raises(DataError, match="2 of 2 outlines reach beyond its"):
+        recount(run, [labels], READING)
+    labels.write_text(json.dumps({"type": "FeatureCollection", "features": features[::2]}), encoding="utf-8")
+    assert recount(run, [labels], READING).added == 2
+    row = read_cells(run / "f0").filter((pl.col("confirmed_as") == "proerythroblast") & (pl.col("y_px") < 20))
+    assert row.select("x_px", "y_px", "nucleus_area_px", "cell_area_px").rows() == [(2.5, 7.5, 36, 96)]
+    assert row["touches_edge"].to_list() == [True]
+
+
+@pytest.mark.parametrize("kind", [ExportFormat.COCO, ExportFormat.LABEL_STUDIO])
+def test_labels_that_were_drawn_on_an_image_of_another_size_are_refused(
+    run: Path, kind: ExportFormat
+) -> None:
+    def halve(value: object) -> object:
+        if isinstance(value, list):
+            return [halve(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        sizes = ("width", "height", "original_width", "original_height")
+        return {k: v // 2 if k in sizes else halve(v) for k, v in value.items()}
+
+    labels = run.parent / "labels.json"
+    convert_run(run / "f0", kind, labels)
+    document = json.loads(labels.read_text(encoding="utf-8"))
+    if kind is ExportFormat.LABEL_STUDIO:  # as if a person had taken the predictions
+        document = [{"data": t["data"], "annotations": t["predictions"]} for t in document]
+    else:  # masks would be left out one by one
+        for annotation in document["annotations"]:
+            x, y, width, height = annotation["bbox"]
+            corners = [x, y, x + width, y, x + width, y + height, x, y + height]
+            annotation["segmentation"] = [[corner / 2 for corner in corners]]
+    labels.write_text(json.dumps(halve(document)), encoding="utf-8")
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    with pytest.raises(DataError, match="its labels were drawn on an image of"):
+        recount(run, [labels], READING)
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+
+
 @pytest.mark.parametrize("kind", [ExportFormat.COCO, ExportFormat.LABEL_STUDIO])
 def test_an_export_that_comes_back_unchanged_changes_nothing(run: Path, kind: ExportFormat) -> None:
     before = counts_of(run / "f0"), counts_of(run / "f1")

@@ -129,6 +129,13 @@ def test_what_was_done_to_make_one_image_of_a_file_is_said() -> None:
     ]
 
 
+def test_an_image_that_other_programs_may_show_turned_is_named() -> None:
+    (flag,) = judge_field(FieldQuality(orientation=6), THRESHOLDS)
+    assert (flag.name, flag.value) == ("shown_turned", 6)
+    assert "(orientation 6)" in flag.text
+    assert not is_provisional([flag])
+
+
 def test_cells_unlike_the_training_are_said_with_what_is_usual_and_what_follows() -> None:
     (flag,) = judge_field(FieldQuality(unlike_fraction=0.43), THRESHOLDS)
     assert flag.text.startswith(

@@ -133,7 +133,9 @@ def test_orientation_is_applied(tmp_path: Path, suffix: str, orientation: int) -
     exif = Image.Exif()
     exif[274] = orientation
     Image.fromarray(quadrants).save(path, exif=exif)
-    rgb = read_image(path).rgb
+    image = read_image(path)
+    rgb = image.rgb
+    assert image.orientation == orientation
     assert rgb.shape == ((32, 48, 3) if orientation < 5 else (48, 32, 3))
     corner = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}
     for place in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
@@ -180,6 +182,10 @@ def test_deep_tiff_of_every_layout(tmp_path: Path) -> None:
     tifffile.imwrite(path, np.dstack([deep, alpha * 0]), photometric="separated")
     assert np.abs(read_image(path).rgb.astype(int) - (255 - expected)).max() <= 1
     tifffile.imwrite(path, deep, photometric="rgb", extratags=[(274, "H", 1, 6, True)])
+    np.testing.assert_array_equal(read_image(path).rgb, np.rot90(expected, -1))
+    with tifffile.TiffWriter(path) as writer:
+        for plane in np.moveaxis(deep, -1, 0):
+            writer.write(plane, photometric="minisblack", extratags=[(274, "H", 1, 6, True)], metadata=None)
     np.testing.assert_array_equal(read_image(path).rgb, np.rot90(expected, -1))
 
 

@@ -70,10 +70,10 @@ def test_ome_physical_size(tmp_path: Path, size: float, unit: str, expected: flo
 
 def test_ome_size_without_unit_is_in_micrometres() -> None:
     xml = '<?xml version="1.0"?><OME><Image><ome:Pixels SizeX="1" PhysicalSizeX="0.2"/></Image></OME>'
-    assert find_mpp_in_description(xml, None) == pytest.approx(0.2)
-    assert find_mpp_in_description(xml.replace("0.2", "x"), None) is None
+    assert find_mpp_in_description(xml) == pytest.approx(0.2)
+    assert find_mpp_in_description(xml.replace("0.2", "x")) is None
     unit = xml.replace('"0.2"', '"200" PhysicalSizeXUnit="nm"')
-    assert find_mpp_in_description(unit, None) == pytest.approx(0.2)
+    assert find_mpp_in_description(unit) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("unit", ["micron", "\\u00B5m", "um"])
@@ -81,6 +81,22 @@ def test_imagej_scale_is_in_its_own_unit(tmp_path: Path, unit: str) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, RGB, imagej=True, resolution=(8.0, 8.0), metadata={"unit": unit})
     assert read_image(path).mpp == pytest.approx(0.125)
+
+
+def test_an_ome_text_of_several_images_is_read_for_the_one_that_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for rgb, um in ((RGB[::2, ::2], 1.6), (RGB, 0.1), (RGB[:20], 0.4)):
+            writer.write(rgb, photometric="rgb", metadata={"PhysicalSizeX": um, "PhysicalSizeY": um})
+    assert read_image(path).mpp == pytest.approx(0.1)
+    alone = '<OME><Pixels SizeX="8" SizeY="6" PhysicalSizeX="0.2"/><Pixels SizeX="80" SizeY="6"/></OME>'
+    assert find_mpp_in_description(alone, size_px=(9, 6)) == pytest.approx(0.2)
+
+
+def test_imagej_pixels_that_are_not_square_have_no_scale(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, RGB, imagej=True, resolution=(10.0, 5.0), metadata={"unit": "um"})
+    assert read_image(path).mpp is None
 
 
 def test_imagej_inches_are_no_microscope(tmp_path: Path) -> None:
@@ -93,9 +109,9 @@ def test_aperio_description() -> None:
     text = (
         "Aperio Image Library v11.2.1\n46000x32914 [0,100 46000x32814]|AppMag = 20|MPP = 0.4990|Left = 25.6"
     )
-    assert find_mpp_in_description(text, None) == pytest.approx(0.499)
-    assert find_mpp_in_description(text.replace("0.4990", "..."), None) is None
-    assert find_mpp_in_description("a field", None) is None
+    assert find_mpp_in_description(text) == pytest.approx(0.499)
+    assert find_mpp_in_description(text.replace("0.4990", "...")) is None
+    assert find_mpp_in_description("a field") is None
 
 
 @pytest.mark.parametrize(("dpi", "expected"), [(25_400 / 0.1, 0.1), (72, None), (300, None)])
@@ -131,5 +147,5 @@ def test_text_in_a_png_is_not_a_scale(tmp_path: Path) -> None:
 def test_a_hostile_ome_text_takes_no_time() -> None:
     for text in ("<OME" + "<Pixels " * 200_000, "<OME" + "<a:Pixels" * 200_000, "<OME <" + "a" * 2_000_000):
         started = time.perf_counter()
-        assert find_mpp_in_description(text, None) is None
+        assert find_mpp_in_description(text) is None
         assert time.perf_counter() - started < 1

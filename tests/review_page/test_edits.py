@@ -42,6 +42,15 @@ def test_points_beside_the_cell_or_in_one_place_are_refused() -> None:
         split_outline(both, [(130, 90), (130, 90)])
 
 
+def test_a_point_lies_in_the_pixel_that_holds_it() -> None:
+    both = make_cell((40, 30, 10), (40, 48, 10))
+    last = int(np.flatnonzero(both.cell[90 - both.top])[-1]) + both.left
+    with pytest.raises(DataError, match="does not part"):  # in the cell, and at its rim
+        split_outline(both, [(130, 90), (last + 0.9, 90.5)])
+    with pytest.raises(DataError, match="outside the cell"):
+        split_outline(both, [(130, 90), (last + 1.1, 90.5)])
+
+
 def test_cells_that_touch_are_merged_and_others_are_not() -> None:
     one, other, far = make_cell((40, 30, 8)), make_cell((40, 48, 8)), make_cell((40, 100, 8))
     merged = merge_outlines([one, other])

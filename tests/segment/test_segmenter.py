@@ -164,3 +164,29 @@ def test_a_field_has_a_least_stain_of_its_own():
 
 def test_rescaling_never_loses_the_last_pixel():
     assert rescale(np.zeros((3, 2, 3), np.uint8), 0.1).shape == (1, 1, 3)
+
+
+class Thresholding:
+    """A network that takes every dark pixel of a window for the cell in its middle."""
+
+    def run(self, inputs):
+        dark = inputs["pixels"][..., 1] < 150
+        return {"probabilities": np.stack([dark, dark], axis=1).astype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("place", "is_found"),
+    [
+        ((299.6, 100), True),
+        ((280, 100.9), True),
+        ((300.5, 100), False),
+        ((-3, 100), False),
+        ((280, 201), False),
+    ],
+)
+def test_a_place_is_looked_at_in_the_pixel_that_holds_it(place, is_found):
+    light = np.full((200, 300, 3), 255, np.uint8)
+    rows, columns = np.mgrid[:200, :300]
+    light[np.hypot(columns - 280, rows - 100) < 45] = (90, 55, 140)
+    card = load_bundle().card.segmenter
+    assert (Segmenter(card, Thresholding()).segment_at(light, 0.1, *place) is not None) == is_found

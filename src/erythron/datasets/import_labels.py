@@ -30,7 +30,7 @@ from erythron.files.naming import as_text
 from erythron.files.reading import open_regular
 from erythron.files.tables import write_csv
 from erythron.files.writing import whole_folder
-from erythron.interchange.cells import LabelledCell, LabelledImage
+from erythron.interchange.cells import LabelledCell, LabelledImage, check_same_image
 from erythron.interchange.labels import find_image, map_labels, read_labels
 from erythron.pipeline.executor import Failure, Progress, attempt, no_progress
 from erythron.read.fields import read_image
@@ -235,32 +235,6 @@ def _drop_doubled(cells: Sequence[LabelledCell]) -> tuple[tuple[LabelledCell, ..
     return tuple(kept), tuple(reasons)
 
 
-def _check_same_image(field: _Field, width: int, height: int) -> None:
-    """Refuse labels that were drawn on an image of another size.
-
-    Raises:
-        DataError: the file states another size, or most outlines reach beyond the image.
-    """
-    others = sorted(field.sizes_px - {(width, height)})
-    if others:
-        raise DataError(
-            f"{field.path}: has {width} x {height} pixels, and its labels were drawn on an image of "
-            f"{others[0][0]} x {others[0][1]}; give --images the folder of the images that were labelled"
-        )
-    beyond = [
-        cell
-        for cell in field.cells
-        if min(cell.cell.left, cell.cell.top) < -1
-        or cell.cell.left + cell.cell.mask.shape[1] > width + 1
-        or cell.cell.top + cell.cell.mask.shape[0] > height + 1
-    ]
-    if 2 * len(beyond) > len(field.cells):
-        raise DataError(
-            f"{field.path}: {len(beyond)} of {len(field.cells)} outlines reach beyond its {width} x {height} "
-            "pixels; give --images the folder of the images that were labelled"
-        )
-
-
 class _CropWriter:
     """Writes the crops and masks of one image, and remembers what came of each cell."""
 
@@ -278,7 +252,8 @@ class _CropWriter:
         image = read_image(field.path, mpp)
         group = hash_image(field.path)[:16]
         height, width = image.rgb.shape[:2]
-        _check_same_image(field, width, height)
+        instead = "give --images the folder of the images that were labelled"
+        check_same_image(str(field.path), field.cells, field.sizes_px, (width, height), instead)
         half = math.ceil(
             self._framing.input_px * self._framing.input_mpp / choose_mpp(image, self._framing) / 2
         )

@@ -31,6 +31,7 @@ IN_SOME_FIELDS = (
     "stain_unlike_training",
     "cells_unlike_training",
     "area_without_image",
+    "shown_turned",
 )
 """Flags of single fields that are told of several fields together."""
 

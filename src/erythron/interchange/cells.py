@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,4 +153,44 @@ def check_same_classes(classes: tuple[str, ...], image: CountedImage) -> None:
         raise DataError(
             f"{image.name}: counted with other classes than the images before it; "
             "count all images again with one model"
+        )
+
+
+def check_same_image(
+    name: str,
+    cells: Sequence[LabelledCell],
+    stated_px: Iterable[tuple[int, int]],
+    size_px: tuple[int, int],
+    instead: str,
+) -> None:
+    """Refuse cells that were drawn on an image of another size: they would lie elsewhere.
+
+    Args:
+        name: of the image.
+        cells: as the files have them.
+        stated_px: widths and heights that the files state for it, none where they do not.
+        size_px: its width and height.
+        instead: what to do, for the message.
+
+    Raises:
+        DataError: a file states another size, or most outlines reach beyond the image.
+    """
+    width, height = size_px
+    others = sorted(set(stated_px) - {size_px})
+    if others:
+        raise DataError(
+            f"{name}: has {width} x {height} pixels, and its labels were drawn on an image of "
+            f"{others[0][0]} x {others[0][1]}; {instead}"
+        )
+    beyond = [
+        cell
+        for cell in cells
+        if min(cell.cell.left, cell.cell.top) < -1
+        or cell.cell.left + cell.cell.mask.shape[1] > width + 1
+        or cell.cell.top + cell.cell.mask.shape[0] > height + 1
+    ]
+    if 2 * len(beyond) > len(cells):
+        raise DataError(
+            f"{name}: {len(beyond)} of {len(cells)} outlines reach beyond its {width} x {height} pixels; "
+            f"{instead}"
         )

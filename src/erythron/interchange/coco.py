@@ -65,10 +65,11 @@ def write_coco(images: Iterable[CountedImage], classes: tuple[str, ...], version
 def read_coco(document: Any) -> tuple[LabelledImage, ...]:
     """Read cells out of a COCO file.
 
-    Polygons and both encodings of masks are read. Annotations of the category ``nucleus`` go to the cell that
-    holds most of them; boxes without a mask and unknown categories are left out. ``iscrowd`` says nothing
-    here, because CVAT sets it on every painted mask. An annotation whose image is not listed comes as an
-    image of its own with that problem.
+    Polygons and both encodings of masks are read; a mask in an image of another size than the file states, or
+    than the masks before it, would lie elsewhere and is left out. Annotations of the category ``nucleus`` go
+    to the cell that holds most of them; boxes without a mask and unknown categories are left out. ``iscrowd``
+    says nothing here, because CVAT sets it on every painted mask. An annotation whose image is not listed
+    comes as an image of its own with that problem.
 
     Args:
         document: the parsed file.
@@ -89,6 +90,7 @@ def read_coco(document: Any) -> tuple[LabelledImage, ...]:
     cells: defaultdict[Any, list[LabelledCell]] = defaultdict(list)
     nuclei: defaultdict[Any, list[BoxedMask]] = defaultdict(list)
     left_out: defaultdict[Any, list[str]] = defaultdict(list)
+    sizes = {key: read_size(image.get("width"), image.get("height")) for key, image in images.items()}
     unlisted: list[LabelledImage] = []
     for image_id, annotation in annotations:
         if not isinstance(image_id, int | str) or image_id not in images:
@@ -97,6 +99,7 @@ def read_coco(document: Any) -> tuple[LabelledImage, ...]:
             continue
         try:
             label, boxed = _read_annotation(annotation, names)
+            sizes[image_id] = _agree_on_size(sizes[image_id], annotation["segmentation"])
         except MALFORMED as error:
             left_out[image_id].append(f"annotation {annotation.get('id')}: {error}")
             continue
@@ -105,10 +108,10 @@ def read_coco(document: Any) -> tuple[LabelledImage, ...]:
         else:
             cells[image_id].append(LabelledCell(label, boxed, cell_id=_find_id(annotation)))
     found = []
-    for image_id, image in images.items():
+    for image_id in images:
         joined, alone = join_nuclei(cells[image_id], nuclei[image_id])
-        size = read_size(image.get("width"), image.get("height"))
-        found.append(LabelledImage(listed[image_id], joined, (*left_out[image_id], *alone), size))
+        reasons = (*left_out[image_id], *alone)
+        found.append(LabelledImage(listed[image_id], joined, reasons, sizes[image_id]))
     return (*found, *unlisted)
 
 
@@ -172,6 +175,27 @@ def _read_annotation(annotation: Mapping[str, Any], categories: Mapping[Any, str
     if boxed is None:
         raise DataError("its mask holds no pixel")
     return categories[annotation["category_id"]], boxed
+
+
+def _agree_on_size(size: tuple[int, int] | None, segmentation: Any) -> tuple[int, int] | None:
+    """Return the width and height of an image after one more of its outlines was read.
+
+    Args:
+        size: as the file has it so far, None where it has said nothing.
+        segmentation: of the outline; a mask states the size of its image, polygons do not.
+
+    Raises:
+        DataError: the mask is in an image of another size.
+    """
+    if not isinstance(segmentation, dict):
+        return size
+    height, width = segmentation["size"]
+    if size is not None and size != (width, height):
+        raise DataError(
+            f"its mask is in an image of {width} x {height} pixels, and its image has {size[0]} x {size[1]}; "
+            "export it at the size of the image"
+        )
+    return width, height
 
 
 def _find_id(annotation: Mapping[str, Any]) -> str | None:

@@ -18,9 +18,11 @@ from pathlib import Path
 import polars as pl
 
 from erythron.cells.class_map import ClassMap, refuse_misspelt
+from erythron.cells.outline import clip_mask
 from erythron.errors import DataError, UsageError
 from erythron.files.locking import lock_folder
 from erythron.files.naming import as_text
+from erythron.interchange.cells import LabelledCell, check_same_image
 from erythron.interchange.labels import find_image
 from erythron.pipeline.count import CountRun
 from erythron.pipeline.count_one import count_one_again
@@ -32,7 +34,7 @@ from erythron.pipeline.slides.areas import is_in_areas
 from erythron.pipeline.stream import CountStream
 from erythron.results.edited import drop_edited, keep_edited, put_back_edited
 from erythron.results.field import is_edited, need_record, read_cells, read_outlines
-from erythron.results.record import CELLS, read_record
+from erythron.results.record import CELLS, FieldRecord, read_record
 from erythron.results.review import read_review, write_review
 from erythron.review.contradictions import refuse_contradictions
 from erythron.review.labels import Labels, read_corrections
@@ -238,7 +240,7 @@ def _match(labels: Labels, folder: Path, cells: pl.DataFrame, class_map: ClassMa
     """Return what labels say of a counted image; on a slide no cell is added where nothing was counted."""
     record = need_record(folder)
     counted = ReviewedField(cells, partial(read_outlines, folder))
-    proposal = match_labels(labels, counted, class_map)
+    proposal = match_labels(_fit_to_image(labels, record), counted, class_map)
     slide = record.slide
     if slide is None:
         return proposal
@@ -251,6 +253,30 @@ def _match(labels: Labels, folder: Path, cells: pl.DataFrame, class_map: ClassMa
         added=tuple(cell for cell in proposal.added if cell.cell_id not in outside),
         left_out=(*proposal.left_out, *reasons),
     )
+
+
+def _fit_to_image(labels: Labels, record: FieldRecord) -> Labels:
+    """Return labels whose outlines lie in their image; what of one reaches beyond it is no part of a cell.
+
+    Raises:
+        DataError: they were drawn on an image of another size.
+    """
+    width, height = record.width_px, record.height_px
+    stated = () if labels.size_px is None else (labels.size_px,)
+    instead = f"{labels.source} holds them; give labels that were drawn on this image"
+    check_same_image(record.image, labels.cells, stated, (width, height), instead)
+    cells, outside = list[LabelledCell](), list[str]()
+    for cell in labels.cells:
+        whole = clip_mask(cell.cell, width, height)
+        nucleus = None if cell.nucleus is None else clip_mask(cell.nucleus, width, height)
+        if whole is not None:
+            cells.append(replace(cell, cell=whole, nucleus=nucleus))
+        elif cell.cell_id is not None:
+            cells.append(cell)  # its name tells which one it is
+        else:
+            x, y = cell.cell.centre
+            outside.append(f"the cell at ({x:.0f}, {y:.0f}) lies outside the image")
+    return replace(labels, cells=tuple(cells), left_out=(*labels.left_out, *outside))
 
 
 @contextmanager

@@ -174,6 +174,7 @@ class FieldQuality:
         in_view: how many cells the picture shows; None where its scale is unknown
             or too coarse.
         note: what was done to make one image of the file, such as the choice of a plane; mostly nothing.
+        orientation: how the file says that it is to be shown, see :class:`erythron.read.image.SmearImage`.
     """
 
     scale_known: bool = True
@@ -187,6 +188,7 @@ class FieldQuality:
     left_out: tuple[LeftOutArea, ...] = ()
     in_view: CellsInView | None = None
     note: str = ""
+    orientation: int = 1
 
     @property
     def blank_fraction(self) -> float:
@@ -219,6 +221,13 @@ def judge_field(quality: FieldQuality, limits: QualityThresholds) -> list[Qualit
     flags = _judge_scale(quality, limits)
     if quality.note:
         flags.insert(0, QualityFlag("several_planes", quality.note))
+    if quality.orientation != 1:
+        text = (
+            "the file states that its pixels are to be shown turned or mirrored (orientation "
+            f"{quality.orientation}), as they are here: a program that does not do so shows outlines of the "
+            "cells elsewhere; save the image upright before they are opened, or drawn, in another program"
+        )
+        flags.append(QualityFlag("shown_turned", text, float(quality.orientation)))
     if quality.stain_distance is not None and quality.stain_distance > limits.stain_distance:
         flags.append(
             QualityFlag(

@@ -44,6 +44,7 @@ def judge_image(
         in_view=measure_cells_in_view(image, cells),
         left_out=find_left_out_areas(image),
         note=image.note,
+        orientation=image.orientation,
     )
 
 

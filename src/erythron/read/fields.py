@@ -41,6 +41,7 @@ MPP_RANGE = (0.01, 10.0)
 HEAD = 132
 """Bytes at the start of a file by which its kind is told."""
 
+_ORIENTATION = 274
 _SUPPORTED = "JPEG, PNG, WebP, BMP and TIFF"
 TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # The plugins' own classes: Image.open would judge size by Pillow's limit, which is global to the process.
@@ -84,15 +85,15 @@ def read_image(path: str | Path, mpp: float | None = None) -> SmearImage:
         file.seek(0)
         note = ""
         if start.startswith(TIFF_STARTS):
-            rgb_image, own_mpp, note = _read_tiff(place, file)
+            rgb_image, own_mpp, orientation, note = _read_tiff(place, file)
         else:
-            rgb_image, own_mpp = _read_plain(place, file, start)
+            rgb_image, own_mpp, orientation = _read_plain(place, file, start)
         with naming_damage(place):
             rgb = convert_to_rgb(rgb_image)
-    if mpp is not None:
-        return SmearImage(as_text(path), rgb, mpp, ScaleSource.OPTION, note)
     source = ScaleSource.UNKNOWN if own_mpp is None else ScaleSource.METADATA
-    return SmearImage(as_text(path), rgb, own_mpp, source, note)
+    if mpp is not None:
+        own_mpp, source = mpp, ScaleSource.OPTION
+    return SmearImage(as_text(path), rgb, own_mpp, source, note, orientation=orientation)
 
 
 def choose_suffix(start: bytes) -> str:
@@ -176,7 +177,7 @@ def explain_refusal(path: Path, error: OSError) -> ImageReadError:
     return ImageReadError(f"{path}: cannot be opened ({describe_os_error(error)})")
 
 
-def _read_plain(path: Path, file: BinaryIO, start: bytes) -> tuple[Image.Image, float | None]:
+def _read_plain(path: Path, file: BinaryIO, start: bytes) -> tuple[Image.Image, float | None, int]:
     reader = next((reader for at, magic, reader, _ in _READERS if start.startswith(magic, at)), None)
     if reader is None:
         raise ImageReadError(
@@ -188,15 +189,16 @@ def _read_plain(path: Path, file: BinaryIO, start: bytes) -> tuple[Image.Image, 
         if reader is JpegImageFile:
             check_scans(path, file, image.width * image.height)
         mpp = find_mpp_in_image(image)
+        orientation = _take_orientation(image.getexif().get(_ORIENTATION))
         image.load()
     if OWN_PICTURE in image.info:
         raise ImageReadError(f"{path}: erythron made this picture from another image; name that image")
     if getattr(image, "is_animated", False):
         raise ImageReadError(f"{path}: holds several pictures; save the field alone as one image")
-    return image, mpp
+    return image, mpp, orientation
 
 
-def _read_tiff(path: Path, file: BinaryIO) -> tuple[Image.Image, float | None, str]:
+def _read_tiff(path: Path, file: BinaryIO) -> tuple[Image.Image, float | None, int, str]:
     # tifffile costs a tenth of a second to import, which other files need not pay.
     import tifffile
 
@@ -206,7 +208,13 @@ def _read_tiff(path: Path, file: BinaryIO) -> tuple[Image.Image, float | None, s
         planes = find_planes(tiff)
         _check_size(path, planes[0].imagewidth, planes[0].imagelength)
         image, note = decode_planes(file, tiff, planes)
-        return image, find_tiff_mpp(tiff, planes[0]), note
+        orientation = _take_orientation(planes[0].tags.valueof(_ORIENTATION))
+        return image, find_tiff_mpp(tiff, planes[0]), orientation, note
+
+
+def _take_orientation(value: object) -> int:
+    """Return the orientation that a file states; 1, upright, where it states none that there is."""
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

@@ -36,6 +36,8 @@ class SmearImage:
         note: what a reader of the results should know of how the file was read; mostly nothing.
         glass: (3,) float32 in 1..255, colour of the empty smear where it is known, as for a part of a slide;
             None where the image itself shows it.
+        orientation: how the file says that its pixels are to be turned or mirrored, by the numbers of EXIF
+            and TIFF; they are here. 1 where they lie as they are to be shown.
     """
 
     name: str
@@ -44,6 +46,7 @@ class SmearImage:
     mpp_source: ScaleSource
     note: str = ""
     glass: NDArray[np.float32] | None = None
+    orientation: int = 1
 
     @cached_property
     def frame(self) -> Box:

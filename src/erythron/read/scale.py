@@ -42,33 +42,46 @@ def accept_mpp(x: float | None, y: float | None = None) -> float | None:
     return x
 
 
-def find_mpp_in_description(description: str, x_resolution: float | None) -> float | None:
+def find_mpp_in_description(
+    description: str,
+    resolution: tuple[float | None, float | None] = (None, None),
+    size_px: tuple[int, int] | None = None,
+) -> float | None:
     """Return the scale that a TIFF's ImageDescription states.
 
-    Understood are OME-XML (``PhysicalSizeX`` and its unit), ImageJ (``unit=``, with the pixels per unit in
-    the tag XResolution) and Aperio (``MPP = ``).
+    Understood are OME-XML (``PhysicalSizeX`` and its unit, of the image of that size where it describes
+    several), ImageJ (``unit=``, with the pixels per unit in the tags of the resolution) and Aperio
+    (``MPP = ``).
 
     Args:
         description: text of the tag ImageDescription.
-        x_resolution: value of the tag XResolution.
+        resolution: values of the tags XResolution and YResolution.
+        size_px: width and height of the image that is read.
     """
     if "<OME" in description:
-        return accept_mpp(_ome_size(description, "X"), _ome_size(description, "Y"))
+        pixels = _find_ome_pixels(description, size_px)
+        return accept_mpp(_ome_size(pixels, "X"), _ome_size(pixels, "Y"))
     if description.startswith("ImageJ="):
         unit = re.search(r"^unit=(.+)$", description, re.MULTILINE)
         um = _UM_PER_UNIT.get(_clean_unit(unit[1])) if unit else None
-        return accept_mpp(um / x_resolution) if um and x_resolution else None
+        x, y = resolution
+        return accept_mpp(um / x, um / y if y else None) if um and x else None
     aperio = re.search(r"\bMPP\s*=\s*([0-9.]+)", description)
     return accept_mpp(_to_float(aperio[1])) if aperio else None
 
 
-def _ome_size(xml: str, axis: str) -> float | None:
+def _find_ome_pixels(xml: str, size_px: tuple[int, int] | None) -> str:
+    """Return the element that describes the image of a size, else the first; nothing where there is none."""
     # Without "<" in it: a text of many beginnings would be searched to its end from each of them.
-    pixels = re.search(r"<(?:\w{1,64}:)?Pixels\b[^<>]*>", xml)
-    if pixels is None:
-        return None
-    size = re.search(rf'\bPhysicalSize{axis}\s*=\s*["\']([^"\']+)', pixels[0])
-    unit = re.search(rf'\bPhysicalSize{axis}Unit\s*=\s*["\']([^"\']+)', pixels[0])
+    found: list[str] = re.findall(r"<(?:\w{1,64}:)?Pixels\b[^<>]*>", xml)
+    sizes = [tuple(re.findall(rf'\bSize{axis}\s*=\s*["\'](\d+)', one) for axis in "XY") for one in found]
+    wanted = None if size_px is None else tuple([str(side)] for side in size_px)
+    return next((one for one, size in zip(found, sizes, strict=True) if size == wanted), "".join(found[:1]))
+
+
+def _ome_size(pixels: str, axis: str) -> float | None:
+    size = re.search(rf'\bPhysicalSize{axis}\s*=\s*["\']([^"\']+)', pixels)
+    unit = re.search(rf'\bPhysicalSize{axis}Unit\s*=\s*["\']([^"\']+)', pixels)
     value = _to_float(size[1]) if size else None
     um = _UM_PER_UNIT.get(_clean_unit(unit[1])) if unit else 1.0  # the schema's default is um
     return value * um if value is not None and um is not None else None

@@ -8,13 +8,14 @@ from typing import BinaryIO
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from erythron.read.scale import as_number, find_mpp_in_description, find_mpp_in_tags
 
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _SEPARATED = 0, 1, 2, 5
-_ORIENTATION, _MAX_SAMPLE_VALUE, _X_RESOLUTION, _ICC_PROFILE = 274, 281, 282, 34675
+_ORIENTATION, _MAX_SAMPLE_VALUE, _ICC_PROFILE = 274, 281, 34675
+_X_RESOLUTION, _Y_RESOLUTION = 282, 283
 _CAMERA_BITS = (8, 10, 12, 14, 16)
 
 
@@ -97,9 +98,10 @@ def measure_sharpness(image: Image.Image) -> float:
 def find_tiff_mpp(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None:
     """Return the scale from the page's or the first page's description, else from its resolution tags."""
     tags = {t.code: _divide(t.value) for t in page.tags}
+    x, y = (as_number(tags.get(tag)) for tag in (_X_RESOLUTION, _Y_RESOLUTION))
     # A writer of OME-XML or ImageJ puts the description on the first page only.
     for description in (page.description, tiff.pages[0].aspage().description):
-        mpp = find_mpp_in_description(description, as_number(tags.get(_X_RESOLUTION)))
+        mpp = find_mpp_in_description(description, (x, y), (page.imagewidth, page.imagelength))
         if mpp is not None:
             return mpp
         if description.startswith("ImageJ="):
@@ -114,7 +116,7 @@ def _divide(value: object) -> object:
 
 
 def decode_page(file: BinaryIO, tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Image.Image:
-    """Decode one page, samples of more than 8 bits scaled to 8.
+    """Decode one page upright, samples of more than 8 bits scaled to 8.
 
     Pillow decodes 8-bit pages, as it brings the codecs along; it would drop the lower half of others.
     Samples of 9 to 16 bits keep the upper 8 of their significant bits. These are the OME-XML's
@@ -159,7 +161,7 @@ def _decode_deep_page(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Image
     if isinstance(profile, bytes):
         image.info["icc_profile"] = profile
     image.getexif()[_ORIENTATION] = page.tags.valueof(_ORIENTATION, 1)
-    return image
+    return ImageOps.exif_transpose(image)
 
 
 def find_significant_bits(tiff: tifffile.TiffFile, page: tifffile.TiffPage, brightest: int) -> int:

@@ -46,7 +46,7 @@ class TilePart:
         features: each cell as ``cells.geojson`` has it, in the same order.
         blocks: its blocks, those without a cell among them.
         counted_cells: nucleated cells that the differential counts.
-        counted_px: pixels of the slide that were looked at.
+        counted_px: pixels of the slide that were counted, of a region those in it.
         blurred_px: how many of these are out of focus, about.
         thick_px: how many of these are too thick, about.
         stained_px: how many of these are as stained as red cells.

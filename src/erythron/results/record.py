@@ -36,7 +36,8 @@ class SlideRecord(BaseModel):
             are the fields of its differential.
         area_cells: how many rows of ``cells.csv`` are of each area; those of an area follow one another, and
             cells that persons added stand after all.
-        counted_mm2: area that was counted, the blank glass that was passed over not among it.
+        counted_mm2: area that was counted, without the blank glass that was passed over and what of the areas
+            lies outside the region.
         glass: red, green and blue of the empty smear, 1 to 255.
     """
 

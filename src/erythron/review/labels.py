@@ -55,6 +55,7 @@ class Labels:
         rows: of an edited table.
         cells: of a file of outlines.
         left_out: one reason for every object of such a file that gave no cell.
+        size_px: width and height of the image that was labelled, None where the file does not state them.
     """
 
     source: Path
@@ -62,6 +63,7 @@ class Labels:
     rows: tuple[EditedRow, ...] = ()
     cells: tuple[LabelledCell, ...] = ()
     left_out: tuple[str, ...] = ()
+    size_px: tuple[int, int] | None = None
 
 
 def read_corrections(path: Path) -> tuple[Labels, ...]:
@@ -72,7 +74,7 @@ def read_corrections(path: Path) -> tuple[Labels, ...]:
     """
     if path.suffix.lower() not in _TABLES:
         return tuple(
-            Labels(path, found.name, cells=found.cells, left_out=found.left_out)
+            Labels(path, found.name, (), found.cells, found.left_out, found.size_px)
             for found in read_labels(path)
         )
     rows = _take_rows(path, _read_workbook(path) if path.suffix.lower() == ".xlsx" else _read_text(path))

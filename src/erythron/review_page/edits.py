@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -62,7 +63,7 @@ def outline_click(part: Part, place: Point, model: Model) -> CellOutline:
 
     Args:
         part: the pixels around the place.
-        place: column and row.
+        place: column and row, 0 being the edges of the first pixel.
         model: of the run.
 
     Raises:
@@ -129,7 +130,8 @@ def _place(mask: BoxedMask, box: BoxedMask) -> Bools:
 def _see_nucleus(image: SmearImage, whole: BoxedMask, model: Model) -> Bools:
     """Return what the network sees of a nucleus in a drawn cell; the whole cell where it sees none."""
     try:
-        seen = _outline_at(image, whole.centre, model)
+        x, y = whole.centre
+        seen = _outline_at(image, (x + 0.5, y + 0.5), model)
     except DataError:
         return whole.mask
     joined = unite_masks([whole, seen.nucleus_mask])
@@ -145,7 +147,8 @@ def split_outline(outline: CellOutline, seeds: Sequence[Point] = ()) -> tuple[Ce
 
     Args:
         outline: of the cells.
-        seeds: a point in each of them, in pixels of the image; with none, two at the ends of the nucleus.
+        seeds: a point in each of them, in pixels of the image, 0 being the edges of the first one; with none,
+            two at the ends of the nucleus.
 
     Raises:
         DataError: the seeds do not lie in different parts of the outline.
@@ -167,7 +170,7 @@ def _part_by_seeds(outline: CellOutline, seeds: Sequence[Point]) -> NDArray[np.i
     markers = np.zeros(outline.cell.shape, np.int32)
     height, width = outline.cell.shape
     for number, (x, y) in enumerate(seeds, start=1):
-        row, column = round(y) - outline.top, round(x) - outline.left
+        row, column = math.floor(y) - outline.top, math.floor(x) - outline.left
         if not (0 <= row < height and 0 <= column < width and outline.cell[row, column]):
             raise DataError("a point lies outside the cell; click on each of the cells in the outline")
         markers[_nearest(outline.nucleus, row, column)] = number

@@ -37,13 +37,6 @@ Floats = NDArray[np.float32]
 SAME_NUCLEUS = 0.8
 """Share of the smaller nucleus in the larger above which two candidate points show one cell."""
 
-REACH_UM = 12.0
-"""How far around the core of a part of an image its cells are looked for as well.
-
-A cell of the core is 8 to 20 um wide: those centred further away have hardly a pixel in common with it
-(``benchmarks/slide.py`` compares whole fields with their parts).
-"""
-
 TILE_PX = 1024
 """Side in the segmentation network's pixels of the part of a field that is worked on at once."""
 
@@ -187,9 +180,11 @@ class Segmenter:
         Args:
             light: (H, W, 3) uint8, balanced light.
             mpp: microns per pixel, assumed where unknown.
-            x: column of the place.
-            y: row of the place.
+            x: column of the place, 0 being the left edge of the first pixel.
+            y: row of the place, 0 being the upper edge of the first pixel.
         """
+        if not (0 <= x < light.shape[1] and 0 <= y < light.shape[0]):
+            return None
         card = self._field_card
         reach = round(card.window_px * card.window_mpp / mpp)
         left, top = max(0, round(x) - reach), max(0, round(y) - reach)
@@ -209,7 +204,7 @@ class Segmenter:
             maps, score = self._map_cell(part, mpp, nucleus_centres(found)[row] / scale, card)
             nucleus, cell = tidy(maps[0] > 0.5, maps[1] > 0.5)
             inside = cell | nucleus
-            if nucleus.any() and inside[min(round(y) - top, inside.shape[0] - 1), round(x) - left]:
+            if nucleus.any() and inside[int(y) - top, int(x) - left]:
                 return outline_cell(follow_stain(nucleus, cell, part, mpp), cell, left, top, score)
         return None
 

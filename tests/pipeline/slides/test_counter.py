@@ -226,6 +226,12 @@ def test_a_region_holds_the_cells_of_the_slide_that_lie_in_it(
     region = tmp_path / "region.geojson"
     region.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
     assert count(slide_path, tmp_path / "out", SlideOptions(region=region)).failures == ()
+    told, x, y = read_record(tmp_path / "out" / "marrow"), *np.array(ring).T
+    assert told is not None
+    assert told.slide is not None
+    assert told.mpp is not None
+    area_px = abs((x[:-1] * y[1:] - x[1:] * y[:-1]).sum()) / 2
+    assert told.slide.counted_mm2 == pytest.approx(area_px * told.mpp**2 * 1e-6, rel=0.01)
     inside = read_cells(tmp_path / "out" / "marrow")
     every = read_cells(whole / "marrow")
     assert 0 < inside.height < every.height

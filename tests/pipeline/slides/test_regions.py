@@ -45,12 +45,31 @@ def write(folder: Path, document: Any) -> Path:
 def test_polygons_are_read_from_every_form_of_geojson(document: Any, tmp_path: Path) -> None:
     region = read_region_set(write(tmp_path, document), SLIDE)
     assert region.box == Box(10, 10, 110, 110)
+    assert region.measure(Box(0, 0, 128, 128)) == 100**2 - 20**2
+    assert region.measure(Box(60, 60, 400, 300)) == pytest.approx(50**2, rel=0.03)
+    assert region.measure(Box(41, 41, 59, 59)) == 0
     centres = np.array([[20.0, 20.0], [50.0, 50.0], [5.0, 50.0]])
     assert region.holds(centres).tolist() == [True, False, False]
     assert region.touches(Box(0, 0, 12, 12))
     assert region.touches(Box(0, 0, 400, 300))
     assert not region.touches(Box(45, 45, 55, 55))
     assert not region.touches(Box(200, 200, 300, 300))
+
+
+def test_a_thin_region_has_a_part_in_every_box_that_it_runs_through(tmp_path: Path) -> None:
+    strip = [[110, 0], [113, 0], [313, 300], [310, 300]]
+    region = read_region_set(write(tmp_path, {"type": "Polygon", "coordinates": [strip]}), SLIDE)
+    boxes = [Box(x, y, x + 20, y + 20) for x in range(0, 400, 20) for y in range(0, 300, 20)]
+    # At the middle of the pixels of each row the strip is 3 pixels wide.
+    rows = np.arange(300) + 0.5
+    for box in boxes:
+        first = 110 + rows * 2 / 3
+        has_part = (rows > box.top) & (rows < box.bottom) & (first < box.right) & (first + 3 > box.left)
+        assert region.touches(box) == has_part.any()
+    upright = [[[110, 0], [113, 0], [113, 300], [110, 300], [110, 0]]]
+    region = read_region_set(write(tmp_path, {"type": "Polygon", "coordinates": upright}), SLIDE)
+    assert region.touches(Box(0, 60, 400, 200))
+    assert not region.touches(Box(113, 60, 400, 200))
 
 
 @pytest.mark.parametrize(

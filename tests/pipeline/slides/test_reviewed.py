@@ -134,17 +134,24 @@ def features(run: Path) -> list[dict[str, Any]]:
 
 
 def test_a_cell_that_was_missed_is_added_where_areas_were_counted(
-    counted: Path, run: Path, tmp_path: Path
+    counted: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told, cells = need_slide(run), read_cells(run / "marrow")
-    left, top, right, bottom = told.areas[0]
-    beside = next(
-        (x, y)
-        for x in range(left + 30, right - 30, 10)
-        for y in range(top + 30, bottom - 30, 10)
-        if ((cells["x_px"] - x).abs() + (cells["y_px"] - y).abs()).min() > 60
-    )
-    drawn = [outline(*beside), outline(1600, 40)]
+
+    def find_free(area: tuple[int, int, int, int]) -> tuple[int, int]:
+        left, top, right, bottom = area
+        return next(
+            (x, y)
+            for x in range(left + 30, right - 30, 10)
+            for y in range(top + 30, bottom - 30, 10)
+            if ((cells["x_px"] - x).abs() + (cells["y_px"] - y).abs()).min() > 60
+        )
+
+    # As if only the first of the areas, which hold all of the slide, had been counted.
+    first = told.model_copy(update={"areas": told.areas[:1]})
+    monkeypatch.setattr("erythron.pipeline.recount.is_in_areas", lambda x, y, _: is_in_areas(x, y, first))
+    beside, apart = find_free(told.areas[0]), find_free(told.areas[1])
+    drawn = [outline(*beside), outline(*apart), outline(1600, 40)]
     for name in ("drawn", "moved"):
         (tmp_path / name).mkdir()
     files = [tmp_path / name / "marrow.geojson" for name in ("drawn", "moved")]
@@ -154,7 +161,8 @@ def test_a_cell_that_was_missed_is_added_where_areas_were_counted(
     files[1].write_text(json.dumps([moved]))
     done = take(run, *files)
     assert (done.changed, done.added) == (2, 1)
-    [reason] = done.left_out
+    beyond, reason = done.left_out
+    assert "the cell at (1600, 40) lies outside the image" in beyond
     assert "lies outside the areas that were counted" in reason
     found = read_field(run / "marrow")
     assert found.cells.height == cells.height + 1

@@ -362,9 +362,10 @@ def _describe_counted(told: SlideRecord) -> str:
         "region": "A region of a slide",
     }[told.scope]
     areas = "1 area" if len(told.areas) == 1 else f"{len(told.areas)} areas"
+    part = " of them in the region" if told.scope == "region" else ""
     return (
-        f"{what}: {areas}, framed in red, {told.counted_mm2:.2f} mm². The cells to judge are a random sample "
-        "of each class."
+        f"{what}: {areas}, framed in red, {told.counted_mm2:.2f} mm²{part}. The cells to judge are a random "
+        "sample of each class."
     )
 
 

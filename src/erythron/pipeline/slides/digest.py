@@ -61,7 +61,7 @@ class SlideDigest:
     Attributes:
         areas: the areas that have cells, with their counts.
         looked_at: all areas that were looked at, each with the number of its cells.
-        counted_px: pixels that were looked at.
+        counted_px: pixels that were counted, of a region those in it.
         sample: rows of the table of cells, at most :data:`SAMPLED_CELLS`.
     """
 

@@ -25,8 +25,8 @@ from erythron.read.source import Slide
 Ring = tuple[tuple[float, float], ...]
 Points = NDArray[np.float64]
 
-_TRIED = 9
-"""Points a side that a box is tried at for a part in the region, besides the region's own corners."""
+_SQUARES = 128
+"""Squares a side of which the middles tell how much of a box lies in a region."""
 
 IGNORED = "Ignore*"
 """QuPath's class of what is not to be looked at."""
@@ -56,14 +56,38 @@ class RegionSet:
         return inside
 
     def touches(self, box: Box) -> bool:
-        """Return whether a box has, as far as a lattice of points tells, a part in a polygon."""
-        corners = np.array([corner for polygon in self.polygons for ring in polygon for corner in ring])
-        low, high = np.array([box.left, box.top]), np.array([box.right, box.bottom])
-        if ((corners >= low) & (corners <= high)).all(axis=1).any():
+        """Return whether a box has a part in a polygon, however thin the polygon is there."""
+        low, high = np.array([[box.left, box.top]]), np.array([[box.right, box.bottom]])
+        if any(_enters(np.array(ring), low, high) for polygon in self.polygons for ring in polygon):
             return True
-        x, y = (np.linspace(low[axis], high[axis], _TRIED) for axis in (0, 1))
-        lattice = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        return bool(self.holds(lattice - 0.5).any())
+        # No edge comes into the box, so all of it is inside or none.
+        return bool(self.holds((low + high) / 2 - 0.5).any())
+
+    def measure(self, box: Box) -> float:
+        """Return how many pixels of a box lie in a polygon, as the middles of some 16,000 squares tell."""
+        x, y = (
+            first + (np.arange(_SQUARES) + 0.5) * (last - first) / _SQUARES - 0.5
+            for first, last in ((box.left, box.right), (box.top, box.bottom))
+        )
+        middles = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        return float(self.holds(middles).mean()) * box.area_px
+
+
+def _enters(ring: Points, low: NDArray[np.int64], high: NDArray[np.int64]) -> bool:
+    """Return whether an edge of a ring has a part between two corners of a box, (1, 2) each.
+
+    Each edge is cut by the box's sides one after the other (Liang and Barsky 1984,
+    doi 10.1145/357332.357333).
+    """
+    steps = np.roll(ring, -1, axis=0) - ring
+    still = steps == 0
+    first, second = (
+        np.divide(side - ring, steps, where=~still, out=np.zeros_like(ring)) for side in (low, high)
+    )
+    between = (ring > low) & (ring < high)
+    enter = np.where(still, np.where(between, -np.inf, np.inf), np.minimum(first, second))
+    leave = np.where(still, np.inf, np.maximum(first, second))
+    return bool((np.maximum(enter.max(axis=1), 0) < np.minimum(leave.min(axis=1), 1)).any())
 
 
 def _is_inside(points: Points, ring: Ring) -> NDArray[np.bool_]:

@@ -13,7 +13,6 @@ from erythron.pipeline.slides.block import CountedBlock, SlideSetting, count_blo
 from erythron.pipeline.slides.regions import RegionSet
 from erythron.pipeline.slides.tiles import Tile, bound
 from erythron.quality.specimen import NucleatedTally, tally_nucleated
-from erythron.read.box import Box
 from erythron.read.source import Source
 from erythron.results.ledger import BlockRows, TilePart
 
@@ -50,7 +49,8 @@ def count_tile(
         nucleated += tally_nucleated(found.cells)  # those outside the region too, as red cells are
         counted.append(found if region is None else _keep_inside(found, region))
     cells = pl.concat([one.cells for one in counted])
-    boxes = [grid.box_of(block) for block in tile.blocks]
+    inside = [grid.box_of(block).intersect(grid.slide) for block in tile.blocks]
+    areas = [box.area_px if region is None else region.measure(box) for box in inside]
     counts = count_cells(cells, bundle.classes)
     return TilePart(
         csv=format_csv(cells).partition("\n")[2],
@@ -62,9 +62,9 @@ def count_tile(
             for block, one in zip(tile.blocks, counted, strict=True)
         ),
         counted_cells=counts.nucleated,
-        counted_px=sum(box.intersect(grid.slide).area_px for box in boxes),
-        blurred_px=_measure_left_out(counted, boxes, "out_of_focus"),
-        thick_px=_measure_left_out(counted, boxes, "too_thick"),
+        counted_px=round(sum(areas)),
+        blurred_px=_measure_left_out(counted, areas, "out_of_focus"),
+        thick_px=_measure_left_out(counted, areas, "too_thick"),
         stained_px=sum(one.stained_px for one in counted),
         nucleated=nucleated,
     )
@@ -79,10 +79,10 @@ def _keep_inside(block: CountedBlock, region: RegionSet) -> CountedBlock:
     return CountedBlock(outlines, block.cells.filter(pl.Series(inside)), block.left_out, block.stained_px)
 
 
-def _measure_left_out(counted: list[CountedBlock], boxes: list[Box], cause: str) -> float:
+def _measure_left_out(counted: list[CountedBlock], areas: list[float], cause: str) -> float:
     return sum(
-        area.area_fraction * box.area_px
-        for one, box in zip(counted, boxes, strict=True)
-        for area in one.left_out
-        if area.cause == cause
+        found.area_fraction * px
+        for one, px in zip(counted, areas, strict=True)
+        for found in one.left_out
+        if found.cause == cause
     )
