@@ -243,6 +243,10 @@ def test_the_command_prints_text_and_strict_json(tmp_path: Path) -> None:
     assert "One image or specimen is matched by the end of the path, such as 1.png of A" in text.stdout
     found = json.loads(CliRunner().invoke(app, ["compare", str(a), str(b), "--json"]).stdout)
     assert found["cells"]["same_call"]["value"] == 1.0
+    c = write_cells(tmp_path / "Müller.csv", rows)
+    printed = CliRunner().invoke(app, ["compare", str(a), str(c), "--json"]).stdout
+    assert printed.isascii()
+    assert json.loads(printed)["b"] == str(c)
 
 
 def test_a_field_without_a_cell_is_compared(tmp_path: Path) -> None:

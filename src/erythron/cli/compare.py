@@ -32,11 +32,13 @@ def compare(
 
     found = compare_results(a, b)
     if as_json:
+        import json
+
         from pydantic import TypeAdapter
 
         from erythron.compare.comparison import Comparison
 
-        typer.echo(TypeAdapter(Comparison).dump_json(found).decode())
+        typer.echo(json.dumps(TypeAdapter(Comparison).dump_python(found, mode="json"), allow_nan=False))
         return
     from rich.console import Console
 

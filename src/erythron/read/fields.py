@@ -190,7 +190,7 @@ def _read_plain(path: Path, file: BinaryIO, start: bytes) -> tuple[Image.Image, 
         mpp = find_mpp_in_image(image)
         image.load()
     if OWN_PICTURE in image.info:
-        raise ImageReadError(f"{path}: erythron made this picture from another image; name that image")
+        raise _refuse_own(path)
     if getattr(image, "is_animated", False):
         raise ImageReadError(f"{path}: holds several pictures; save the field alone as one image")
     return image, mpp
@@ -204,9 +204,15 @@ def _read_tiff(path: Path, file: BinaryIO) -> tuple[Image.Image, float | None, s
 
     with naming_damage(path), tifffile.TiffFile(file, name=path.name) as tiff:
         planes = find_planes(tiff)
+        if planes[0].description.startswith(OWN_PICTURE):
+            raise _refuse_own(path)
         _check_size(path, planes[0].imagewidth, planes[0].imagelength)
         image, note = decode_planes(file, tiff, planes)
         return image, find_tiff_mpp(tiff, planes[0]), note
+
+
+def _refuse_own(path: Path) -> ImageReadError:
+    return ImageReadError(f"{path}: erythron made this picture from another image; name that image")
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
