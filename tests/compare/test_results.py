@@ -241,6 +241,8 @@ def test_the_command_prints_text_and_strict_json(tmp_path: Path) -> None:
     moved = write_cells(tmp_path / "moved.csv", [(f"x/{image}", *place) for image, *place in rows])  # type: ignore[arg-type]
     text = CliRunner().invoke(app, ["compare", str(a), str(moved)])
     assert "One image or specimen is matched by the end of the path, such as 1.png of A" in text.stdout
+    bracketed = write_cells(tmp_path / "b[new].csv", rows)
+    assert "b[new].csv" in CliRunner().invoke(app, ["compare", str(a), str(bracketed)]).stdout
     found = json.loads(CliRunner().invoke(app, ["compare", str(a), str(b), "--json"]).stdout)
     assert found["cells"]["same_call"]["value"] == 1.0
     c = write_cells(tmp_path / "Müller.csv", rows)

@@ -42,7 +42,7 @@ def compare(
         return
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(f"A: {found.a}\nB: {found.b}", soft_wrap=True)
     if found.renamed:
         of_a, of_b = found.renamed[0]
