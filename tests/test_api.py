@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib.figure
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,6 +22,7 @@ import erythron
 from erythron.errors import ErythronError, ImageReadError, MissingExtraError, UsageError
 from erythron.pipeline.count import count_images
 from erythron.pipeline.options import RunOptions
+from erythron.read.fields import read_image
 from erythron.read.inputs import find_images
 from erythron.report.lines import order_lines
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
@@ -289,6 +291,18 @@ def test_the_examples_of_the_documentation_run(
         exec(compile(block, f"{DOCS.name}, block {number + 1}", "exec"), scope)  # noqa: S102
     assert (tmp_path / "results" / "field" / "cells.geojson").is_file()
     assert {p.name for p in (tmp_path / "results").iterdir()} == {"field", "a", "b"}
+
+
+def test_a_field_that_another_reader_takes_is_counted_as_the_command_counts_it(
+    result: erythron.Result, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    path = tmp_path / "field.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(128, 128), compression="jpeg2000")
+    with pytest.raises(ImageReadError):
+        read_image(path)
+    found = erythron.count(path, mpp=0.25)
+    assert np.array_equal(found.rgb, pixels)
+    assert found.differential == result.differential
 
 
 def test_threads_that_share_a_counter_get_what_one_gets(pixels: NDArray[np.uint8]) -> None:

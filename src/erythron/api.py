@@ -32,7 +32,8 @@ from erythron.pipeline.executor import Failure, attempt
 from erythron.pipeline.field import CountedField, Model, Networks, count_field, load_networks
 from erythron.pipeline.field_record import make_result
 from erythron.pipeline.settings import choose_settings
-from erythron.read.fields import check_mpp, read_image, take_array
+from erythron.read.fields import check_mpp, take_array
+from erythron.read.source import open_source, read_whole
 from erythron.results.field import ShownField, write_field
 from erythron.results.fingerprint import Fingerprints, StepSettings, fingerprint_steps, hash_image
 from erythron.results.record import read_record
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["Counter", "Failure", "Result", "count"]
 
 ImageSource = str | Path | NDArray[np.uint8]
-"""A file (JPEG, PNG, BMP, TIFF), or an array (H, W, 3) of uint8: red, green, blue."""
+"""A file of any format that ``erythron count`` reads, but no slide, or an array (H, W, 3) of uint8: red,
+green, blue."""
 
 _ARRAY = "array"
 
@@ -198,7 +200,9 @@ class Counter:
             mpp: microns per pixel; None is the counter's, else that of file, red cells and nuclei.
 
         Raises:
-            ImageReadError: the image cannot be read.
+            ImageReadError: the image cannot be read, shows no stained cells, or is a slide.
+            SpecimenError: the picture is not one of a smear.
+            MissingExtraError: its format needs the extra ``slides``.
             UsageError: ``mpp`` is not a number from 0.01 to 10, or the counter is closed, or another process
                 made it.
             BundleError: the network cannot be loaded.
@@ -242,7 +246,7 @@ class Counter:
         self._refuse_closed()
         if isinstance(image, str | Path):
             sha256 = hash_image(Path(image))
-            smear = read_image(image, mpp)
+            smear = read_whole(open_source(image, mpp))
         else:
             smear = take_array(np.asarray(image), mpp, name)
             sha256 = hash_bytes(smear.rgb.tobytes())
@@ -276,12 +280,15 @@ def count(image: ImageSource, *, mpp: float | None = None, model: str | Path | N
     For many images use :class:`Counter`, which loads the model once.
 
     Args:
-        image: a file (JPEG, PNG, BMP, TIFF), or an array (H, W, 3) of uint8: red, green, blue.
+        image: a file of any format that ``erythron count`` reads, but no slide, or an array (H, W, 3) of
+            uint8: red, green, blue.
         mpp: microns per pixel; None is that of file, red cells and nuclei.
         model: folder of a bundle; None is the model that ships.
 
     Raises:
-        ImageReadError: the image cannot be read.
+        ImageReadError: the image cannot be read, shows no stained cells, or is a slide.
+        SpecimenError: the picture is not one of a smear.
+        MissingExtraError: its format needs the extra ``slides``.
         UsageError: ``mpp`` is not a number from 0.01 to 10.
         BundleError: the model cannot be used.
     """

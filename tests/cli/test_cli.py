@@ -276,8 +276,9 @@ def test_a_run_in_which_every_image_failed_does_not_speak_of_cells(tmp_path: Pat
 def test_a_specimen_without_cells_is_not_provisional(capsys: pytest.CaptureFixture[str]) -> None:
     settings = choose_settings(load_bundle(), None, 0.05, MERatio.ICSH)
     empty = CountRun(merge_differentials([], settings), (), (), Path("report.html"))
-    assert show_counts([empty], ["p1"], Path("out"), as_json=False) == 0
+    assert show_counts([empty, empty], ["p1", "p2 [left]"], Path("out"), as_json=False) == 0
     shown = capsys.readouterr().out
+    assert "p2 [left]  " in shown  # brackets are no markup here, and of p2 [right] they are the difference
     assert "no cells" in shown
     assert "provisional" not in shown
     assert "Nothing was counted of p1: no image could be counted" in shown

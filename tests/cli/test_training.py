@@ -81,10 +81,11 @@ def list_default(folder: Path) -> list[list[str | Path]]:
         Image.fromarray(255 - (255 - image) // 4 * 3).save(more / ("EBO", "band")[i % 2] / f"{i}.png")
     settings = ("folds=2", "segmenter.fit=false", "sets.0.samples=0", "sets.1.samples=0")
     words = ["train", "--data", manifest, "--add-set", more, "--out", run, "--threads", "1"]
+    words += [word for setting in settings for word in ("--set", setting)]
     return [
-        [*words, *(word for setting in settings for word in ("--set", setting))],
+        words,
         ["evaluate", run],
-        ["export", run, "--out", bundle],
+        [*words, "--bundle", bundle],  # as given again where it was cut off after the training
         ["classify", more, "--model", bundle, "--out", folder / "calls.csv"],
     ]
 
@@ -188,10 +189,11 @@ def test_wrong_usage_of_the_training_commands(tmp_path: Path) -> None:
 @pytest.mark.ahead(start=prepare)
 def test_the_default_recipe_on_a_set_of_one_s_own_and_another_added(ahead: Ended) -> None:
     """``erythron train`` alone is the shipped recipe; both kinds go on to evaluate and export alike."""
-    trained, evaluated, *_ = read_four(ahead, 4)
+    trained, evaluated, bundled, _ = read_four(ahead, 4)
     folder = ahead.folder / "default"
     assert f"erythron evaluate {folder / 'run'}" in trained.stdout
     assert "temperature" in evaluated.stdout
     assert "more: erythroid or not, AUC" in evaluated.stdout
+    assert f"Bundle: {folder / 'bundle'}" in bundled.stdout
     assert {d.name for d in load_bundle(folder / "bundle").card.data} == {"drawn", "more"}
     assert pl.read_csv(folder / "calls.csv").height == 4

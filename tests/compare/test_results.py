@@ -241,8 +241,52 @@ def test_the_command_prints_text_and_strict_json(tmp_path: Path) -> None:
     moved = write_cells(tmp_path / "moved.csv", [(f"x/{image}", *place) for image, *place in rows])  # type: ignore[arg-type]
     text = CliRunner().invoke(app, ["compare", str(a), str(moved)])
     assert "One image or specimen is matched by the end of the path, such as 1.png of A" in text.stdout
+    bracketed = write_cells(tmp_path / "b[new].csv", rows)
+    assert "b[new].csv" in CliRunner().invoke(app, ["compare", str(a), str(bracketed)]).stdout
     found = json.loads(CliRunner().invoke(app, ["compare", str(a), str(b), "--json"]).stdout)
     assert found["cells"]["same_call"]["value"] == 1.0
+    c = write_cells(tmp_path / "Müller.csv", rows)
+    printed = CliRunner().invoke(app, ["compare", str(a), str(c), "--json"]).stdout
+    assert printed.isascii()
+    assert json.loads(printed)["b"] == str(c)
+
+
+@pytest.mark.parametrize("edited", ["counted_as", "label"])
+def test_an_edited_table_is_compared_by_what_the_person_wrote(edited: str, tmp_path: Path) -> None:
+    """Its edits were passed over: a count compared with a reader's table of it agreed in every cell."""
+    names = ["lymphocyte", "plasma_cell"]
+    table = pl.DataFrame(
+        {
+            "image": ["a.png"] * 4,
+            "cell_id": ["c1", "c2", "c3", "c4"],
+            "label": ["lymphocyte", "lymphocyte", "plasma_cell", "plasma_cell"],
+            "prob_lymphocyte": [0.9, 0.6, 0.1, 0.2],
+            "prob_plasma_cell": [0.1, 0.4, 0.9, 0.8],
+            "confirmed_as": [None, None, None, "lymphocyte"],
+            "counted_as": ["lymphocyte", "unclassified", "plasma_cell", "lymphocyte"],
+            "flags": ["", "unclassified", "", ""],
+        },
+        schema_overrides={"confirmed_as": pl.String},
+    )
+    table.write_csv(tmp_path / "count.csv")
+    here = pl.col("cell_id").is_in(["c1", "c2"])
+    table.with_columns(pl.when(here).then(pl.lit("plasma_cell")).otherwise(edited).alias(edited)).write_csv(
+        tmp_path / "edited.csv"
+    )
+    same = compare_results(tmp_path / "count.csv", tmp_path / "count.csv").cells
+    assert same is not None
+    assert same.same_call.value == 1.0
+    found = compare_results(tmp_path / "count.csv", tmp_path / "edited.csv").cells
+    assert found is not None
+    called = {name: found.names.index(name) for name in (*names, "unclassified")}
+    assert found.table[called["lymphocyte"]][called["plasma_cell"]] == 1
+    assert found.table[called["unclassified"]][called["plasma_cell"]] == 1
+    assert found.table[called["lymphocyte"]][called["lymphocyte"]] == 1  # c4, as confirmed
+    removed = table.with_columns(pl.when(here).then(pl.lit("not_a_cell")).otherwise(edited).alias(edited))
+    removed.write_csv(tmp_path / "removed.csv")
+    found = compare_results(tmp_path / "count.csv", tmp_path / "removed.csv").cells
+    assert found is not None
+    assert (found.matched, found.only_a) == (2, 2)
 
 
 def test_a_field_without_a_cell_is_compared(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import tifffile
 from PIL import Image
 
 from erythron.cells.class_map import parse_class_map
@@ -58,6 +59,16 @@ def test_a_cell_drawn_without_its_nucleus_has_a_mask_of_the_cell(fields: Path, t
     assert (mask == 128).sum() == 400
     assert set(np.unique(mask)) == {0, 128}
     assert pl.read_csv(tmp_path / "out" / "cells.csv")["cell_id"].to_list() == ["x19y19", "x59y19"]
+
+
+def test_labels_of_a_field_that_another_reader_takes(tmp_path: Path) -> None:
+    rgb = draw_field(DrawnFieldSpec(300, 200, seed=0)).rgb
+    (tmp_path / "fields").mkdir()
+    path = tmp_path / "fields" / "f0.tif"
+    tifffile.imwrite(path, rgb, photometric="rgb", tile=(128, 128), compression="jpeg2000")
+    (tmp_path / "f0.geojson").write_text(json.dumps(qupath("lymphocyte")))
+    done = import_file(tmp_path / "f0.geojson", tmp_path / "fields", tmp_path / "out")
+    assert (done.cells, done.failures) == (1, ())
 
 
 def test_two_cells_of_one_name_stay_two_with_names_of_their_own(fields: Path, tmp_path: Path) -> None:

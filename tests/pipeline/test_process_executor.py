@@ -27,7 +27,8 @@ from erythron.read.inputs import find_images
 from erythron.synthetic.field import DrawnFieldSpec, draw_field
 
 
-def test_items_come_back_in_order_and_fail_alone(tmp_path: Path) -> None:
+def test_items_come_back_in_order_and_fail_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="erythron")
     names = [*(f"item-{n}" for n in range(8)), "broken", "killed-once", "killed-always", "last"]
     taken: list[str] = []
 
@@ -49,6 +50,10 @@ def test_items_come_back_in_order_and_fail_alone(tmp_path: Path) -> None:
     assert failures["broken"].reason == "broken: copy it again"
     assert f"lost {RETRIES + 1} times" in failures["killed-always"].reason
     assert dict(done)["killed-once"] == "KILLED-ONCE"
+    # what the workers log nobody sees, so it is logged here, a line an item
+    said = [record.message for record in caplog.records if record.name == "erythron.pipeline.executor"]
+    assert [line.partition(":")[0] for line in said] == names
+    assert {"item-0: done", "broken: failed (broken: copy it again)"} <= set(said)
 
 
 def test_a_lost_pool_leaves_no_worker_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -479,3 +479,6 @@ def test_a_picture_that_erythron_made_is_refused(tmp_path: Path) -> None:
     text.add_text(OWN_PICTURE, "overlay.png")
     Image.fromarray(RGB).save(tmp_path / "copy.png", pnginfo=text)
     assert_refused(tmp_path / "copy.png", "erythron made this picture")
+    four = Image.fromarray(np.dstack([RGB, RGB[..., 0]]), mode="CMYK")
+    four.save(tmp_path / "four.tif", compression="tiff_deflate", tiffinfo={270: f"{OWN_PICTURE}: {'0' * 64}"})
+    assert_refused(tmp_path / "four.tif", "erythron made this picture")

@@ -81,11 +81,15 @@ def test_results_masks_and_thumbnails_are_no_inputs_and_are_named(tmp_path: Path
     text = PngInfo()
     text.add_text(OWN_PICTURE, "0" * 64)
     Image.new("L", (20, 20)).save(tmp_path / "plain.png", pnginfo=text)
+    stated = {270: f"{OWN_PICTURE}: {'0' * 64}"}
+    Image.effect_noise((900, 900), 50).convert("CMYK").save(
+        tmp_path / "four.tif", compression="tiff_deflate", tiffinfo=stated
+    )
     found = search_images([tmp_path])
     assert [i.relative.as_posix() for i in found.images] == ["a.png", "set/crops/c.png"]
     assert {path.relative_to(tmp_path).as_posix() for path, _ in found.left_out} == {
         "run/a", "@eaDir", "set/masks", "a_mask.png", "a-mask.tif", "field.mask.png", "slide.czi",
-        "plain.png",
+        "plain.png", "four.tif",
     }  # fmt: skip
 
 

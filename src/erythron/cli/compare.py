@@ -32,15 +32,17 @@ def compare(
 
     found = compare_results(a, b)
     if as_json:
+        import json
+
         from pydantic import TypeAdapter
 
         from erythron.compare.comparison import Comparison
 
-        typer.echo(TypeAdapter(Comparison).dump_json(found).decode())
+        typer.echo(json.dumps(TypeAdapter(Comparison).dump_python(found, mode="json"), allow_nan=False))
         return
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(f"A: {found.a}\nB: {found.b}", soft_wrap=True)
     if found.renamed:
         of_a, of_b = found.renamed[0]

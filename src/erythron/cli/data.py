@@ -15,7 +15,9 @@ data_app = typer.Typer(help="Labelled sets: list, fetch, audit and split them.",
 Source = Annotated[
     str,
     typer.Argument(
-        metavar="SET", help="A registered name, a folder of class folders, or a manifest.", show_default=False
+        metavar="SET",
+        help="A registered name, a manifest, folder or archive.",
+        show_default=False,
     ),
 ]
 
@@ -174,7 +176,9 @@ def split(
     test: Annotated[float, typer.Option(help="Share of the cells for the test.")] = 0.15,
     seed: Annotated[int, typer.Option(help="Orders groups of equal make-up.")] = 0,
     class_map: ClassMap = None,
-    force: Force = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the files of these names, whoever wrote them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Split a set by group, or keep its published parts; copies and overlapping crops are on one side."""

@@ -112,7 +112,7 @@ TilePx = Annotated[
     ),
 ]
 EngineChoice = Annotated[
-    Engine, typer.Option("--engine", help="Where to count: in this process, or on a Ray cluster.")
+    Engine, typer.Option("--engine", help="Where to count: on this machine, or on a Ray cluster.")
 ]
 RayAddress = Annotated[
     str | None,

@@ -50,7 +50,12 @@ def show_progress(title: str, total: int | None) -> Iterator[ItemProgress]:
     Yields:
         What to tell of each image that is done, and of the parts of slides.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=stderr, transient=True) as bar:
         task = bar.add_task(title, total=total)
         inner: list[TaskID] = []

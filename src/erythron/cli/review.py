@@ -74,7 +74,7 @@ def review(
     """Confirm or correct the calls of a finished count in the browser, and sign the result.
 
     Every change is stored before the page says so, with who made it and when. The page is served on this
-    machine alone, unless --host and a password say otherwise. Ctrl-C ends it. Needs erythron[review].
+    machine alone, unless --host and a password say otherwise. Ctrl-C ends it (needs the extra 'review').
     """
     try:
         from erythron.review_page.server import ServerOptions, serve_review

@@ -109,7 +109,7 @@ def _print_specimens(names: Sequence[str], runs: Sequence[CountRun]) -> None:
             state = ("no cells", "dim")
             reasons.append(f"Nothing was counted of {name}: {nothing}")
         table.add_row(name, *cells, state[0], style=state[1])
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(table)
     for reason in reasons:
         console.print(reason, markup=False, soft_wrap=True)
@@ -159,7 +159,7 @@ def _print_differential(run: CountRun) -> None:
     )
     from erythron.report.wording import explain_left_out, remark_index
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     differential, fields = drop_untold(run.differential), _count_fields(run)
     if not run.fields:
         console.print("No image could be counted.")

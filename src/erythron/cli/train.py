@@ -153,6 +153,7 @@ def train(
         vary_recipe,
     )
     from erythron.train.shared.hardware import Checkpoint, Hardware, find_rank
+    from erythron.train.shared.run_folder import find_finished
     from erythron.train.trainer import evaluate, export
     from erythron.train.trainer import train as train_recipe
 
@@ -175,8 +176,11 @@ def train(
         loggers=tuple(logger or Hardware.loggers),
         checkpoint=Checkpoint(checkpoint.value),
     )
-    with show_stages() as progress:
-        record = train_recipe(chosen, out, hardware, progress)
+    # A command that was cut off after the training has its bundle still to make.
+    record = None if bundle is None else find_finished(out, chosen)
+    if record is None:
+        with show_stages() as progress:
+            record = train_recipe(chosen, out, hardware, progress)
     made = bundle is not None and find_rank() == 0
     if bundle is not None and made:
         with show_stages() as progress:

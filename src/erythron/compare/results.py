@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from erythron.cells.classes import Lineage, find_class
-from erythron.cells.table import count_as_confirmed, is_counted
+from erythron.cells.table import PROBABILITY, count_as_confirmed, is_counted, list_probability_classes
 from erythron.compare.alignment import align_paths
 from erythron.compare.comparison import UNCLASSIFIED, Comparison, compare_cells, compare_shares
 from erythron.differential.counts import Differential
@@ -278,8 +278,8 @@ def _read_cells(path: Path) -> pl.DataFrame:
         if "confirmed_as" in table.columns
         else pl.lit("")
     )
-    table = table.with_columns(confirmed.alias("confirmed_as")).with_columns(count_as_confirmed())
-    table = table.filter(is_counted())
+    table = table.with_columns(confirmed.alias("confirmed_as"))
+    table = _take_edits(table).filter(is_counted())
     try:
         called = [
             UNCLASSIFIED if name == UNCLASSIFIED else find_class(str(name)).name
@@ -289,6 +289,33 @@ def _read_cells(path: Path) -> pl.DataFrame:
         raise DataError(f"{path}: {error}") from error
     kept = [c for c in ("cell_id", *_PLACE) if c in table.columns]
     return table.select(pl.col("image").cast(pl.String), pl.Series("call", called, pl.String), *kept)
+
+
+def _take_edits(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of cells whose ``counted_as`` is what each is called, edits of a person before all.
+
+    As in a recount a ``counted_as`` that is not what the model's call makes goes before ``label``, which was
+    edited where it is not the most probable class.
+    """
+    names = list_probability_classes(table.columns)
+    chances = [pl.col(f"{PROBABILITY}{name}").cast(pl.Float64, strict=False) for name in names]
+    most_probable = [
+        pl.when(
+            chance == pl.max_horizontal(chances), pl.all_horizontal(one.is_not_null() for one in chances)
+        ).then(pl.lit(name))
+        for name, chance in zip(names, chances, strict=True)
+    ]
+    table = table.with_columns(pl.coalesce(*most_probable, "label").alias("label"), given=pl.col("label"))
+    by_model = count_as_confirmed()
+    is_edited = pl.lit(value=False)
+    stated = by_model
+    if "counted_as" in table.columns:
+        stated = pl.col("counted_as").cast(pl.String).fill_null("").str.strip_chars()
+        is_edited = (stated != "") & (stated != by_model)
+    called = (
+        pl.when(is_edited).then(stated).when(pl.col("given") != pl.col("label")).then("given")
+    ).otherwise(by_model)
+    return table.with_columns(called.alias("counted_as"))
 
 
 def _from_cells(cells: pl.DataFrame) -> Results:

@@ -33,8 +33,8 @@ from erythron.files.writing import whole_folder
 from erythron.interchange.cells import LabelledCell, LabelledImage, check_same_image
 from erythron.interchange.labels import find_image, map_labels, read_labels
 from erythron.pipeline.executor import Failure, Progress, attempt, no_progress
-from erythron.read.fields import read_image
 from erythron.read.inputs import find_images
+from erythron.read.source import open_source, read_whole
 from erythron.results.fingerprint import hash_image
 from erythron.results.record import CELLS
 from erythron.shape.mask import CYTOPLASM_VALUE, NUCLEUS_VALUE
@@ -249,7 +249,7 @@ class _CropWriter:
         self, field: _Field, kinds: dict[str, CellType | None], mpp: float | None
     ) -> list[tuple[object, ...]]:
         """Write every cell of an image and return their rows of ``cells.csv``."""
-        image = read_image(field.path, mpp)
+        image = read_whole(open_source(field.path, mpp))
         group = hash_image(field.path)[:16]
         height, width = image.rgb.shape[:2]
         instead = "give --images the folder of the images that were labelled"

@@ -167,3 +167,16 @@ def attempt(name: str, work: Callable[[], Result]) -> Result | Failure:
         )
     log.info("%s: done in %.2f s", name, time.perf_counter() - started)
     return done
+
+
+def log_outcome(name: str, outcome: object) -> None:
+    """Log what came of an item that another process did, whose own log nobody sees.
+
+    Args:
+        name: of the item.
+        outcome: what came of it.
+    """
+    if isinstance(outcome, Failure):
+        log.info("%s: failed (%s)", name, outcome.reason)
+    else:
+        log.info("%s: done", name)

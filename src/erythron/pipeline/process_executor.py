@@ -23,7 +23,7 @@ from typing import Any, Generic
 
 from erythron.errors import BundleError
 from erythron.interrupts import is_interrupted, start_deaf
-from erythron.pipeline.executor import STOPPING, Failure, Item, Result, Task, attempt
+from erythron.pipeline.executor import STOPPING, Failure, Item, Result, Task, attempt, log_outcome
 
 AHEAD = 3
 """Items a worker that are taken at once: outcomes come in order, and a slow one must not hold up others."""
@@ -130,7 +130,9 @@ class ProcessExecutor:
                     outcome = self._take_first(pool, deque([sent[0]]))
                 if isinstance(outcome, BundleError):
                     raise outcome
-                yield sent.popleft().item, outcome
+                item = sent.popleft().item
+                log_outcome(item.name, outcome)
+                yield item, outcome
         finally:
             say = self._say if is_interrupted() else None
             _close(pool, started, [one.answer for one in sent if one.answer is not None], say)

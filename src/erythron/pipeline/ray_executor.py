@@ -30,7 +30,7 @@ from typing import Any, Generic
 
 from erythron.errors import BundleError, MissingExtraError, UsageError
 from erythron.interrupts import is_interrupted
-from erythron.pipeline.executor import STOPPING, Failure, Item, Result, Task, attempt
+from erythron.pipeline.executor import STOPPING, Failure, Item, Result, Task, attempt, log_outcome
 
 AHEAD = 3
 """Items a worker that are taken at once: outcomes come in order, and a slow one must not hold up others."""
@@ -182,6 +182,7 @@ class _Pool(Generic[Item, Result]):
             first = given.popleft()
             if isinstance(first.outcome[0], BundleError):
                 raise first.outcome[0]
+            log_outcome(first.item.name, first.outcome[0])
             yield first.item, first.outcome[0]
 
     def stop(self, say: Callable[[str], None] | None = None) -> None:

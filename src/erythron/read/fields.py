@@ -192,7 +192,7 @@ def _read_plain(path: Path, file: BinaryIO, start: bytes) -> tuple[Image.Image, 
         orientation = _take_orientation(image.getexif().get(_ORIENTATION))
         image.load()
     if OWN_PICTURE in image.info:
-        raise ImageReadError(f"{path}: erythron made this picture from another image; name that image")
+        raise _refuse_own(path)
     if getattr(image, "is_animated", False):
         raise ImageReadError(f"{path}: holds several pictures; save the field alone as one image")
     return image, mpp, orientation
@@ -206,6 +206,8 @@ def _read_tiff(path: Path, file: BinaryIO) -> tuple[Image.Image, float | None, i
 
     with naming_damage(path), tifffile.TiffFile(file, name=path.name) as tiff:
         planes = find_planes(tiff)
+        if planes[0].description.startswith(OWN_PICTURE):
+            raise _refuse_own(path)
         _check_size(path, planes[0].imagewidth, planes[0].imagelength)
         image, note = decode_planes(file, tiff, planes)
         orientation = _take_orientation(planes[0].tags.valueof(_ORIENTATION))
@@ -215,6 +217,10 @@ def _read_tiff(path: Path, file: BinaryIO) -> tuple[Image.Image, float | None, i
 def _take_orientation(value: object) -> int:
     """Return the orientation that a file states; 1, upright, where it states none that there is."""
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _refuse_own(path: Path) -> ImageReadError:
+    return ImageReadError(f"{path}: erythron made this picture from another image; name that image")
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

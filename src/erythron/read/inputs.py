@@ -18,7 +18,8 @@ IMAGE_SUFFIXES = (
 """Suffixes looked for in folders, compared without case. A file given by name may have any."""
 
 OWN_PICTURE = "erythron-fingerprint"
-"""Key of the text in a PNG that erythron made: such a picture is never an input."""
+"""Key of the text in a PNG that erythron made, and what the description of such a TIFF begins with: such a
+picture is never an input."""
 
 _FIELD_RECORD = "record.json"
 """What lies in a folder of results of one image; pictures in it are made from that image."""
@@ -39,6 +40,9 @@ RESERVED = frozenset({"cells.csv", "extract.json", "report.html", "report.pdf", 
 
 _HEAD = 512
 """Bytes of a PNG in which Pillow writes its texts, before any pixel."""
+
+_TAIL = 1 << 16
+"""Bytes at the end of a compressed TIFF in which Pillow writes its tags, after all pixels."""
 
 
 @dataclass(frozen=True)
@@ -217,10 +221,13 @@ def _find_derived(path: Path) -> str | None:
     """Return why a picture was made from another picture; None where nothing says so."""
     if path.stem.casefold().endswith(_MASK_ENDINGS):
         return "is a mask or overlay by its name; give it by name to have it taken as an image"
-    if path.suffix.lower() == ".png" and path.is_file():
+    suffix = path.suffix.lower()
+    if suffix in {".png", ".tif", ".tiff"} and path.is_file():
         try:
             with path.open("rb") as file:
-                if OWN_PICTURE.encode() in file.read(_HEAD):
+                if suffix != ".png":
+                    file.seek(max(0, path.stat().st_size - _TAIL))
+                if OWN_PICTURE.encode() in file.read(_HEAD if suffix == ".png" else _TAIL):
                     return "was made by erythron"
         except OSError:
             return None  # reading it will say why

@@ -8,7 +8,7 @@ const HINTS = {
   select: "A click selects a cell; drag to move, turn the wheel to zoom.",
   click: "Click on a cell that has no outline, or move it under the cross and press Enter: the network outlines it.",
   draw: "Click around the cell, Enter closes it; then around its nucleus, or Enter again to let the network find it. Esc starts anew.",
-  split: "Click on each of the cells in the current outline, then Enter; Enter alone parts it along its longest axis.",
+  split: "Click on each of the cells in the current outline, then Enter; Enter alone cuts it where it is narrowest.",
   merge: "Select the parts with Shift, then Enter makes one cell of them.",
   region: "Click around a region, then Enter to count only inside, or X to leave it out. Click on a region and press Delete to remove it.",
 };

@@ -17,7 +17,7 @@ from scipy.stats import wilcoxon
 from erythron.cells.outline import BoxedMask, CellOutline
 from erythron.compare.agreement import mcnemar
 from erythron.datasets.folds import assign_folds
-from erythron.read.fields import read_image
+from erythron.read.source import open_source, read_whole
 from erythron.segment.segmenter import Segmenter
 from erythron.train.segmenter.refit import KEPT
 from erythron.train.segmenter.reviewed import Kind, ReviewedOutlines
@@ -156,7 +156,7 @@ def measure_agreement(found: ReviewedOutlines, rows: NDArray[np.int64], segmente
     cell, nucleus = np.zeros(len(rows)), np.zeros(len(rows))
     for number in np.unique(found.picture[rows]):
         picture = found.pictures[number]
-        light = read_image(picture.path, picture.mpp).light
+        light = read_whole(open_source(picture.path, picture.mpp)).light
         outlined = segmenter.segment_field(light, picture.mpp)
         boxes = np.array([(o.left, o.top, *o.cell.shape[::-1]) for o in outlined]).reshape(-1, 4)
         for at in np.flatnonzero(found.picture[rows] == number):

@@ -24,8 +24,8 @@ from erythron.cells.table import NOT_A_CELL, UNCLASSIFIED
 from erythron.classify.framing import choose_mpp
 from erythron.errors import DataError
 from erythron.pipeline.reviewed import find_outside
-from erythron.read.fields import read_image
 from erythron.read.image import ScaleSource, SmearImage
+from erythron.read.source import open_source, read_whole
 from erythron.results.field import FieldResult, need_record, read_field
 from erythron.results.fingerprint import hash_image
 from erythron.results.record import RECORD
@@ -205,7 +205,7 @@ def _read_fields(
         path = Path(record.image)
         if hash_image(path) != record.sha256:
             raise DataError(f"{path}: is not the picture that was counted; put it back, or count it again")
-        image = read_image(path, record.mpp)
+        image = read_whole(open_source(path, record.mpp))
         mpp = choose_mpp(image, bundle.card.framing, is_field=True)
         regions = () if result.review is None else result.review.standing_regions
         empty = find_empty(image.light, mpp, result.outlines, regions, bundle.card.segmenter)

@@ -28,7 +28,7 @@ class Hardware:
 
     Attributes:
         accelerator: Lightning's name; ``auto`` takes what is there.
-        devices: of this machine; 0 takes one on a CPU, all otherwise, and what torchrun or SLURM started.
+        devices: of this machine; 0 takes one, or what torchrun or SLURM started.
         machines: how many.
         precision: Lightning's name; ``auto`` is bf16 or fp16 where a GPU has it, else 32 bit.
         threads: CPU threads of each process.

@@ -86,6 +86,22 @@ def claim_folder(out: Path, recipe: Recipe, split_hash: str, ignored: tuple[str,
         raise UsageError(f"{out}: this run is finished; evaluate it, or name another folder")
 
 
+def find_finished(out: Path, recipe: Recipe) -> RunRecord | None:
+    """Return the record of a finished run of a recipe; None where the folder holds none.
+
+    Args:
+        out: folder of the run.
+        recipe: all of it.
+
+    Raises:
+        DataError: the record is damaged.
+    """
+    if not (out / RUN_FILE).exists():
+        return None
+    record = read_record(out)
+    return record if record.recipe == recipe else None
+
+
 def store_weights(out: Path, weights: dict[str, Tensor], rows: pl.DataFrame) -> None:
     """Write the result's weights, and the manifest that it was trained on."""
     with whole_file(out / WEIGHTS_FILE) as partial:

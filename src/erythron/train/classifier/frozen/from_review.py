@@ -28,8 +28,8 @@ from erythron.datasets.manifest import hash_rows
 from erythron.errors import DataError
 from erythron.files.hashing import hash_text
 from erythron.files.tables import read_csv, write_csv
-from erythron.read.fields import read_image
 from erythron.read.image import SmearImage
+from erythron.read.source import open_source, read_whole
 from erythron.results.field import need_record, read_field
 from erythron.results.fingerprint import hash_image
 from erythron.results.record import RECORD
@@ -226,7 +226,7 @@ def gather_reviewed(
 def _open_picture(path: Path, mpp: float | None, sha256: str) -> SmearImage:
     if hash_image(path) != sha256:
         raise DataError(f"{path}: is not the picture that was counted; put it back, or count it again")
-    return read_image(path, mpp)
+    return read_whole(open_source(path, mpp))
 
 
 def _find_reason(name: str, mpp: float | None) -> str | None:
