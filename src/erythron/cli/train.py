@@ -153,7 +153,7 @@ def train(
         vary_recipe,
     )
     from erythron.train.shared.hardware import Checkpoint, Hardware, find_rank
-    from erythron.train.shared.run_folder import find_finished
+    from erythron.train.shared.run_folder import FinishedRunError, read_record
     from erythron.train.trainer import evaluate, export
     from erythron.train.trainer import train as train_recipe
 
@@ -176,11 +176,14 @@ def train(
         loggers=tuple(logger or Hardware.loggers),
         checkpoint=Checkpoint(checkpoint.value),
     )
-    # A command that was cut off after the training has its bundle still to make.
-    record = None if bundle is None else find_finished(out, chosen)
-    if record is None:
+    try:
         with show_stages() as progress:
             record = train_recipe(chosen, out, hardware, progress)
+    except FinishedRunError:
+        # A command that was cut off after the training has its bundle still to make.
+        if bundle is None:
+            raise
+        record = read_record(out)
     made = bundle is not None and find_rank() == 0
     if bundle is not None and made:
         with show_stages() as progress:

@@ -59,6 +59,10 @@ class RunRecord:
     cache: str | None = None
 
 
+class FinishedRunError(UsageError):
+    """The folder holds the run that is asked for, of the same recipe and split, and it is finished."""
+
+
 def claim_folder(out: Path, recipe: Recipe, split_hash: str, ignored: tuple[str, ...] = ()) -> None:
     """Write what a folder is for, or refuse it where it is for something else.
 
@@ -69,7 +73,8 @@ def claim_folder(out: Path, recipe: Recipe, split_hash: str, ignored: tuple[str,
         ignored: names inside that may be there before a run.
 
     Raises:
-        UsageError: the folder holds another run, a finished one, or something else.
+        FinishedRunError: it holds this very run, which is finished.
+        UsageError: the folder holds another run or something else.
     """
     plan = out / PLAN_FILE
     wanted = {"recipe": recipe.model_dump(mode="json"), "split_hash": split_hash}
@@ -83,23 +88,7 @@ def claim_folder(out: Path, recipe: Recipe, split_hash: str, ignored: tuple[str,
     else:
         write_file(plan, json.dumps(wanted, indent=1))
     if (out / RUN_FILE).exists():
-        raise UsageError(f"{out}: this run is finished; evaluate it, or name another folder")
-
-
-def find_finished(out: Path, recipe: Recipe) -> RunRecord | None:
-    """Return the record of a finished run of a recipe; None where the folder holds none.
-
-    Args:
-        out: folder of the run.
-        recipe: all of it.
-
-    Raises:
-        DataError: the record is damaged.
-    """
-    if not (out / RUN_FILE).exists():
-        return None
-    record = read_record(out)
-    return record if record.recipe == recipe else None
+        raise FinishedRunError(f"{out}: this run is finished; evaluate it, or name another folder")
 
 
 def store_weights(out: Path, weights: dict[str, Tensor], rows: pl.DataFrame) -> None:
